@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The golden model: the definition of the numbers (docs/numbers.md), unit by unit, in integers.
+ *
+ * Pure functions without state; only stdint, stddef, string and assert. Each function is the twin
+ * of one RTL unit and equals it bit for bit. Widths are stated where the RTL relies on them.
+ * Pointers carry their shape in brackets. Q16.16 means value * 2^16 in an int32.
+ */
+#ifndef TP_MODEL_H
+#define TP_MODEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Events that the device counts too: elements clamped by sat32, blocks clipped by a quantiser. */
+struct tp_counters {
+    uint64_t saturations;
+    uint64_t clips;
+};
+
+/* ---- fixed.c: rounding and saturation, the only place ---- */
+
+/* rnd of the contract: v / 2^s rounded half up; s <= 0 multiplies; s > 62 gives 0. */
+int64_t tp_rnd(int64_t v, int s);
+/* flr of the contract: v / 2^s rounded down; s >= 63 gives 0 or -1; s < 0 multiplies. */
+int64_t tp_flr(int64_t v, int s);
+/* Position of the highest one bit plus one; 0 for 0. */
+int tp_bits(uint64_t v);
+/* |v| as unsigned, right for INT32_MIN. */
+uint32_t tp_magnitude(int32_t v);
+/* Clamps to int32 and counts one saturation when it had to. */
+int32_t tp_sat32(int64_t v, struct tp_counters *counters);
+/* sat32(rnd(v, s)), exact also for left shifts that leave 64 bits. */
+int32_t tp_rnd_sat32(int64_t v, int s, struct tp_counters *counters);
+
+/* ---- quantise.c: blocks of up to 32 elements, 8 bits and a shared exponent ---- */
+
+/* e = min(exponent_max, max(exponent_min, bits(max|x|) - 7)), q = clip(rnd(x, e), -127, 127).
+ * x [n], n 1..32; q [n]. Returns e. Counts one clip when the block needed more than the maximum. */
+uint8_t tp_quantise_block(const int32_t *x, uint32_t n, uint8_t exponent_min, uint8_t exponent_max,
+                          int8_t *q, struct tp_counters *counters);
+
+/* ---- matvec.c: matrix times vector in absolute alignment, and the embedding ---- */
+
+/* One row: sum over blocks of (dot * (16 + m) << 15) >> (align - e_w - e_x), floor, 40 bits.
+ * codes, q [blocks][32]; scales, exponents [blocks]; align = 15 + D. */
+int64_t tp_matvec_row(const int8_t *codes, const uint8_t *scales, const int8_t *q,
+                      const uint8_t *exponents, uint32_t blocks, int align);
+/* y = sat32(rnd(z * rm, 16)) with z = sat32(rnd(acc, shift)); rm 17 bits, 65536 without a norm. */
+int32_t tp_matvec_scale(int64_t acc, int shift, uint32_t rm, struct tp_counters *counters);
+/* x [blocks][32] = sat32(rnd(code * (16 + m) * 2^e, shift)). */
+void tp_embed_row(const int8_t *codes, const uint8_t *scales, uint32_t blocks, int shift,
+                  int32_t *x, struct tp_counters *counters);
+
+/* ---- rmsnorm.c: late norm ---- */
+
+struct tp_norm_factor {
+    uint32_t rm;   /* 46341..65536, rsqrt mantissa, 16 fraction bits */
+    int32_t shift; /* k / 2 + sh, 0..38 */
+};
+/* rm with 1/sqrt(a) = rm * 2^-16 * 2^(-k/2), k even; a > 0. Writes k / 2. */
+uint32_t tp_rsqrt(uint64_t a, int32_t *half_k);
+/* Factor of x [n]; epsilon = C of the contract. */
+struct tp_norm_factor tp_rmsnorm_factor(const int32_t *x, uint32_t n, uint64_t epsilon);
+/* h [n] = sat32(rnd(x * gain, shift)). */
+void tp_rmsnorm_gain(const int32_t *x, const int16_t *gain, uint32_t n, int shift, int32_t *h,
+                     struct tp_counters *counters);
+/* Norm of one head in place: h = sat32(rnd(y * gain, 15)),
+ * y = sat32(rnd(sat32(rnd(h, head_shift + k/2 + sh)) * rm, 16)). head [n], n a power of two. */
+void tp_head_norm(int32_t *head, const int16_t *gain, uint32_t n, int head_shift, uint32_t epsilon,
+                  struct tp_counters *counters);
+
+/* ---- rope.c: rotary position, 32-bit phase, quarter-wave table ---- */
+
+/* sin(phase * 2 pi / 2^32) in Q1.15, 32768 = 1.0. */
+int32_t tp_sine(uint32_t phase);
+/* cosine [pairs], sine [pairs] of position * increment [pairs]. */
+void tp_rope_angles(uint32_t position, const uint32_t *increment, uint32_t pairs, int32_t *cosine,
+                    int32_t *sine);
+/* Rotates the pair in place: a' = sat32(rnd(a cos - b sin, 15)), b' = sat32(rnd(a sin + b cos)). */
+void tp_rope_rotate(int32_t *a, int32_t *b, int32_t cosine, int32_t sine,
+                    struct tp_counters *counters);
+
+/* ---- ffn.c: SwiGLU ---- */
+
+/* sigmoid of Q16.16 a, 0..65536. */
+int32_t tp_sigmoid(int32_t a);
+/* silu(gate) * up, Q16.16, 18-bit mantissas (cut). */
+int32_t tp_swiglu(int32_t gate, int32_t up, struct tp_counters *counters);
+
+/* ---- kv.c and attention.c ---- */
+
+/* KV memory: one row = one 32-element word of K and of V of one position and layer. exponents
+ * holds one byte per head of the word (32 / head size heads; one when the head size is >= 32):
+ * low nibble e_K - key base, high nibble e_V - value base. */
+struct tp_kv_memory {
+    int8_t *key;        /* [rows][32] */
+    int8_t *value;      /* [rows][32] */
+    uint8_t *exponents; /* [rows][4] */
+    uint32_t rows;
+};
+/* Row of word `word` at `position`: base + word * stride + pages[position / 16] * 16 + position % 16. */
+uint32_t tp_kv_row(const uint16_t *pages, uint32_t base, uint32_t stride, uint32_t word,
+                   uint32_t position);
+
+struct tp_attention_shape {
+    uint32_t head_log2;  /* padded head size 8 .. 128 */
+    uint32_t words;      /* 32-element words of K (and of V) of a position */
+    uint32_t turns;      /* query turns per KV word */
+    uint32_t sets;       /* query sets per turn, 1 or 2 */
+    uint32_t key_base;   /* smallest exponent of K */
+    uint32_t value_base; /* smallest exponent of V */
+    int32_t shift;       /* 25 - edge */
+};
+/* Queries and outputs are words of 32 in the order (head group, turn, set, word of the head), where
+ * a head group is one KV word (head size <= 32) or the head size / 32 words of one KV head.
+ * q [count][32], q_exponents [count][4], out [count][32]; count = words * turns * sets. */
+void tp_attention(const struct tp_attention_shape *shape, const struct tp_kv_memory *kv,
+                  const uint16_t *pages, uint32_t base, uint32_t stride, uint32_t position,
+                  const int8_t *q, const uint8_t *q_exponents, int32_t *out,
+                  struct tp_counters *counters);
+/* The same with head sizes up to 32 is what the RTL of this version implements. */
+
+/* ---- sampler.c ---- */
+
+struct tp_sampling {
+    uint32_t temperature; /* round(log2(e) / T * 4096), at most 20 bits; 0 = greedy */
+    uint32_t top_k;       /* 0 = all, else 1..64 */
+    uint64_t seed;
+};
+/* Threefry-2x32, 20 rounds (Salmon et al., SC'11): key (seed low, seed high), counter (position,
+ * token); the first output word. */
+uint32_t tp_random(uint64_t seed, uint32_t position, uint32_t token);
+/* Gumbel noise in log2 units, 8 fraction bits, of 32 random bits. */
+int32_t tp_gumbel(uint32_t r);
+/* Token of logits [vocab], Q16.16, at `position` (of the token that was fed). Greedy: largest logit.
+ * Else z = clamp24(rnd(logit * temperature, 20)); with top_k only the k largest z stay (lowest id
+ * first on ties); the largest z + noise wins, lowest id on ties. */
+uint32_t tp_sample(const struct tp_sampling *sampling, uint32_t position, const int32_t *logits,
+                   uint32_t vocab);
+
+#endif
