@@ -112,7 +112,7 @@ static inline uint64_t tp__field_get(const uint32_t *words, unsigned lsb, unsign
 
 struct tp_op_any {
     uint32_t opcode; /* OP */
-    uint32_t wait; /* issue only when nothing of this slot is in flight */
+    uint32_t drain; /* issue only when nothing of this slot is in flight */
     uint32_t logits; /* ends the program of a slot that needs no logits in this step */
 };
 
@@ -121,20 +121,20 @@ static inline void tp_any_pack(const struct tp_op_any *op,
                               uint32_t words[TP_INSTRUCTION_WORDS]) {
     memset(words, 0, 4 * TP_INSTRUCTION_WORDS);
     tp__field_set(words, 0, 4, false, (uint64_t)op->opcode);
-    tp__field_set(words, 4, 1, false, (uint64_t)op->wait);
+    tp__field_set(words, 4, 1, false, (uint64_t)op->drain);
     tp__field_set(words, 5, 1, false, (uint64_t)op->logits);
 }
 
 static inline void tp_any_unpack(const uint32_t words[TP_INSTRUCTION_WORDS],
                                 struct tp_op_any *op) {
     op->opcode = (uint32_t)tp__field_get(words, 0, 4, false);
-    op->wait = (uint32_t)tp__field_get(words, 4, 1, false);
+    op->drain = (uint32_t)tp__field_get(words, 4, 1, false);
     op->logits = (uint32_t)tp__field_get(words, 5, 1, false);
 }
 
 struct tp_op_matvec {
     uint32_t opcode; /* OP */
-    uint32_t wait; /* issue only when nothing of this slot is in flight */
+    uint32_t drain; /* issue only when nothing of this slot is in flight */
     uint32_t logits; /* ends the program of a slot that needs no logits in this step */
     uint32_t dest; /* DEST */
     uint32_t source; /* SOURCE of the input blocks */
@@ -164,7 +164,7 @@ static inline void tp_matvec_pack(const struct tp_op_matvec *op,
                               uint32_t words[TP_INSTRUCTION_WORDS]) {
     memset(words, 0, 4 * TP_INSTRUCTION_WORDS);
     tp__field_set(words, 0, 4, false, (uint64_t)op->opcode);
-    tp__field_set(words, 4, 1, false, (uint64_t)op->wait);
+    tp__field_set(words, 4, 1, false, (uint64_t)op->drain);
     tp__field_set(words, 5, 1, false, (uint64_t)op->logits);
     tp__field_set(words, 6, 3, false, (uint64_t)op->dest);
     tp__field_set(words, 9, 2, false, (uint64_t)op->source);
@@ -192,7 +192,7 @@ static inline void tp_matvec_pack(const struct tp_op_matvec *op,
 static inline void tp_matvec_unpack(const uint32_t words[TP_INSTRUCTION_WORDS],
                                 struct tp_op_matvec *op) {
     op->opcode = (uint32_t)tp__field_get(words, 0, 4, false);
-    op->wait = (uint32_t)tp__field_get(words, 4, 1, false);
+    op->drain = (uint32_t)tp__field_get(words, 4, 1, false);
     op->logits = (uint32_t)tp__field_get(words, 5, 1, false);
     op->dest = (uint32_t)tp__field_get(words, 6, 3, false);
     op->source = (uint32_t)tp__field_get(words, 9, 2, false);
@@ -219,7 +219,7 @@ static inline void tp_matvec_unpack(const uint32_t words[TP_INSTRUCTION_WORDS],
 
 struct tp_op_embed {
     uint32_t opcode; /* OP */
-    uint32_t wait; /* issue only when nothing of this slot is in flight */
+    uint32_t drain; /* issue only when nothing of this slot is in flight */
     uint32_t logits; /* ends the program of a slot that needs no logits in this step */
     uint32_t planes; /* as MATVEC */
     uint32_t codebook; /* as MATVEC */
@@ -233,7 +233,7 @@ static inline void tp_embed_pack(const struct tp_op_embed *op,
                               uint32_t words[TP_INSTRUCTION_WORDS]) {
     memset(words, 0, 4 * TP_INSTRUCTION_WORDS);
     tp__field_set(words, 0, 4, false, (uint64_t)op->opcode);
-    tp__field_set(words, 4, 1, false, (uint64_t)op->wait);
+    tp__field_set(words, 4, 1, false, (uint64_t)op->drain);
     tp__field_set(words, 5, 1, false, (uint64_t)op->logits);
     tp__field_set(words, 11, 1, false, (uint64_t)op->planes);
     tp__field_set(words, 12, 2, false, (uint64_t)op->codebook);
@@ -245,7 +245,7 @@ static inline void tp_embed_pack(const struct tp_op_embed *op,
 static inline void tp_embed_unpack(const uint32_t words[TP_INSTRUCTION_WORDS],
                                 struct tp_op_embed *op) {
     op->opcode = (uint32_t)tp__field_get(words, 0, 4, false);
-    op->wait = (uint32_t)tp__field_get(words, 4, 1, false);
+    op->drain = (uint32_t)tp__field_get(words, 4, 1, false);
     op->logits = (uint32_t)tp__field_get(words, 5, 1, false);
     op->planes = (uint32_t)tp__field_get(words, 11, 1, false);
     op->codebook = (uint32_t)tp__field_get(words, 12, 2, false);
@@ -256,7 +256,7 @@ static inline void tp_embed_unpack(const uint32_t words[TP_INSTRUCTION_WORDS],
 
 struct tp_op_norm {
     uint32_t opcode; /* OP */
-    uint32_t wait; /* issue only when nothing of this slot is in flight */
+    uint32_t drain; /* issue only when nothing of this slot is in flight */
     uint32_t logits; /* ends the program of a slot that needs no logits in this step */
     int32_t shift; /* 15 - edge_h: right shift of x * gain */
     uint32_t blocks; /* blocks of x */
@@ -270,7 +270,7 @@ static inline void tp_norm_pack(const struct tp_op_norm *op,
                               uint32_t words[TP_INSTRUCTION_WORDS]) {
     memset(words, 0, 4 * TP_INSTRUCTION_WORDS);
     tp__field_set(words, 0, 4, false, (uint64_t)op->opcode);
-    tp__field_set(words, 4, 1, false, (uint64_t)op->wait);
+    tp__field_set(words, 4, 1, false, (uint64_t)op->drain);
     tp__field_set(words, 5, 1, false, (uint64_t)op->logits);
     tp__field_set(words, 24, 8, true, (uint64_t)op->shift);
     tp__field_set(words, 56, 8, false, (uint64_t)op->blocks);
@@ -282,7 +282,7 @@ static inline void tp_norm_pack(const struct tp_op_norm *op,
 static inline void tp_norm_unpack(const uint32_t words[TP_INSTRUCTION_WORDS],
                                 struct tp_op_norm *op) {
     op->opcode = (uint32_t)tp__field_get(words, 0, 4, false);
-    op->wait = (uint32_t)tp__field_get(words, 4, 1, false);
+    op->drain = (uint32_t)tp__field_get(words, 4, 1, false);
     op->logits = (uint32_t)tp__field_get(words, 5, 1, false);
     op->shift = (int32_t)tp__field_get(words, 24, 8, true);
     op->blocks = (uint32_t)tp__field_get(words, 56, 8, false);
@@ -293,7 +293,7 @@ static inline void tp_norm_unpack(const uint32_t words[TP_INSTRUCTION_WORDS],
 
 struct tp_op_angles {
     uint32_t opcode; /* OP */
-    uint32_t wait; /* issue only when nothing of this slot is in flight */
+    uint32_t drain; /* issue only when nothing of this slot is in flight */
     uint32_t logits; /* ends the program of a slot that needs no logits in this step */
     uint32_t pairs; /* pairs of a padded head, 4..64 */
     uint32_t frequency_base; /* first entry of the frequency table */
@@ -304,7 +304,7 @@ static inline void tp_angles_pack(const struct tp_op_angles *op,
                               uint32_t words[TP_INSTRUCTION_WORDS]) {
     memset(words, 0, 4 * TP_INSTRUCTION_WORDS);
     tp__field_set(words, 0, 4, false, (uint64_t)op->opcode);
-    tp__field_set(words, 4, 1, false, (uint64_t)op->wait);
+    tp__field_set(words, 4, 1, false, (uint64_t)op->drain);
     tp__field_set(words, 5, 1, false, (uint64_t)op->logits);
     tp__field_set(words, 56, 7, false, (uint64_t)op->pairs);
     tp__field_set(words, 96, 16, false, (uint64_t)op->frequency_base);
@@ -313,7 +313,7 @@ static inline void tp_angles_pack(const struct tp_op_angles *op,
 static inline void tp_angles_unpack(const uint32_t words[TP_INSTRUCTION_WORDS],
                                 struct tp_op_angles *op) {
     op->opcode = (uint32_t)tp__field_get(words, 0, 4, false);
-    op->wait = (uint32_t)tp__field_get(words, 4, 1, false);
+    op->drain = (uint32_t)tp__field_get(words, 4, 1, false);
     op->logits = (uint32_t)tp__field_get(words, 5, 1, false);
     op->pairs = (uint32_t)tp__field_get(words, 56, 7, false);
     op->frequency_base = (uint32_t)tp__field_get(words, 96, 16, false);
@@ -321,7 +321,7 @@ static inline void tp_angles_unpack(const uint32_t words[TP_INSTRUCTION_WORDS],
 
 struct tp_op_attention {
     uint32_t opcode; /* OP */
-    uint32_t wait; /* issue only when nothing of this slot is in flight */
+    uint32_t drain; /* issue only when nothing of this slot is in flight */
     uint32_t logits; /* ends the program of a slot that needs no logits in this step */
     uint32_t sets; /* 1: two query sets share each KV word; 0: one */
     int32_t shift; /* 25 - edge: right shift of the normalised output before N - M */
@@ -339,7 +339,7 @@ static inline void tp_attention_pack(const struct tp_op_attention *op,
                               uint32_t words[TP_INSTRUCTION_WORDS]) {
     memset(words, 0, 4 * TP_INSTRUCTION_WORDS);
     tp__field_set(words, 0, 4, false, (uint64_t)op->opcode);
-    tp__field_set(words, 4, 1, false, (uint64_t)op->wait);
+    tp__field_set(words, 4, 1, false, (uint64_t)op->drain);
     tp__field_set(words, 5, 1, false, (uint64_t)op->logits);
     tp__field_set(words, 11, 1, false, (uint64_t)op->sets);
     tp__field_set(words, 24, 8, true, (uint64_t)op->shift);
@@ -355,7 +355,7 @@ static inline void tp_attention_pack(const struct tp_op_attention *op,
 static inline void tp_attention_unpack(const uint32_t words[TP_INSTRUCTION_WORDS],
                                 struct tp_op_attention *op) {
     op->opcode = (uint32_t)tp__field_get(words, 0, 4, false);
-    op->wait = (uint32_t)tp__field_get(words, 4, 1, false);
+    op->drain = (uint32_t)tp__field_get(words, 4, 1, false);
     op->logits = (uint32_t)tp__field_get(words, 5, 1, false);
     op->sets = (uint32_t)tp__field_get(words, 11, 1, false);
     op->shift = (int32_t)tp__field_get(words, 24, 8, true);
