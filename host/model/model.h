@@ -100,7 +100,8 @@ struct tp_kv_memory {
     uint8_t *exponents; /* [rows][4] */
     uint32_t rows;
 };
-/* Row of word `word` at `position`: base + word * stride + pages[position / 16] * 16 + position % 16. */
+/* Row of word `word` at `position`: base + word * stride + pages[position / 16] * 16
+ * + position % 16. */
 uint32_t tp_kv_row(const uint16_t *pages, uint32_t base, uint32_t stride, uint32_t word,
                    uint32_t position);
 
@@ -120,7 +121,6 @@ void tp_attention(const struct tp_attention_shape *shape, const struct tp_kv_mem
                   const uint16_t *pages, uint32_t base, uint32_t stride, uint32_t position,
                   const int8_t *q, const uint8_t *q_exponents, int32_t *out,
                   struct tp_counters *counters);
-/* The same with head sizes up to 32 is what the RTL of this version implements. */
 
 /* ---- sampler.c ---- */
 
@@ -134,8 +134,8 @@ struct tp_sampling {
 uint32_t tp_random(uint64_t seed, uint32_t position, uint32_t token);
 /* Gumbel noise in log2 units, 8 fraction bits, of 32 random bits. */
 int32_t tp_gumbel(uint32_t r);
-/* Token of logits [vocab], Q16.16, at `position` (of the token that was fed). Greedy: largest logit.
- * Else z = clamp24(rnd(logit * temperature, 20)); with top_k only the k largest z stay (lowest id
+/* Token of logits [vocab], Q16.16, at `position` (of the token that was fed). Greedy: the largest
+ * logit. Else z = clamp24(rnd(logit * temperature, 20)); with top_k only the k largest z stay (lowest id
  * first on ties); the largest z + noise wins, lowest id on ties. */
 uint32_t tp_sample(const struct tp_sampling *sampling, uint32_t position, const int32_t *logits,
                    uint32_t vocab);

@@ -1,0 +1,606 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The instruction interpreter of the golden model. One function per opcode, in program order.
+ */
+#include "machine.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../include/tp_map.h"
+
+#define FREQUENCIES 64u
+#define SOURCES 3u
+#define CODEBOOKS 4u
+
+/* One decoded instruction. codes and scales are the matrix of a MATVEC, unpacked. */
+struct instruction {
+    uint32_t opcode;
+    struct tp_op_any any;
+    struct tp_op_embed embed;
+    struct tp_op_matvec matvec;
+    struct tp_op_norm norm;
+    struct tp_op_angles angles;
+    struct tp_op_attention attention;
+    int8_t *codes;   /* [rows][blocks][32] */
+    uint8_t *scales; /* [rows][blocks] */
+    uint32_t exponent_max;
+};
+
+/* What one slot keeps between instructions of a step. */
+struct slot_state {
+    int32_t *x;                           /* [dim_max] */
+    int8_t *block_data[SOURCES];          /* [blocks][32] */
+    uint8_t *block_exponents[SOURCES];    /* [blocks] */
+    int8_t *query;                        /* [query_max] */
+    uint8_t *query_exponents;             /* [query_max / 32][4] */
+    int8_t *key;                          /* [query_max], held until the values come */
+    uint8_t *key_exponents;               /* [query_max / 32][4], relative to the base */
+    int32_t cosine[FREQUENCIES];
+    int32_t sine[FREQUENCIES];
+    struct tp_norm_factor factor;
+};
+
+struct tp_machine {
+    struct tp_limits limits;
+    uint32_t lanes; /* 32-bit words of a weight beat */
+    uint32_t *weights;
+    uint32_t *program;
+    int16_t *gains;
+    int32_t *bias;
+    int32_t *centre;
+    uint32_t frequency[FREQUENCIES];
+    int8_t codebook[CODEBOOKS][16];
+    uint16_t *pages; /* [slots][positions_max / 16] */
+    uint32_t kv_stride;
+    struct tp_kv_memory kv;
+    struct slot_state *slots;
+    int32_t *row;  /* one vector of the longest kind */
+    uint32_t vector_max;
+    struct instruction *instructions;
+    uint32_t instruction_count;
+    struct tp_counters counters;
+};
+
+static uint32_t blocks_of(const struct tp_machine *m, uint32_t source) {
+    const uint32_t elements[SOURCES] = {m->limits.dim_max, m->limits.query_max,
+                                        m->limits.hidden_max};
+    return elements[source] / TP_BLOCK;
+}
+
+static uint32_t larger(uint32_t a, uint32_t b) {
+    return a > b ? a : b;
+}
+
+static bool create_slot(const struct tp_machine *m, struct slot_state *slot) {
+    slot->x = calloc(m->limits.dim_max, sizeof *slot->x);
+    slot->query = calloc(m->limits.query_max, 1);
+    slot->query_exponents = calloc(m->limits.query_max / TP_BLOCK, 4);
+    slot->key = calloc(m->limits.query_max, 1);
+    slot->key_exponents = calloc(m->limits.query_max / TP_BLOCK, 4);
+    bool ok = slot->x && slot->query && slot->query_exponents && slot->key && slot->key_exponents;
+    for (uint32_t s = 0; s < SOURCES; s++) {
+        slot->block_data[s] = calloc(blocks_of(m, s), TP_BLOCK);
+        slot->block_exponents[s] = calloc(blocks_of(m, s), 1);
+        ok = ok && slot->block_data[s] && slot->block_exponents[s];
+    }
+    return ok;
+}
+
+struct tp_machine *tp_machine_create(const struct tp_limits *limits) {
+    const struct tp_limits *l = limits;
+    if (l->groups == 0 || l->groups > 8 || l->slots == 0 || l->slots > TP_SLOTS_MAX ||
+        l->dim_max == 0 || l->dim_max % TP_BLOCK != 0 || l->query_max == 0 ||
+        l->query_max % TP_BLOCK != 0 || l->hidden_max == 0 || l->hidden_max % TP_BLOCK != 0 ||
+        l->positions_max % TP_PAGE != 0 || l->positions_max == 0 || l->kv_rows == 0 ||
+        l->weight_beats == 0 || l->program_max == 0 || l->vocab_max == 0) {
+        return NULL;
+    }
+    struct tp_machine *m = calloc(1, sizeof *m);
+    if (m == NULL) {
+        return NULL;
+    }
+    m->limits = *l;
+    m->lanes = 4 * l->groups + (l->groups + 3) / 4;
+    m->vector_max = larger(larger(l->dim_max, l->query_max), 2 * l->hidden_max);
+    m->weights = calloc((size_t)l->weight_beats * m->lanes, sizeof *m->weights);
+    m->program = calloc((size_t)l->program_max * TP_INSTRUCTION_WORDS, sizeof *m->program);
+    m->gains = calloc((size_t)l->gain_quads * 4 + 4, sizeof *m->gains);
+    m->bias = calloc((size_t)l->constant_pairs * 2 + 2, sizeof *m->bias);
+    m->centre = calloc((size_t)l->constant_pairs * 2 + 2, sizeof *m->centre);
+    m->pages = calloc((size_t)l->slots * (l->positions_max / TP_PAGE), sizeof *m->pages);
+    m->kv.rows = l->kv_rows;
+    m->kv.key = calloc(l->kv_rows, TP_BLOCK);
+    m->kv.value = calloc(l->kv_rows, TP_BLOCK);
+    m->kv.exponents = calloc(l->kv_rows, 4);
+    m->row = calloc(m->vector_max, sizeof *m->row);
+    m->instructions = calloc(l->program_max, sizeof *m->instructions);
+    m->slots = calloc(l->slots, sizeof *m->slots);
+    bool ok = m->weights && m->program && m->gains && m->bias && m->centre && m->pages &&
+              m->kv.key && m->kv.value && m->kv.exponents && m->row && m->instructions && m->slots;
+    for (uint32_t s = 0; ok && s < l->slots; s++) {
+        ok = create_slot(m, &m->slots[s]);
+    }
+    if (!ok) {
+        tp_machine_destroy(m);
+        return NULL;
+    }
+    return m;
+}
+
+static void drop_instructions(struct tp_machine *m) {
+    for (uint32_t i = 0; i < m->instruction_count; i++) {
+        free(m->instructions[i].codes);
+        free(m->instructions[i].scales);
+        m->instructions[i].codes = NULL;
+        m->instructions[i].scales = NULL;
+    }
+    m->instruction_count = 0;
+}
+
+void tp_machine_destroy(struct tp_machine *machine) {
+    struct tp_machine *m = machine;
+    if (m == NULL) {
+        return;
+    }
+    drop_instructions(m);
+    for (uint32_t s = 0; m->slots != NULL && s < m->limits.slots; s++) {
+        struct slot_state *slot = &m->slots[s];
+        free(slot->x);
+        free(slot->query);
+        free(slot->query_exponents);
+        free(slot->key);
+        free(slot->key_exponents);
+        for (uint32_t i = 0; i < SOURCES; i++) {
+            free(slot->block_data[i]);
+            free(slot->block_exponents[i]);
+        }
+    }
+    free(m->weights);
+    free(m->program);
+    free(m->gains);
+    free(m->bias);
+    free(m->centre);
+    free(m->pages);
+    free(m->kv.key);
+    free(m->kv.value);
+    free(m->kv.exponents);
+    free(m->row);
+    free(m->instructions);
+    free(m->slots);
+    free(m);
+}
+
+bool tp_machine_write(struct tp_machine *machine, uint32_t space, uint32_t address, uint32_t data) {
+    struct tp_machine *m = machine;
+    const struct tp_limits *l = &m->limits;
+    switch (space) {
+    case TP_SPACE_WEIGHT:
+        if (address / 64 >= l->weight_beats || address % 64 >= m->lanes) {
+            return false;
+        }
+        m->weights[(size_t)(address / 64) * m->lanes + address % 64] = data;
+        break;
+    case TP_SPACE_PROGRAM:
+        if (address / 8 >= l->program_max || address % 8 >= TP_INSTRUCTION_WORDS) {
+            return false;
+        }
+        m->program[(size_t)(address / 8) * TP_INSTRUCTION_WORDS + address % 8] = data;
+        break;
+    case TP_SPACE_GAIN:
+        if (address >= 2 * l->gain_quads) {
+            return false;
+        }
+        m->gains[2 * (size_t)address] = (int16_t)(uint16_t)data;
+        m->gains[2 * (size_t)address + 1] = (int16_t)(uint16_t)(data >> 16);
+        return true;
+    case TP_SPACE_BIAS:
+    case TP_SPACE_CENTRE:
+        if (address >= 2 * l->constant_pairs) {
+            return false;
+        }
+        (space == TP_SPACE_BIAS ? m->bias : m->centre)[address] = (int32_t)data;
+        return true;
+    case TP_SPACE_FREQUENCY:
+        if (address >= FREQUENCIES) {
+            return false;
+        }
+        m->frequency[address] = data;
+        return true;
+    case TP_SPACE_CODEBOOK:
+        if (address / 16 >= l->codebooks || address / 16 >= CODEBOOKS) {
+            return false;
+        }
+        m->codebook[address / 16][address % 16] = (int8_t)(uint8_t)data;
+        break;
+    case TP_SPACE_PAGE_TABLE:
+        if (address / 4096 >= l->slots || address % 4096 >= l->positions_max / TP_PAGE ||
+            data >= l->kv_rows / TP_PAGE) {
+            return false;
+        }
+        m->pages[(size_t)(address / 4096) * (l->positions_max / TP_PAGE) + address % 4096] =
+            (uint16_t)data;
+        return true;
+    case TP_SPACE_REGISTER:
+        if (address != TP_REGISTER_KV_STRIDE) {
+            return false;
+        }
+        m->kv_stride = data;
+        break;
+    default:
+        return false;
+    }
+    drop_instructions(m); /* the decoded form of the program is stale now */
+    return true;
+}
+
+/* ---- preparation ---- */
+
+/* Codes of one block of a row as signed values, and its scale byte. */
+static uint8_t read_block(const struct tp_machine *m, uint32_t base, uint32_t blocks,
+                          uint32_t planes, uint32_t codebook, uint32_t row, uint32_t block,
+                          int8_t codes[TP_BLOCK]) {
+    uint32_t group = row % m->limits.groups;
+    size_t beat = base + ((size_t)(row / m->limits.groups) * blocks + block) * (planes + 1);
+    const uint32_t *high = m->weights + beat * m->lanes;
+    const uint32_t *low = planes != 0 ? high + m->lanes : high;
+    for (uint32_t i = 0; i < TP_BLOCK; i++) {
+        uint32_t first = (high[4 * group + i / 8] >> (4 * (i % 8))) & 15u;
+        uint32_t second = (low[4 * group + i / 8] >> (4 * (i % 8))) & 15u;
+        if (planes != 0) {
+            int32_t signed_high = (int32_t)(first ^ 8u) - 8;
+            codes[i] = (int8_t)(16 * signed_high + (int32_t)second);
+        } else {
+            codes[i] = m->codebook[codebook][first];
+        }
+    }
+    /* Both planes carry the scale; the last beat of the block is the one that is used. */
+    return (uint8_t)(low[4 * m->limits.groups + group / 4] >> (8 * (group % 4)));
+}
+
+/* True when the beats of `rows` rows lie inside the weight memory. */
+static bool weights_fit(const struct tp_machine *m, uint32_t base, uint32_t rows, uint32_t blocks,
+                        uint32_t planes) {
+    uint64_t groups = (rows + m->limits.groups - 1) / m->limits.groups;
+    return base + groups * blocks * (planes + 1) <= m->limits.weight_beats;
+}
+
+static bool prepare_matvec(struct tp_machine *m, struct instruction *in, bool *no_memory) {
+    const struct tp_op_matvec *op = &in->matvec;
+    const struct tp_limits *l = &m->limits;
+    bool head = op->dest == TP_DEST_QUERY || op->dest == TP_DEST_KEY || op->dest == TP_DEST_VALUE;
+    if (op->dest > TP_DEST_LOGITS || op->source >= SOURCES || op->blocks == 0 || op->rows == 0 ||
+        op->blocks > blocks_of(m, op->source) || op->rows % l->groups != 0 || op->rows % 2 != 0 ||
+        !weights_fit(m, op->weight_base, op->rows, op->blocks, op->planes) ||
+        (op->planes == 0 && op->codebook >= l->codebooks) || op->align < 15) {
+        return false;
+    }
+    if ((op->bias != 0 || op->centre != 0) &&
+        op->constant_base + op->rows / 2 > l->constant_pairs) {
+        return false;
+    }
+    if (head && (op->rows % TP_BLOCK != 0 || op->rows > l->query_max || op->head_log2 < 3 ||
+                 op->head_log2 > 7 || op->exponent_base > 10)) {
+        return false;
+    }
+    if (op->head_norm != 0 &&
+        (l->head_norm == 0 || !head ||
+         op->gain_base + ((1u << op->head_log2) + 3) / 4 > l->gain_quads)) {
+        return false;
+    }
+    if ((op->dest == TP_DEST_RESIDUAL && op->rows > l->dim_max) ||
+        (op->dest == TP_DEST_GATE && op->rows / 2 > l->hidden_max) ||
+        (op->dest == TP_DEST_LOGITS && (op->epsilon > op->rows || op->epsilon > l->vocab_max))) {
+        return false;
+    }
+    in->codes = malloc((size_t)op->rows * op->blocks * TP_BLOCK);
+    in->scales = malloc((size_t)op->rows * op->blocks);
+    if (in->codes == NULL || in->scales == NULL) {
+        *no_memory = true;
+        return false;
+    }
+    for (uint32_t row = 0; row < op->rows; row++) {
+        for (uint32_t block = 0; block < op->blocks; block++) {
+            size_t index = (size_t)row * op->blocks + block;
+            in->scales[index] =
+                read_block(m, op->weight_base, op->blocks, op->planes, op->codebook, row, block,
+                           in->codes + index * TP_BLOCK);
+            if (op->align < 15u + 25u && op->align < (uint32_t)(in->scales[index] >> 4)) {
+                return false; /* the aligning shift could become negative */
+            }
+        }
+    }
+    return true;
+}
+
+static bool prepare(struct tp_machine *m, struct instruction *in, bool *no_memory) {
+    const struct tp_limits *l = &m->limits;
+    switch (in->opcode) {
+    case TP_OP_END:
+        return true;
+    case TP_OP_EMBED:
+        return in->embed.blocks != 0 && in->embed.blocks <= blocks_of(m, 0) &&
+               weights_fit(m, in->embed.weight_base, 1, in->embed.blocks, in->embed.planes) &&
+               (in->embed.planes != 0 || in->embed.codebook < l->codebooks);
+    case TP_OP_MATVEC:
+        return prepare_matvec(m, in, no_memory);
+    case TP_OP_NORM:
+        return in->norm.blocks != 0 && in->norm.blocks <= blocks_of(m, 0) &&
+               in->norm.gain_base + in->norm.blocks * 8 <= l->gain_quads;
+    case TP_OP_ANGLES:
+        return in->angles.pairs != 0 && in->angles.pairs <= FREQUENCIES &&
+               in->angles.frequency_base + in->angles.pairs <= FREQUENCIES;
+    case TP_OP_ATTENTION: {
+        const struct tp_op_attention *op = &in->attention;
+        uint64_t count = (uint64_t)op->words * op->turns * (op->sets + 1);
+        uint32_t group = op->head_log2 > 5 ? 1u << (op->head_log2 - 5) : 1;
+        return op->words != 0 && op->turns != 0 && count * TP_BLOCK <= l->query_max &&
+               op->head_log2 >= 3 && op->head_log2 <= 7 && op->words % group == 0 &&
+               op->key_base <= 10 && op->value_base <= 10;
+    }
+    default:
+        return false;
+    }
+}
+
+static void unpack(const uint32_t *words, struct instruction *in) {
+    tp_any_unpack(words, &in->any);
+    in->opcode = in->any.opcode;
+    tp_embed_unpack(words, &in->embed);
+    tp_matvec_unpack(words, &in->matvec);
+    tp_norm_unpack(words, &in->norm);
+    tp_angles_unpack(words, &in->angles);
+    tp_attention_unpack(words, &in->attention);
+    in->exponent_max = 0;
+}
+
+bool tp_machine_prepare(struct tp_machine *machine, uint32_t *index) {
+    struct tp_machine *m = machine;
+    if (m->instruction_count != 0) {
+        return true;
+    }
+    for (uint32_t i = 0; i < m->limits.program_max; i++) {
+        struct instruction *in = &m->instructions[i];
+        bool no_memory = false;
+        unpack(m->program + (size_t)i * TP_INSTRUCTION_WORDS, in);
+        m->instruction_count = i + 1;
+        if (!prepare(m, in, &no_memory)) {
+            *index = no_memory ? UINT32_MAX : i;
+            drop_instructions(m);
+            return false;
+        }
+        if (in->opcode == TP_OP_END) {
+            return true;
+        }
+    }
+    *index = m->limits.program_max;
+    drop_instructions(m);
+    return false;
+}
+
+/* ---- execution ---- */
+
+static void run_embed(struct tp_machine *m, struct slot_state *slot, const struct tp_op_embed *op,
+                      uint32_t token) {
+    int8_t codes[TP_BLOCK];
+    if (!weights_fit(m, op->weight_base, token + 1, op->blocks, op->planes)) {
+        memset(slot->x, 0, (size_t)op->blocks * TP_BLOCK * sizeof *slot->x);
+        return; /* no such row: the library refuses such tokens before they come here */
+    }
+    for (uint32_t block = 0; block < op->blocks; block++) {
+        uint8_t scale = read_block(m, op->weight_base, op->blocks, op->planes, op->codebook, token,
+                                   block, codes);
+        tp_embed_row(codes, &scale, 1, op->shift, slot->x + (size_t)block * TP_BLOCK, &m->counters);
+    }
+}
+
+static void run_norm(struct tp_machine *m, struct slot_state *slot, const struct tp_op_norm *op) {
+    uint32_t count = op->blocks * TP_BLOCK;
+    slot->factor = tp_rmsnorm_factor(slot->x, count, op->epsilon);
+    tp_rmsnorm_gain(slot->x, m->gains + (size_t)op->gain_base * 4, count, op->shift, m->row,
+                    &m->counters);
+    for (uint32_t block = 0; block < op->blocks; block++) {
+        slot->block_exponents[TP_SOURCE_NORM][block] = tp_quantise_block(
+            m->row + (size_t)block * TP_BLOCK, TP_BLOCK, 0, (uint8_t)op->cap,
+            slot->block_data[TP_SOURCE_NORM] + (size_t)block * TP_BLOCK, &m->counters);
+    }
+}
+
+/* Bias, head norm, rotation and centring of query, key and value rows, in place. */
+static void finish_heads(struct tp_machine *m, struct slot_state *slot,
+                         const struct tp_op_matvec *op, int32_t *y) {
+    uint32_t size = 1u << op->head_log2;
+    for (uint32_t i = 0; op->bias != 0 && i < op->rows; i++) {
+        y[i] = tp_sat32((int64_t)y[i] + m->bias[2 * op->constant_base + i], &m->counters);
+    }
+    for (uint32_t i = 0; op->head_norm != 0 && i < op->rows; i += size) {
+        tp_head_norm(y + i, m->gains + (size_t)op->gain_base * 4, size, op->head_shift,
+                     (uint32_t)op->epsilon, &m->counters);
+    }
+    for (uint32_t i = 0; op->dest != TP_DEST_VALUE && i < op->rows; i += 2) {
+        uint32_t pair = (i & (size - 1)) / 2;
+        tp_rope_rotate(&y[i], &y[i + 1], slot->cosine[pair], slot->sine[pair], &m->counters);
+    }
+    for (uint32_t i = 0; op->centre != 0 && i < op->rows; i++) {
+        y[i] = tp_sat32((int64_t)y[i] - m->centre[2 * op->constant_base + i], &m->counters);
+    }
+}
+
+/* Quantises rows per head (per 32 elements of a larger head) into words; exponents [words][4]. */
+static void quantise_heads(struct tp_machine *m, const struct tp_op_matvec *op, const int32_t *y,
+                           uint8_t low, uint8_t high, int8_t *data, uint8_t *exponents) {
+    uint32_t size = op->head_log2 > 5 ? TP_BLOCK : 1u << op->head_log2;
+    for (uint32_t i = 0; i < op->rows; i += size) {
+        exponents[i / TP_BLOCK * 4 + i % TP_BLOCK / size] =
+            tp_quantise_block(y + i, size, low, high, data + i, &m->counters);
+    }
+}
+
+static void store_values(struct tp_machine *m, struct slot_state *slot,
+                         const struct tp_op_matvec *op, const uint16_t *pages, uint32_t position,
+                         const int32_t *y) {
+    uint8_t base = (uint8_t)op->exponent_base;
+    int8_t data[TP_BLOCK];
+    for (uint32_t word = 0; word < op->rows / TP_BLOCK; word++) {
+        struct tp_op_matvec one = *op;
+        uint8_t exponents[4] = {base, base, base, base};
+        one.rows = TP_BLOCK;
+        quantise_heads(m, &one, y + (size_t)word * TP_BLOCK, base, (uint8_t)(base + 15), data,
+                       exponents);
+        uint32_t row = tp_kv_row(pages, op->kv_base, m->kv_stride, word, position);
+        if (row >= m->kv.rows) {
+            continue; /* the loader's fault; the device would write nothing either */
+        }
+        memcpy(m->kv.key + (size_t)row * TP_BLOCK, slot->key + (size_t)word * TP_BLOCK, TP_BLOCK);
+        memcpy(m->kv.value + (size_t)row * TP_BLOCK, data, TP_BLOCK);
+        for (uint32_t i = 0; i < 4; i++) {
+            m->kv.exponents[(size_t)row * 4 + i] =
+                (uint8_t)(slot->key_exponents[word * 4 + i] | (exponents[i] - base) << 4);
+        }
+    }
+}
+
+static void store_keys(struct tp_machine *m, struct slot_state *slot,
+                       const struct tp_op_matvec *op, const int32_t *y) {
+    uint8_t base = (uint8_t)op->exponent_base;
+    memset(slot->key_exponents, base, op->rows / TP_BLOCK * 4);
+    quantise_heads(m, op, y, base, (uint8_t)(base + 15), slot->key, slot->key_exponents);
+    for (uint32_t i = 0; i < op->rows / TP_BLOCK * 4; i++) {
+        slot->key_exponents[i] = (uint8_t)(slot->key_exponents[i] - base);
+    }
+}
+
+static void run_gate(struct tp_machine *m, struct slot_state *slot, const struct tp_op_matvec *op,
+                     const int32_t *y) {
+    uint32_t hidden = op->rows / 2;
+    for (uint32_t first = 0; first < hidden; first += TP_BLOCK) {
+        uint32_t count = hidden - first < TP_BLOCK ? hidden - first : TP_BLOCK;
+        int32_t h[TP_BLOCK];
+        int8_t *data = slot->block_data[TP_SOURCE_FFN] + first;
+        for (uint32_t i = 0; i < count; i++) {
+            h[i] = tp_swiglu(y[2 * (first + i)], y[2 * (first + i) + 1], &m->counters);
+        }
+        memset(data, 0, TP_BLOCK);
+        slot->block_exponents[TP_SOURCE_FFN][first / TP_BLOCK] =
+            tp_quantise_block(h, count, 0, (uint8_t)op->cap, data, &m->counters);
+    }
+}
+
+/* Rows of the matrix times the slot's blocks, scaled; y [rows]. */
+static void multiply(struct tp_machine *m, struct slot_state *slot, struct instruction *in,
+                     int32_t *y, uint32_t rows) {
+    const struct tp_op_matvec *op = &in->matvec;
+    const int8_t *q = slot->block_data[op->source];
+    const uint8_t *exponents = slot->block_exponents[op->source];
+    int shift = op->z_shift + (op->norm != 0 ? slot->factor.shift : 0);
+    uint32_t rm = op->norm != 0 ? slot->factor.rm : 65536u;
+    for (uint32_t block = 0; block < op->blocks; block++) {
+        in->exponent_max = larger(in->exponent_max, exponents[block]);
+    }
+    for (uint32_t row = 0; row < rows; row++) {
+        size_t first = (size_t)row * op->blocks;
+        int64_t acc = tp_matvec_row(in->codes + first * TP_BLOCK, in->scales + first, q, exponents,
+                                    op->blocks, (int)op->align);
+        y[row] = tp_matvec_scale(acc, shift, rm, &m->counters);
+    }
+}
+
+static void run_matvec(struct tp_machine *m, struct slot_state *slot, struct instruction *in,
+                       const uint16_t *pages, uint32_t position) {
+    const struct tp_op_matvec *op = &in->matvec;
+    int32_t *y = m->row;
+    multiply(m, slot, in, y, op->rows);
+    switch (op->dest) {
+    case TP_DEST_RESIDUAL:
+        for (uint32_t i = 0; i < op->rows; i++) {
+            slot->x[i] = tp_sat32((int64_t)slot->x[i] + y[i], &m->counters);
+        }
+        break;
+    case TP_DEST_GATE:
+        run_gate(m, slot, op, y);
+        break;
+    case TP_DEST_QUERY:
+        finish_heads(m, slot, op, y);
+        quantise_heads(m, op, y, 0, TP_EXPONENT_MAX, slot->query, slot->query_exponents);
+        break;
+    case TP_DEST_KEY:
+        finish_heads(m, slot, op, y);
+        store_keys(m, slot, op, y);
+        break;
+    default:
+        finish_heads(m, slot, op, y);
+        store_values(m, slot, op, pages, position, y);
+        break;
+    }
+}
+
+static void run_attention(struct tp_machine *m, struct slot_state *slot,
+                          const struct tp_op_attention *op, const uint16_t *pages,
+                          uint32_t position) {
+    const struct tp_attention_shape shape = {.head_log2 = op->head_log2,
+                                             .words = op->words,
+                                             .turns = op->turns,
+                                             .sets = op->sets + 1,
+                                             .key_base = op->key_base,
+                                             .value_base = op->value_base,
+                                             .shift = op->shift};
+    tp_attention(&shape, &m->kv, pages, op->kv_base, m->kv_stride, position, slot->query,
+                 slot->query_exponents, m->row, &m->counters);
+    for (uint32_t word = 0; word < op->words * op->turns * (op->sets + 1); word++) {
+        slot->block_exponents[TP_SOURCE_ATTENTION][word] = tp_quantise_block(
+            m->row + (size_t)word * TP_BLOCK, TP_BLOCK, 0, (uint8_t)op->cap,
+            slot->block_data[TP_SOURCE_ATTENTION] + (size_t)word * TP_BLOCK, &m->counters);
+    }
+}
+
+uint32_t tp_machine_step(struct tp_machine *machine, uint32_t slot, uint32_t position,
+                         uint32_t token, int32_t *logits) {
+    struct tp_machine *m = machine;
+    assert(m->instruction_count != 0 && slot < m->limits.slots);
+    assert(position < m->limits.positions_max);
+    struct slot_state *state = &m->slots[slot];
+    const uint16_t *pages = m->pages + (size_t)slot * (m->limits.positions_max / TP_PAGE);
+    uint32_t written = 0;
+    for (uint32_t i = 0; i < m->instruction_count; i++) {
+        struct instruction *in = &m->instructions[i];
+        if (in->any.logits != 0 && logits == NULL) {
+            break;
+        }
+        switch (in->opcode) {
+        case TP_OP_EMBED:
+            run_embed(m, state, &in->embed, token);
+            break;
+        case TP_OP_NORM:
+            run_norm(m, state, &in->norm);
+            break;
+        case TP_OP_ANGLES:
+            tp_rope_angles(position, m->frequency + in->angles.frequency_base, in->angles.pairs,
+                           state->cosine, state->sine);
+            break;
+        case TP_OP_ATTENTION:
+            run_attention(m, state, &in->attention, pages, position);
+            break;
+        case TP_OP_MATVEC:
+            if (in->matvec.dest == TP_DEST_LOGITS) {
+                written = (uint32_t)in->matvec.epsilon;
+                assert(logits != NULL);
+                multiply(m, state, in, logits, written);
+            } else {
+                run_matvec(m, state, in, pages, position);
+            }
+            break;
+        default:
+            return written;
+        }
+    }
+    return written;
+}
+
+struct tp_counters tp_machine_counters(const struct tp_machine *machine) {
+    return machine->counters;
+}
+
+uint32_t tp_machine_exponent_max(const struct tp_machine *machine, uint32_t index) {
+    return index < machine->instruction_count ? machine->instructions[index].exponent_max : 0;
+}

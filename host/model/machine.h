@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The machine: memories and instructions of the core, executed by the golden units.
+ *
+ * It defines what a program computes, instruction by instruction; the emulator device is this code.
+ * It has no notion of time (host/lib/cycles.c has) and none of frames (host/backends/emulator.c).
+ */
+#ifndef TP_MACHINE_H
+#define TP_MACHINE_H
+
+#include "model.h"
+
+/* Sizes of one device: the fields of TP_CONFIG. */
+struct tp_limits {
+    uint32_t groups;
+    uint32_t slots;
+    uint32_t weight_beats;
+    uint32_t kv_rows;
+    uint32_t dim_max;
+    uint32_t query_max;
+    uint32_t hidden_max;
+    uint32_t vocab_max;
+    uint32_t positions_max;
+    uint32_t program_max;
+    uint32_t gain_quads;
+    uint32_t constant_pairs;
+    uint32_t codebooks;
+    uint32_t head_norm;
+};
+
+struct tp_machine;
+
+/* Returns NULL when memory is short or a limit is 0 or out of its range. */
+struct tp_machine *tp_machine_create(const struct tp_limits *limits);
+/* NULL is allowed. */
+void tp_machine_destroy(struct tp_machine *machine);
+/* One word of a WRITE frame. False: no such space or address. */
+bool tp_machine_write(struct tp_machine *machine, uint32_t space, uint32_t address, uint32_t data);
+/* Checks every instruction against the memories and unpacks the weights. Must be called after the
+ * last write and before a step; takes all memory that steps need. False: the program is illegal
+ * (`*index` = the instruction) or memory is short (`*index` = UINT32_MAX). */
+bool tp_machine_prepare(struct tp_machine *machine, uint32_t *index);
+/* Runs the program for `token` of `slot` at `position`. With `logits` not NULL the logits part runs
+ * too and fills logits [vocab]. Returns the number of logits written. */
+uint32_t tp_machine_step(struct tp_machine *machine, uint32_t slot, uint32_t position,
+                         uint32_t token, int32_t *logits);
+/* Saturations and clips since creation. */
+struct tp_counters tp_machine_counters(const struct tp_machine *machine);
+/* Largest block exponent that instruction `index` has read since tp_machine_prepare (MATVEC). */
+uint32_t tp_machine_exponent_max(const struct tp_machine *machine, uint32_t index);
+
+#endif
