@@ -22,6 +22,19 @@
 #define TP_PROTOCOL_VERSION 1u /* version of the link protocol, sent in HELLO */
 #define TP_PAYLOAD_MAX 256u /* most payload bytes of a frame */
 #define TP_FRAME_MARKER 167u /* first byte of every frame */
+#define TP_CYCLES_FIRST_ISSUE 3u /* from activation to the first issue of the lowest slot */
+#define TP_CYCLES_NEXT_ISSUE 4u /* from an issue to the earliest next issue of the same slot */
+#define TP_CYCLES_MATVEC_ISSUE 1u /* MATVEC: the unit is free again this long after its last beat */
+#define TP_CYCLES_RESIDUAL 40u /* MATVEC to RESIDUAL: after the beats */
+#define TP_CYCLES_GATE 60u /* MATVEC to GATE: after the beats */
+#define TP_CYCLES_HEADS 60u /* MATVEC to QUERY, KEY, VALUE: after the beats */
+#define TP_CYCLES_LOGITS 50u /* MATVEC to LOGITS: after the beats, without the top-k scan */
+#define TP_CYCLES_EMBED_ISSUE 40u /* EMBED: occupancy beside 16 per block */
+#define TP_CYCLES_EMBED 60u /* EMBED: completion beside 16 per block */
+#define TP_CYCLES_NORM 30u /* NORM: beside 8 per block */
+#define TP_CYCLES_ANGLES 10u /* ANGLES: beside 2 per pair */
+#define TP_CYCLES_ATTENTION 80u /* ATTENTION: beside 16 per column and page */
+#define TP_CYCLES_ATTENTION_WORD 8u /* ATTENTION: normalisation of one output word */
 
 #define TP_OP_END 0u /* the program of this slot ends */
 #define TP_OP_EMBED 1u /* reads the token's row of the embedding into the residual x */

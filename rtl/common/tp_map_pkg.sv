@@ -25,6 +25,32 @@ package tp_map_pkg;
   localparam int unsigned TP_PAYLOAD_MAX = 256;
   // first byte of every frame
   localparam int unsigned TP_FRAME_MARKER = 167;
+  // from activation to the first issue of the lowest slot
+  localparam int unsigned TP_CYCLES_FIRST_ISSUE = 3;
+  // from an issue to the earliest next issue of the same slot
+  localparam int unsigned TP_CYCLES_NEXT_ISSUE = 4;
+  // MATVEC: the unit is free again this long after its last beat
+  localparam int unsigned TP_CYCLES_MATVEC_ISSUE = 1;
+  // MATVEC to RESIDUAL: after the beats
+  localparam int unsigned TP_CYCLES_RESIDUAL = 40;
+  // MATVEC to GATE: after the beats
+  localparam int unsigned TP_CYCLES_GATE = 60;
+  // MATVEC to QUERY, KEY, VALUE: after the beats
+  localparam int unsigned TP_CYCLES_HEADS = 60;
+  // MATVEC to LOGITS: after the beats, without the top-k scan
+  localparam int unsigned TP_CYCLES_LOGITS = 50;
+  // EMBED: occupancy beside 16 per block
+  localparam int unsigned TP_CYCLES_EMBED_ISSUE = 40;
+  // EMBED: completion beside 16 per block
+  localparam int unsigned TP_CYCLES_EMBED = 60;
+  // NORM: beside 8 per block
+  localparam int unsigned TP_CYCLES_NORM = 30;
+  // ANGLES: beside 2 per pair
+  localparam int unsigned TP_CYCLES_ANGLES = 10;
+  // ATTENTION: beside 16 per column and page
+  localparam int unsigned TP_CYCLES_ATTENTION = 80;
+  // ATTENTION: normalisation of one output word
+  localparam int unsigned TP_CYCLES_ATTENTION_WORD = 8;
 
   // the program of this slot ends
   localparam logic [3:0] TP_OP_END = 4'd0;
