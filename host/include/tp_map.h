@@ -23,7 +23,7 @@
 #define TP_PAYLOAD_MAX 256u /* most payload bytes of a frame */
 #define TP_FRAME_MARKER 167u /* first byte of every frame */
 #define TP_CYCLES_FIRST_ISSUE 3u /* from activation to the first issue of the lowest slot */
-#define TP_CYCLES_NEXT_ISSUE 4u /* from an issue to the earliest next issue of the same slot */
+#define TP_CYCLES_NEXT_ISSUE 12u /* from an issue to the earliest next issue of the same slot */
 #define TP_CYCLES_MATVEC_ISSUE 1u /* MATVEC: the unit is free again this long after its last beat */
 #define TP_CYCLES_RESIDUAL 40u /* MATVEC to RESIDUAL: after the beats */
 #define TP_CYCLES_GATE 60u /* MATVEC to GATE: after the beats */

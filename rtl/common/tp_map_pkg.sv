@@ -28,7 +28,7 @@ package tp_map_pkg;
   // from activation to the first issue of the lowest slot
   localparam int unsigned TP_CYCLES_FIRST_ISSUE = 3;
   // from an issue to the earliest next issue of the same slot
-  localparam int unsigned TP_CYCLES_NEXT_ISSUE = 4;
+  localparam int unsigned TP_CYCLES_NEXT_ISSUE = 12;
   // MATVEC: the unit is free again this long after its last beat
   localparam int unsigned TP_CYCLES_MATVEC_ISSUE = 1;
   // MATVEC to RESIDUAL: after the beats
