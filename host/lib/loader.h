@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Model files: a Llama-shaped model with float32 tensors, from llama2.c and GGUF files.
+//
+// The format is found from the contents. Every length is compared with the file before it is used,
+// so any bytes at all give either a sound model or an error that names file, place and reason.
+
+#ifndef TP_LIB_LOADER_H
+#define TP_LIB_LOADER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "file.h"
+
+/* Most that a model file may ask for. What a device can hold is far less; the compiler says so. */
+#define TP_MODEL_BYTES_MAX ((size_t)16 << 30)
+enum {
+    TP_MODEL_DIM_MAX = 1 << 16,
+    TP_MODEL_HIDDEN_MAX = 1 << 18,
+    TP_MODEL_LAYERS_MAX = 1 << 10,
+    TP_MODEL_HEADS_MAX = 1 << 10,
+    TP_MODEL_HEAD_SIZE_MAX = 1 << 10,
+    TP_MODEL_VOCAB_MAX = 1 << 20,
+    TP_MODEL_CONTEXT_MAX = 1 << 24
+};
+
+/** Sizes and constants of a model. */
+struct tp_model_shape {
+    uint32_t dim;
+    uint32_t hidden;
+    uint32_t layers;
+    uint32_t heads;
+    uint32_t kv_heads;   // divides heads
+    uint32_t head_size;  // even; heads * head_size need not be dim
+    uint32_t vocab;      // at least 1
+    uint32_t context;    // positions that the model was made for
+    float rope_base;     // rotation of pair j: position * rope_base^(-2 j / head_size)
+    float norm_epsilon;
+    bool rope_adjacent;  // pairs are elements 2 j, 2 j + 1; else j, j + head_size / 2
+    bool tied;           // the classifier is the embedding
+};
+
+/** The tensors of a model; those from TP_TENSOR_NORM_ATTENTION on exist once per layer. */
+enum tp_tensor {
+    TP_TENSOR_EMBEDDING,       // vocab x dim
+    TP_TENSOR_NORM_FINAL,      // dim
+    TP_TENSOR_CLASSIFIER,      // vocab x dim
+    TP_TENSOR_NORM_ATTENTION,  // dim
+    TP_TENSOR_QUERY,           // heads * head_size x dim
+    TP_TENSOR_KEY,             // kv_heads * head_size x dim
+    TP_TENSOR_VALUE,           // kv_heads * head_size x dim
+    TP_TENSOR_OUTPUT,          // dim x heads * head_size
+    TP_TENSOR_NORM_FFN,        // dim
+    TP_TENSOR_GATE,            // hidden x dim
+    TP_TENSOR_DOWN,            // dim x hidden
+    TP_TENSOR_UP,              // hidden x dim
+    TP_TENSOR_COUNT
+};
+enum { TP_TENSOR_PER_LAYER = TP_TENSOR_COUNT - TP_TENSOR_NORM_ATTENTION };
+
+/** A model as it is in its file. Everything in it belongs to it. */
+struct tp_source_model {
+    struct tp_model_shape shape;
+    const char *format;     // "llama2.c version 0", "GGUF version 3"; static text
+    bool has_tokenizer;     // the file holds one: tp__tokenizer_of_model
+    const float **tensors;  // use tp__source_tensor
+    struct tp_bytes file;   // the tensors lie in it
+    char *name;             // of the file, for messages
+};
+
+/** Loads a model file.
+ *  out    model  written only on TP_OK; tp__source_model_free releases it
+ *  error  TP_ERROR_IO, TP_ERROR_NO_MEMORY
+ *         TP_ERROR_FORMAT       cut short, damaged or no model at all
+ *         TP_ERROR_UNSUPPORTED  a sound model of another architecture, version or number type
+ *         TP_ERROR_TOO_LARGE    above a limit of this header
+ *         TP_ERROR_RANGE        a weight is not finite
+ */
+TP_MUST_USE tp_status tp__source_model_load(const char *path, struct tp_source_model *model,
+                                            struct tp_error *error);
+
+/** The same from bytes, which are copied; name stands for the path in messages. */
+TP_MUST_USE tp_status tp__source_model_parse(const void *data, size_t size, const char *name,
+                                             struct tp_source_model *model, struct tp_error *error);
+
+void tp__source_model_free(struct tp_source_model *model);
+
+/** A tensor, row by row, all numbers finite. layer is ignored for tensors that exist once. */
+const float *tp__source_tensor(const struct tp_source_model *model, enum tp_tensor tensor,
+                               uint32_t layer);
+
+/** Rows and columns of a tensor; a vector is one row. */
+void tp__tensor_size(const struct tp_model_shape *shape, enum tp_tensor tensor, uint32_t *rows,
+                     uint32_t *columns);
+
+/** Weights of the model: all tensors, a tied classifier not counted twice. */
+uint64_t tp__parameter_count(const struct tp_model_shape *shape);
+
+/* ---- for the loaders of the formats only ---- */
+
+enum { TP_TENSOR_NAME_BYTES = 48 };
+
+/** "blk.3.attn_q.weight": the GGUF name, used in all messages. */
+void tp__tensor_name(enum tp_tensor tensor, uint32_t layer, char name[TP_TENSOR_NAME_BYTES]);
+
+/** Checks every size against the limits of this header. */
+TP_MUST_USE tp_status tp__shape_check(const struct tp_model_shape *shape, const char *name,
+                                      struct tp_error *error);
+
+/** Takes the table of tensor pointers; the shape must have been checked. */
+TP_MUST_USE tp_status tp__source_model_prepare(struct tp_source_model *model,
+                                               struct tp_error *error);
+
+/** Sets a tensor to the float32 numbers at byte offset of the file, which must exist. */
+void tp__source_tensor_set(struct tp_source_model *model, enum tp_tensor tensor, uint32_t layer,
+                           size_t offset);
+
+/** Each reads model->file, sets shape and tensors; on failure the caller frees the model. */
+TP_MUST_USE tp_status tp__load_llama2c(struct tp_source_model *model, struct tp_error *error);
+TP_MUST_USE tp_status tp__load_gguf(struct tp_source_model *model, struct tp_error *error);
+
+#endif

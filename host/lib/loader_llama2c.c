@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// llama2.c model files, version 0 and 1, float32.
+//
+//   version 0    byte 0   7 int32: dim, hidden, layers, heads, KV heads, vocabulary, context; a
+//                         negative vocabulary says that the classifier is separate
+//                     28  embedding, attention norms of all layers, queries of all layers, keys,
+//                         values, outputs, FFN norms, gates, downs, ups, final norm, two tables of
+//                         context * head size / 2 (rotation, not used), classifier if separate
+//   version 1    byte 0   uint32 0x616b3432, int32 1
+//                      8  the 7 int32, vocabulary positive
+//                     36  1 if the classifier is the embedding, else 0; then zeros
+//                    256  attention norms, FFN norms, final norm, embedding, queries, keys, values,
+//                         outputs, gates, downs, ups, classifier if separate
+//
+// Version 0 has no mark: it is a file whose header is sensible and whose length is exactly what the
+// header asks for.
+
+#include <assert.h>
+#include <stddef.h>
+
+#include "loader.h"
+#include "reader.h"
+
+enum { MAGIC = 0x616b3432, HEADER_1_BYTES = 256, HEADER_1_FLAG = 36, HEADER_FIELDS = 7 };
+
+/* In the order of the file; TP_TENSOR_COUNT stands for the rotation tables. */
+static const enum tp_tensor order_0[] = {
+    TP_TENSOR_EMBEDDING,  TP_TENSOR_NORM_ATTENTION, TP_TENSOR_QUERY,
+    TP_TENSOR_KEY,        TP_TENSOR_VALUE,          TP_TENSOR_OUTPUT,
+    TP_TENSOR_NORM_FFN,   TP_TENSOR_GATE,           TP_TENSOR_DOWN,
+    TP_TENSOR_UP,         TP_TENSOR_NORM_FINAL,     TP_TENSOR_COUNT,
+    TP_TENSOR_CLASSIFIER,
+};
+static const enum tp_tensor order_1[] = {
+    TP_TENSOR_NORM_ATTENTION, TP_TENSOR_NORM_FFN, TP_TENSOR_NORM_FINAL, TP_TENSOR_EMBEDDING,
+    TP_TENSOR_QUERY,          TP_TENSOR_KEY,      TP_TENSOR_VALUE,      TP_TENSOR_OUTPUT,
+    TP_TENSOR_GATE,           TP_TENSOR_DOWN,     TP_TENSOR_UP,         TP_TENSOR_CLASSIFIER,
+};
+
+static tp_status read_shape(struct tp_reader *reader, bool is_version_0,
+                            struct tp_model_shape *shape)
+{
+    static const char *const names[HEADER_FIELDS] = {"dim",      "hidden dim", "layers", "heads",
+                                                     "KV heads", "vocabulary", "context"};
+    int32_t fields[HEADER_FIELDS];
+    for (size_t i = 0; i < HEADER_FIELDS; i++) {
+        size_t place = reader->offset;
+        tp_status status = tp__reader_i32(reader, names[i], &fields[i]);
+        if (status != TP_OK) return status;
+        bool may_be_negative = is_version_0 && i == 5;
+        if (fields[i] > 0 || (may_be_negative && fields[i] != 0 && fields[i] != INT32_MIN)) {
+            continue;
+        }
+        return tp__fail(reader->error, TP_ERROR_FORMAT,
+                        "%s: byte %zu: as a llama2.c header, %s would be %d; not a model that this "
+                        "program reads (llama2.c float32 or GGUF F32), or damaged",
+                        reader->name, place, names[i], fields[i]);
+    }
+    shape->dim = (uint32_t)fields[0];
+    shape->hidden = (uint32_t)fields[1];
+    shape->layers = (uint32_t)fields[2];
+    shape->heads = (uint32_t)fields[3];
+    shape->kv_heads = (uint32_t)fields[4];
+    shape->tied = fields[5] > 0;
+    shape->vocab = (uint32_t)(fields[5] > 0 ? fields[5] : -fields[5]);
+    shape->context = (uint32_t)fields[6];
+    shape->head_size = shape->dim / shape->heads;
+    shape->rope_base = 10000.0f;
+    shape->norm_epsilon = 1e-5f;
+    shape->rope_adjacent = true;
+    tp_status status = tp__shape_check(shape, reader->name, reader->error);
+    if (status != TP_OK) return status;
+    if (shape->dim % shape->heads != 0) {
+        return tp__fail(reader->error, TP_ERROR_FORMAT,
+                        "%s: header: dimension %u is not a multiple of %u heads; the file is "
+                        "damaged or not a model",
+                        reader->name, shape->dim, shape->heads);
+    }
+    return TP_OK;
+}
+
+static tp_status read_version_1(struct tp_reader *reader, struct tp_model_shape *shape)
+{
+    uint32_t version;
+    reader->offset = 4;
+    tp_status status = tp__reader_u32(reader, "the version", &version);
+    if (status != TP_OK) return status;
+    if (version != 1) {
+        return tp__fail(reader->error, TP_ERROR_UNSUPPORTED,
+                        "%s: byte 4: llama2.c version %u%s; export the model with --version 1 or 0",
+                        reader->name, version, version == 2 ? " has 8-bit weights" : " is unknown");
+    }
+    status = read_shape(reader, false, shape);
+    if (status != TP_OK) return status;
+    const uint8_t *rest;
+    status = tp__reader_take(reader, HEADER_1_BYTES - HEADER_1_FLAG, "the header", &rest);
+    if (status != TP_OK) return status;
+    for (size_t i = 0; i < HEADER_1_BYTES - HEADER_1_FLAG; i++) {
+        if (rest[i] <= (i == 0 ? 1 : 0)) continue;
+        return tp__fail(reader->error, TP_ERROR_FORMAT,
+                        "%s: byte %zu: the header has 0x%02x where version 1 has %s; the file is "
+                        "damaged",
+                        reader->name, HEADER_1_FLAG + i, rest[i], i == 0 ? "0 or 1" : "0");
+    }
+    shape->tied = rest[0] == 1;
+    return TP_OK;
+}
+
+/* Steps over one tensor of every layer, and notes where it was. */
+static tp_status take_tensor(struct tp_source_model *model, struct tp_reader *reader,
+                             enum tp_tensor tensor)
+{
+    const struct tp_model_shape *shape = &model->shape;
+    uint32_t rows = 2 * shape->context;
+    uint32_t columns = shape->head_size / 2;
+    if (tensor != TP_TENSOR_COUNT) tp__tensor_size(shape, tensor, &rows, &columns);
+    bool is_per_layer = tensor >= TP_TENSOR_NORM_ATTENTION && tensor < TP_TENSOR_COUNT;
+    for (uint32_t layer = 0; layer < (is_per_layer ? shape->layers : 1); layer++) {
+        char name[TP_TENSOR_NAME_BYTES] = "the rotation table";
+        if (tensor != TP_TENSOR_COUNT) tp__tensor_name(tensor, layer, name);
+        size_t offset = reader->offset;
+        const uint8_t *bytes;
+        // The limits of the shape keep this product below 2^40.
+        uint64_t size = (uint64_t)rows * columns * sizeof(float);
+        tp_status status = tp__reader_take(reader, size, name, &bytes);
+        if (status != TP_OK) return status;
+        if (tensor != TP_TENSOR_COUNT) tp__source_tensor_set(model, tensor, layer, offset);
+    }
+    return TP_OK;
+}
+
+tp_status tp__load_llama2c(struct tp_source_model *model, struct tp_error *error)
+{
+    struct tp_reader reader = {
+        .bytes = model->file.data, .size = model->file.size, .name = model->name, .error = error};
+    bool is_version_0 = tp__load_u32(model->file.data) != MAGIC;
+    model->format = is_version_0 ? "llama2.c version 0" : "llama2.c version 1";
+    tp_status status = is_version_0 ? read_shape(&reader, true, &model->shape)
+                                    : read_version_1(&reader, &model->shape);
+    if (status != TP_OK) return status;
+    status = tp__source_model_prepare(model, error);
+    if (status != TP_OK) return status;
+    const enum tp_tensor *order = is_version_0 ? order_0 : order_1;
+    size_t count =
+        is_version_0 ? sizeof order_0 / sizeof order_0[0] : sizeof order_1 / sizeof order_1[0];
+    if (model->shape.tied) count--;  // the classifier comes last in both
+    for (size_t i = 0; i < count; i++) {
+        status = take_tensor(model, &reader, order[i]);
+        if (status != TP_OK) return status;
+    }
+    if (model->shape.tied) {
+        size_t embedding =
+            (size_t)((const uint8_t *)model->tensors[TP_TENSOR_EMBEDDING] - model->file.data);
+        tp__source_tensor_set(model, TP_TENSOR_CLASSIFIER, 0, embedding);
+    }
+    if (reader.offset != reader.size) {
+        return tp__fail(error, TP_ERROR_FORMAT,
+                        "%s: byte %zu: a %s model with this header ends here, but the file has %zu "
+                        "bytes more; it is damaged or not a model",
+                        model->name, reader.offset, model->format, reader.size - reader.offset);
+    }
+    return TP_OK;
+}
