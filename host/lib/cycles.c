@@ -6,7 +6,7 @@
 
 #include <assert.h>
 
-#include "../include/tp_map.h"
+#include "tp_map.h"
 
 enum unit { UNIT_MATVEC, UNIT_NORM, UNIT_ANGLES, UNIT_ATTENTION, UNIT_COUNT, UNIT_NONE };
 

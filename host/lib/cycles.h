@@ -7,7 +7,7 @@
 #ifndef TP_CYCLES_H
 #define TP_CYCLES_H
 
-#include "../model/machine.h"
+#include "machine.h"
 
 /* One slot that takes part in a step. */
 struct tp_step_slot {

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../include/tp_map.h"
+#include "tp_map.h"
 
 #define FREQUENCIES 64u
 #define SOURCES 3u

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The table that every kind of device implements: a byte stream each way (docs/link.md).
+
+#ifndef TP_BACKEND_H
+#define TP_BACKEND_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "error.h"
+
+struct tp_backend {
+    /** First part of a device's name: "emu", "sim". */
+    const char *kind;
+
+    /** Opens the device that `name` (the part after "kind:", may be empty) means. All memory that
+     *  exchange() needs is taken here. `folder` is where simulated devices lie.
+     *  out    state  given to the other calls, until close
+     *  error  TP_ERROR_NOT_FOUND  no such device
+     *         TP_ERROR_DEVICE     it exists but cannot be opened; the text says why
+     *         TP_ERROR_NO_MEMORY */
+    tp_status (*open)(const char *name, const char *folder, void **state, struct tp_error *error);
+
+    /** Ends the device; NULL is allowed. */
+    void (*close)(void *state);
+
+    /** Moves bytes both ways and lets the device work for a short time (some milliseconds at most;
+     *  a step of the emulator may take longer). Takes up to out_count bytes, gives up to in_max.
+     *  Returns early when the device has bytes for the host or can do nothing without more bytes.
+     *  out    out_taken, in_count  how many moved
+     *  error  TP_ERROR_DEVICE  the device is gone or broken; only close() may follow */
+    tp_status (*exchange)(void *state, const uint8_t *out, size_t out_count, size_t *out_taken,
+                          uint8_t *in, size_t in_max, size_t *in_count, struct tp_error *error);
+};
+
+extern const struct tp_backend tp__backend_emulator;
+extern const struct tp_backend tp__backend_sim;
+
+#endif

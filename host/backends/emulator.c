@@ -1,0 +1,481 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The emulator: the golden machine behind the frames of the link. It has no clock: the cycles of its
+// STEP events are 0, which means "not counted".
+//
+// Names: "" is a device with room for models of a hundred million weights; a configuration's name
+// gives the limits of that configuration.
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "backend.h"
+#include "frame.h"
+#include "machine.h"
+
+enum { QUEUE_MAX = 4096, REPLY_BYTES_MAX = 4096 };
+
+struct emulated_slot {
+    bool open;
+    bool running;
+    bool held;
+    bool cancelled;
+    bool logits;
+    struct tp_sampling sampling;
+    uint32_t context;
+    uint32_t position;
+    uint32_t stop_count;
+    uint16_t stop[TP_STOP_MAX];
+    uint16_t queue[QUEUE_MAX];
+    uint32_t queue_first;
+    uint32_t queue_count;
+    uint32_t remaining;  // tokens still to be sampled
+    uint32_t next;       // sampled token that the next step takes
+};
+
+struct emulator {
+    struct tp_limits limits;
+    struct tp_machine *machine;
+    bool prepared;
+    struct emulated_slot slots[TP_SLOTS_MAX];
+    struct tp_frame_decoder decoder;
+    bool answered;  // last_* are of a frame that was answered
+    uint8_t last_type;
+    uint8_t last_sequence;
+    uint8_t last_status;
+    uint8_t event_sequence;
+    uint32_t step;
+    uint64_t tokens;
+    int32_t *logits;  // [vocab_max]
+    uint8_t *reply;   // bytes for the host
+    size_t reply_first;
+    size_t reply_count;
+    size_t reply_max;
+};
+
+static const struct {
+    const char *name;
+    struct tp_limits limits;
+} configurations[] = {
+    {"", {4, 8, 1u << 20, 1u << 20, 4096, 8192, 16384, 65536, 4096, 1024, 1u << 15, 32767, 3, 1}},
+#define TP_CONFIG(name, groups, slots, weight_beats, kv_rows, dim_max, query_max, hidden_max,   \
+                  vocab_max, positions_max, program_max, gain_quads, constant_pairs, codebooks, \
+                  head_norm, text)                                                              \
+    {#name,                                                                                     \
+     {groups, slots, weight_beats, kv_rows, dim_max, query_max, hidden_max, vocab_max,          \
+      positions_max, program_max, gain_quads, constant_pairs, codebooks, head_norm}},
+#include "tp_configs.def"
+#undef TP_CONFIG
+};
+
+// ---- frames to the host ----
+
+static void send(struct emulator *e, uint8_t type, uint8_t sequence, const uint8_t *payload,
+                 size_t length) {
+    struct tp_frame frame = {.type = type, .sequence = sequence, .length = (uint16_t)length};
+    memcpy(frame.payload, payload, length);
+    e->reply_count += tp__frame_encode(&frame, e->reply + e->reply_count);
+}
+
+static void send_event(struct emulator *e, uint8_t type, const uint8_t *payload, size_t length) {
+    send(e, type, e->event_sequence++, payload, length);
+}
+
+static void send_hello(struct emulator *e, uint8_t sequence) {
+    const struct tp_limits *l = &e->limits;
+    uint8_t p[40] = {0};
+    tp__put16(p, TP_PROTOCOL_VERSION);
+    p[2] = (uint8_t)l->groups;
+    p[3] = (uint8_t)l->slots;
+    p[4] = (uint8_t)l->head_norm;
+    p[5] = (uint8_t)l->codebooks;
+    p[6] = TP_TOP_K_MAX;
+    tp__put32(p + 8, l->weight_beats);
+    tp__put32(p + 12, l->kv_rows);
+    tp__put16(p + 16, (uint16_t)l->dim_max);
+    tp__put16(p + 18, (uint16_t)l->query_max);
+    tp__put16(p + 20, (uint16_t)l->hidden_max);
+    tp__put16(p + 22, (uint16_t)l->positions_max);
+    tp__put32(p + 24, l->vocab_max);
+    tp__put16(p + 28, (uint16_t)l->program_max);
+    tp__put16(p + 30, QUEUE_MAX);
+    tp__put16(p + 32, (uint16_t)l->gain_quads);
+    tp__put16(p + 34, (uint16_t)l->constant_pairs);
+    send(e, TP_FRAME_HELLO_REPLY, sequence, p, sizeof p);
+}
+
+static void send_statistics(struct emulator *e, uint8_t sequence) {
+    struct tp_counters counters = tp_machine_counters(e->machine);
+    uint8_t p[56] = {0};
+    tp__put64(p + 16, e->step);
+    tp__put64(p + 24, e->tokens);
+    tp__put64(p + 32, counters.saturations);
+    tp__put64(p + 40, counters.clips);
+    tp__put32(p + 48, (uint32_t)e->decoder.bad);
+    send(e, TP_FRAME_STATISTICS_REPLY, sequence, p, sizeof p);
+}
+
+// ---- frames from the host ----
+
+static bool any_running(const struct emulator *e) {
+    for (uint32_t s = 0; s < e->limits.slots; s++) {
+        if (e->slots[s].running) {
+            return true;
+        }
+    }
+    return false;
+}
+
+// Addresses of a space, as the table of docs/link.md gives them.
+static uint32_t space_size(const struct tp_limits *l, uint32_t space) {
+    switch (space) {
+    case TP_SPACE_WEIGHT:
+        return l->weight_beats * 64;
+    case TP_SPACE_PROGRAM:
+        return l->program_max * 8;
+    case TP_SPACE_GAIN:
+        return l->gain_quads * 2;
+    case TP_SPACE_BIAS:
+    case TP_SPACE_CENTRE:
+        return l->constant_pairs * 2;
+    case TP_SPACE_FREQUENCY:
+        return 64;
+    case TP_SPACE_CODEBOOK:
+        return l->codebooks * 16;
+    case TP_SPACE_PAGE_TABLE:
+        return l->slots * 4096;
+    case TP_SPACE_REGISTER:
+        return 1;
+    default:
+        return 0;
+    }
+}
+
+static uint8_t handle_write(struct emulator *e, const struct tp_frame *frame) {
+    if (frame->length < 12 || frame->length % 4 != 0) {
+        return TP_ACK_LENGTH;
+    }
+    uint32_t space = frame->payload[0];
+    uint32_t address = tp__get32(frame->payload + 4);
+    uint32_t count = (frame->length - 8u) / 4u;
+    uint32_t size = space_size(&e->limits, space);
+    if (address >= size || count > size - address) {
+        return TP_ACK_RANGE;
+    }
+    if (space != TP_SPACE_PAGE_TABLE && any_running(e)) {
+        return TP_ACK_BUSY;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        // Words without a memory behind them are ignored, as by the device.
+        (void)tp_machine_write(e->machine, space, address + i,
+                               tp__get32(frame->payload + 8 + 4 * (size_t)i));
+    }
+    e->prepared = e->prepared && space == TP_SPACE_PAGE_TABLE;
+    return TP_ACK_OK;
+}
+
+static uint8_t handle_slot(struct emulator *e, const struct tp_frame *frame) {
+    const uint8_t *p = frame->payload;
+    struct emulated_slot *slot = &e->slots[p[0]];
+    if (slot->running) {
+        return TP_ACK_BUSY;
+    }
+    memset(slot, 0, sizeof *slot);
+    slot->logits = (p[1] & 1u) != 0;
+    slot->sampling.top_k = p[2];
+    slot->stop_count = p[3];
+    slot->sampling.temperature = tp__get32(p + 4);
+    slot->sampling.seed = tp__get64(p + 8);
+    slot->context = tp__get16(p + 16);
+    slot->position = tp__get16(p + 18);
+    for (uint32_t i = 0; i < TP_STOP_MAX; i++) {
+        slot->stop[i] = tp__get16(p + 20 + 2 * (size_t)i);
+    }
+    slot->open = slot->sampling.top_k <= TP_TOP_K_MAX && slot->stop_count <= TP_STOP_MAX &&
+                 slot->sampling.temperature >> 20 == 0 && slot->context != 0 &&
+                 slot->context <= e->limits.positions_max && slot->position < slot->context;
+    uint32_t index = 0;
+    if (!e->prepared) {
+        // The memory of the steps is taken here, never later.
+        e->prepared = tp_machine_prepare(e->machine, &index);
+    }
+    return slot->open ? TP_ACK_OK : TP_ACK_RANGE;
+}
+
+static uint8_t handle_feed(struct emulator *e, const struct tp_frame *frame) {
+    struct emulated_slot *slot = &e->slots[frame->payload[0]];
+    uint32_t count = (frame->length - 2u) / 2u;
+    if (slot->running) {
+        return TP_ACK_BUSY;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        if (tp__get16(frame->payload + 2 + 2 * (size_t)i) >= e->limits.vocab_max) {
+            return TP_ACK_RANGE;
+        }
+    }
+    if (!slot->open) {
+        return TP_ACK_RANGE;
+    }
+    if (count > QUEUE_MAX - slot->queue_count) {
+        return TP_ACK_FULL;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t place = (slot->queue_first + slot->queue_count++) % QUEUE_MAX;
+        slot->queue[place] = tp__get16(frame->payload + 2 + 2 * (size_t)i);
+    }
+    return TP_ACK_OK;
+}
+
+static uint8_t handle_run(struct emulator *e, const struct tp_frame *frame) {
+    struct emulated_slot *slot = &e->slots[frame->payload[0]];
+    if (slot->running) {
+        return TP_ACK_BUSY;
+    }
+    if (!slot->open || slot->queue_count == 0 || slot->position >= slot->context || !e->prepared) {
+        return TP_ACK_RANGE;
+    }
+    slot->running = true;
+    slot->cancelled = false;
+    slot->held = (frame->payload[1] & 1u) != 0;
+    slot->remaining = tp__get32(frame->payload + 4);
+    if (!slot->held) {
+        for (uint32_t s = 0; s < e->limits.slots; s++) {
+            e->slots[s].held = false;
+        }
+    }
+    return TP_ACK_OK;
+}
+
+static uint8_t handle(struct emulator *e, const struct tp_frame *frame) {
+    bool has_slot = frame->type >= TP_FRAME_SLOT && frame->type <= TP_FRAME_CANCEL;
+    bool length_ok = frame->type == TP_FRAME_SLOT   ? frame->length == 36
+                     : frame->type == TP_FRAME_FEED ? frame->length >= 4 && frame->length % 2 == 0
+                     : frame->type == TP_FRAME_RUN  ? frame->length == 8
+                     : frame->type == TP_FRAME_CANCEL ? frame->length == 4
+                                                      : true;
+    if (!length_ok) {
+        return TP_ACK_LENGTH;
+    }
+    if (has_slot && frame->payload[0] >= e->limits.slots) {
+        return TP_ACK_RANGE;
+    }
+    switch (frame->type) {
+    case TP_FRAME_WRITE:
+        return handle_write(e, frame);
+    case TP_FRAME_SLOT:
+        return handle_slot(e, frame);
+    case TP_FRAME_FEED:
+        return handle_feed(e, frame);
+    case TP_FRAME_RUN:
+        return handle_run(e, frame);
+    case TP_FRAME_CANCEL:
+        e->slots[frame->payload[0]].cancelled = e->slots[frame->payload[0]].running;
+        return TP_ACK_OK;
+    default:
+        return TP_ACK_TYPE;
+    }
+}
+
+static void take_frame(struct emulator *e, const struct tp_frame *frame) {
+    if ((frame->type == TP_FRAME_HELLO || frame->type == TP_FRAME_STATISTICS) &&
+        frame->length == 0) {
+        if (frame->type == TP_FRAME_HELLO) {
+            send_hello(e, frame->sequence);
+        } else {
+            send_statistics(e, frame->sequence);
+        }
+        return;
+    }
+    bool repeated =
+        e->answered && frame->type == e->last_type && frame->sequence == e->last_sequence;
+    bool empty_kind = frame->type == TP_FRAME_HELLO || frame->type == TP_FRAME_STATISTICS;
+    uint8_t status = repeated     ? e->last_status
+                     : empty_kind ? (uint8_t)TP_ACK_LENGTH
+                                  : handle(e, frame);
+    e->answered = true;
+    e->last_type = frame->type;
+    e->last_sequence = frame->sequence;
+    e->last_status = status;
+    const uint8_t payload[4] = {frame->type, status, 0, 0};
+    send(e, TP_FRAME_ACK, frame->sequence, payload, sizeof payload);
+}
+
+// ---- steps ----
+
+static void send_logits(struct emulator *e, uint32_t slot, uint32_t vocab) {
+    uint8_t p[8 + 4 * 60];
+    for (uint32_t first = 0; first < vocab; first += 60) {
+        uint32_t count = vocab - first < 60 ? vocab - first : 60;
+        p[0] = (uint8_t)slot;
+        p[1] = 0;
+        tp__put16(p + 2, (uint16_t)count);
+        tp__put32(p + 4, first);
+        for (uint32_t i = 0; i < count; i++) {
+            tp__put32(p + 8 + 4 * (size_t)i, (uint32_t)e->logits[first + i]);
+        }
+        send_event(e, TP_FRAME_LOGITS, p, 8 + 4 * (size_t)count);
+    }
+}
+
+// One slot's part of a step. Returns the reason that ends its run, or -1.
+static int step_slot(struct emulator *e, uint32_t s, bool *logits_part, int32_t *sampled) {
+    struct emulated_slot *slot = &e->slots[s];
+    uint32_t token = slot->next;
+    if (slot->queue_count != 0) {
+        token = slot->queue[slot->queue_first];
+        slot->queue_first = (slot->queue_first + 1) % QUEUE_MAX;
+        slot->queue_count--;
+    }
+    bool asked = slot->queue_count == 0 && slot->remaining != 0;
+    *logits_part = asked || slot->logits;
+    uint32_t vocab =
+        tp_machine_step(e->machine, s, slot->position, token, *logits_part ? e->logits : NULL);
+    *sampled = -1;
+    bool stop = false;
+    if (asked && vocab != 0) {
+        slot->next = tp_sample(&slot->sampling, slot->position, e->logits, vocab);
+        *sampled = (int32_t)slot->next;
+        slot->remaining--;
+        for (uint32_t i = 0; i < slot->stop_count; i++) {
+            stop = stop || slot->stop[i] == slot->next;
+        }
+    }
+    if (slot->logits && *logits_part) {
+        send_logits(e, s, vocab);
+    }
+    slot->position++;
+    e->tokens++;
+    if (stop) {
+        return TP_REASON_STOP;
+    }
+    if (asked && slot->remaining == 0) {
+        return TP_REASON_LIMIT;
+    }
+    if (!asked && slot->queue_count == 0) {
+        return TP_REASON_FED;
+    }
+    if (slot->position >= slot->context) {
+        return TP_REASON_CONTEXT;
+    }
+    return slot->cancelled ? (int)TP_REASON_CANCEL : -1;
+}
+
+static bool run_step(struct emulator *e) {
+    uint8_t step[28] = {0};
+    int32_t sampled[TP_SLOTS_MAX];
+    int reason[TP_SLOTS_MAX];
+    bool logits_slot_taken = false;
+    for (uint32_t s = 0; s < e->limits.slots; s++) {
+        struct emulated_slot *slot = &e->slots[s];
+        if (!slot->running || slot->held || (slot->logits && logits_slot_taken)) {
+            continue;
+        }
+        logits_slot_taken = logits_slot_taken || slot->logits;
+        tp__put16(step + 12 + 2 * (size_t)s, (uint16_t)slot->position);
+        bool logits_part = false;
+        reason[s] = step_slot(e, s, &logits_part, &sampled[s]);
+        step[8] = (uint8_t)(step[8] | 1u << s);
+        step[9] = (uint8_t)(step[9] | (logits_part ? 1u : 0u) << s);
+    }
+    if (step[8] == 0) {
+        return false;
+    }
+    for (uint32_t s = 0; s < e->limits.slots; s++) {
+        if ((step[8] >> s & 1u) != 0 && sampled[s] >= 0) {
+            uint8_t p[8] = {(uint8_t)s};
+            tp__put16(p + 2, (uint16_t)sampled[s]);
+            tp__put16(p + 4, (uint16_t)(e->slots[s].position - 1));
+            send_event(e, TP_FRAME_TOKEN, p, sizeof p);
+        }
+    }
+    tp__put32(step, e->step++);
+    send_event(e, TP_FRAME_STEP, step, sizeof step);
+    for (uint32_t s = 0; s < e->limits.slots; s++) {
+        if ((step[8] >> s & 1u) != 0 && reason[s] >= 0) {
+            struct emulated_slot *slot = &e->slots[s];
+            uint8_t p[4] = {(uint8_t)s, (uint8_t)reason[s]};
+            tp__put16(p + 2, (uint16_t)slot->position);
+            send_event(e, TP_FRAME_DONE, p, sizeof p);
+            slot->running = false;
+            slot->queue_count = 0;
+        }
+    }
+    return true;
+}
+
+// ---- the table ----
+
+static void emulator_close(void *state) {
+    struct emulator *e = state;
+    if (e != NULL) {
+        tp_machine_destroy(e->machine);
+        free(e->logits);
+        free(e->reply);
+        free(e);
+    }
+}
+
+static tp_status emulator_open(const char *name, const char *folder, void **state,
+                               struct tp_error *error) {
+    (void)folder;
+    size_t index = 0;
+    while (index < sizeof configurations / sizeof *configurations &&
+           strcmp(configurations[index].name, name) != 0) {
+        index++;
+    }
+    if (index == sizeof configurations / sizeof *configurations) {
+        return tp__fail(error, TP_ERROR_NOT_FOUND,
+                        "emu:%s: no configuration has this name - try: tokproc devices", name);
+    }
+    struct emulator *e = calloc(1, sizeof *e);
+    if (e == NULL) {
+        return tp__fail(error, TP_ERROR_NO_MEMORY, "emu: no memory for the emulator");
+    }
+    e->limits = configurations[index].limits;
+    e->machine = tp_machine_create(&e->limits);
+    e->logits = calloc(e->limits.vocab_max, sizeof *e->logits);
+    // Room for the logits of a step in frames of 60, and for all other frames of a step.
+    e->reply_max = REPLY_BYTES_MAX + (size_t)(e->limits.vocab_max / 60 + 1) * TP_FRAME_BYTES_MAX;
+    e->reply = malloc(e->reply_max);
+    if (e->machine == NULL || e->logits == NULL || e->reply == NULL) {
+        emulator_close(e);
+        return tp__fail(error, TP_ERROR_NO_MEMORY, "emu: no memory for the emulated device");
+    }
+    *state = e;
+    return TP_OK;
+}
+
+static tp_status emulator_exchange(void *state, const uint8_t *out, size_t out_count,
+                                   size_t *out_taken, uint8_t *in, size_t in_max, size_t *in_count,
+                                   struct tp_error *error) {
+    struct emulator *e = state;
+    (void)error;
+    struct tp_frame frame;
+    *out_taken = 0;
+    // An answer is at most one frame: take bytes while one more fits beside the events of a step.
+    while (*out_taken < out_count && e->reply_count + TP_FRAME_BYTES_MAX <= REPLY_BYTES_MAX / 2) {
+        if (tp__frame_decode(&e->decoder, out[(*out_taken)++], &frame)) {
+            take_frame(e, &frame);
+        }
+    }
+    // Steps only while no byte waits, so that a cancel is not overtaken, as on the device.
+    while (*out_taken == out_count && e->reply_count == 0 && run_step(e)) {
+    }
+    size_t count = e->reply_count - e->reply_first;
+    count = count < in_max ? count : in_max;
+    memcpy(in, e->reply + e->reply_first, count);
+    e->reply_first += count;
+    if (e->reply_first == e->reply_count) {
+        e->reply_first = 0;
+        e->reply_count = 0;
+    }
+    *in_count = count;
+    return TP_OK;
+}
+
+const struct tp_backend tp__backend_emulator = {
+    .kind = "emu",
+    .open = emulator_open,
+    .close = emulator_close,
+    .exchange = emulator_exchange,
+};
