@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// libtokproc: stream tokens through a token processor.
+//
+// A context opens devices and models; a model is loaded into a device; a session on that device takes
+// tokens or text and gives tokens. Devices are named "emu" (the golden model), "sim:CONFIG" (the
+// Verilated RTL of a named configuration). Every device has a thread of its own, which moves its
+// bytes; all calls here may come from any thread, but one session or model is used by one thread at
+// a time. There is no global state: two contexts never meet.
+//
+// Every call that can fail returns a tp_status and, when `error` is not NULL, one line that says what
+// went wrong and what to do. Handles are written only on TP_OK. Destroying NULL is allowed. After a
+// session was created, feeding, generating and reading take no memory.
+
+#ifndef TOKPROC_H
+#define TOKPROC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "tp_status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define TP_NAME_BYTES       64
+#define TP_STOP_STRINGS_MAX 8
+#define TP_STOP_BYTES_MAX   64
+#define TP_TEXT_BYTES_MAX   256
+
+typedef struct tp_context tp_context;
+typedef struct tp_device tp_device;
+typedef struct tp_model tp_model;
+typedef struct tp_session tp_session;
+
+/** Called with progress of work that takes longer, from the thread that made the call.
+ *  what   a few words, "calibrating"; fraction  0..1. Return false to cancel the work. */
+typedef bool (*tp_progress)(void *user, const char *what, double fraction);
+
+// ---- context ----
+
+struct tp_context_options {
+    const char *device_folder;  ///< where simulated devices lie; NULL: beside the program, "sim"
+    tp_progress progress;       ///< or NULL
+    void *progress_user;
+};
+
+/** Opens a context. options may be NULL.
+ *  owns   the caller; destroy devices, models and sessions first
+ *  error  TP_ERROR_NO_MEMORY, TP_ERROR_INVALID (folder name too long) */
+TP_MUST_USE tp_status tp_context_create(const struct tp_context_options *options,
+                                        tp_context **context, struct tp_error *error);
+void tp_context_destroy(tp_context *context);
+
+// ---- devices ----
+
+struct tp_device_info {
+    char name[TP_NAME_BYTES];  ///< what tp_device_open takes
+    char text[2 * TP_NAME_BYTES];
+    uint32_t groups;  ///< groups of 32 lanes
+    uint32_t slots;   ///< sessions that share a step
+    uint32_t weight_beats;
+    uint32_t kv_rows;
+    uint32_t dim_max;
+    uint32_t query_max;  ///< elements of the padded queries of a position
+    uint32_t hidden_max;
+    uint32_t vocab_max;
+    uint32_t positions_max;  ///< context of a session
+    uint32_t program_max;
+    uint32_t gain_quads;
+    uint32_t constant_pairs;
+    uint32_t codebooks;
+    uint32_t head_norm;
+    bool counts_cycles;  ///< false: an emulator, it has no clock
+};
+
+/** Lists the devices that can be opened here, preferred ones first.
+ *  out    infos [min(max, *count)], count  how many there are
+ *  error  TP_ERROR_INVALID */
+TP_MUST_USE tp_status tp_device_list(tp_context *context, struct tp_device_info *infos, size_t max,
+                                     size_t *count, struct tp_error *error);
+
+/** Opens a device and says hello.
+ *  in     name   "emu", "emu:CONFIG", "sim:CONFIG"
+ *  owns   the caller; destroy its sessions first
+ *  error  TP_ERROR_NOT_FOUND  no such device
+ *         TP_ERROR_DEVICE     it cannot be started, or speaks another protocol version
+ *         TP_ERROR_TIMEOUT    no answer
+ *         TP_ERROR_NO_MEMORY */
+TP_MUST_USE tp_status tp_device_open(tp_context *context, const char *name, tp_device **device,
+                                     struct tp_error *error);
+void tp_device_close(tp_device *device);
+
+/** Facts of an open device. */
+TP_MUST_USE tp_status tp_device_get_info(const tp_device *device, struct tp_device_info *info);
+
+struct tp_device_statistics {
+    uint64_t cycles_total;      ///< clock cycles since reset; 0 on an emulator
+    uint64_t cycles_steps;      ///< of all steps, counted by the device
+    uint64_t cycles_predicted;  ///< of the same steps, by the compiler; equal, or the device failed
+    uint64_t steps;
+    uint64_t tokens;       ///< positions processed, all sessions
+    uint64_t saturations;  ///< elements that were clamped
+    uint64_t clips;        ///< blocks that a quantiser clipped
+    uint64_t products;     ///< multiply-accumulates that the programs asked for
+    uint64_t frames_bad;   ///< broken frames, both directions
+};
+
+/** Counters since the device was opened.
+ *  error  TP_ERROR_TIMEOUT, TP_ERROR_DEVICE */
+TP_MUST_USE tp_status tp_device_get_statistics(tp_device *device,
+                                               struct tp_device_statistics *statistics,
+                                               struct tp_error *error);
+
+// ---- models ----
+
+/** Formats of the weights. The plain 4-bit ones keep embedding and classifier in 8 bits. */
+typedef enum tp_format {
+    TP_FORMAT_Q8,
+    TP_FORMAT_FP4,
+    TP_FORMAT_NF4,
+    TP_FORMAT_INT4,
+    TP_FORMAT_FP4_ALL,
+    TP_FORMAT_NF4_ALL,
+    TP_FORMAT_INT4_ALL,
+    TP_FORMAT_COUNT
+} tp_format;
+
+/** "q8", "fp4", "fp4-all" ...; NULL when the number is none. */
+const char *tp_format_name(tp_format format);
+/** The format of that name; TP_FORMAT_COUNT when there is none. */
+tp_format tp_format_find(const char *name);
+
+struct tp_model_options {
+    const char *path;            ///< llama2.c v0/v1 float32 or GGUF with F32 tensors
+    const char *tokenizer_path;  ///< llama2.c form; NULL: inside the GGUF, or PATH's "-tok.bin"
+};
+
+struct tp_model_info {
+    char name[TP_NAME_BYTES];
+    uint32_t dim;
+    uint32_t hidden;
+    uint32_t layers;
+    uint32_t heads;
+    uint32_t kv_heads;
+    uint32_t head_size;
+    uint32_t vocab;
+    uint32_t context;  ///< positions that the model was trained for
+    bool tied;         ///< the classifier is the embedding
+    bool has_tokenizer;
+    uint32_t bos;
+    uint32_t eos;
+    uint64_t parameters;
+};
+
+/** Reads a model and its tokenizer.
+ *  owns   the caller; a device keeps no reference to it
+ *  error  TP_ERROR_IO, TP_ERROR_FORMAT, TP_ERROR_UNSUPPORTED, TP_ERROR_MISMATCH (tokenizer of another
+ *         vocabulary), TP_ERROR_NO_MEMORY */
+TP_MUST_USE tp_status tp_model_open(tp_context *context, const struct tp_model_options *options,
+                                    tp_model **model, struct tp_error *error);
+void tp_model_close(tp_model *model);
+void tp_model_get_info(const tp_model *model, struct tp_model_info *info);
+
+/** Tokens of a UTF-8 text, without BOS. With tokens NULL only counts.
+ *  out    tokens [max], count
+ *  error  TP_ERROR_FORMAT   invalid UTF-8; the text names the byte
+ *         TP_ERROR_FULL     more than max tokens; count says how many
+ *         TP_ERROR_UNSUPPORTED  the model has no tokenizer */
+TP_MUST_USE tp_status tp_model_encode(const tp_model *model, const char *text, uint32_t *tokens,
+                                      size_t max, size_t *count, struct tp_error *error);
+
+struct tp_load_options {
+    tp_format format;
+    uint32_t context;            ///< positions of each session; 0: the largest that fits
+    uint32_t sessions;           ///< sessions that the KV memory is shared among; 0: 1
+    const char *calibrate_path;  ///< text for K means and exponent caps; NULL: generated by the model
+};
+
+/** Compiles the model for the device and loads it. Ends earlier sessions' right to run: destroy them.
+ *  error  TP_ERROR_TOO_LARGE    which limit, and by how much
+ *         TP_ERROR_UNSUPPORTED  the shape is not one that the device can run
+ *         TP_ERROR_CANCELLED    by the progress callback
+ *         TP_ERROR_TIMEOUT, TP_ERROR_DEVICE, TP_ERROR_NO_MEMORY, TP_ERROR_IO */
+TP_MUST_USE tp_status tp_device_load(tp_device *device, tp_model *model,
+                                     const struct tp_load_options *options, struct tp_error *error);
+
+/** Says whether the model fits a device of tp_device_list, without quantising it.
+ *  error  as tp_device_load */
+TP_MUST_USE tp_status tp_model_check(const tp_model *model, const struct tp_device_info *info,
+                                     const struct tp_load_options *options, struct tp_error *error);
+
+/** Writes the annotated listing of the loaded program to text, NUL-terminated.
+ *  out    size  bytes needed with the NUL, also when max is too small (then TP_ERROR_FULL)
+ *  error  TP_ERROR_INVALID  nothing is loaded */
+TP_MUST_USE tp_status tp_device_listing(tp_device *device, char *text, size_t max, size_t *size,
+                                        struct tp_error *error);
+
+// ---- sessions ----
+
+typedef enum tp_end {
+    TP_END_NONE,       ///< a token follows
+    TP_END_FED,        ///< the tokens were processed, none was asked for
+    TP_END_LIMIT,      ///< the asked number of tokens was generated
+    TP_END_STOP,       ///< a stop token
+    TP_END_STOP_TEXT,  ///< a stop string; it is not part of the text
+    TP_END_CONTEXT,    ///< the context is full
+    TP_END_CANCEL      ///< tp_session_cancel
+} tp_end;
+
+/** "limit", "stop" ... */
+const char *tp_end_name(tp_end end);
+
+/** One token, or the end of a run. */
+struct tp_token {
+    tp_end end;         ///< TP_END_NONE: id is a token; else the run ended and id is meaningless
+    uint32_t id;
+    uint32_t position;  ///< of the token in the session
+    uint32_t text_bytes;
+    char text[TP_TEXT_BYTES_MAX];  ///< whole UTF-8 characters, NUL-terminated; may be empty
+};
+
+/** From the device's thread, for each token and for the end of the run; must not call the session. */
+typedef void (*tp_token_callback)(void *user, const struct tp_token *token);
+/** From the device's thread, after each position. logits [vocab], Q16.16, valid during the call. */
+typedef void (*tp_logits_callback)(void *user, uint32_t position, const int32_t *logits,
+                                   uint32_t vocab);
+
+struct tp_session_options {
+    float temperature;    ///< 0 = greedy, else 0.01..100
+    uint32_t top_k;       ///< 0 = all, else 1..64
+    uint64_t seed;        ///< of the session's random stream
+    bool ignore_eos;      ///< do not stop at the tokenizer's end tokens
+    uint32_t stop_tokens[8];
+    uint32_t stop_token_count;
+    const char *stop_strings[TP_STOP_STRINGS_MAX];
+    uint32_t stop_string_count;
+    tp_token_callback on_token;    ///< or NULL: read with tp_session_read
+    tp_logits_callback on_logits;  ///< or NULL
+    void *user;
+};
+
+/** A new session in a free slot of the device. options may be NULL (greedy).
+ *  error  TP_ERROR_INVALID  no model is loaded, or an option is out of its range
+ *         TP_ERROR_FULL     all slots (or all shares of the KV memory) are taken
+ *         TP_ERROR_TIMEOUT, TP_ERROR_DEVICE, TP_ERROR_NO_MEMORY */
+TP_MUST_USE tp_status tp_session_create(tp_device *device, const struct tp_session_options *options,
+                                        tp_session **session, struct tp_error *error);
+/** Cancels a run, waits for its end, frees the slot. */
+void tp_session_destroy(tp_session *session);
+
+/** Appends tokens to the input of the next run.
+ *  error  TP_ERROR_RANGE  a token is not of the vocabulary
+ *         TP_ERROR_FULL   the context has no room; nothing was taken
+ *         TP_ERROR_BUSY   a run is under way */
+TP_MUST_USE tp_status tp_session_feed(tp_session *session, const uint32_t *tokens, size_t count,
+                                      struct tp_error *error);
+/** Appends a text; puts BOS before it when the session is still empty and the tokenizer wants it.
+ *  error  as tp_model_encode and tp_session_feed */
+TP_MUST_USE tp_status tp_session_feed_text(tp_session *session, const char *text,
+                                           struct tp_error *error);
+
+/** Starts a run: processes the fed tokens, then generates up to count tokens. Returns at once.
+ *  error  TP_ERROR_INVALID  nothing to process
+ *         TP_ERROR_BUSY     a run is under way
+ *         TP_ERROR_FULL     the context is full
+ *         TP_ERROR_TIMEOUT, TP_ERROR_DEVICE */
+TP_MUST_USE tp_status tp_session_generate(tp_session *session, uint32_t count,
+                                          struct tp_error *error);
+
+/** Takes the next token of the run, or its end.
+ *  in     timeout_ms  -1 waits for ever, 0 does not wait
+ *  error  TP_ERROR_TIMEOUT   none yet
+ *         TP_ERROR_INVALID   no run, and nothing left to read
+ *         TP_ERROR_MISMATCH  predicted and counted cycles differ; the device is unusable
+ *         TP_ERROR_DEVICE    the device failed */
+TP_MUST_USE tp_status tp_session_read(tp_session *session, struct tp_token *token, int timeout_ms,
+                                      struct tp_error *error);
+
+/** A descriptor that is readable (poll, select) while tp_session_read would not wait. Do not read,
+ *  write or close it. -1 when the session has a token callback. */
+int tp_session_descriptor(const tp_session *session);
+
+/** Ends the run at the end of the current step; the end arrives as TP_END_CANCEL. */
+TP_MUST_USE tp_status tp_session_cancel(tp_session *session, struct tp_error *error);
+
+struct tp_session_statistics {
+    uint32_t position;          ///< positions processed
+    uint64_t prompt_tokens;     ///< fed
+    uint64_t generated_tokens;  ///< sampled
+    double seconds_to_first;    ///< from the last generate to its first token
+    double seconds_run;         ///< of the last run
+};
+void tp_session_get_statistics(const tp_session *session,
+                               struct tp_session_statistics *statistics);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
