@@ -149,13 +149,17 @@ plant_flag = $(if $(filter planted,$(call variant,$(1))),-DTP_PLANT_BUG)
 # A parameter of the RTL, -GDepth=4, reaches the C test as TP_PARAM_Depth.
 param_flags = $(patsubst -G%,-DTP_PARAM_%,$(filter -G%,$(call params,$(1))))
 
+# Objects of a test program lie beside, not among, the programs: make would take a dependency file
+# there for a program.
+side = $(patsubst $(BUILD)/test/%,$(BUILD)/obj/test/%,$@)
+
 RTL_COMMON := $(call obj,$(COMMON_SRCS))
 $(BUILD)/test/rtl/%: $(BUILD)/dut/%/dut.a tests/rtl/test_$$(call unit,$$*).c $(RTL_COMMON) \
                      $(BUILD)/libmodel.a $(VM_OBJS)
-	@echo "  make $@"; mkdir -p $(@D)
-	$(CC) $(CFLAGS) -MF $@.d -MT $@ $(OPTIMISE) -Itests/common -Isim/dut \
-	  $(call plant_flag,$*) $(call param_flags,$*) -c tests/rtl/test_$(call unit,$*).c -o $@.o
-	$(CXX) $(if $(filter 1,$(COVERAGE)),--coverage) $@.o $(RTL_COMMON) $(BUILD)/libmodel.a $< \
+	@echo "  make $@"; mkdir -p $(@D) $(dir $(side))
+	$(CC) $(CFLAGS) -MF $(side).d -MT $@ $(OPTIMISE) -Itests/common -Isim/dut \
+	  $(call plant_flag,$*) $(call param_flags,$*) -c tests/rtl/test_$(call unit,$*).c -o $(side).o
+	$(CXX) $(if $(filter 1,$(COVERAGE)),--coverage) $(side).o $(RTL_COMMON) $(BUILD)/libmodel.a $< \
 	  $(VM_OBJS) \
 	  -lcheck -lsubunit -lm -lrt -lpthread $(VM_LIBS) \
 	  $(call link_flags,tests/rtl/test_$(call unit,$*).c) -o $@
@@ -167,12 +171,12 @@ planted_src = $(if $(filter planted,$(call variant,$(1))), \
                 $(wildcard host/*/$(patsubst %_model,%,$(call unit,$(1))).c))
 
 define host_test
-@echo "  make $@"; mkdir -p $(@D)
-$(CC) $(CFLAGS) -MF $@.d -MT $@ $(SANITIZE) -Itests/common -Itests/host $(call plant_flag,$*) \
-  -c tests/$(1)/test_$(call unit,$*).c -o $@.o
-$(foreach source,$(call planted_src,$*),$(CC) $(CFLAGS) -MF $@.planted.d -MT $@ $(SANITIZE) \
-  $(call plant_flag,$*) -c $(source) -o $@.planted.o &&) true
-$(CC) $(SANITIZE) $@.o $(if $(call planted_src,$*),$@.planted.o) $(HOST_COMMON) \
+@echo "  make $@"; mkdir -p $(@D) $(dir $(side))
+$(CC) $(CFLAGS) -MF $(side).d -MT $@ $(SANITIZE) -Itests/common -Itests/host $(call plant_flag,$*) \
+  -c tests/$(1)/test_$(call unit,$*).c -o $(side).o
+$(foreach source,$(call planted_src,$*),$(CC) $(CFLAGS) -MF $(side).planted.d -MT $@ $(SANITIZE) \
+  $(call plant_flag,$*) -c $(source) -o $(side).planted.o &&) true
+$(CC) $(SANITIZE) $(side).o $(if $(call planted_src,$*),$(side).planted.o) $(HOST_COMMON) \
   $(BUILD)/san/libtokproc.a $(LIBS) -lcheck -lsubunit -lm -lrt -lpthread \
   $(call link_flags,tests/$(1)/test_$(call unit,$*).c) -o $@
 endef
@@ -188,9 +192,9 @@ $(BUILD)/test/host/%: tests/host/test_$$(call unit,$$*).c $(HOST_COMMON) \
 # System tests run whole devices for long: they are built for speed.
 $(BUILD)/test/system/%: tests/system/test_%.c $(call obj,$(COMMON_HOST_SRCS)) \
                         $(BUILD)/libtokproc.a
-	@echo "  make $@"; mkdir -p $(@D)
-	$(CC) $(CFLAGS) -MF $@.d -MT $@ $(OPTIMISE) -Itests/common -c $< -o $@.o
-	$(CC) $(OPTIMISE) $@.o $(call obj,$(COMMON_HOST_SRCS)) $(BUILD)/libtokproc.a $(LIBS) \
+	@echo "  make $@"; mkdir -p $(@D) $(dir $(side))
+	$(CC) $(CFLAGS) -MF $(side).d -MT $@ $(OPTIMISE) -Itests/common -c $< -o $(side).o
+	$(CC) $(OPTIMISE) $(side).o $(call obj,$(COMMON_HOST_SRCS)) $(BUILD)/libtokproc.a $(LIBS) \
 	  -lcheck -lsubunit -lm -lrt -lpthread $(call link_flags,$<) -o $@
 
 names        = $(patsubst tests/$(1)/test_%.c,%,$(wildcard tests/$(1)/test_*.c))
@@ -212,7 +216,7 @@ endif
 ALL_TESTS    := $(STYLE_TESTS) $(C_TESTS) $(SCRIPT_TESTS)
 TEST_PROGRAMS := $(patsubst %,$(BUILD)/test/%,$(C_TESTS))
 
--include $(shell find $(BUILD)/obj $(BUILD)/san $(BUILD)/test -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD)/obj $(BUILD)/san -name '*.d' 2>/dev/null)
 
 RUNNER := $(PYTHON) tests/run.py --build $(BUILD) --jobs $(JOBS)
 

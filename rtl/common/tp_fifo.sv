@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// tp_fifo: queue of Depth beats in registers or LUT RAM.
+//
+// In    beats of Width bits, any meaning.
+// Out   the same beats in the same order; none lost, none twice.
+// Rate  one beat per cycle, latency 1 cycle; the ready path is cut.
+// Not   does not register its payload: it comes out of the memory's read path (late). Put tp_skid
+//       behind it where that path is too long. Not meant for depths that want block RAM.
+
+`include "tp_assert.svh"
+
+module tp_fifo #(
+  parameter int unsigned Width = 32,
+  parameter int unsigned Depth = 16,
+  localparam int unsigned LevelWidth = $clog2(Depth + 1)
+) (
+  input logic clk_i,
+  input logic rst_ni,
+  input logic in_valid_i,  // early
+  output logic in_ready_o,  // early
+  input logic [Width-1:0] in_data_i,  // early
+  output logic out_valid_o,  // early
+  input logic out_ready_i,  // late
+  output logic [Width-1:0] out_data_o,  // late
+  output logic [LevelWidth-1:0] level_o  // early; beats inside, 0..Depth
+);
+
+  `TP_REQUIRE(Width >= 1)
+  `TP_REQUIRE(Depth >= 2 && Depth <= 1024)
+
+  localparam int unsigned PointerWidth = $clog2(Depth);
+  localparam logic [PointerWidth-1:0] Last = PointerWidth'(Depth - 1);
+
+  logic [PointerWidth-1:0] write_q;
+  logic [PointerWidth-1:0] read_q;
+  logic [LevelWidth-1:0] level_q;
+  logic full_q;
+  logic empty_q;
+  logic accept;
+  logic deliver;
+  logic [LevelWidth-1:0] level_d;
+
+  assign accept = in_valid_i && in_ready_o;
+  assign deliver = out_valid_o && out_ready_i;
+  assign level_d = level_q + LevelWidth'(accept) - LevelWidth'(deliver);
+  assign in_ready_o = !full_q;
+  assign out_valid_o = !empty_q;
+  assign level_o = level_q;
+
+  // Full and empty have registers of their own, so that neither side sees a comparison.
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      write_q <= '0;
+      read_q  <= '0;
+      level_q <= '0;
+      full_q  <= 1'b0;
+      empty_q <= 1'b1;
+    end else begin
+      if (accept) write_q <= write_q == Last ? '0 : write_q + 1'b1;
+      if (deliver) read_q <= read_q == Last ? '0 : read_q + 1'b1;
+      level_q <= level_d;
+`ifdef TP_PLANT_BUG
+      // The planted fault takes one beat too many.
+      full_q <= level_d > LevelWidth'(Depth);
+`else
+      full_q <= level_d == LevelWidth'(Depth);
+`endif
+      empty_q <= level_d == '0;
+    end
+  end
+
+  tp_ram_async #(
+    .Width(Width),
+    .Depth(Depth)
+  ) u_memory (
+    .clk_i(clk_i),
+    .write_enable_i(accept),
+    .write_address_i(write_q),
+    .write_data_i(in_data_i),
+    .read_address_i(read_q),
+    .read_data_o(out_data_o)
+  );
+
+  `TP_PROVE_RESET(PROVE_TP_FIFO)
+  `TP_INPUT_RULE(PROVE_TP_FIFO, InHolds_M, `TP_HOLDS(in_valid_i, in_ready_o, in_data_i))
+  `TP_ASSERT(OutHolds_A, `TP_HOLDS(out_valid_o, out_ready_i, out_data_o))
+  `TP_ASSERT(LevelLegal_A, level_q <= LevelWidth'(Depth))
+  `TP_ASSERT(FlagsFollowLevel_A,
+             full_q == (level_q == LevelWidth'(Depth)) && empty_q == (level_q == '0))
+  `TP_ASSERT(PointersFollowLevel_A, 32'(write_q) == (32'(read_q) + 32'(level_q)) % Depth)
+  `TP_COVER(Full_C, full_q)
+  `TP_COVER(Through_C, accept && deliver)
+  `TP_COVER(Wrap_C, deliver && read_q == Last)
+
+`ifdef PROVE_TP_FIFO
+  // Any place that the proof picks: the beat written there is the beat read there, and pointers
+  // pass each place in turn, which together is first in, first out.
+  (* anyconst *)
+  logic [PointerWidth-1:0] prove_place;
+  logic [Width-1:0] prove_data_q;
+  logic prove_inside_q;
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) prove_inside_q <= 1'b0;
+    else if (accept && write_q == prove_place) prove_inside_q <= 1'b1;
+    else if (deliver && read_q == prove_place) prove_inside_q <= 1'b0;
+    if (accept && write_q == prove_place) prove_data_q <= in_data_i;
+  end
+  logic [31:0] prove_ahead;
+  assign prove_ahead = (Depth + 32'(prove_place) - 32'(read_q)) % Depth;
+  `TP_ASSERT(PlacesLegal_A, write_q <= Last && read_q <= Last)
+  `TP_ASSERT(InsideIsBetween_A,
+             !(prove_place <= Last) || prove_inside_q == (prove_ahead < 32'(level_q)))
+  `TP_ASSERT(MemoryKeeps_A, !prove_inside_q || u_memory.memory[prove_place] == prove_data_q)
+  `TP_ASSERT(
+      OutIsIn_A,
+      !(prove_inside_q && out_valid_o && read_q == prove_place) || out_data_o == prove_data_q)
+`endif
+
+endmodule
