@@ -82,9 +82,9 @@ static int32_t dot(const int8_t *a, const int8_t *b, uint32_t n)
     return sum;
 }
 
-static struct scored score(const struct cache *cache, const struct head *head, uint32_t position)
+static void score(const struct cache *cache, const struct head *head, uint32_t position,
+                  struct scored *scored)
 {
-    struct scored scored;
     int64_t sum = 0;
     for (uint32_t b = 0; b < head->blocks; b++) {
         uint32_t row =
@@ -96,13 +96,12 @@ static struct scored score(const struct cache *cache, const struct head *head, u
         const int8_t *key = cache->kv->key + (size_t)TP_BLOCK * row + head->lane;
         const int8_t *query = head->q + (size_t)TP_BLOCK * b + head->lane;
         sum += tp_rnd(dot(query, key, head->lanes), 32 - SCORE_FRACTION - exponent_q - exponent_k);
-        scored.row[b] = row;
-        scored.exponent_v[b] = (int32_t)(cache->shape->value_base + (exponents >> 4));
+        scored->row[b] = row;
+        scored->exponent_v[b] = (int32_t)(cache->shape->value_base + (exponents >> 4));
     }
     int64_t s = clamp24(sum);
-    scored.floor = (int32_t)(s >> SCORE_FRACTION) + 1;
-    scored.mantissa = TP_TABLE_EXP2[s & ((1 << SCORE_FRACTION) - 1)];
-    return scored;
+    scored->floor = (int32_t)(s >> SCORE_FRACTION) + 1;
+    scored->mantissa = TP_TABLE_EXP2[s & ((1 << SCORE_FRACTION) - 1)];
 }
 
 /* Positions first .. first + count - 1, all of one page. */
@@ -112,7 +111,7 @@ static void sum_page(const struct cache *cache, const struct head *head, uint32_
     struct scored scored[TP_PAGE];
     assert(count >= 1 && count <= TP_PAGE);
     for (uint32_t j = 0; j < count; j++) {
-        scored[j] = score(cache, head, first + j);
+        score(cache, head, first + j, &scored[j]);
         int32_t floor = scored[j].floor;
         page->maximum = j == 0 ? floor : larger(page->maximum, floor);
         for (uint32_t b = 0; b < head->blocks; b++) {
