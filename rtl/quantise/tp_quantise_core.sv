@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// tp_quantise_core: blocks of up to 32 elements to 8 bits with one shared exponent each.
+//
+// In    beats of Lanes adjacent elements; the user counts the elements and marks the end of a block.
+// Out   the codes of a block at their place in a 32-element word; bits equal tp_quantise_block().
+// Rate  one beat per cycle for ever; converts one quad (4 elements) a cycle. A block whose last beat
+//       came in cycle t is in out_data_o in cycle t + 4 + quads + wait, for this one cycle.
+// Not   does not stall: the conversion of a block must end before that of the next one begins. Full
+//       blocks keep this by themselves with any Lanes, short ones with the help of in_wait_i.
+//
+// Two halves of a small RAM: one fills while the other is converted. The largest magnitude is not
+// needed, only its size in bits, which is that of the OR of all magnitudes.
+
+`include "tp_assert.svh"
+
+module tp_quantise_core #(
+  parameter int unsigned Lanes = 4,    // elements of a beat: 1, 2, 4
+  parameter int unsigned TagWidth = 1  // bits that travel with a block
+) (
+  input  logic                   clk_i,
+  input  logic                   rst_ni,
+  input  logic                   in_valid_i,      // early
+  input  logic [Lanes-1:0][31:0] in_data_i,       // early; int32
+  input  logic [4:0]             in_element_i,    // early; index of lane 0 in the block
+  input  logic                   in_end_i,        // early; last beat of the block
+  // With the last beat:
+  input  logic [2:0]             in_last_quad_i,  // early; quads to convert, minus 1
+  input  logic [2:0]             in_place_i,      // early; quad of the word where the block begins
+  input  logic [2:0]             in_wait_i,       // early; cycles to wait before the conversion
+  input  logic [4:0]             in_min_i,        // early; smallest exponent
+  input  logic [4:0]             in_max_i,        // early; largest exponent
+  input  logic [TagWidth-1:0]    in_tag_i,        // early
+  output logic                   out_valid_o,     // early; the block is complete
+  output logic [255:0]           out_data_o,      // early; int8, -127..127, element 0 lowest
+  output logic [4:0]             out_exponent_o,  // early
+  output logic [TagWidth-1:0]    out_tag_o,       // early
+  output logic                   clip_o           // early; a block needed more than in_max_i
+);
+
+  `TP_REQUIRE(Lanes == 1 || Lanes == 2 || Lanes == 4)
+
+  // ---- fill: write the RAM, collect the magnitudes ----
+
+  logic                   half_q;     // half that fills
+  logic [31:0]            any_q;      // OR of the magnitudes of the block so far
+  logic [31:0]            any_beat;
+  logic                   end_q;
+  logic                   launch;     // the next cycle begins to convert
+  logic                   start_q;
+  logic [2:0]             delay_q;
+  logic [2:0]             wait_q;
+  logic [3:0][31:0]       bank_data;  // quad of the half that converts
+
+  logic                   read_now;
+  logic [2:0]             read_quad;
+
+  // State of a block, handed from stage to stage when its first quad moves on.
+  logic                   half_end_q, half_end_q2;
+  logic [2:0]             last_quad_q, last_quad_q2;
+  logic [5:0]             count_q, count_q2;  // elements of the block; the rest of its quads is 0
+  logic [2:0]             place_q, place_q2, place_q3, place_q4;
+  logic [4:0]             min_q, max_q, min_q2, max_q2;
+  logic [TagWidth-1:0]    tag_q, tag_q2, tag_q3, tag_q4, tag_q5;
+
+  for (genvar bank = 0; bank < 4; bank++) begin : gen_bank
+    logic mine;
+    assign mine = 32'(in_element_i[1:0]) / Lanes == bank / Lanes;
+    tp_ram_async #(
+      .Width(32),
+      .Depth(16)
+    ) u_ram (
+      .clk_i          (clk_i),
+      .write_enable_i (in_valid_i && mine),
+      .write_address_i({half_q, in_element_i[4:2]}),
+      .write_data_i   (in_data_i[bank%Lanes]),
+      .read_address_i ({half_end_q2, read_quad}),
+      .read_data_o    (bank_data[bank])
+    );
+  end
+
+  assign launch = (end_q && wait_q == '0) || delay_q == 3'd1;
+
+  always_comb begin
+    any_beat = '0;
+    for (int unsigned lane = 0; lane < Lanes; lane++) begin
+      any_beat |= in_data_i[lane][31] ? -in_data_i[lane] : in_data_i[lane];
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      half_q  <= 1'b0;
+      end_q   <= 1'b0;
+      start_q <= 1'b0;
+      delay_q <= '0;
+    end else begin
+      end_q   <= in_valid_i && in_end_i;
+      start_q <= launch;
+      if (end_q) delay_q <= wait_q;
+      else if (delay_q != '0) delay_q <= delay_q - 3'd1;
+      if (in_valid_i && in_end_i) half_q <= !half_q;
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (in_valid_i) any_q <= any_beat | (in_element_i == '0 ? '0 : any_q);
+    if (in_valid_i && in_end_i) begin
+      half_end_q  <= half_q;
+      wait_q      <= in_wait_i;
+      last_quad_q <= in_last_quad_i;
+      count_q     <= 6'(in_element_i) + 6'(Lanes);
+      place_q     <= in_place_i;
+      min_q       <= in_min_i;
+      max_q       <= in_max_i;
+      tag_q       <= in_tag_i;
+    end
+  end
+
+  // ---- exponent: bits of the OR, then the limits ----
+
+  logic [4:0] need;        // exponent that the block asks for, 0..25
+  logic [4:0] need_q;
+  logic [4:0] exponent;
+  logic [4:0] exponent_q;  // while the block shifts
+  logic [4:0] exponent_q2;
+  logic [4:0] exponent_q3;
+  logic       clip_q;
+
+  always_comb begin
+    need = '0;
+    for (int unsigned i = 7; i < 32; i++) if (any_q[i]) need = 5'(i - 6);
+  end
+
+  always_comb begin
+    exponent = need_q;
+    if (need_q < min_q2) exponent = min_q2;
+    else if (need_q > max_q2) exponent = max_q2;
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (end_q) need_q <= need;
+    if (launch) begin
+      half_end_q2  <= half_end_q;
+      last_quad_q2 <= last_quad_q;
+      count_q2     <= count_q;
+      place_q2     <= place_q;
+      min_q2       <= min_q;
+      max_q2       <= max_q;
+      tag_q2       <= tag_q;
+    end
+  end
+
+  // ---- convert: read a quad, shift it, round and clip it into its place ----
+
+  logic             read_busy_q;
+  logic [2:0]       read_quad_q;
+  logic             shift_valid_q, shift_first_q, shift_last_q;
+  logic [2:0]       shift_quad_q;
+  logic [3:0][31:0] shift_data_q;
+  logic             clip_valid_q, clip_first_q, clip_last_q;
+  logic [2:0]       clip_quad_q;
+  logic [3:0][32:0] clip_data_q;  // signed, one fraction bit
+  logic [3:0][7:0]  code;
+  logic [7:0][31:0] word_q;
+  logic             out_valid_q;
+  logic             read_last;
+  logic [2:0]       word_quad;
+
+  assign read_now  = start_q || read_busy_q;
+  assign read_quad = start_q ? '0 : read_quad_q;
+  assign read_last = read_quad == last_quad_q2;
+  assign word_quad = place_q4 + clip_quad_q;
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      read_busy_q   <= 1'b0;
+      shift_valid_q <= 1'b0;
+      clip_valid_q  <= 1'b0;
+      out_valid_q   <= 1'b0;
+      clip_q        <= 1'b0;
+    end else begin
+      read_busy_q   <= read_now && !read_last;
+      shift_valid_q <= read_now;
+      clip_valid_q  <= shift_valid_q;
+      out_valid_q   <= clip_valid_q && clip_last_q;
+      clip_q        <= start_q && need_q > max_q2;
+    end
+  end
+
+  // Missing elements of a short block are 0.
+  always_ff @(posedge clk_i) begin
+    if (read_now) begin
+      read_quad_q   <= read_quad + 3'd1;
+      shift_first_q <= start_q;
+      shift_last_q  <= read_last;
+      shift_quad_q  <= read_quad;
+      for (int unsigned lane = 0; lane < 4; lane++) begin
+        shift_data_q[lane] <= {1'b0, read_quad, 2'(lane)} < count_q2 ? bank_data[lane] : '0;
+      end
+    end
+    if (start_q) begin
+      exponent_q <= exponent;
+      place_q3   <= place_q2;
+      tag_q3     <= tag_q2;
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (shift_valid_q) begin
+      clip_first_q <= shift_first_q;
+      clip_last_q  <= shift_last_q;
+      clip_quad_q  <= shift_quad_q;
+      for (int unsigned lane = 0; lane < 4; lane++) begin
+        clip_data_q[lane] <= 33'($signed({shift_data_q[lane], 1'b0}) >>> exponent_q);
+      end
+      if (shift_first_q) begin
+        exponent_q2 <= exponent_q;
+        place_q4    <= place_q3;
+        tag_q4      <= tag_q3;
+      end
+    end
+  end
+
+  // (v + 1) >> 1 is past 127 from v = 255 on, and past -127 down from v = -256.
+  always_comb begin
+    for (int unsigned lane = 0; lane < 4; lane++) begin
+      logic fits;
+      fits = clip_data_q[lane][32:8] == {25{clip_data_q[lane][32]}};
+      code[lane] = 8'((9'(clip_data_q[lane][8:0]) + 9'd1) >> 1);
+`ifdef TP_PLANT_BUG
+      // The planted fault lets the code -128 through.
+      if (!fits || clip_data_q[lane][8:0] == 9'h0ff) begin
+`else
+      if (!fits || clip_data_q[lane][8:0] == 9'h0ff || clip_data_q[lane][8:0] == 9'h100) begin
+`endif
+        code[lane] = clip_data_q[lane][32] ? 8'h81 : 8'h7f;
+      end
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (clip_valid_q) begin
+      word_q[word_quad] <= code;
+      if (clip_first_q) begin
+        exponent_q3 <= exponent_q2;
+        tag_q5      <= tag_q4;
+      end
+    end
+  end
+
+  assign out_valid_o    = out_valid_q;
+  assign out_data_o     = word_q;
+  assign out_exponent_o = exponent_q3;
+  assign out_tag_o      = tag_q5;
+  assign clip_o         = clip_q;
+
+  `TP_ASSERT(BlocksApart_A, !(start_q && read_busy_q))
+  `TP_ASSERT(WaitsAlone_A, !(end_q && delay_q != '0))
+  `TP_ASSERT(ElementAligned_A, !in_valid_i || 32'(in_element_i) % Lanes == 0)
+  `TP_COVER(BackToBack_C, start_q && shift_valid_q && shift_last_q)
+  `TP_COVER(Clip_C, clip_q)
+
+endmodule
