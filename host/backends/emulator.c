@@ -13,7 +13,7 @@
 #include "frame.h"
 #include "machine.h"
 
-enum { QUEUE_MAX = 4096, REPLY_BYTES_MAX = 4096 };
+enum { QUEUE_MAX = 4096, REPLY_BYTES_MAX = 4096, HEAD_LOG2_MAX = 7 };
 
 struct emulated_slot {
     bool open;
@@ -90,6 +90,7 @@ static void send_hello(struct emulator *e, uint8_t sequence) {
     p[4] = (uint8_t)l->head_norm;
     p[5] = (uint8_t)l->codebooks;
     p[6] = TP_TOP_K_MAX;
+    p[7] = HEAD_LOG2_MAX;
     tp__put32(p + 8, l->weight_beats);
     tp__put32(p + 12, l->kv_rows);
     tp__put16(p + 16, (uint16_t)l->dim_max);

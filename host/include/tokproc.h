@@ -73,6 +73,7 @@ struct tp_device_info {
     uint32_t constant_pairs;
     uint32_t codebooks;
     uint32_t head_norm;
+    uint32_t head_log2_max;  ///< log2 of the largest head size
     bool counts_cycles;  ///< false: an emulator, it has no clock
 };
 

@@ -16,6 +16,7 @@
 #define TP_ACC_BITS 40u /* bits of a matrix accumulator, signed */
 #define TP_EXPONENT_MAX 25u /* largest block exponent of the quantiser, reached by INT32_MIN */
 #define TP_TOP_K_MAX 64u /* most candidates that the sampler keeps */
+#define TP_HEAD_LOG2_MAX 5u /* log2 of the largest head size of the RTL */
 #define TP_STOP_MAX 8u /* most stop tokens of a slot */
 #define TP_SLOTS_MAX 8u /* most slots of any configuration */
 #define TP_INSTRUCTION_WORDS 6u /* 32-bit words of an instruction */

@@ -13,6 +13,8 @@ package tp_map_pkg;
   localparam int unsigned TP_EXPONENT_MAX = 25;
   // most candidates that the sampler keeps
   localparam int unsigned TP_TOP_K_MAX = 64;
+  // log2 of the largest head size of the RTL
+  localparam int unsigned TP_HEAD_LOG2_MAX = 5;
   // most stop tokens of a slot
   localparam int unsigned TP_STOP_MAX = 8;
   // most slots of any configuration
