@@ -80,7 +80,8 @@ void tp__tensor_size(const struct tp_model_shape *shape, enum tp_tensor tensor, 
         *columns = shape->hidden;
         break;
     case TP_TENSOR_COUNT:
-        assert(!"a tensor");
+        assert(false);
+        break;
     }
 }
 

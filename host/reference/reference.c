@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The float32 reference: a plain forward pass of a Llama-shaped model.
+
+#include "reference.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "reader.h"
+
+enum { PARTS = 16 };
+
+struct tp_reference {
+    const struct tp_source_model *model;
+    uint32_t context;
+    float *cosine;     // [context][head_size / 2]
+    float *sine;       // same
+    float *keys;       // [layers][context][kv_heads * head_size]
+    float *values;     // same
+    float *x;          // [dim] residual
+    float *normed;     // [dim]
+    float *query;      // [heads * head_size]
+    float *mixed;      // [heads * head_size]
+    float *projected;  // [dim]
+    float *gate;       // [hidden]
+    float *up;         // [hidden]
+    float *scores;     // [context]
+};
+
+static float dot(const float *a, const float *b, uint32_t count)
+{
+    float parts[PARTS] = {0};
+    uint32_t i = 0;
+    for (; i + PARTS <= count; i += PARTS) {
+        for (uint32_t k = 0; k < PARTS; k++) parts[k] += a[i + k] * b[i + k];
+    }
+    float sum = 0.0f;
+    for (; i < count; i++) sum += a[i] * b[i];
+    for (uint32_t half = PARTS / 2; half > 0; half /= 2) {
+        for (uint32_t k = 0; k < half; k++) parts[k] += parts[k + half];
+    }
+    return sum + parts[0];
+}
+
+/* out [rows] = matrix [rows][columns] times in [columns] */
+static void multiply(const struct tp_reference *reference, enum tp_tensor tensor, uint32_t layer,
+                     const float *in, float *out)
+{
+    const float *matrix = tp__source_tensor(reference->model, tensor, layer);
+    uint32_t rows;
+    uint32_t columns;
+    tp__tensor_size(&reference->model->shape, tensor, &rows, &columns);
+    for (uint32_t row = 0; row < rows; row++) {
+        out[row] = dot(matrix + (size_t)row * columns, in, columns);
+    }
+}
+
+static void add(float *x, const float *y, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) x[i] += y[i];
+}
+
+static void norm(struct tp_reference *reference, enum tp_tensor tensor, uint32_t layer)
+{
+    const struct tp_model_shape *shape = &reference->model->shape;
+    const float *gain = tp__source_tensor(reference->model, tensor, layer);
+    double sum = 0.0;
+    for (uint32_t i = 0; i < shape->dim; i++) {
+        sum += (double)reference->x[i] * (double)reference->x[i];
+    }
+    float factor = (float)(1.0 / sqrt(sum / shape->dim + (double)shape->norm_epsilon));
+    for (uint32_t i = 0; i < shape->dim; i++) {
+        reference->normed[i] = gain[i] * (factor * reference->x[i]);
+    }
+}
+
+/* Rotates the pairs of each head. */
+static void rotate(const struct tp_reference *reference, float *heads, uint32_t head_count,
+                   uint32_t position)
+{
+    const struct tp_model_shape *shape = &reference->model->shape;
+    uint32_t pairs = shape->head_size / 2;
+    const float *cosine = reference->cosine + (size_t)position * pairs;
+    const float *sine = reference->sine + (size_t)position * pairs;
+    uint32_t step = shape->rope_adjacent ? 2 : 1;
+    uint32_t partner = shape->rope_adjacent ? 1 : pairs;
+    for (uint32_t head = 0; head < head_count; head++) {
+        float *first = heads + (size_t)head * shape->head_size;
+        for (uint32_t pair = 0; pair < pairs; pair++) {
+            float a = first[pair * step];
+            float b = first[pair * step + partner];
+            first[pair * step] = a * cosine[pair] - b * sine[pair];
+            first[pair * step + partner] = a * sine[pair] + b * cosine[pair];
+        }
+    }
+}
+
+/* scores [count] to probabilities, in place */
+static void softmax(float *scores, uint32_t count)
+{
+    float top = scores[0];
+    for (uint32_t i = 1; i < count; i++) {
+        if (scores[i] > top) top = scores[i];
+    }
+    float sum = 0.0f;
+    for (uint32_t i = 0; i < count; i++) {
+        scores[i] = expf(scores[i] - top);
+        sum += scores[i];
+    }
+    for (uint32_t i = 0; i < count; i++) scores[i] /= sum;
+}
+
+static size_t kv_offset(const struct tp_reference *reference, uint32_t layer, uint32_t position)
+{
+    const struct tp_model_shape *shape = &reference->model->shape;
+    size_t row = (size_t)layer * reference->context + position;
+    return row * shape->kv_heads * shape->head_size;
+}
+
+/* One query head over all positions so far: mixed [head_size]. */
+static void attend_head(struct tp_reference *reference, uint32_t layer, uint32_t position,
+                        uint32_t head)
+{
+    const struct tp_model_shape *shape = &reference->model->shape;
+    uint32_t size = shape->head_size;
+    size_t stride = (size_t)shape->kv_heads * size;
+    size_t kv_head = head / (shape->heads / shape->kv_heads);
+    const float *keys = reference->keys + kv_offset(reference, layer, 0) + kv_head * size;
+    const float *values = reference->values + kv_offset(reference, layer, 0) + kv_head * size;
+    const float *query = reference->query + (size_t)head * size;
+    float *mixed = reference->mixed + (size_t)head * size;
+    float scale = 1.0f / sqrtf((float)size);
+    for (uint32_t i = 0; i <= position; i++) {
+        reference->scores[i] = dot(query, keys + i * stride, size) * scale;
+    }
+    softmax(reference->scores, position + 1);
+    memset(mixed, 0, size * sizeof mixed[0]);
+    for (uint32_t i = 0; i <= position; i++) {
+        const float *value = values + i * stride;
+        float probability = reference->scores[i];
+        for (uint32_t k = 0; k < size; k++) mixed[k] += probability * value[k];
+    }
+}
+
+static void attention_layer(struct tp_reference *reference, uint32_t layer, uint32_t position)
+{
+    const struct tp_model_shape *shape = &reference->model->shape;
+    float *key = reference->keys + kv_offset(reference, layer, position);
+    float *value = reference->values + kv_offset(reference, layer, position);
+    norm(reference, TP_TENSOR_NORM_ATTENTION, layer);
+    multiply(reference, TP_TENSOR_QUERY, layer, reference->normed, reference->query);
+    multiply(reference, TP_TENSOR_KEY, layer, reference->normed, key);
+    multiply(reference, TP_TENSOR_VALUE, layer, reference->normed, value);
+    rotate(reference, reference->query, shape->heads, position);
+    rotate(reference, key, shape->kv_heads, position);
+    for (uint32_t head = 0; head < shape->heads; head++) {
+        attend_head(reference, layer, position, head);
+    }
+    multiply(reference, TP_TENSOR_OUTPUT, layer, reference->mixed, reference->projected);
+    add(reference->x, reference->projected, shape->dim);
+}
+
+static void ffn_layer(struct tp_reference *reference, uint32_t layer)
+{
+    const struct tp_model_shape *shape = &reference->model->shape;
+    norm(reference, TP_TENSOR_NORM_FFN, layer);
+    multiply(reference, TP_TENSOR_GATE, layer, reference->normed, reference->gate);
+    multiply(reference, TP_TENSOR_UP, layer, reference->normed, reference->up);
+    for (uint32_t i = 0; i < shape->hidden; i++) {
+        float gate = reference->gate[i];
+        reference->gate[i] = gate / (1.0f + expf(-gate)) * reference->up[i];
+    }
+    multiply(reference, TP_TENSOR_DOWN, layer, reference->gate, reference->projected);
+    add(reference->x, reference->projected, shape->dim);
+}
+
+void tp__reference_step(struct tp_reference *reference, uint32_t token, uint32_t position,
+                        float *logits)
+{
+    const struct tp_model_shape *shape = &reference->model->shape;
+    assert(token < shape->vocab && position < reference->context);
+    const float *embedding = tp__source_tensor(reference->model, TP_TENSOR_EMBEDDING, 0);
+    memcpy(reference->x, embedding + (size_t)token * shape->dim, shape->dim * sizeof(float));
+    for (uint32_t layer = 0; layer < shape->layers; layer++) {
+        attention_layer(reference, layer, position);
+        ffn_layer(reference, layer);
+    }
+    if (logits == NULL) return;
+    norm(reference, TP_TENSOR_NORM_FINAL, 0);
+    multiply(reference, TP_TENSOR_CLASSIFIER, 0, reference->normed, logits);
+}
+
+const float *tp__reference_key(const struct tp_reference *reference, uint32_t layer,
+                               uint32_t position)
+{
+    assert(layer < reference->model->shape.layers && position < reference->context);
+    return reference->keys + kv_offset(reference, layer, position);
+}
+
+static void fill_rotation(struct tp_reference *reference)
+{
+    const struct tp_model_shape *shape = &reference->model->shape;
+    uint32_t pairs = shape->head_size / 2;
+    for (uint32_t pair = 0; pair < pairs; pair++) {
+        double frequency = pow((double)shape->rope_base, -2.0 * pair / shape->head_size);
+        for (uint32_t position = 0; position < reference->context; position++) {
+            size_t index = (size_t)position * pairs + pair;
+            reference->cosine[index] = (float)cos(position * frequency);
+            reference->sine[index] = (float)sin(position * frequency);
+        }
+    }
+}
+
+/* Floats of the array, or NULL; the product is checked. */
+static float *take(size_t a, size_t b, size_t c)
+{
+    size_t count;
+    if (!tp__multiply(a, b, &count) || !tp__multiply(count, c, &count)) return NULL;
+    return calloc(count, sizeof(float));
+}
+
+static bool take_all(struct tp_reference *reference)
+{
+    const struct tp_model_shape *shape = &reference->model->shape;
+    size_t context = reference->context;
+    size_t kv_size = (size_t)shape->kv_heads * shape->head_size;
+    reference->cosine = take(context, shape->head_size / 2, 1);
+    reference->sine = take(context, shape->head_size / 2, 1);
+    reference->keys = take(shape->layers, context, kv_size);
+    reference->values = take(shape->layers, context, kv_size);
+    reference->x = take(shape->dim, 1, 1);
+    reference->normed = take(shape->dim, 1, 1);
+    reference->query = take(shape->heads, shape->head_size, 1);
+    reference->mixed = take(shape->heads, shape->head_size, 1);
+    reference->projected = take(shape->dim, 1, 1);
+    reference->gate = take(shape->hidden, 1, 1);
+    reference->up = take(shape->hidden, 1, 1);
+    reference->scores = take(context, 1, 1);
+    bool has_tables = reference->cosine != NULL && reference->sine != NULL;
+    bool has_cache = reference->keys != NULL && reference->values != NULL;
+    bool has_vectors = reference->x != NULL && reference->normed != NULL &&
+                       reference->query != NULL && reference->mixed != NULL &&
+                       reference->projected != NULL && reference->gate != NULL &&
+                       reference->up != NULL && reference->scores != NULL;
+    return has_tables && has_cache && has_vectors;
+}
+
+tp_status tp__reference_open(const struct tp_source_model *model, uint32_t context,
+                             struct tp_reference **reference, struct tp_error *error)
+{
+    if (context == 0 || context > TP_MODEL_CONTEXT_MAX) {
+        return tp__fail(error, TP_ERROR_INVALID, "a context of %u positions; 1 to %d are possible",
+                        context, TP_MODEL_CONTEXT_MAX);
+    }
+    struct tp_reference *result = calloc(1, sizeof *result);
+    if (result != NULL) {
+        result->model = model;
+        result->context = context;
+    }
+    if (result == NULL || !take_all(result)) {
+        tp__reference_close(result);
+        return tp__fail(error, TP_ERROR_NO_MEMORY,
+                        "%s: no memory for the float32 reference with %u positions", model->name,
+                        context);
+    }
+    fill_rotation(result);
+    *reference = result;
+    return TP_OK;
+}
+
+void tp__reference_close(struct tp_reference *reference)
+{
+    if (reference == NULL) return;
+    free(reference->cosine);
+    free(reference->sine);
+    free(reference->keys);
+    free(reference->values);
+    free(reference->x);
+    free(reference->normed);
+    free(reference->query);
+    free(reference->mixed);
+    free(reference->projected);
+    free(reference->gate);
+    free(reference->up);
+    free(reference->scores);
+    free(reference);
+}
+
+double tp__nats(const float *logits, uint32_t vocab, uint32_t token)
+{
+    assert(token < vocab);
+    double top = (double)logits[tp__top_token(logits, vocab)];
+    double sum = 0.0;
+    for (uint32_t i = 0; i < vocab; i++) sum += exp((double)logits[i] - top);
+    return top + log(sum) - (double)logits[token];
+}
+
+uint32_t tp__top_token(const float *logits, uint32_t vocab)
+{
+    uint32_t top = 0;
+    for (uint32_t i = 1; i < vocab; i++) {
+        if (logits[i] > logits[top]) top = i;
+    }
+    return top;
+}

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The float32 reference: a plain forward pass of a Llama-shaped model, by llama2.c's equations.
+//
+// It bounds the error of the integer model in tests, it is the reference of `tokproc eval`, and the
+// compiler takes the means of the keys from it. Sums over rows are float32 in sixteen parts, so
+// that the result does not depend on the compiler's choice of vector width; the norm sums in
+// double.
+
+#ifndef TP_REFERENCE_H
+#define TP_REFERENCE_H
+
+#include <stdint.h>
+
+#include "error.h"
+#include "loader.h"
+
+struct tp_reference;
+
+/** Takes the memory for one sequence of up to context positions. The model must outlive it.
+ *  out    reference  written only on TP_OK; tp__reference_close releases it
+ *  error  TP_ERROR_NO_MEMORY
+ *         TP_ERROR_INVALID  context is 0 or above TP_MODEL_CONTEXT_MAX */
+TP_MUST_USE tp_status tp__reference_open(const struct tp_source_model *model, uint32_t context,
+                                         struct tp_reference **reference, struct tp_error *error);
+
+void tp__reference_close(struct tp_reference *reference);
+
+/** Feeds token at position; the positions before it hold what was fed last. Allocates nothing.
+ *  in     token < vocab, position < context
+ *  out    logits  [vocab]; NULL when they are not needed, which saves the classifier */
+void tp__reference_step(struct tp_reference *reference, uint32_t token, uint32_t position,
+                        float *logits);
+
+/** Keys of a position, rotated: [kv_heads][head_size]. Valid until the position is fed again. */
+const float *tp__reference_key(const struct tp_reference *reference, uint32_t layer,
+                               uint32_t position);
+
+/** -ln of the probability of token in the softmax of logits [vocab]. */
+double tp__nats(const float *logits, uint32_t vocab, uint32_t token);
+
+/** The largest logit, the lowest id on ties. */
+uint32_t tp__top_token(const float *logits, uint32_t vocab);
+
+#endif
