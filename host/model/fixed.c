@@ -73,7 +73,8 @@ int32_t tp_rnd_sat32(int64_t v, int s, struct tp_counters *counters)
         return tp_sat32(tp_rnd(v, s), counters);
     }
     /* One doubling takes everything outside of these limits, and the limits themselves where they
-     * replace something, past int32; so does every further one. 32 doublings of them fit 64 bits. */
+     * replace something, past int32; so does every further one. 32 doublings of them fit 64 bits.
+     */
     const int64_t most = INT64_C(1) << 30;
     const int64_t least = -most - 1;
     int64_t cut = v > most ? most : (v < least ? least : v);

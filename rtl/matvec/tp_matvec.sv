@@ -1,0 +1,403 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// tp_matvec: matrix times block-quantised vector, and the rows of the embedding.
+//
+// In    commands MATVEC and EMBED, only while free_o is high.
+// Out   MATVEC: one row of each group per interval, bits equal tp_matvec_row().
+//       EMBED: two elements of x per cycle, bits equal tp_embed_row().
+// Rate  one weight beat per cycle; interval = max(blocks * planes, what the epilogue needs).
+//       Rows leave 18 cycles after the address of their last beat.
+// Not   does not wait for its inputs: the sequencer issues a command when its blocks are written.
+//
+// A command accepted in cycle t frees the unit in t + rows / Groups * interval (MATVEC; LOGITS one
+// cycle after logits_done_i), in t + 16 * (blocks + 1) (EMBED). An EMBED begins so late, and ends so
+// early, that its elements never meet the rows of the commands around it.
+
+`include "tp_assert.svh"
+
+module tp_matvec #(
+  parameter int unsigned Groups = 4,
+  parameter int unsigned Codebooks = 2
+) (
+  input logic clk_i,
+  input logic rst_ni,
+  // Command.
+  input logic cmd_valid_i,
+  input tp_pkg::command_t cmd_i,
+  output logic free_o,  // early
+  // Configuration: SPACE CODEBOOK.
+  input logic cfg_valid_i,
+  input logic [3:0] cfg_space_i,
+  input logic [31:0] cfg_address_i,
+  input logic [31:0] cfg_data_i,
+  // Weight memory and activation blocks: addresses with read_valid_o, data two cycles later.
+  output logic read_valid_o,  // early
+  output logic [23:0] weight_address_o,  // early
+  input logic [Groups*136-1:0] weight_data_i,
+  output logic [1:0] block_source_o,  // early
+  output logic [2:0] block_slot_o,  // early
+  output logic [7:0] block_index_o,  // early
+  input logic [255:0] block_data_i,
+  input logic [4:0] block_exponent_i,
+  // Row flow: one row of each group, 40 bits signed.
+  output logic row_valid_o,  // early
+  output logic [Groups-1:0][39:0] row_data_o,  // early
+  output logic row_last_o,  // early; last rows of the command
+  // Embed flow.
+  output logic embed_valid_o,  // early
+  output logic [1:0][31:0] embed_data_o,  // early; int32
+  output logic embed_last_o,  // early
+  // The logits of the command have all been sampled.
+  input logic logits_done_i,
+  output logic [3:0] saturations_o  // early; of the embed flow
+);
+
+  import tp_map_pkg::*;
+
+  `TP_REQUIRE(Groups == 2 || Groups == 4 || Groups == 8)
+  `TP_REQUIRE(Codebooks == 1 || Codebooks == 2 || Codebooks == 4)
+
+  localparam int unsigned GroupBits = $clog2(Groups);
+  localparam int unsigned TableBits = $clog2(16 * Codebooks);
+  // The epilogue takes two rows per cycle, the sampler one.
+  localparam int unsigned IntervalMin = Groups / 2;
+  localparam int unsigned IntervalMinLogits = Groups;
+  // From the address of a beat to the beat in codes_q, and to its row.
+  localparam int unsigned ReadStages = 3;
+  localparam int unsigned RowStages = ReadStages + 15;
+
+  // ---- command ----
+
+  matvec_t matvec;
+  embed_t embed;
+  logic is_embed;
+  logic is_logits;
+  logic [8:0] beats;
+  logic [8:0] interval_min;
+  logic [8:0] interval;
+
+  assign matvec = matvec_t'(cmd_i.instruction);
+  assign embed = embed_t'(cmd_i.instruction);
+  assign is_embed = embed.opcode == TP_OP_EMBED;
+  assign is_logits = matvec.dest == TP_DEST_LOGITS;
+  assign beats = matvec.planes ? {matvec.blocks, 1'b0} : {1'b0, matvec.blocks};
+  assign interval_min = is_logits ? 9'(IntervalMinLogits) : 9'(IntervalMin);
+  assign interval = beats > interval_min ? beats : interval_min;
+
+  // Held while the command is issued.
+  logic logits_q;
+  logic planes_q;
+  logic [1:0] codebook_q;
+  logic [5:0] align_q;
+  logic signed [7:0] shift_q;
+  logic [1:0] source_q;
+  logic [2:0] slot_q;
+  logic [7:0] block_last_q;
+  logic [8:0] interval_last_q;
+  logic [GroupBits-1:0] group_q;
+  always_ff @(posedge clk_i) begin
+    if (cmd_valid_i) begin
+      logits_q        <= is_logits;
+      planes_q        <= matvec.planes;
+      codebook_q      <= matvec.codebook;
+      align_q         <= matvec.align;
+      shift_q         <= embed.shift;
+      source_q        <= matvec.source;
+      slot_q          <= cmd_i.slot;
+      block_last_q    <= matvec.blocks - 8'd1;
+      interval_last_q <= interval - 9'd1;
+      group_q         <= cmd_i.token[GroupBits-1:0];
+    end
+  end
+
+  // ---- issue ----
+
+  typedef enum logic [1:0] {
+    StIdle   = 2'd0,  // nothing to issue
+    StRows   = 2'd1,  // beats of a matrix, and the idle cycles of its intervals
+    StLogits = 2'd2,  // all beats issued, the sampler still works
+    StEmbed  = 2'd3   // 16 cycles of address, then 16 cycles per block
+  } state_e;
+
+  state_e state_q;
+  state_e state_d;
+  logic free_q;
+  logic free_d;
+  logic beat_q;
+  logic beat_d;
+  logic plane_q;
+  logic plane_d;
+  logic [7:0] block_q;
+  logic [7:0] block_d;
+  logic [8:0] interval_left_q;
+  logic [8:0] interval_left_d;
+  logic [16:0] row_groups_left_q;
+  logic [16:0] row_groups_left_d;
+  logic [3:0] phase_q;
+  logic prelude_q;
+  logic prelude_d;
+  logic row_end;
+
+  assign row_end = block_q == block_last_q && plane_q == planes_q;
+
+  always_comb begin
+    state_d           = state_q;
+    beat_d            = 1'b0;
+    plane_d           = plane_q;
+    block_d           = block_q;
+    interval_left_d   = interval_left_q;
+    row_groups_left_d = row_groups_left_q;
+    prelude_d         = prelude_q;
+    free_d            = 1'b0;
+    unique case (state_q)
+      StIdle:  free_d = 1'b1;
+      StRows: begin
+        if (interval_left_q != 9'd0) begin
+          interval_left_d = interval_left_q - 9'd1;
+          beat_d          = beat_q && !row_end;
+          plane_d         = plane_q != planes_q;
+          block_d         = block_q + 8'(plane_q == planes_q);
+        end else begin
+          interval_left_d   = interval_last_q;
+          row_groups_left_d = row_groups_left_q - 17'd1;
+          beat_d            = row_groups_left_q != 17'd0;
+          plane_d           = 1'b0;
+          block_d           = 8'd0;
+          if (row_groups_left_q == 17'd0) state_d = logits_q ? StLogits : StIdle;
+        end
+        // Free in the last cycle already, so that the next command follows without a gap.
+        free_d = !logits_q && (state_d == StIdle
+                               || (interval_left_d == 9'd0 && row_groups_left_d == 17'd0));
+      end
+      StLogits: begin
+        if (logits_done_i) state_d = StIdle;
+        free_d = logits_done_i;
+      end
+      StEmbed: begin
+        plane_d = phase_q == 4'd0;
+        if (phase_q == 4'd15) begin
+          prelude_d = 1'b0;
+          beat_d    = 1'b1;
+          if (!prelude_q) begin
+            block_d = block_q + 8'd1;
+            if (block_q == block_last_q) begin
+              state_d = StIdle;
+              beat_d  = 1'b0;
+            end
+          end
+        end
+        if (phase_q == 4'd0) beat_d = planes_q && !prelude_q;
+        free_d = state_d == StIdle || (phase_q == 4'd14 && !prelude_q && block_q == block_last_q);
+      end
+      default: state_d = StIdle;
+    endcase
+    // A command lasts at least two cycles, so it is never free in its first one.
+    if (cmd_valid_i) begin
+      state_d           = is_embed ? StEmbed : StRows;
+      beat_d            = !is_embed;
+      plane_d           = 1'b0;
+      block_d           = 8'd0;
+      interval_left_d   = interval - 9'd1;
+      row_groups_left_d = (matvec.rows >> GroupBits) - 17'd1;
+      prelude_d         = 1'b1;
+      free_d            = 1'b0;
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      state_q <= StIdle;
+      free_q  <= 1'b0;
+      beat_q  <= 1'b0;
+    end else begin
+      state_q <= state_d;
+      free_q  <= free_d;
+      beat_q  <= beat_d;
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    plane_q           <= plane_d;
+    block_q           <= block_d;
+    interval_left_q   <= interval_left_d;
+    row_groups_left_q <= row_groups_left_d;
+    prelude_q         <= prelude_d;
+    phase_q           <= cmd_valid_i ? 4'd0 : phase_q + 4'd1;
+  end
+
+  // ---- weight address: counts beats; before an EMBED it multiplies, one bit of blocks a cycle ----
+
+  logic [23:0] address_q;
+  logic [23:0] row_beats_q;
+  logic [ 7:0] factor_q;
+  logic        multiply;
+  logic [15:0] token_row;
+
+  assign multiply  = state_q == StEmbed && prelude_q && phase_q < 4'd8;
+  assign token_row = cmd_i.token >> GroupBits;
+
+  always_ff @(posedge clk_i) begin
+    if (cmd_valid_i) address_q <= matvec.weight_base;
+    else if (beat_q) address_q <= address_q + 24'd1;
+    else if (multiply && factor_q[0]) address_q <= address_q + row_beats_q;
+    if (cmd_valid_i) begin
+      row_beats_q <= embed.planes ? {7'd0, token_row, 1'b0} : {8'd0, token_row};
+      factor_q    <= embed.blocks;
+    end else if (multiply) begin
+      row_beats_q <= row_beats_q << 1;
+      factor_q    <= factor_q >> 1;
+    end
+  end
+
+  assign free_o           = free_q;
+  assign read_valid_o     = beat_q;
+  assign weight_address_o = address_q;
+  assign block_source_o   = source_q;
+  assign block_slot_o     = slot_q;
+  assign block_index_o    = block_q;
+
+  // ---- what travels with a beat until its data is there ----
+
+  typedef struct packed {
+    logic       first;       // first block of a row
+    logic       last;        // EMBED: last block
+    logic       high;        // first or only plane
+    logic       two_planes;
+    logic [1:0] codebook;
+  } beat_t;
+
+  logic [ReadStages:1] rows_valid_q;
+  logic [ReadStages:1] embed_valid_q;
+  logic [RowStages:1] row_end_q;
+  logic [RowStages:1] row_last_q;
+  beat_t beat_data_q;
+  beat_t beat_data_q2;
+  beat_t beat_data_q3;
+  logic [5:0] align_beat_q;
+  logic [5:0] align_beat_q2;
+  logic signed [7:0] room_q;
+  logic [Groups*136-1:0] weights_q;
+  logic [255:0] values_q;
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      rows_valid_q  <= '0;
+      embed_valid_q <= '0;
+      row_end_q     <= '0;
+    end else begin
+      rows_valid_q  <= {rows_valid_q[ReadStages-1:1], beat_q && state_q == StRows};
+      embed_valid_q <= {embed_valid_q[ReadStages-1:1], beat_q && state_q == StEmbed};
+      row_end_q     <= {row_end_q[RowStages-1:1], beat_q && state_q == StRows && row_end};
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    row_last_q <= {row_last_q[RowStages-1:1], row_groups_left_q == 17'd0};
+    beat_data_q <= '{
+        first: block_q == 8'd0,
+        last: block_q == block_last_q,
+        high: !plane_q,
+        two_planes: planes_q,
+        codebook: codebook_q
+    };
+    align_beat_q <= align_q;
+    align_beat_q2 <= align_beat_q;
+    beat_data_q2 <= beat_data_q;
+    beat_data_q3 <= beat_data_q2;
+    if (rows_valid_q[2] || embed_valid_q[2]) weights_q <= weight_data_i;
+    if (rows_valid_q[2]) begin
+      values_q <= block_data_i;
+      room_q   <= 8'({2'b0, align_beat_q2}) - 8'({3'b0, block_exponent_i});
+    end
+  end
+
+  // ---- configuration ----
+
+  logic table_write_q;
+  logic [TableBits-1:0] table_address_q;
+  logic [7:0] table_data_q;
+  logic table_write;
+  assign table_write = cfg_valid_i && cfg_space_i == TP_SPACE_CODEBOOK;
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) table_write_q <= 1'b0;
+    else table_write_q <= table_write;
+  end
+  always_ff @(posedge clk_i) begin
+    if (table_write) begin
+      table_address_q <= cfg_address_i[TableBits-1:0];
+      table_data_q    <= cfg_data_i[7:0];
+    end
+  end
+
+  // ---- groups ----
+
+  for (genvar group = 0; group < Groups; group++) begin : gen_group
+    tp_matvec_group #(
+      .Codebooks(Codebooks)
+    ) u_group (
+      .clk_i          (clk_i),
+      .rst_ni         (rst_ni),
+      .table_write_i  (table_write_q),
+      .table_address_i(table_address_q),
+      .table_data_i   (table_data_q),
+      .valid_i        (rows_valid_q[ReadStages]),
+      .first_i        (beat_data_q3.first),
+      .two_planes_i   (beat_data_q3.two_planes),
+      .high_i         (beat_data_q3.high),
+      .codebook_i     (beat_data_q3.codebook),
+      .codes_i        (weights_q[136*group+:128]),
+      .scale_i        (weights_q[136*group+128+:8]),
+      .room_i         (room_q),
+      .block_i        (values_q),
+      .acc_o          (row_data_o[group])
+    );
+  end
+
+  assign row_valid_o = row_end_q[RowStages];
+  assign row_last_o  = row_last_q[RowStages];
+
+  // ---- embedding ----
+
+  logic [Groups-1:0][135:0] group_weights;
+  logic [135:0] token_weights;
+  assign group_weights = weights_q;
+  assign token_weights = group_weights[group_q];
+
+  tp_embed #(
+    .Codebooks(Codebooks)
+  ) u_embed (
+    .clk_i          (clk_i),
+    .rst_ni         (rst_ni),
+    .table_write_i  (table_write_q),
+    .table_address_i(table_address_q),
+    .table_data_i   (table_data_q),
+    .valid_i        (embed_valid_q[ReadStages]),
+    .high_i         (beat_data_q3.high),
+    .last_i         (beat_data_q3.last),
+    .two_planes_i   (beat_data_q3.two_planes),
+    .codebook_i     (beat_data_q3.codebook),
+    .shift_i        (shift_q),
+    .codes_i        (token_weights[127:0]),
+    .scale_i        (token_weights[135:128]),
+    .embed_valid_o  (embed_valid_o),
+    .embed_data_o   (embed_data_o),
+    .embed_last_o   (embed_last_o),
+    .saturations_o  (saturations_o)
+  );
+
+  logic unused_bits;
+  assign unused_bits = ^{matvec, embed, cmd_i.position, cmd_i.token, cfg_address_i, cfg_data_i};
+
+  `TP_ASSERT(CommandOnlyWhenFree_A, !cmd_valid_i || free_q)
+  `TP_ASSERT(CommandIsOurs_A, !cmd_valid_i || is_embed || matvec.opcode == TP_OP_MATVEC)
+  `TP_ASSERT(CommandHasBlocks_A, !cmd_valid_i || matvec.blocks != 8'd0)
+  `TP_ASSERT(RowsFillGroups_A, !cmd_valid_i || is_embed || matvec.rows[GroupBits-1:0] == '0)
+  `TP_ASSERT(TwoCyclesAtLeast_A,
+             !cmd_valid_i || is_embed || interval > 9'd1 || matvec.rows[16:GroupBits] > 1)
+  `TP_ASSERT(LogitsDoneExpected_A, !logits_done_i || state_q == StLogits)
+  `TP_ASSERT(FlowsDoNotMeet_A, !(row_valid_o && embed_valid_o))
+  `TP_COVER(Rows_C, state_q == StRows)
+  `TP_COVER(Logits_C, state_q == StLogits)
+  `TP_COVER(Embed_C, state_q == StEmbed)
+
+endmodule
