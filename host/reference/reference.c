@@ -11,7 +11,7 @@
 
 #include "reader.h"
 
-enum { PARTS = 16 };
+enum { PARTS = 8 };
 
 struct tp_reference {
     const struct tp_source_model *model;

@@ -3,7 +3,7 @@
 // The float32 reference: a plain forward pass of a Llama-shaped model, by llama2.c's equations.
 //
 // It bounds the error of the integer model in tests, it is the reference of `tokproc eval`, and the
-// compiler takes the means of the keys from it. Sums over rows are float32 in sixteen parts, so
+// compiler takes the means of the keys from it. Sums over rows are float32 in eight parts, so
 // that the result does not depend on the compiler's choice of vector width; the norm sums in
 // double.
 
