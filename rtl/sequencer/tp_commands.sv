@@ -1,0 +1,463 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// tp_commands: executes host frames and answers them.
+//
+// In    frames of tp_framer_rx; the state of the slots.
+// Out   writes of the configuration bus, of the slot table and of the queues, runs and cancels; one
+//       answer frame for each host frame.
+// Rate  one word per one to three cycles; one frame at a time.
+// Not   does not begin steps: tp_slots does. It holds them off (lock_o) while it writes a memory.
+
+`include "tp_assert.svh"
+
+module tp_commands
+  import tp_map_pkg::*;
+  import tp_link_pkg::*;
+  import tp_control_pkg::*;
+#(
+  parameter  int unsigned Groups        = 4,
+  parameter  int unsigned Slots         = 4,
+  parameter  int unsigned WeightBeats   = 1024,
+  parameter  int unsigned KvRows        = 512,
+  parameter  int unsigned DimMax        = 64,
+  parameter  int unsigned QueryMax      = 128,
+  parameter  int unsigned HiddenMax     = 192,
+  parameter  int unsigned VocabMax      = 512,
+  parameter  int unsigned PositionsMax  = 64,
+  parameter  int unsigned ProgramMax    = 64,
+  parameter  int unsigned GainQuads     = 256,
+  parameter  int unsigned ConstantPairs = 256,
+  parameter  int unsigned Frequencies   = 64,
+  parameter  int unsigned Codebooks     = 2,
+  parameter  int unsigned HeadNorm      = 1,
+  parameter  int unsigned QueueDepth    = 256,
+  parameter  int unsigned BuildId       = 0,
+  localparam int unsigned LevelWidth    = $clog2(QueueDepth + 1)
+) (
+  input  logic                                clk_i,
+  input  logic                                rst_ni,
+
+  input  logic                                frame_valid_i,     // early
+  output logic                                frame_ready_o,     // early
+  input  logic        [ 7:0]                  frame_type_i,      // early
+  input  logic        [ 7:0]                  frame_sequence_i,  // early
+  input  length_t                             frame_length_i,    // early
+  input  logic                                word_valid_i,      // early
+  output logic                                word_ready_o,      // early
+  input  logic        [31:0]                  word_data_i,       // early
+  input  logic                                word_last_i,       // early
+
+  output logic                                cfg_valid_o,       // early; flow
+  output logic        [ 3:0]                  cfg_space_o,       // early
+  output logic        [31:0]                  cfg_address_o,     // early
+  output logic        [31:0]                  cfg_data_o,        // early
+
+  output logic                                table_valid_o,     // early; flow
+  output table_write_t                        table_data_o,      // early
+  output logic                                open_valid_o,      // early
+  output logic        [ 2:0]                  open_slot_o,       // early
+  output logic                                queue_valid_o,     // early; flow
+  output queue_write_t                        queue_data_o,      // early
+  output logic                                feed_valid_o,      // early
+  output logic        [ 2:0]                  feed_slot_o,       // early
+  output logic        [ 6:0]                  feed_count_o,      // early
+  output logic                                run_valid_o,       // early; flow
+  output run_t                                run_data_o,        // early
+  output logic                                cancel_valid_o,    // early; flow
+  output logic        [ 2:0]                  cancel_slot_o,     // early
+  output logic                                lock_o,            // early
+  input  logic                                locked_i,          // late
+  input  logic        [Slots-1:0]                  open_i,       // early
+  input  logic        [Slots-1:0]                  running_i,    // early
+  input  logic        [Slots-1:0]                  ended_i,      // early
+  input  logic        [Slots-1:0][LevelWidth-1:0]  level_i,      // early
+
+  input  statistics_t                         sums_i,            // early
+  input  logic        [31:0]                  frames_bad_i,      // early
+
+  output logic                                answer_frame_valid_o,     // early
+  input  logic                                answer_frame_ready_i,     // late
+  output logic        [ 7:0]                  answer_frame_type_o,      // early
+  output logic        [ 7:0]                  answer_frame_sequence_o,  // early
+  output length_t                             answer_frame_length_o,    // early
+  output logic                                answer_word_valid_o,      // early
+  input  logic                                answer_word_ready_i,      // late
+  output logic        [31:0]                  answer_word_data_o        // late
+);
+
+  localparam int unsigned SlotWidth = Slots > 1 ? $clog2(Slots) : 1;
+
+  `TP_REQUIRE(Groups >= 1 && Groups <= 8 && VocabMax <= 65536 && PositionsMax <= 65535)
+  `TP_REQUIRE(KvRows % 16 == 0 && DimMax % 32 == 0 && QueryMax % 32 == 0 && HiddenMax % 32 == 0)
+
+  typedef enum logic [3:0] {
+    StIdle,         // takes a frame
+    StJudge,        // looks at type, length and repetition
+    StWords,        // takes the words of a frame that may be executed
+    StFeedLow,      // first token of a word into the queue
+    StFeedHigh,     // second token
+    StRange,        // WRITE: the last address is known
+    StLock,         // WRITE: waits until no step runs
+    StWrite,        // WRITE: words to the configuration bus
+    StDrain,        // drops the rest of the frame
+    StSettle,       // what was written becomes visible; the status is known
+    StAnswer,       // shows the answer
+    StAnswerWords   // its words
+  } state_e;
+
+  state_e               state_q;
+  state_e               state_d;
+  logic         [ 7:0]  type_q;
+  logic         [ 7:0]  sequence_q;
+  length_t              length_q;
+  logic                 pending_q;        // words of the frame are still to be taken
+  logic         [ 6:0]  index_q;          // number of the next word
+  logic         [ 7:0]  status_q;
+  logic                 seen_q;           // there was a frame before
+  logic         [ 7:0]  seen_type_q;
+  logic         [ 7:0]  seen_sequence_q;
+  logic                 word_move;
+  logic                 repetition;
+  logic                 answers_itself;   // HELLO and STATISTICS
+  logic                 type_known;
+  logic                 length_fits;
+
+  // ---- the words of the present frame ----
+
+  logic         [ 2:0]  slot_q;
+  logic                 hold_q;
+  logic         [31:0]  word_q;
+  logic                 last_q;
+  logic         [ 3:0]  space_q;
+  logic                 space_known_q;
+  logic         [31:0]  address_q;
+  logic         [32:0]  address_last_q;
+  logic                 bad_q;            // a field is outside its limits
+  logic         [ 6:0]  feed_count_q;
+  logic         [ 6:0]  feed_index_q;     // tokens written
+  logic         [ 7:0]  refusal;          // why the slot named by the first word cannot take it
+  logic [SlotWidth-1:0] word_slot;
+  logic                 slot_exists;
+  logic [LevelWidth:0]  level_after;
+  logic                 feed_valid;
+  logic         [15:0]  feed_token;
+  logic         [31:0]  limit;
+  logic                 token_bad;
+  logic                 field_bad;
+
+  assign word_move = word_valid_i && word_ready_o;
+  assign frame_ready_o = state_q == StIdle;
+  assign word_ready_o = state_q == StWords || state_q == StDrain || state_q == StWrite;
+  assign answers_itself = type_q == TP_FRAME_HELLO || type_q == TP_FRAME_STATISTICS;
+  assign repetition = seen_q && type_q == seen_type_q && sequence_q == seen_sequence_q &&
+                      !answers_itself;
+
+  always_comb begin
+    type_known = 1'b1;
+    unique case (type_q)
+      TP_FRAME_HELLO, TP_FRAME_STATISTICS: length_fits = length_q == '0;
+      TP_FRAME_WRITE: length_fits = length_q >= 9'd12 && length_q[1:0] == '0;
+      TP_FRAME_SLOT: length_fits = length_q == 9'd36;
+      TP_FRAME_FEED: length_fits = length_q >= 9'd4 && !length_q[0];
+      TP_FRAME_RUN: length_fits = length_q == 9'd8;
+      TP_FRAME_CANCEL: length_fits = length_q == 9'd4;
+      default: begin
+        length_fits = 1'b1;
+        type_known  = 1'b0;
+      end
+    endcase
+  end
+
+  // The slot that the first word names.
+  assign word_slot = word_data_i[SlotWidth-1:0];
+  assign slot_exists = 32'(word_data_i[7:0]) < Slots;
+  assign level_after = (LevelWidth + 1)'(level_i[word_slot]) + (LevelWidth + 1)'(feed_count_q);
+
+  always_comb begin
+    refusal = TP_ACK_OK;
+    if (!slot_exists) refusal = TP_ACK_RANGE;
+    else begin
+      unique case (type_q)
+        TP_FRAME_SLOT: if (running_i[word_slot]) refusal = TP_ACK_BUSY;
+        TP_FRAME_FEED: begin
+          if (!open_i[word_slot]) refusal = TP_ACK_RANGE;
+          else if (running_i[word_slot]) refusal = TP_ACK_BUSY;
+          else if (32'(level_after) > QueueDepth) refusal = TP_ACK_FULL;
+        end
+        TP_FRAME_RUN: begin
+          if (running_i[word_slot]) refusal = TP_ACK_BUSY;
+          else if (!open_i[word_slot] || ended_i[word_slot] || level_i[word_slot] == '0) begin
+            refusal = TP_ACK_RANGE;
+          end
+        end
+        default: ;
+      endcase
+    end
+  end
+
+  // Fields of SLOT outside their limits.
+  always_comb begin
+    field_bad = 1'b0;
+    unique case (index_q[3:0])
+      4'd0: field_bad = 32'(word_data_i[23:16]) > TP_TOP_K_MAX ||
+                        32'(word_data_i[31:24]) > TP_STOP_MAX;
+      4'd1: field_bad = word_data_i[31:20] != '0;
+      4'd4: field_bad = 32'(word_data_i[15:0]) > PositionsMax ||
+                        word_data_i[31:16] >= word_data_i[15:0];
+      default: ;
+    endcase
+  end
+
+  always_comb begin
+    unique case (space_q)
+      TP_SPACE_WEIGHT: limit = WeightBeats * 64;
+      TP_SPACE_PROGRAM: limit = ProgramMax * 8;
+      TP_SPACE_GAIN: limit = GainQuads * 2;
+      TP_SPACE_BIAS, TP_SPACE_CENTRE: limit = ConstantPairs * 2;
+      TP_SPACE_FREQUENCY: limit = Frequencies;
+      TP_SPACE_CODEBOOK: limit = Codebooks * 16;
+      TP_SPACE_PAGE_TABLE: limit = Slots * 4096;
+      TP_SPACE_REGISTER: limit = 32'd1;
+      default: limit = '0;
+    endcase
+  end
+
+  always_comb begin
+    state_d = state_q;
+    unique case (state_q)
+      StIdle: if (frame_valid_i) state_d = StJudge;
+      StJudge: begin
+        if (repetition || !type_known || !length_fits) state_d = StDrain;
+        else state_d = answers_itself ? StAnswer : StWords;
+      end
+      StWords: begin
+        if (word_valid_i) begin
+          unique case (type_q)
+            TP_FRAME_WRITE: if (index_q == 7'd1) state_d = StRange;
+            TP_FRAME_FEED: begin
+              if (index_q == '0 && refusal != TP_ACK_OK) state_d = StDrain;
+              else state_d = index_q == '0 ? StFeedHigh : StFeedLow;
+            end
+            default: begin
+              if (index_q == '0 && refusal != TP_ACK_OK) state_d = StDrain;
+              else if (word_last_i) state_d = StSettle;
+            end
+          endcase
+        end
+      end
+      StFeedLow: state_d = StFeedHigh;
+      StFeedHigh: state_d = last_q ? StSettle : StWords;
+      StRange: begin
+        if (!space_known_q || address_last_q >= 33'(limit)) state_d = StDrain;
+        else if (running_i != '0 && space_q != TP_SPACE_PAGE_TABLE) state_d = StDrain;
+        else state_d = StLock;
+      end
+      StLock: if (locked_i) state_d = StWrite;
+      StWrite: if (word_move && word_last_i) state_d = StSettle;
+      StDrain: if (!pending_q || (word_move && word_last_i)) state_d = StAnswer;
+      StSettle: state_d = StAnswer;
+      StAnswer: if (answer_frame_ready_i) state_d = StAnswerWords;
+      StAnswerWords: begin
+        if (answer_word_ready_i && index_q == answer_frame_length_o[8:2] - 7'd1) state_d = StIdle;
+      end
+      default: state_d = StIdle;
+    endcase
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      state_q <= StIdle;
+      seen_q  <= 1'b0;
+    end else begin
+      state_q <= state_d;
+      if (state_q == StAnswer) seen_q <= 1'b1;
+    end
+  end
+
+  assign lock_o = state_q == StLock || state_q == StWrite || state_q == StSettle;
+  assign feed_token = state_q == StFeedLow ? word_q[15:0] : word_q[31:16];
+  assign feed_valid = (state_q == StFeedLow || state_q == StFeedHigh) &&
+                      feed_index_q != feed_count_q;
+  assign token_bad = 32'(feed_token) >= VocabMax;
+
+  always_ff @(posedge clk_i) begin
+    if (state_q == StIdle) begin
+      type_q       <= frame_type_i;
+      sequence_q   <= frame_sequence_i;
+      length_q     <= frame_length_i;
+      pending_q    <= frame_length_i != '0;
+      feed_count_q <= 7'((frame_length_i - 9'd2) >> 1);
+      feed_index_q <= '0;
+      bad_q        <= 1'b0;
+    end else begin
+      if (word_move && word_last_i) pending_q <= 1'b0;
+      if (feed_valid) feed_index_q <= feed_index_q + 7'd1;
+      if (state_q == StWords && type_q == TP_FRAME_SLOT && word_valid_i && field_bad) begin
+        bad_q <= 1'b1;
+      end
+      if (feed_valid && token_bad) bad_q <= 1'b1;
+    end
+
+    if (state_q == StJudge || (state_q == StAnswer)) index_q <= '0;
+    else if (word_move || (state_q == StAnswerWords && answer_word_ready_i)) begin
+      index_q <= index_q + 7'd1;
+    end
+
+    if (state_q == StWords && word_valid_i) begin
+      word_q <= word_data_i;
+      last_q <= word_last_i;
+      if (index_q == '0) begin
+        slot_q        <= word_data_i[2:0];
+        hold_q        <= word_data_i[8];
+        space_q       <= word_data_i[3:0];
+        space_known_q <= word_data_i[7:0] <= 8'(TP_SPACE_REGISTER);
+      end
+      if (index_q == 7'd1) begin
+        address_q      <= word_data_i;
+        address_last_q <= 33'(word_data_i) + 33'(length_q[8:2]) - 33'd3;
+      end
+    end else if (state_q == StWrite && word_valid_i) address_q <= address_q + 32'd1;
+
+    // A repetition is answered with the status of the frame before it.
+    if (state_q == StJudge && !repetition) begin
+      status_q <= !type_known ? TP_ACK_TYPE : (!length_fits ? TP_ACK_LENGTH : TP_ACK_OK);
+    end else if (state_q == StWords && word_valid_i && index_q == '0 &&
+                 type_q != TP_FRAME_WRITE) begin
+      status_q <= refusal;
+    end else if (state_q == StRange) begin
+      if (!space_known_q || address_last_q >= 33'(limit)) status_q <= TP_ACK_RANGE;
+      else if (running_i != '0 && space_q != TP_SPACE_PAGE_TABLE) status_q <= TP_ACK_BUSY;
+    end else if (state_q == StSettle && bad_q) status_q <= TP_ACK_RANGE;
+
+    if (state_q == StAnswer) begin
+      seen_type_q     <= type_q;
+      seen_sequence_q <= sequence_q;
+    end
+  end
+
+  // ---- what frames do ----
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      cfg_valid_o    <= 1'b0;
+      table_valid_o  <= 1'b0;
+      open_valid_o   <= 1'b0;
+      queue_valid_o  <= 1'b0;
+      feed_valid_o   <= 1'b0;
+      run_valid_o    <= 1'b0;
+      cancel_valid_o <= 1'b0;
+    end else begin
+      cfg_valid_o    <= state_q == StWrite && word_valid_i;
+      table_valid_o  <= state_q == StWords && word_valid_i && type_q == TP_FRAME_SLOT &&
+                        (index_q != '0 || refusal == TP_ACK_OK);
+      open_valid_o   <= state_q == StSettle && type_q == TP_FRAME_SLOT && !bad_q;
+      queue_valid_o  <= feed_valid;
+      feed_valid_o   <= state_q == StSettle && type_q == TP_FRAME_FEED && !bad_q;
+      run_valid_o    <= state_q == StSettle && type_q == TP_FRAME_RUN;
+      cancel_valid_o <= state_q == StSettle && type_q == TP_FRAME_CANCEL;
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (word_move) begin
+      cfg_space_o   <= space_q;
+      cfg_address_o <= address_q;
+      cfg_data_o    <= word_data_i;
+      table_data_o  <= '{slot: index_q == '0 ? word_data_i[2:0] : slot_q, index: index_q[3:0],
+                         data: word_data_i};
+    end
+    if (feed_valid) queue_data_o <= '{slot: slot_q, offset: feed_index_q, token: feed_token};
+    if (state_q == StSettle) begin
+      open_slot_o   <= slot_q;
+      feed_slot_o   <= slot_q;
+      feed_count_o  <= feed_count_q;
+      run_data_o    <= '{slot: slot_q, hold: hold_q, count: word_q};
+      cancel_slot_o <= slot_q;
+    end
+  end
+
+  // ---- answers ----
+
+  logic [383:0] sums_words;
+  logic  [31:0] sum_high_q;   // high half of the sum whose low half was sent last
+
+  assign sums_words = sums_i;
+  assign answer_frame_valid_o = state_q == StAnswer;
+  assign answer_frame_sequence_o = sequence_q;
+  assign answer_word_valid_o = state_q == StAnswerWords;
+
+  always_comb begin
+    unique case (type_q)
+      TP_FRAME_HELLO: begin
+        answer_frame_type_o   = TP_FRAME_HELLO_REPLY;
+        answer_frame_length_o = 9'd40;
+      end
+      TP_FRAME_STATISTICS: begin
+        answer_frame_type_o   = TP_FRAME_STATISTICS_REPLY;
+        answer_frame_length_o = 9'd56;
+      end
+      default: begin
+        answer_frame_type_o   = TP_FRAME_ACK;
+        answer_frame_length_o = 9'd4;
+      end
+    endcase
+    // A HELLO or STATISTICS of the wrong length is answered by ACK.
+    if (status_q != TP_ACK_OK) begin
+      answer_frame_type_o   = TP_FRAME_ACK;
+      answer_frame_length_o = 9'd4;
+    end
+  end
+
+  always_comb begin
+    answer_word_data_o = {16'd0, status_q, type_q};
+    if (answer_frame_type_o == TP_FRAME_HELLO_REPLY) begin
+      unique case (index_q[3:0])
+        4'd0: answer_word_data_o = {8'(Slots), 8'(Groups), 16'(TP_PROTOCOL_VERSION)};
+        4'd1: answer_word_data_o = {8'd0, 8'(TP_TOP_K_MAX), 8'(Codebooks), 8'(HeadNorm)};
+        4'd2: answer_word_data_o = WeightBeats;
+        4'd3: answer_word_data_o = KvRows;
+        4'd4: answer_word_data_o = {16'(QueryMax), 16'(DimMax)};
+        4'd5: answer_word_data_o = {16'(PositionsMax), 16'(HiddenMax)};
+        4'd6: answer_word_data_o = VocabMax;
+        4'd7: answer_word_data_o = {16'(QueueDepth), 16'(ProgramMax)};
+        4'd8: answer_word_data_o = {16'(ConstantPairs), 16'(GainQuads)};
+        default: answer_word_data_o = BuildId;
+      endcase
+    end else if (answer_frame_type_o == TP_FRAME_STATISTICS_REPLY) begin
+      unique case (index_q[3:0])
+        4'd12: answer_word_data_o = frames_bad_q;
+        4'd13: answer_word_data_o = '0;
+        default: begin
+          answer_word_data_o = index_q[0] ? sum_high_q : sums_q;
+        end
+      endcase
+    end
+  end
+
+  // The sum to be sent is taken over while its low word is not yet shown, so that both halves and
+  // the held word belong together.
+  logic [31:0] sums_q;
+  logic [31:0] frames_bad_q;
+  always_ff @(posedge clk_i) begin
+    if (state_q == StAnswer || (state_q == StAnswerWords && answer_word_ready_i && index_q[0])) begin
+      for (int unsigned i = 0; i < 6; i++) begin
+        if (sum_next == 3'(i)) begin
+          sums_q     <= sums_words[64*i+:32];
+          sum_high_q <= sums_words[64*i+32+:32];
+        end
+      end
+    end
+    if (state_q == StAnswer) frames_bad_q <= frames_bad_i;
+  end
+  logic [2:0] sum_next;
+  assign sum_next = state_q == StAnswer ? 3'd0 : index_q[3:1] + 3'd1;
+
+  `TP_ASSERT(AnswerHolds_A, `TP_HOLDS(answer_frame_valid_o, answer_frame_ready_i,
+      ({answer_frame_type_o, answer_frame_sequence_o, answer_frame_length_o})))
+  `TP_ASSERT(WordHolds_A, `TP_HOLDS(answer_word_valid_o, answer_word_ready_i, answer_word_data_o))
+  `TP_ASSERT(WordsAreTaken_A, state_q != StAnswer || !pending_q)
+  `TP_COVER(Repetition_C, state_q == StJudge && repetition)
+  `TP_COVER(WaitsForStep_C, state_q == StLock && !locked_i)
+  `TP_COVER(Full_C, status_q == TP_ACK_FULL)
+
+endmodule

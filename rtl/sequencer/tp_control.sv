@@ -1,0 +1,329 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// tp_control: everything between the frames of the link and the steps of the sequencer.
+//
+// In    host frames; the end of each step; the token flow of the sampler; the logit flow; counts of
+//       saturations and clips.
+// Out   answers and events as frames; the configuration bus; starts of steps; the sampling of each
+//       slot. Semantics: docs/link.md.
+// Rate  one word per cycle on both sides; between two steps see README.md.
+// Not   does not look at positions beyond the limit of each slot: the host sets that.
+
+`include "tp_assert.svh"
+
+module tp_control
+  import tp_link_pkg::*;
+  import tp_control_pkg::*;
+#(
+  parameter int unsigned Groups          = 2,
+  parameter int unsigned Slots           = 4,
+  parameter int unsigned WeightBeats     = 1024,
+  parameter int unsigned KvRows          = 512,
+  parameter int unsigned DimMax          = 64,
+  parameter int unsigned QueryMax        = 128,
+  parameter int unsigned HiddenMax       = 192,
+  parameter int unsigned VocabMax        = 512,
+  parameter int unsigned PositionsMax    = 64,
+  parameter int unsigned ProgramMax      = 64,
+  parameter int unsigned GainQuads       = 256,
+  parameter int unsigned ConstantPairs   = 256,
+  parameter int unsigned Frequencies     = 64,
+  parameter int unsigned Codebooks       = 2,
+  parameter int unsigned HeadNorm        = 1,
+  parameter int unsigned QueueDepth      = 256,
+  parameter int unsigned EventDepth      = 64,
+  parameter int unsigned BuildId         = 0,
+  parameter int unsigned SaturationPorts = 4,
+  parameter int unsigned ClipPorts       = 4
+) (
+  input  logic        clk_i,
+  input  logic        rst_ni,
+
+  // host frames
+  input  logic        frame_valid_i,      // early
+  output logic        frame_ready_o,      // early
+  input  logic [ 7:0] frame_type_i,       // early
+  input  logic [ 7:0] frame_sequence_i,   // early
+  input  length_t     frame_length_i,     // early
+  input  logic        word_valid_i,       // early
+  output logic        word_ready_o,       // early
+  input  logic [31:0] word_data_i,        // early
+  input  logic        word_last_i,        // early
+  input  logic        bad_i,              // early; a broken frame was dropped
+
+  // device frames
+  output logic        reply_valid_o,      // early
+  input  logic        reply_ready_i,      // early
+  output logic [ 7:0] reply_type_o,       // early
+  output logic [ 7:0] reply_sequence_o,   // early
+  output length_t     reply_length_o,     // early
+  output logic        part_valid_o,       // early; words of the frame
+  input  logic        part_ready_i,       // late
+  output logic [31:0] part_data_o,        // late
+
+  // configuration bus
+  output logic        cfg_valid_o,        // early; flow
+  output logic [ 3:0] cfg_space_o,        // early
+  output logic [31:0] cfg_address_o,      // early
+  output logic [31:0] cfg_data_o,         // early
+
+  // steps
+  output logic                                start_o,        // early
+  output logic              [Slots-1:0]       active_o,       // early
+  output logic              [Slots-1:0]       logits_o,       // early
+  output logic              [Slots-1:0][15:0] position_o,     // early
+  output logic              [Slots-1:0][15:0] token_o,        // early
+  output tp_pkg::sampling_t [Slots-1:0]       sampling_o,     // early
+  input  logic                                end_valid_i,    // early
+  input  logic              [31:0]            end_cycles_i,   // early
+
+  // flows of the units
+  input  logic        token_valid_i,      // early
+  input  logic [ 2:0] token_slot_i,       // early
+  input  logic [15:0] token_i,            // early
+  input  logic        logit_valid_i,      // early
+  input  logic [ 2:0] logit_slot_i,       // early
+  input  logic [15:0] logit_index_i,      // early
+  input  logic [31:0] logit_data_i,       // early; int32, Q16.16
+  input  logic        logit_last_i,       // early
+  input  logic [SaturationPorts-1:0][3:0] saturations_i,  // early
+  input  logic [      ClipPorts-1:0][1:0] clips_i         // early
+);
+
+  localparam int unsigned LevelWidth = $clog2(QueueDepth + 1);
+
+  logic                                table_valid;
+  table_write_t                        table_data;
+  logic                                open_valid;
+  logic         [2:0]                  open_slot;
+  logic                                queue_valid;
+  queue_write_t                        queue_data;
+  logic                                feed_valid;
+  logic         [2:0]                  feed_slot;
+  logic         [6:0]                  feed_count;
+  logic                                run_valid;
+  run_t                                run_data;
+  logic                                cancel_valid;
+  logic         [2:0]                  cancel_slot;
+  logic                                lock;
+  logic                                locked;
+  logic         [Slots-1:0]                 open;
+  logic         [Slots-1:0]                 running;
+  logic         [Slots-1:0]                 ended;
+  logic         [Slots-1:0][LevelWidth-1:0] level;
+  statistics_t                         sums;
+  logic         [31:0]                 frames_bad;
+  logic                                processed;
+  logic                                capture;
+  logic         [2:0]                  capture_slot;
+  logic                                drain;
+  logic                                drained;
+  logic                                event_valid;
+  event_word_t                         event_data;
+  logic                                room;
+  logic                                empty;
+  logic                                answer_frame_valid;
+  logic                                answer_frame_ready;
+  logic         [7:0]                  answer_frame_type;
+  logic         [7:0]                  answer_frame_sequence;
+  length_t                             answer_frame_length;
+  logic                                answer_word_valid;
+  logic                                answer_word_ready;
+  logic         [31:0]                 answer_word_data;
+  logic                                logits_frame_valid;
+  logic                                logits_frame_ready;
+  length_t                             logits_frame_length;
+  logic                                logits_word_valid;
+  logic                                logits_word_ready;
+  logic         [31:0]                 logits_word_data;
+
+  tp_commands #(
+    .Groups       (Groups),
+    .Slots        (Slots),
+    .WeightBeats  (WeightBeats),
+    .KvRows       (KvRows),
+    .DimMax       (DimMax),
+    .QueryMax     (QueryMax),
+    .HiddenMax    (HiddenMax),
+    .VocabMax     (VocabMax),
+    .PositionsMax (PositionsMax),
+    .ProgramMax   (ProgramMax),
+    .GainQuads    (GainQuads),
+    .ConstantPairs(ConstantPairs),
+    .Frequencies  (Frequencies),
+    .Codebooks    (Codebooks),
+    .HeadNorm     (HeadNorm),
+    .QueueDepth   (QueueDepth),
+    .BuildId      (BuildId)
+  ) u_commands (
+    .clk_i                  (clk_i),
+    .rst_ni                 (rst_ni),
+    .frame_valid_i          (frame_valid_i),
+    .frame_ready_o          (frame_ready_o),
+    .frame_type_i           (frame_type_i),
+    .frame_sequence_i       (frame_sequence_i),
+    .frame_length_i         (frame_length_i),
+    .word_valid_i           (word_valid_i),
+    .word_ready_o           (word_ready_o),
+    .word_data_i            (word_data_i),
+    .word_last_i            (word_last_i),
+    .cfg_valid_o            (cfg_valid_o),
+    .cfg_space_o            (cfg_space_o),
+    .cfg_address_o          (cfg_address_o),
+    .cfg_data_o             (cfg_data_o),
+    .table_valid_o          (table_valid),
+    .table_data_o           (table_data),
+    .open_valid_o           (open_valid),
+    .open_slot_o            (open_slot),
+    .queue_valid_o          (queue_valid),
+    .queue_data_o           (queue_data),
+    .feed_valid_o           (feed_valid),
+    .feed_slot_o            (feed_slot),
+    .feed_count_o           (feed_count),
+    .run_valid_o            (run_valid),
+    .run_data_o             (run_data),
+    .cancel_valid_o         (cancel_valid),
+    .cancel_slot_o          (cancel_slot),
+    .lock_o                 (lock),
+    .locked_i               (locked),
+    .open_i                 (open),
+    .running_i              (running),
+    .ended_i                (ended),
+    .level_i                (level),
+    .sums_i                 (sums),
+    .frames_bad_i           (frames_bad),
+    .answer_frame_valid_o   (answer_frame_valid),
+    .answer_frame_ready_i   (answer_frame_ready),
+    .answer_frame_type_o    (answer_frame_type),
+    .answer_frame_sequence_o(answer_frame_sequence),
+    .answer_frame_length_o  (answer_frame_length),
+    .answer_word_valid_o    (answer_word_valid),
+    .answer_word_ready_i    (answer_word_ready),
+    .answer_word_data_o     (answer_word_data)
+  );
+
+  tp_slots #(
+    .Slots     (Slots),
+    .QueueDepth(QueueDepth)
+  ) u_slots (
+    .clk_i         (clk_i),
+    .rst_ni        (rst_ni),
+    .table_valid_i (table_valid),
+    .table_data_i  (table_data),
+    .open_valid_i  (open_valid),
+    .open_slot_i   (open_slot),
+    .queue_valid_i (queue_valid),
+    .queue_data_i  (queue_data),
+    .feed_valid_i  (feed_valid),
+    .feed_slot_i   (feed_slot),
+    .feed_count_i  (feed_count),
+    .run_valid_i   (run_valid),
+    .run_data_i    (run_data),
+    .cancel_valid_i(cancel_valid),
+    .cancel_slot_i (cancel_slot),
+    .lock_i        (lock),
+    .locked_o      (locked),
+    .open_o        (open),
+    .running_o     (running),
+    .ended_o       (ended),
+    .level_o       (level),
+    .start_o       (start_o),
+    .active_o      (active_o),
+    .logits_o      (logits_o),
+    .position_o    (position_o),
+    .token_o       (token_o),
+    .sampling_o    (sampling_o),
+    .end_valid_i   (end_valid_i),
+    .end_cycles_i  (end_cycles_i),
+    .token_valid_i (token_valid_i),
+    .token_slot_i  (token_slot_i),
+    .token_i       (token_i),
+    .processed_o   (processed),
+    .capture_o     (capture),
+    .capture_slot_o(capture_slot),
+    .drain_o       (drain),
+    .drained_i     (drained),
+    .event_valid_o (event_valid),
+    .event_data_o  (event_data),
+    .room_i        (room),
+    .empty_i       (empty)
+  );
+
+  tp_logits #(
+    .VocabMax(VocabMax)
+  ) u_logits (
+    .clk_i         (clk_i),
+    .rst_ni        (rst_ni),
+    .capture_i     (capture),
+    .capture_slot_i(capture_slot),
+    .logit_valid_i (logit_valid_i),
+    .logit_slot_i  (logit_slot_i),
+    .logit_index_i (logit_index_i),
+    .logit_data_i  (logit_data_i),
+    .logit_last_i  (logit_last_i),
+    .drain_i       (drain),
+    .drained_o     (drained),
+    .frame_valid_o (logits_frame_valid),
+    .frame_ready_i (logits_frame_ready),
+    .frame_length_o(logits_frame_length),
+    .word_valid_o  (logits_word_valid),
+    .word_ready_i  (logits_word_ready),
+    .word_data_o   (logits_word_data)
+  );
+
+  tp_events #(
+    .Slots(Slots),
+    .Depth(EventDepth)
+  ) u_events (
+    .clk_i                  (clk_i),
+    .rst_ni                 (rst_ni),
+    .event_valid_i          (event_valid),
+    .event_data_i           (event_data),
+    .room_o                 (room),
+    .empty_o                (empty),
+    .logits_frame_valid_i   (logits_frame_valid),
+    .logits_frame_ready_o   (logits_frame_ready),
+    .logits_frame_length_i  (logits_frame_length),
+    .logits_word_valid_i    (logits_word_valid),
+    .logits_word_ready_o    (logits_word_ready),
+    .logits_word_data_i     (logits_word_data),
+    .answer_frame_valid_i   (answer_frame_valid),
+    .answer_frame_ready_o   (answer_frame_ready),
+    .answer_frame_type_i    (answer_frame_type),
+    .answer_frame_sequence_i(answer_frame_sequence),
+    .answer_frame_length_i  (answer_frame_length),
+    .answer_word_valid_i    (answer_word_valid),
+    .answer_word_ready_o    (answer_word_ready),
+    .answer_word_data_i     (answer_word_data),
+    .frame_valid_o          (reply_valid_o),
+    .frame_ready_i          (reply_ready_i),
+    .frame_type_o           (reply_type_o),
+    .frame_sequence_o       (reply_sequence_o),
+    .frame_length_o         (reply_length_o),
+    .word_valid_o           (part_valid_o),
+    .word_ready_i           (part_ready_i),
+    .word_data_o            (part_data_o)
+  );
+
+  tp_statistics #(
+    .SaturationPorts(SaturationPorts),
+    .ClipPorts      (ClipPorts)
+  ) u_statistics (
+    .clk_i        (clk_i),
+    .rst_ni       (rst_ni),
+    .saturations_i(saturations_i),
+    .clips_i      (clips_i),
+    .end_valid_i  (end_valid_i),
+    .end_cycles_i (end_cycles_i),
+    .token_i      (processed),
+    .bad_i        (bad_i),
+    .sums_o       (sums),
+    .frames_bad_o (frames_bad)
+  );
+
+  `TP_INPUT_RULE(PROVE_TP_CONTROL, FrameHolds_M, `TP_HOLDS(frame_valid_i, frame_ready_o,
+                 ({frame_type_i, frame_sequence_i, frame_length_i})))
+  `TP_INPUT_RULE(PROVE_TP_CONTROL, WordHolds_M, `TP_HOLDS(word_valid_i, word_ready_o,
+                 ({word_data_i, word_last_i})))
+
+endmodule

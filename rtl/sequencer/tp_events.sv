@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// tp_events: queue of events, and the choice of the next frame that leaves.
+//
+// In    event words of tp_slots; LOGITS frames of tp_logits; answers of tp_commands.
+// Out   frames for tp_framer_tx: answers first, then events in their order, then logits. Events and
+//       LOGITS frames carry the running event sequence.
+// Rate  one word per cycle.
+// Not   does not stop tp_slots in the middle of a step's events: room_o tells beforehand that all
+//       of one more step fit.
+
+`include "tp_assert.svh"
+
+module tp_events
+  import tp_map_pkg::*;
+  import tp_link_pkg::*;
+  import tp_control_pkg::*;
+#(
+  parameter int unsigned Slots = 4,
+  parameter int unsigned Depth = 64  // words
+) (
+  input  logic        clk_i,
+  input  logic        rst_ni,
+  input  logic        event_valid_i,            // early; flow
+  input  event_word_t event_data_i,             // late
+  output logic        room_o,                   // early; the events of a step fit
+  output logic        empty_o,                  // early; all events have left
+
+  input  logic        logits_frame_valid_i,     // early
+  output logic        logits_frame_ready_o,     // late
+  input  length_t     logits_frame_length_i,    // early
+  input  logic        logits_word_valid_i,      // early
+  output logic        logits_word_ready_o,      // late
+  input  logic [31:0] logits_word_data_i,       // late
+
+  input  logic        answer_frame_valid_i,     // early
+  output logic        answer_frame_ready_o,     // late
+  input  logic [ 7:0] answer_frame_type_i,      // early
+  input  logic [ 7:0] answer_frame_sequence_i,  // early
+  input  length_t     answer_frame_length_i,    // early
+  input  logic        answer_word_valid_i,      // early
+  output logic        answer_word_ready_o,      // late
+  input  logic [31:0] answer_word_data_i,       // late
+
+  output logic        frame_valid_o,            // early
+  input  logic        frame_ready_i,            // early
+  output logic [ 7:0] frame_type_o,             // early
+  output logic [ 7:0] frame_sequence_o,         // early
+  output length_t     frame_length_o,           // early
+  output logic        word_valid_o,             // early
+  input  logic        word_ready_i,             // late
+  output logic [31:0] word_data_o               // late
+);
+
+  localparam int unsigned StepMost = Slots * (TokenWords + DoneWords) + StepWords;
+  localparam int unsigned LevelWidth = $clog2(Depth + 1);
+
+  `TP_REQUIRE(Depth >= StepMost + 2)
+
+  typedef enum logic [1:0] {
+    FromAnswer,
+    FromEvents,
+    FromLogits
+  } source_e;
+
+  // ---- the queue ----
+
+  logic                         in_ready;
+  logic                         event_valid;
+  logic                         event_ready;
+  event_word_t                  event_head;
+  logic        [LevelWidth-1:0] level;
+
+  tp_fifo #(
+    .Width($bits(event_word_t)),
+    .Depth(Depth)
+  ) u_queue (
+    .clk_i      (clk_i),
+    .rst_ni     (rst_ni),
+    .in_valid_i (event_valid_i),
+    .in_ready_o (in_ready),
+    .in_data_i  (event_data_i),
+    .out_valid_o(event_valid),
+    .out_ready_i(event_ready),
+    .out_data_o (event_head),
+    .level_o    (level)
+  );
+
+  // ---- the next frame: chosen once, shown until it is taken, its words until the last ----
+
+  source_e         source_q;
+  logic            show_q;
+  logic            words_q;          // words of the frame are under way
+  logic      [6:0] word_left_q;
+  logic      [7:0] event_sequence_q;
+  logic            choose;
+  logic      [7:0] event_type;
+  length_t         event_length;
+  logic            frame_move;
+  logic            word_move;
+  logic            room_q;
+  logic            empty_q;
+
+  assign choose = !show_q && !words_q;
+  assign frame_move = frame_valid_o && frame_ready_i;
+  assign word_move = word_valid_o && word_ready_i;
+  assign frame_valid_o = show_q;
+  assign room_o = room_q;
+  assign empty_o = empty_q;
+
+  always_comb begin
+    unique case (event_head.kind)
+      EventToken: begin
+        event_type = TP_FRAME_TOKEN;
+        event_length = length_t'(4 * TokenWords);
+      end
+      EventStep: begin
+        event_type = TP_FRAME_STEP;
+        event_length = length_t'(4 * StepWords);
+      end
+      default: begin
+        event_type = TP_FRAME_DONE;
+        event_length = length_t'(4 * DoneWords);
+      end
+    endcase
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      source_q         <= FromAnswer;
+      show_q           <= 1'b0;
+      words_q          <= 1'b0;
+      event_sequence_q <= '0;
+      room_q           <= 1'b0;
+      empty_q          <= 1'b0;
+    end else begin
+      if (choose) begin
+        show_q <= answer_frame_valid_i || event_valid || logits_frame_valid_i;
+        if (answer_frame_valid_i) source_q <= FromAnswer;
+        else if (event_valid) source_q <= FromEvents;
+        else source_q <= FromLogits;
+      end
+      if (frame_move) begin
+        show_q  <= 1'b0;
+        words_q <= 1'b1;
+        if (source_q != FromAnswer) event_sequence_q <= event_sequence_q + 8'd1;
+      end
+      if (word_move && word_left_q == 7'd1) words_q <= 1'b0;
+      room_q  <= level <= LevelWidth'(Depth - StepMost) && !event_valid_i;
+      empty_q <= !event_valid && !event_valid_i && !words_q;
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (choose) begin
+      if (answer_frame_valid_i) begin
+        frame_type_o     <= answer_frame_type_i;
+        frame_sequence_o <= answer_frame_sequence_i;
+        frame_length_o   <= answer_frame_length_i;
+      end else begin
+        frame_type_o     <= event_valid ? event_type : TP_FRAME_LOGITS;
+        frame_sequence_o <= event_sequence_q;
+        frame_length_o   <= event_valid ? event_length : logits_frame_length_i;
+      end
+    end
+    if (frame_move) word_left_q <= frame_length_o[8:2];
+    else if (word_move) word_left_q <= word_left_q - 7'd1;
+  end
+
+  assign answer_frame_ready_o = frame_move && source_q == FromAnswer;
+  assign logits_frame_ready_o = frame_move && source_q == FromLogits;
+  assign answer_word_ready_o  = words_q && word_ready_i && source_q == FromAnswer;
+  assign logits_word_ready_o  = words_q && word_ready_i && source_q == FromLogits;
+  assign event_ready          = words_q && word_ready_i && source_q == FromEvents;
+
+  always_comb begin
+    unique case (source_q)
+      FromAnswer: begin
+        word_valid_o = words_q && answer_word_valid_i;
+        word_data_o  = answer_word_data_i;
+      end
+      FromEvents: begin
+        word_valid_o = words_q && event_valid;
+        word_data_o  = event_head.data;
+      end
+      default: begin
+        word_valid_o = words_q && logits_word_valid_i;
+        word_data_o  = logits_word_data_i;
+      end
+    endcase
+  end
+
+  `TP_ASSERT(NeverFull_A, !event_valid_i || in_ready)
+  `TP_ASSERT(FrameHolds_A, `TP_HOLDS(frame_valid_o, frame_ready_i,
+                                     ({frame_type_o, frame_sequence_o, frame_length_o})))
+  `TP_ASSERT(WordHolds_A, `TP_HOLDS(word_valid_o, word_ready_i, word_data_o))
+  `TP_ASSERT(FramesHaveWords_A, !frame_move || frame_length_o[8:2] != '0)
+  `TP_COVER(NoRoom_C, level > LevelWidth'(Depth - StepMost))
+  `TP_COVER(AnswerBeforeEvent_C, choose && answer_frame_valid_i && event_valid)
+
+endmodule
