@@ -28,7 +28,6 @@ extern "C" {
 #define TP_NAME_BYTES       64
 #define TP_STOP_STRINGS_MAX 8
 #define TP_STOP_BYTES_MAX   64
-#define TP_TEXT_BYTES_MAX   256
 
 typedef struct tp_context tp_context;
 typedef struct tp_device tp_device;
@@ -220,7 +219,8 @@ struct tp_token {
     uint32_t id;
     uint32_t position;  ///< of the token in the session
     uint32_t text_bytes;
-    char text[TP_TEXT_BYTES_MAX];  ///< whole UTF-8 characters, NUL-terminated; may be empty
+    const char *text;  ///< whole UTF-8 characters, NUL-terminated, may be empty; of the session,
+                       ///< valid until its next tp_session_read (or the end of the callback)
 };
 
 /** From the device's thread, for each token and for the end of the run; must not call the session. */

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the files behind the public handles share.
+
+#ifndef TP_LIB_INTERNAL_H
+#define TP_LIB_INTERNAL_H
+
+#include <pthread.h>
+
+#include "backend.h"
+#include "frame.h"
+#include "image.h"
+#include "loader.h"
+#include "machine.h"
+#include "tokenizer.h"
+#include "tokproc.h"
+
+enum { TP_PATH_BYTES = 1024 };
+
+struct tp_context {
+    char device_folder[TP_PATH_BYTES];
+    tp_progress progress;
+    void *progress_user;
+};
+
+/** Reports progress; false when the user cancelled. */
+bool tp__progress(const tp_context *context, const char *what, double fraction);
+
+struct tp_model {
+    tp_context *context;
+    struct tp_source_model source;
+    struct tp_tokenizer *tokenizer;  // NULL when there is none
+    char name[TP_NAME_BYTES];
+    pthread_mutex_t mutex;
+    uint32_t references;  // the opener and the devices that it is loaded into
+};
+
+void tp__model_retain(tp_model *model);
+/** The last release frees it. NULL is allowed. */
+void tp__model_release(tp_model *model);
+
+enum {
+    TP_DEVICE_OUT_BYTES = 1 << 16,  // bytes that wait for the device
+    TP_DEVICE_SILENCE_S = 60        // no byte moves for so long: the device is lost
+};
+
+struct tp_device {
+    tp_context *context;
+    const struct tp_backend *backend;
+    void *state;  // of the back end; only the thread uses it
+    struct tp_device_info info;
+    struct tp_limits limits;
+    uint32_t queue_max;  // tokens of a slot's queue
+
+    pthread_t thread;
+    pthread_mutex_t commands;  // held by the one caller that talks to the device
+    pthread_mutex_t mutex;     // guards everything below
+    pthread_cond_t changed;    // anything below changed
+    bool quit;
+    struct tp_error failure;  // status TP_OK while the device works
+
+    uint8_t out[TP_DEVICE_OUT_BYTES];
+    size_t out_count;
+    uint8_t sequence;      // of the next frame
+    uint32_t outstanding;  // frames without an answer
+    uint8_t ack_status;    // first answer that was not OK since the last wait
+    uint8_t ack_type;      // of the frame that it answered
+    struct tp_frame reply;  // last HELLO_REPLY or STATISTICS_REPLY
+    double moved_at;        // when a byte last moved
+
+    struct tp_frame_decoder decoder;  // only the thread uses it
+    uint8_t event_sequence;           // expected next
+
+    tp_model *model;         // loaded, or NULL
+    struct tp_image *image;  // compiled, or NULL
+    tp_session *sessions[TP_SLOTS_MAX];
+    uint32_t running;  // sessions in a run
+    uint64_t steps;
+    uint64_t cycles_predicted;
+    uint64_t products;
+    uint64_t events_lost;
+};
+
+/** The limits that the machine and the compiler know, from the public facts of a device. */
+struct tp_limits tp__limits_of(const struct tp_device_info *info);
+
+/** Monotonic time in seconds. */
+double tp__seconds(void);
+
+/** Sends one frame and waits for its answer, or, with wait false, only queues it; the next waiting
+ *  call then reports the first bad status of all. Takes device->commands itself.
+ *  error  TP_ERROR_TIMEOUT, TP_ERROR_DEVICE (an ACK that is not OK, or the device failed) */
+TP_MUST_USE tp_status tp__device_send(tp_device *device, uint8_t type, const uint8_t *payload,
+                                      size_t length, bool wait, struct tp_error *error);
+
+/** Writes words to a memory space; queued, not waited for. */
+TP_MUST_USE tp_status tp__device_write(tp_device *device, uint32_t space, uint32_t address,
+                                       const uint32_t *words, size_t count, struct tp_error *error);
+
+/** Events of the device's thread, for a slot that has a session. */
+void tp__session_token(tp_session *session, uint32_t token);
+void tp__session_step(tp_session *session);
+void tp__session_done(tp_session *session, uint32_t reason, uint32_t position);
+void tp__session_logits(tp_session *session, uint32_t first, uint32_t count, const uint8_t *values);
+/** The device failed: wakes readers. */
+void tp__session_failed(tp_session *session);
+/** True when the session samples with top-k, which takes longer. */
+bool tp__session_top_k(const tp_session *session);
+
+#endif

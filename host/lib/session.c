@@ -1,0 +1,699 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Sessions: a history of tokens on the host, a slot on the device, runs in between.
+//
+// history[0 .. processed) are in the KV memory, history[processed .. length) will be fed by the next
+// run. The device's thread appends sampled tokens and the reason of the end; the reader turns them
+// into text. All fields are guarded by the device's mutex, but for those of the reader's side.
+
+#include <math.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "internal.h"
+
+enum { FEED_TOKENS_MAX = 127, LOG2E_Q12 = 5909 };
+
+struct tp_session {
+    tp_device *device;
+    uint32_t slot;
+    struct tp_session_options options;
+    char stop_text[TP_STOP_STRINGS_MAX][TP_STOP_BYTES_MAX];
+    size_t stop_bytes[TP_STOP_STRINGS_MAX];
+    uint16_t stop_tokens[TP_STOP_MAX];
+    uint32_t stop_token_count;
+    uint32_t temperature;  // as the device takes it
+    uint32_t context;
+    uint32_t vocab;
+
+    // under the device's mutex
+    uint32_t *history;   // [context + 1]
+    uint32_t length;     // tokens of the history
+    uint32_t processed;  // positions in the KV memory
+    uint32_t read;       // tokens of the history that the reader has seen
+    bool running;
+    bool ended;          // the run's end waits for the reader
+    tp_end end;
+    bool cancel_sent;
+    double started_at;
+    double first_at;
+    double done_at;
+    uint64_t prompt_tokens;
+    uint64_t generated_tokens;
+
+    int descriptor;        // eventfd, readable while something waits; -1 with a callback
+    uint32_t event_place;  // position of the step under way; device's thread
+    int32_t *logits;       // [vocab], or NULL; device's thread
+
+    // reader's side
+    bool reading;           // a run was started and its end not yet read
+    bool stop_found;        // a stop string was completed: swallow the rest
+    uint32_t stop_length;   // history up to the token that completed it
+    struct tp_encoder encoder;
+    struct tp_decoder decoder;
+    char *text;             // decoded and not yet given out
+    size_t text_count;
+    size_t text_given;      // bytes at the front that the last read gave out
+    size_t text_max;
+};
+
+static void signal_reader(tp_session *session) {
+    if (session->descriptor >= 0) {
+        const uint64_t one = 1;
+        ssize_t ignored = write(session->descriptor, &one, sizeof one);
+        (void)ignored;
+    }
+    pthread_cond_broadcast(&session->device->changed);
+}
+
+bool tp__session_top_k(const tp_session *session) {
+    return session->options.top_k != 0 && session->temperature != 0;
+}
+
+// ---- creation ----
+
+static tp_status check_options(const tp_device *device, const struct tp_session_options *options,
+                               struct tp_error *error) {
+    if (!(options->temperature == 0.0f ||
+          (options->temperature >= 0.01f && options->temperature <= 100.0f))) {
+        return tp__fail(error, TP_ERROR_INVALID,
+                        "the temperature must be 0 (greedy) or 0.01 to 100");
+    }
+    if (options->top_k > TP_TOP_K_MAX) {
+        return tp__fail(error, TP_ERROR_INVALID, "top-k must be 0 (off) or 1 to %u",
+                        (unsigned)TP_TOP_K_MAX);
+    }
+    uint32_t own = options->ignore_eos || device->model->tokenizer == NULL ? 0 : 2;
+    if (options->stop_token_count > TP_STOP_MAX - own) {
+        return tp__fail(error, TP_ERROR_INVALID, "at most %u stop tokens can be given",
+                        (unsigned)(TP_STOP_MAX - own));
+    }
+    if (options->stop_string_count > TP_STOP_STRINGS_MAX) {
+        return tp__fail(error, TP_ERROR_INVALID, "at most %d stop strings can be given",
+                        TP_STOP_STRINGS_MAX);
+    }
+    for (uint32_t i = 0; i < options->stop_string_count; i++) {
+        const char *text = options->stop_strings[i];
+        if (text == NULL || text[0] == 0 || strlen(text) >= TP_STOP_BYTES_MAX) {
+            return tp__fail(error, TP_ERROR_INVALID, "a stop string must have 1 to %d bytes",
+                            TP_STOP_BYTES_MAX - 1);
+        }
+    }
+    for (uint32_t i = 0; i < options->stop_token_count; i++) {
+        if (options->stop_tokens[i] >= device->image->vocab) {
+            return tp__fail(error, TP_ERROR_INVALID, "stop token %u is not of the vocabulary (%u)",
+                            (unsigned)options->stop_tokens[i], (unsigned)device->image->vocab);
+        }
+    }
+    return TP_OK;
+}
+
+static void take_options(tp_session *session, const struct tp_session_options *options) {
+    const struct tp_tokenizer *tokenizer = session->device->model->tokenizer;
+    session->options = *options;
+    for (uint32_t i = 0; i < options->stop_string_count; i++) {
+        session->stop_bytes[i] = strlen(options->stop_strings[i]);
+        memcpy(session->stop_text[i], options->stop_strings[i], session->stop_bytes[i]);
+    }
+    for (uint32_t i = 0; i < options->stop_token_count; i++) {
+        session->stop_tokens[session->stop_token_count++] = (uint16_t)options->stop_tokens[i];
+    }
+    if (!options->ignore_eos && tokenizer != NULL) {
+        session->stop_tokens[session->stop_token_count++] = (uint16_t)tokenizer->eos;
+        session->stop_tokens[session->stop_token_count++] = (uint16_t)tokenizer->bos;
+    }
+    double temperature = (double)options->temperature;
+    session->temperature =
+        temperature == 0 ? 0 : (uint32_t)lround(log2(exp(1.0)) / temperature * 4096.0);
+}
+
+static tp_status take_memory(tp_session *session, struct tp_error *error) {
+    const struct tp_tokenizer *tokenizer = session->device->model->tokenizer;
+    session->history = calloc((size_t)session->context + 1, sizeof *session->history);
+    bool ok = session->history != NULL;
+    if (session->options.on_logits != NULL) {
+        session->logits = calloc(session->vocab, sizeof *session->logits);
+        ok = ok && session->logits != NULL;
+    }
+    // Held back: less than the longest stop string; new: one token's text.
+    session->text_max = 2 * TP_STOP_BYTES_MAX + 8;
+    session->text_max += tokenizer != NULL ? tp__decode_bytes_max(tokenizer) : 0;
+    session->text = calloc(session->text_max, 1);
+    if (!ok || session->text == NULL) {
+        return tp__fail(error, TP_ERROR_NO_MEMORY, "no memory for a session");
+    }
+    if (tokenizer != NULL) {
+        tp__decoder_start(&session->decoder, tokenizer, TP_TOKEN_NONE);
+        return tp__encoder_open(tokenizer, tp__tokenizer_text_bytes(tokenizer, session->context),
+                                &session->encoder, error);
+    }
+    return TP_OK;
+}
+
+static void free_session(tp_session *session) {
+    if (session->device->model->tokenizer != NULL) {
+        tp__encoder_close(&session->encoder);
+    }
+    if (session->descriptor >= 0) {
+        (void)close(session->descriptor);
+    }
+    free(session->history);
+    free(session->logits);
+    free(session->text);
+    free(session);
+}
+
+tp_status tp_session_create(tp_device *device, const struct tp_session_options *options,
+                            tp_session **session, struct tp_error *error) {
+    static const struct tp_session_options none;
+    options = options == NULL ? &none : options;
+    if (device == NULL || session == NULL || device->image == NULL) {
+        return tp__fail(error, TP_ERROR_INVALID,
+                        "tp_session_create: an argument is NULL or no model is loaded");
+    }
+    tp_status status = check_options(device, options, error);
+    if (status != TP_OK) {
+        return status;
+    }
+    tp_session *made = calloc(1, sizeof *made);
+    if (made == NULL) {
+        return tp__fail(error, TP_ERROR_NO_MEMORY, "no memory for a session");
+    }
+    made->device = device;
+    made->context = device->image->plan.context;
+    made->vocab = device->image->vocab;
+    made->descriptor = -1;
+    take_options(made, options);
+    status = take_memory(made, error);
+    if (status == TP_OK && options->on_token == NULL) {
+        made->descriptor = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        if (made->descriptor < 0) {
+            status = tp__fail(error, TP_ERROR_NO_MEMORY, "no descriptor for a session");
+        }
+    }
+    if (status == TP_OK) {
+        pthread_mutex_lock(&device->mutex);
+        while (made->slot < device->image->plan.sessions &&
+               device->sessions[made->slot] != NULL) {
+            made->slot++;
+        }
+        if (made->slot == device->image->plan.sessions) {
+            status = tp__fail(error, TP_ERROR_FULL,
+                              "all %u sessions of the device are taken - try: load with more",
+                              (unsigned)device->image->plan.sessions);
+        } else {
+            device->sessions[made->slot] = made;
+        }
+        pthread_mutex_unlock(&device->mutex);
+    }
+    if (status != TP_OK) {
+        free_session(made);
+        return status;
+    }
+    *session = made;
+    return TP_OK;
+}
+
+void tp_session_destroy(tp_session *session) {
+    if (session == NULL) {
+        return;
+    }
+    tp_device *device = session->device;
+    (void)tp_session_cancel(session, NULL);
+    pthread_mutex_lock(&device->mutex);
+    while (session->running && device->failure.status == TP_OK) {
+        pthread_cond_wait(&device->changed, &device->mutex);
+    }
+    device->sessions[session->slot] = NULL;
+    device->running -= session->running ? 1 : 0;
+    pthread_mutex_unlock(&device->mutex);
+    free_session(session);
+}
+
+// ---- feeding ----
+
+tp_status tp_session_feed(tp_session *session, const uint32_t *tokens, size_t count,
+                          struct tp_error *error) {
+    if (session == NULL || (tokens == NULL && count != 0)) {
+        return tp__fail(error, TP_ERROR_INVALID, "tp_session_feed: an argument is NULL");
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (tokens[i] >= session->vocab) {
+            return tp__fail(error, TP_ERROR_RANGE, "token %u is not of the vocabulary (%u)",
+                            (unsigned)tokens[i], (unsigned)session->vocab);
+        }
+    }
+    if (session->reading) {
+        return tp__fail(error, TP_ERROR_BUSY, "the session's run has not been read to its end");
+    }
+    if (count > session->context - session->length) {
+        return tp__fail(error, TP_ERROR_FULL,
+                        "the context has room for %u more tokens, %zu were given - try: a larger "
+                        "context, or a shorter prompt",
+                        (unsigned)(session->context - session->length), count);
+    }
+    for (size_t i = 0; i < count; i++) {
+        session->history[session->length++] = tokens[i];
+    }
+    session->prompt_tokens += count;
+    return TP_OK;
+}
+
+tp_status tp_session_feed_text(tp_session *session, const char *text, struct tp_error *error) {
+    if (session == NULL || text == NULL) {
+        return tp__fail(error, TP_ERROR_INVALID, "tp_session_feed_text: an argument is NULL");
+    }
+    const struct tp_tokenizer *tokenizer = session->device->model->tokenizer;
+    if (tokenizer == NULL) {
+        return tp__fail(error, TP_ERROR_UNSUPPORTED, "the model has no tokenizer: feed tokens");
+    }
+    if (session->reading) {
+        return tp__fail(error, TP_ERROR_BUSY, "the session's run has not been read to its end");
+    }
+    bool start = session->length == 0;
+    uint32_t room = session->context - session->length;
+    uint32_t count = 0;
+    tp_status status = tp__encode(&session->encoder, text, strlen(text),
+                                  start && tokenizer->add_bos, start && tokenizer->add_space,
+                                  session->history + session->length, room, &count, error);
+    if (status == TP_ERROR_FULL) {
+        return tp__fail(error, TP_ERROR_FULL,
+                        "the text is %s%u tokens long, the context has room for %u - try: a "
+                        "shorter prompt or a larger context",
+                        count == TP_TOKEN_NONE ? "more than " : "",
+                        (unsigned)(count == TP_TOKEN_NONE ? room : count), (unsigned)room);
+    }
+    if (status == TP_OK) {
+        session->length += count;
+        session->prompt_tokens += count;
+    }
+    return status;
+}
+
+// ---- runs ----
+
+static tp_status send_slot(tp_session *session, struct tp_error *error) {
+    uint8_t p[36] = {(uint8_t)session->slot};
+    p[1] = session->logits != NULL ? 1 : 0;
+    p[2] = (uint8_t)session->options.top_k;
+    p[3] = (uint8_t)session->stop_token_count;
+    tp__put32(p + 4, session->temperature);
+    tp__put64(p + 8, session->options.seed);
+    tp__put16(p + 16, (uint16_t)session->context);
+    tp__put16(p + 18, (uint16_t)session->processed);
+    for (uint32_t i = 0; i < session->stop_token_count; i++) {
+        tp__put16(p + 20 + 2 * (size_t)i, session->stop_tokens[i]);
+    }
+    return tp__device_send(session->device, TP_FRAME_SLOT, p, sizeof p, false, error);
+}
+
+static tp_status send_tokens(tp_session *session, struct tp_error *error) {
+    tp_status status = TP_OK;
+    for (uint32_t i = session->processed; i < session->length && status == TP_OK;) {
+        uint8_t p[2 + 2 * FEED_TOKENS_MAX] = {(uint8_t)session->slot};
+        uint32_t part = session->length - i < FEED_TOKENS_MAX ? session->length - i
+                                                              : (uint32_t)FEED_TOKENS_MAX;
+        for (uint32_t j = 0; j < part; j++) {
+            tp__put16(p + 2 + 2 * (size_t)j, (uint16_t)session->history[i + j]);
+        }
+        status = tp__device_send(session->device, TP_FRAME_FEED, p, 2 + 2 * (size_t)part, false,
+                                 error);
+        i += part;
+    }
+    return status;
+}
+
+tp_status tp_session_generate(tp_session *session, uint32_t count, struct tp_error *error) {
+    if (session == NULL) {
+        return tp__fail(error, TP_ERROR_INVALID, "tp_session_generate: session is NULL");
+    }
+    tp_device *device = session->device;
+    if (session->reading) {
+        return tp__fail(error, TP_ERROR_BUSY, "the session's run has not been read to its end");
+    }
+    if (session->length == session->processed) {
+        return tp__fail(error, TP_ERROR_INVALID, "nothing to process: feed a token first");
+    }
+    if (session->processed >= session->context) {
+        return tp__fail(error, TP_ERROR_FULL, "the context of %u positions is full",
+                        (unsigned)session->context);
+    }
+    if (session->length - session->processed > device->queue_max) {
+        return tp__fail(error, TP_ERROR_FULL, "at most %u tokens can be fed at once",
+                        (unsigned)device->queue_max);
+    }
+    tp_status status = send_slot(session, error);
+    if (status == TP_OK) {
+        status = send_tokens(session, error);
+    }
+    if (status != TP_OK) {
+        return status;
+    }
+    pthread_mutex_lock(&device->mutex);
+    session->read = session->length;
+    session->running = true;
+    session->ended = false;
+    session->cancel_sent = false;
+    session->event_place = session->processed;
+    session->started_at = tp__seconds();
+    session->first_at = 0;
+    device->running++;
+    pthread_mutex_unlock(&device->mutex);
+    session->reading = true;
+    session->stop_found = false;
+    if (device->model->tokenizer != NULL) {
+        tp__decoder_start(&session->decoder, device->model->tokenizer,
+                          session->history[session->length - 1]);
+    }
+    session->text_count = 0;
+    session->text_given = 0;
+    uint8_t p[8] = {(uint8_t)session->slot};
+    tp__put32(p + 4, count);
+    status = tp__device_send(device, TP_FRAME_RUN, p, sizeof p, true, error);
+    if (status != TP_OK) {
+        pthread_mutex_lock(&device->mutex);
+        if (session->running) {
+            session->running = false;
+            device->running--;
+        }
+        pthread_mutex_unlock(&device->mutex);
+        session->reading = false;
+    }
+    return status;
+}
+
+tp_status tp_session_cancel(tp_session *session, struct tp_error *error) {
+    if (session == NULL) {
+        return tp__fail(error, TP_ERROR_INVALID, "tp_session_cancel: session is NULL");
+    }
+    pthread_mutex_lock(&session->device->mutex);
+    bool send = session->running && !session->cancel_sent;
+    session->cancel_sent = session->cancel_sent || send;
+    pthread_mutex_unlock(&session->device->mutex);
+    const uint8_t p[4] = {(uint8_t)session->slot};
+    return send ? tp__device_send(session->device, TP_FRAME_CANCEL, p, sizeof p, false, error)
+                : TP_OK;
+}
+
+// ---- reading ----
+
+// Bytes at the end of the text that could become a stop string; found says that one is complete, at
+// the returned distance from the end.
+static size_t held_back(const tp_session *session, bool *found) {
+    size_t most = 0;
+    *found = false;
+    for (uint32_t i = 0; i < session->options.stop_string_count; i++) {
+        size_t size = session->stop_bytes[i];
+        for (size_t at = 0; at < session->text_count; at++) {
+            size_t rest = session->text_count - at;
+            size_t part = rest < size ? rest : size;
+            if (memcmp(session->text + at, session->stop_text[i], part) != 0) {
+                continue;
+            }
+            if (part == size) {
+                // The earliest complete one ends the text; none before it can be completed later.
+                if (!*found || rest > most) {
+                    most = rest;
+                }
+                *found = true;
+                break;
+            }
+            most = !*found && rest > most ? rest : most;
+            break;
+        }
+    }
+    return most;
+}
+
+// Gives out what cannot belong to a stop string any more; all of it at the end of a run.
+static void give_text(tp_session *session, struct tp_token *token, bool all) {
+    bool found = false;
+    size_t held = all ? 0 : held_back(session, &found);
+    size_t give = session->text_count - held;
+    // The text is shifted at the next read; a NUL needs a place between given and held bytes.
+    memmove(session->text + give + 1, session->text + give, held);
+    session->text[give] = 0;
+    session->text_given = give + 1;
+    session->text_count = held;
+    token->text = session->text;
+    token->text_bytes = (uint32_t)give;
+    if (found) {
+        session->stop_found = true;
+        session->text_count = 0;
+    }
+}
+
+static void drop_given_text(tp_session *session) {
+    memmove(session->text, session->text + session->text_given, session->text_count);
+    session->text_given = 0;
+}
+
+static void read_end(tp_session *session, struct tp_token *token) {
+    drop_given_text(session);
+    if (session->device->model->tokenizer != NULL && !session->stop_found) {
+        session->text_count +=
+            tp__decode_end(&session->decoder, session->text + session->text_count);
+    }
+    if (session->stop_found) {
+        session->text_count = 0;
+    }
+    give_text(session, token, true);
+    token->end = session->stop_found ? TP_END_STOP_TEXT : session->end;
+    token->position = session->length;
+    session->reading = false;
+}
+
+static bool is_stop_token(const tp_session *session, uint32_t id) {
+    for (uint32_t i = 0; i < session->stop_token_count; i++) {
+        if (session->stop_tokens[i] == id) {
+            return true;
+        }
+    }
+    return false;
+}
+
+// Takes one token or the end without waiting. With the mutex held. False: nothing is there.
+static bool take_next(tp_session *session, struct tp_token *token, bool *cancel) {
+    while (session->stop_found && session->read < session->length) {
+        session->read++;  // sampled before the cancel arrived
+    }
+    if (session->read < session->length) {
+        *token = (struct tp_token){.end = TP_END_NONE, .position = session->read};
+        token->id = session->history[session->read++];
+        drop_given_text(session);
+        if (session->device->model->tokenizer != NULL && !is_stop_token(session, token->id)) {
+            session->text_count += tp__decode(&session->decoder, token->id,
+                                              session->text + session->text_count);
+        }
+        give_text(session, token, false);
+        if (session->stop_found) {
+            session->stop_length = session->read;
+            *cancel = true;
+        }
+        return true;
+    }
+    if (!session->ended) {
+        return false;
+    }
+    if (session->stop_found) {
+        // What came after the stop string never happened.
+        session->length = session->stop_length;
+        session->read = session->length;
+        session->processed = session->processed < session->length - 1 ? session->processed
+                                                                      : session->length - 1;
+    }
+    session->ended = false;
+    *token = (struct tp_token){.end = session->end};
+    read_end(session, token);
+    return true;
+}
+
+// With the mutex held: keeps the descriptor readable exactly while a read would not wait.
+static void settle_descriptor(tp_session *session) {
+    if (session->descriptor >= 0 && session->read == session->length && !session->ended) {
+        uint64_t count = 0;
+        ssize_t ignored = read(session->descriptor, &count, sizeof count);
+        (void)ignored;
+    }
+}
+
+static bool wait_changed(tp_device *device, double until) {
+    if (until < 0) {
+        pthread_cond_wait(&device->changed, &device->mutex);
+        return true;
+    }
+    double left = until - tp__seconds();
+    if (left <= 0) {
+        return false;
+    }
+    struct timespec at;
+    (void)clock_gettime(CLOCK_REALTIME, &at);
+    double end = (double)at.tv_nsec * 1e-9 + left;
+    at.tv_sec += (time_t)end;
+    at.tv_nsec = (long)((end - floor(end)) * 1e9);
+    (void)pthread_cond_timedwait(&device->changed, &device->mutex, &at);
+    return true;
+}
+
+tp_status tp_session_read(tp_session *session, struct tp_token *token, int timeout_ms,
+                          struct tp_error *error) {
+    if (session == NULL || token == NULL || session->options.on_token != NULL) {
+        return tp__fail(error, TP_ERROR_INVALID,
+                        "tp_session_read: an argument is NULL, or the session has a callback");
+    }
+    if (!session->reading) {
+        return tp__fail(error, TP_ERROR_INVALID, "no run is under way: tp_session_generate first");
+    }
+    tp_device *device = session->device;
+    double until = timeout_ms < 0 ? -1 : tp__seconds() + timeout_ms * 1e-3;
+    tp_status status = TP_OK;
+    bool cancel = false;
+    pthread_mutex_lock(&device->mutex);
+    while (!take_next(session, token, &cancel)) {
+        if (device->failure.status != TP_OK) {
+            status = tp__fail(error, device->failure.status, "%s", device->failure.text);
+            break;
+        }
+        if (!wait_changed(device, until)) {
+            status = tp__fail(error, TP_ERROR_TIMEOUT, "no token yet");
+            break;
+        }
+    }
+    settle_descriptor(session);
+    pthread_mutex_unlock(&device->mutex);
+    if (cancel) {
+        status = tp_session_cancel(session, error);
+    }
+    return status;
+}
+
+int tp_session_descriptor(const tp_session *session) {
+    return session == NULL ? -1 : session->descriptor;
+}
+
+// ---- events, in the device's thread ----
+
+// Hands everything that waits to the callback.
+static void call_back(tp_session *session) {
+    tp_device *device = session->device;
+    struct tp_token token;
+    for (;;) {
+        bool cancel = false;
+        pthread_mutex_lock(&device->mutex);
+        bool got = session->reading && take_next(session, &token, &cancel);
+        pthread_mutex_unlock(&device->mutex);
+        if (!got) {
+            return;
+        }
+        if (cancel) {
+            (void)tp_session_cancel(session, NULL);
+        }
+        session->options.on_token(session->options.user, &token);
+    }
+}
+
+void tp__session_token(tp_session *session, uint32_t token) {
+    pthread_mutex_lock(&session->device->mutex);
+    if (session->running && session->length <= session->context) {
+        session->first_at = session->first_at == 0 ? tp__seconds() : session->first_at;
+        session->history[session->length++] = token;
+        session->generated_tokens++;
+        signal_reader(session);
+    }
+    pthread_mutex_unlock(&session->device->mutex);
+    if (session->options.on_token != NULL) {
+        call_back(session);
+    }
+}
+
+void tp__session_step(tp_session *session) {
+    session->event_place++;
+    session->processed++;
+}
+
+void tp__session_logits(tp_session *session, uint32_t first, uint32_t count,
+                        const uint8_t *values) {
+    if (session->logits == NULL || first >= session->vocab || count > session->vocab - first) {
+        return;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        session->logits[first + i] = (int32_t)tp__get32(values + 4 * (size_t)i);
+    }
+    if (first + count == session->vocab) {
+        session->options.on_logits(session->options.user, session->event_place, session->logits,
+                                   session->vocab);
+    }
+}
+
+static tp_end end_of(uint32_t reason) {
+    switch (reason) {
+    case TP_REASON_FED:
+        return TP_END_FED;
+    case TP_REASON_LIMIT:
+        return TP_END_LIMIT;
+    case TP_REASON_STOP:
+        return TP_END_STOP;
+    case TP_REASON_CONTEXT:
+        return TP_END_CONTEXT;
+    default:
+        return TP_END_CANCEL;
+    }
+}
+
+void tp__session_done(tp_session *session, uint32_t reason, uint32_t position) {
+    tp_device *device = session->device;
+    pthread_mutex_lock(&device->mutex);
+    if (session->running) {
+        session->processed = position < session->length ? position : session->length;
+        session->end = end_of(reason);
+        session->ended = true;
+        session->done_at = tp__seconds();
+        // A callback must have seen the end before the session may be destroyed.
+        if (session->options.on_token == NULL) {
+            session->running = false;
+            device->running--;
+        }
+        signal_reader(session);
+    }
+    pthread_mutex_unlock(&device->mutex);
+    if (session->options.on_token != NULL) {
+        call_back(session);
+        pthread_mutex_lock(&device->mutex);
+        session->running = false;
+        device->running--;
+        pthread_cond_broadcast(&device->changed);
+        pthread_mutex_unlock(&device->mutex);
+    }
+}
+
+void tp__session_failed(tp_session *session) {
+    if (session->running) {
+        session->running = false;
+        session->device->running--;
+    }
+    signal_reader(session);
+}
+
+// ---- facts ----
+
+const char *tp_end_name(tp_end end) {
+    static const char *const names[] = {"none",      "fed",     "limit", "stop",
+                                        "stop text", "context", "cancel"};
+    return (size_t)end < sizeof names / sizeof *names ? names[end] : "unknown";
+}
+
+void tp_session_get_statistics(const tp_session *session,
+                               struct tp_session_statistics *statistics) {
+    pthread_mutex_lock(&session->device->mutex);
+    *statistics = (struct tp_session_statistics){
+        .position = session->processed,
+        .prompt_tokens = session->prompt_tokens,
+        .generated_tokens = session->generated_tokens,
+        .seconds_to_first =
+            session->first_at == 0 ? 0 : session->first_at - session->started_at,
+        .seconds_run = (session->running ? tp__seconds() : session->done_at) - session->started_at};
+    pthread_mutex_unlock(&session->device->mutex);
+}
