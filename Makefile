@@ -2,14 +2,14 @@
 #
 # The one Makefile. Everything that it makes lies under $(BUILD); `make help` lists the targets.
 #
-# RTL sources are found by sim/rtl_sources.py from the sources themselves, C sources by folder, tests
+# RTL sources are found by sim/rtl_sources.py from themselves, C sources by folder, tests
 # by name, so that a new unit needs no line here. Two developers in one checkout give BUILD= a name
-# of their own each.
+# each.
 
 BUILD ?= build
 VENV  ?= build/venv
 JOBS  ?= $(shell nproc)
-MAKEFLAGS += -Otarget --no-builtin-rules --no-print-directory
+MAKEFLAGS += --no-builtin-rules --no-print-directory
 ifeq ($(MAKELEVEL),0)
 MAKEFLAGS += -j$(JOBS)
 endif
@@ -84,7 +84,7 @@ $(BUILD)/san/tokproc: $(call san,$(TOOL_SRCS)) $(BUILD)/san/libtokproc.a
 # The generator of the map runs before anything that includes the map, so it builds on its own.
 $(BUILD)/tp_genmap: host/tools/tp_genmap.c $(wildcard host/include/*.def)
 	@echo "  make $@"; mkdir -p $(@D)
-	$(CC) $(filter-out -MMD -MP,$(CFLAGS)) -O1 $< -o $@
+	$(CC) $(filter-out -MMD -MP,$(CFLAGS)) -O1 $< -lm -o $@
 
 # ---- RTL: one Verilated unit as a C library ------------------------------------------------------
 
@@ -208,12 +208,17 @@ HOST_TESTS   := $(foreach n,$(call names,host),host/$(n) \
                   $(if $(call has_fault,$(n)),host/$(n).planted))
 SYSTEM_TESTS := $(patsubst %,system/%,$(call names,system))
 SCRIPT_TESTS := $(patsubst tests/%,%,$(wildcard tests/system/test_*.sh))
-STYLE_TESTS  := style/check_style.py
+STYLE_TESTS  := style/check_style.py style/lint_rtl.py
+FORMAL_TESTS := $(patsubst tests/%,%,$(wildcard tests/formal/*.sby))
+# The proofs that take seconds run with the tests; `make formal` runs all.
+FORMAL_QUICK := $(filter formal/skid.sby formal/fifo.sby,$(FORMAL_TESTS))
 C_TESTS      := $(MODEL_TESTS) $(RTL_TESTS) $(HOST_TESTS) $(SYSTEM_TESTS)
 ifeq ($(COVERAGE),1)
+# The planted faults would only colour lines that no real test reaches.
 C_TESTS      := $(filter-out %.planted,$(C_TESTS))
 endif
-ALL_TESTS    := $(STYLE_TESTS) $(C_TESTS) $(SCRIPT_TESTS)
+ALL_TESTS    := $(STYLE_TESTS) $(MODEL_TESTS) $(RTL_TESTS) $(FORMAL_QUICK) $(HOST_TESTS) \
+                $(SYSTEM_TESTS) $(SCRIPT_TESTS)
 TEST_PROGRAMS := $(patsubst %,$(BUILD)/test/%,$(C_TESTS))
 
 -include $(shell find $(BUILD)/obj $(BUILD)/san -name '*.d' 2>/dev/null)
@@ -248,8 +253,121 @@ $(BUILD)/sim/%.so: sim/system/sim_device.cc $(wildcard sim/system/*.h) sim/rtl_s
 
 .PHONY: help
 help: ## Lists the targets.
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | \
+	sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | \
 	  awk -F'\t' '{ printf "  make %-14s %s\n", $$1, $$2 }'
+
+PACKAGES := build-essential verilator check pkg-config libjansson-dev zlib1g-dev clang-format \
+            gcovr python3-venv
+
+.PHONY: setup
+setup: ## Installs the Debian packages and the pinned tools in build/venv; safe to run again.
+	missing=$$(for p in $(PACKAGES); do \
+	  dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done); \
+	if [ -z "$$missing" ]; then echo "setup: all Debian packages are present"; else \
+	  echo "setup: installing" $$missing; \
+	  sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	  $$sudo apt-get -qq update && \
+	  $$sudo env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends \
+	    $$missing; fi
+	$(MAKE) $(VENV)/.done
+	echo "setup: done"
+
+$(VENV)/.done: requirements.txt
+	echo "setup: installing the pinned tools into $(VENV)"
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install -q --disable-pip-version-check --no-deps --require-hashes \
+	  -r requirements.txt
+	touch $@
+
+.PHONY: build
+build: ## Builds library, CLI, and one simulated device for each configuration.
+build: $(BUILD)/libtokproc.a $(BUILD)/libtokproc.so $(if $(TOOL_SRCS),$(BUILD)/tokproc) $(SIMS)
+
+# The shipped model; MODEL=, CONFIG=, PROMPT= and RUN= (further options) change the run.
+MODEL  ?= $(firstword $(wildcard models/*.gguf models/*.bin))
+CONFIG ?= ulx3s-85f
+PROMPT ?= Once upon a time
+
+.PHONY: run
+run: $(BUILD)/tokproc $(filter %/$(CONFIG).so,$(SIMS))
+run: ## Streams a story from the shipped model through the simulated device.
+	$(BUILD)/tokproc run -m $(MODEL) -d sim --config $(CONFIG) -p "$(PROMPT)" $(RUN)
+
+.PHONY: bench
+bench: $(BUILD)/tokproc $(filter %/$(CONFIG).so,$(SIMS))
+bench: ## Cycles per token and speed, on the simulated device and on the emulator.
+	$(BUILD)/tokproc bench -m $(MODEL) -d sim --config $(CONFIG) $(RUN)
+	$(BUILD)/tokproc bench -m $(MODEL) -d emu --config $(CONFIG) $(RUN)
+
+.PHONY: test-programs
+test-programs: $(TEST_PROGRAMS) $(if $(TOOL_SRCS),$(BUILD)/san/tokproc) \
+               $(if $(wildcard host/tools/tp_genmap.c),$(BUILD)/tp_genmap)
+
+# A program that does not build is a failed test; the others still run.
+.PHONY: test
+test: ## Runs every test; the last line counts them.
+	mkdir -p $(BUILD)
+	$(MAKE) -k build test-programs > $(BUILD)/test-build.log 2>&1 || \
+	  { echo "some programs do not build ($(BUILD)/test-build.log):"; \
+	    grep -A8 -E 'rror' $(BUILD)/test-build.log | head -80; }
+	$(RUNNER) $(ALL_TESTS)
+
+# make test-skid: the tests of that name, of model, RTL (all variants), host and system.
+test-%:
+	$(if $(strip $(call matching,$*)),,$(error no test is named $*))
+	$(MAKE) $(patsubst %,$(BUILD)/test/%,$(filter-out formal/%,$(call matching,$*)))
+	$(RUNNER) $(call matching,$*)
+matching = $(filter model/$(1)_model model/$(1)_model.% model/$(1) model/$(1).% rtl/$(1) \
+             rtl/$(1).% host/$(1) host/$(1).% system/$(1) formal/$(1).sby,$(ALL_TESTS))
+
+.PHONY: lint
+lint: format-check style ## Verilator, slang, C warnings as errors, formatters, style.
+	$(MAKE) $(call obj,$(LIB_SRCS) $(TOOL_SRCS) $(COMMON_SRCS))
+	tests/style/lint_rtl.py --jobs $(JOBS)
+
+.PHONY: style
+style: $(if $(wildcard host/tools/tp_genmap.c),$(BUILD)/tp_genmap)
+style: ## Columns, licence lines, names, dead files, fresh map.
+	TP_BUILD=$(BUILD) tests/style/check_style.py
+
+.PHONY: formal
+formal: ## Proves the cells and the framer (SymbiYosys, Z3).
+	$(RUNNER) $(FORMAL_TESTS)
+
+# SYNTH="tp_matvec tp_core" restricts it; the core takes long.
+.PHONY: synth-check
+synth-check: $(BUILD)/tp_genmap ## Maps each unit and the core to ECP5; table beside the budget.
+	tests/synth/check_synth.py --build $(BUILD) --config $(CONFIG) --jobs $(JOBS) $(SYNTH)
+
+# VARIANT= picks a line of the parameter matrix, TP_SEED= a seed, CK_RUN_CASE= a test case. The file
+# holds the last unit that the program opened, or the one whose assertion stopped it.
+.PHONY: wave
+wave: ## Runs the test of UNIT=name and leaves build/wave/name.fst.
+	$(if $(UNIT),,$(error say which: make wave UNIT=skid))
+	mkdir -p $(BUILD)/wave
+	$(MAKE) BUILD=$(BUILD)/traced TRACE=1 $(BUILD)/traced/test/$(wave_program)
+	TP_WAVE=$(BUILD)/wave/$(UNIT).fst $(BUILD)/traced/test/$(wave_program); \
+	  ls -l $(BUILD)/wave/$(UNIT).fst
+wave_program = $(if $(VARIANT),rtl/$(UNIT).$(VARIANT),$(firstword $(call rtl_tests,$(UNIT))))
+
+.PHONY: coverage
+coverage: ## Lines of C and RTL that the tests execute, as a table.
+	rm -rf $(BUILD)/covered/rtl_coverage
+	find $(BUILD)/covered -name '*.gcda' -delete 2>/dev/null || true
+	mkdir -p $(BUILD)/covered/rtl_coverage
+	$(MAKE) -k BUILD=$(BUILD)/covered COVERAGE=1 build test-programs
+	TP_COVERAGE=$(abspath $(BUILD))/covered/rtl_coverage \
+	  $(PYTHON) tests/run.py --build $(BUILD)/covered --jobs $(JOBS) \
+	  $(filter-out %.planted,$(C_TESTS)) $(SCRIPT_TESTS) || true
+	tests/coverage.py $(BUILD)/covered
+
+.PHONY: map
+map: $(BUILD)/tp_genmap ## Writes the generated map and tables anew.
+	$(BUILD)/tp_genmap --header > host/include/tp_map.h
+	$(BUILD)/tp_genmap --package > rtl/common/tp_map_pkg.sv
+	$(BUILD)/tp_genmap --tables-header > host/model/tables.h
+	$(BUILD)/tp_genmap --tables-source > host/model/tables.c
+	$(BUILD)/tp_genmap --tables-package > rtl/common/tp_tables_pkg.sv
 
 # ---- format -------------------------------------------------------------------------------------
 
@@ -275,52 +393,20 @@ format-check: ## Fails when `make format` would change a file.
 	clang-format --dry-run -Werror $(C_FORMATTED)
 	$(VERIBLE) --verify --inplace $(SV_FORMATTED)
 
-# ---- set-up --------------------------------------------------------------------------------------
+# ---- the rest ------------------------------------------------------------------------------------
 
-PACKAGES := build-essential verilator check pkg-config libjansson-dev zlib1g-dev clang-format \
-            gcovr python3-venv
+PREFIX ?= /usr/local
 
-.PHONY: setup
-setup: ## Installs the Debian packages and the pinned tools in build/venv; safe to run again.
-	@missing=$$(for p in $(PACKAGES); do \
-	  dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done); \
-	if [ -z "$$missing" ]; then echo "setup: all Debian packages are present"; else \
-	  echo "setup: installing" $$missing; \
-	  sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
-	  $$sudo apt-get -qq update && \
-	  $$sudo env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends \
-	    $$missing; fi
-	@$(MAKE) --no-print-directory $(VENV)/.done
-	@echo "setup: done"
-
-$(VENV)/.done: requirements.txt
-	@echo "setup: pinned tools into $(VENV)"
-	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install -q --disable-pip-version-check --no-deps --require-hashes \
-	  -r requirements.txt
-	touch $@
-
-.PHONY: build
-build: $(BUILD)/libtokproc.a $(BUILD)/libtokproc.so ## Library, tokproc, one simulated device each.
-build: $(if $(TOOL_SRCS),$(BUILD)/tokproc) $(SIMS)
-
-.PHONY: test-programs
-test-programs: $(TEST_PROGRAMS) $(if $(TOOL_SRCS),$(BUILD)/san/tokproc)
-
-.PHONY: test
-test: ## Runs every test; the last line counts them.
-	@$(MAKE) -k build test-programs > $(BUILD)/test-build.log 2>&1 || \
-	  { echo "some programs do not build:"; \
-	    grep -B2 -A12 -E 'error|Error' $(BUILD)/test-build.log | tail -60; }
-	@$(RUNNER) $(ALL_TESTS)
-
-# make test-skid runs the tests of one unit or file of that name: model, RTL with all variants, host.
-test-%:
-	@$(MAKE) $(patsubst %,$(BUILD)/test/%,$(call matching,$*))
-	@$(RUNNER) $(call matching,$*)
-matching = $(filter model/$(1)_model% model/$(1) model/$(1).% rtl/$(1) rtl/$(1).% host/$(1) \
-             host/$(1).% system/$(1),$(ALL_TESTS))
+.PHONY: install
+install: build ## Copies CLI, library, header, devices and model under PREFIX.
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/include \
+	  $(DESTDIR)$(PREFIX)/lib/tokproc $(DESTDIR)$(PREFIX)/share/tokproc
+	install -m 755 $(BUILD)/tokproc $(DESTDIR)$(PREFIX)/bin/
+	install -m 644 host/include/tokproc.h $(DESTDIR)$(PREFIX)/include/
+	install -m 644 $(BUILD)/libtokproc.a $(BUILD)/libtokproc.so $(DESTDIR)$(PREFIX)/lib/
+	for file in $(SIMS); do install -m 755 $$file $(DESTDIR)$(PREFIX)/lib/tokproc/ || exit 1; done
+	for file in $(MODEL); do install -m 644 $$file $(DESTDIR)$(PREFIX)/share/tokproc/ || exit 1; done
 
 .PHONY: clean
 clean: ## Removes what builds made, but not the tools of `make setup`.
-	find $(BUILD) -mindepth 1 -maxdepth 1 ! -name venv -exec rm -rf {} +
+	if [ -d $(BUILD) ]; then find $(BUILD) -mindepth 1 -maxdepth 1 ! -name venv -exec rm -rf {} +; fi

@@ -70,17 +70,11 @@ module tp_fifo #(
     end
   end
 
-  tp_ram_async #(
-    .Width(Width),
-    .Depth(Depth)
-  ) u_memory (
-    .clk_i(clk_i),
-    .write_enable_i(accept),
-    .write_address_i(write_q),
-    .write_data_i(in_data_i),
-    .read_address_i(read_q),
-    .read_data_o(out_data_o)
-  );
+  (* ram_style = "distributed" *)
+  logic [Width-1:0] memory[Depth];
+
+  always_ff @(posedge clk_i) if (accept) memory[write_q] <= in_data_i;
+  assign out_data_o = memory[read_q];
 
   `TP_PROVE_RESET(PROVE_TP_FIFO)
   `TP_INPUT_RULE(PROVE_TP_FIFO, InHolds_M, `TP_HOLDS(in_valid_i, in_ready_o, in_data_i))
@@ -96,25 +90,27 @@ module tp_fifo #(
 `ifdef PROVE_TP_FIFO
   // Any place that the proof picks: the beat written there is the beat read there, and pointers
   // pass each place in turn, which together is first in, first out.
-  (* anyconst *)
-  logic [PointerWidth-1:0] prove_place;
+  logic [PointerWidth-1:0] prove_place_q;  // without reset, so its first value is any
   logic [Width-1:0] prove_data_q;
   logic prove_inside_q;
+  always_ff @(posedge clk_i) prove_place_q <= prove_place_q;
   always_ff @(posedge clk_i) begin
     if (!rst_ni) prove_inside_q <= 1'b0;
-    else if (accept && write_q == prove_place) prove_inside_q <= 1'b1;
-    else if (deliver && read_q == prove_place) prove_inside_q <= 1'b0;
-    if (accept && write_q == prove_place) prove_data_q <= in_data_i;
+    else if (accept && write_q == prove_place_q) prove_inside_q <= 1'b1;
+    else if (deliver && read_q == prove_place_q) prove_inside_q <= 1'b0;
+    if (accept && write_q == prove_place_q) prove_data_q <= in_data_i;
   end
+  logic [Width-1:0] prove_word;
   logic [31:0] prove_ahead;
-  assign prove_ahead = (Depth + 32'(prove_place) - 32'(read_q)) % Depth;
+  assign prove_word  = memory[prove_place_q];
+  assign prove_ahead = (Depth + 32'(prove_place_q) - 32'(read_q)) % Depth;
+  always_comb assume (prove_place_q <= Last);
   `TP_ASSERT(PlacesLegal_A, write_q <= Last && read_q <= Last)
-  `TP_ASSERT(InsideIsBetween_A,
-             !(prove_place <= Last) || prove_inside_q == (prove_ahead < 32'(level_q)))
-  `TP_ASSERT(MemoryKeeps_A, !prove_inside_q || u_memory.memory[prove_place] == prove_data_q)
+  `TP_ASSERT(InsideIsBetween_A, prove_inside_q == (prove_ahead < 32'(level_q)))
+  `TP_ASSERT(MemoryKeeps_A, !prove_inside_q || prove_word == prove_data_q)
   `TP_ASSERT(
       OutIsIn_A,
-      !(prove_inside_q && out_valid_o && read_q == prove_place) || out_data_o == prove_data_q)
+      !(prove_inside_q && out_valid_o && read_q == prove_place_q) || out_data_o == prove_data_q)
 `endif
 
 endmodule

@@ -72,11 +72,11 @@ module tp_skid #(
 
 `ifdef PROVE_TP_SKID
   // Any one beat that the proof picks leaves with the same bits, in its place in the order.
-  (* anyconst *)
-  logic [      7:0] prove_index;
+  logic [      7:0] prove_index_q;  // without reset, so its first value is any
   logic [      7:0] prove_in_q;
   logic [      7:0] prove_out_q;
   logic [Width-1:0] prove_data_q;
+  always_ff @(posedge clk_i) prove_index_q <= prove_index_q;
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
       prove_in_q  <= '0;
@@ -85,14 +85,16 @@ module tp_skid #(
       if (accept) prove_in_q <= prove_in_q + 8'd1;
       if (out_valid_o && out_ready_i) prove_out_q <= prove_out_q + 8'd1;
     end
-    if (accept && prove_in_q == prove_index) prove_data_q <= in_data_i;
+    if (accept && prove_in_q == prove_index_q) prove_data_q <= in_data_i;
   end
   logic [7:0] prove_level;
   assign prove_level = prove_in_q - prove_out_q;
   `TP_ASSERT(Level_A, prove_level == 8'(out_valid_q) + 8'(spare_valid_q))
-  `TP_ASSERT(OutIsIn_A, !(out_valid_q && prove_out_q == prove_index) || out_data_o == prove_data_q)
-  `TP_ASSERT(SpareIsIn_A,
-             !(spare_valid_q && prove_out_q + 8'd1 == prove_index) || spare_data_q == prove_data_q)
+  `TP_ASSERT(OutIsIn_A,
+             !(out_valid_q && prove_out_q == prove_index_q) || out_data_o == prove_data_q)
+  `TP_ASSERT(
+      SpareIsIn_A,
+      !(spare_valid_q && prove_out_q + 8'd1 == prove_index_q) || spare_data_q == prove_data_q)
 `endif
 
 endmodule

@@ -21,6 +21,7 @@
 #endif
 #if VM_COVERAGE
 #include "verilated_cov.h"
+#include <unistd.h>
 #endif
 
 struct tp_port {
@@ -146,8 +147,8 @@ void tp_dut_close(tp_dut *dut)
     const char *folder = std::getenv("TP_COVERAGE");
     static int serial = 0;
     if (folder) {
-        std::string name = std::string(folder) + "/" + std::to_string(std::rand()) + "_" +
-                           std::to_string(getpid()) + "_" + std::to_string(serial++) + ".dat";
+        std::string name = std::string(folder) + "/" + std::to_string(getpid()) + "_" +
+                           std::to_string(serial++) + ".dat";
         dut->context.coveragep()->write(name.c_str());
     }
 #endif
