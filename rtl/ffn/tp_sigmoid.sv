@@ -25,16 +25,22 @@ module tp_sigmoid
 
   localparam logic [127:0][10:0] Slope = slopes();
 
-  logic        flat;
-  logic        round_up;
+  logic flat;
+  logic round_up;
   logic [16:0] base_q, base_q2;
   logic [10:0] slope_q;
   logic [ 9:0] fraction_q;
-  logic        negative_q, negative_q2;
+  logic negative_q, negative_q2;
   logic [20:0] product_q;
   logic [16:0] sigmoid_q;
 
+  // base +- (product + 512 >> 10) in one sum: the complement of the upper part is one short.
+`ifdef TP_PLANT_BUG
+  // The planted fault forgets that the complement is one short.
+  assign round_up = product_q[9];
+`else
   assign round_up = product_q[9] ^ negative_q2;
+`endif
   assign flat = magnitude_i[31:20] != '0;
 
   always_ff @(posedge clk_i) begin
@@ -49,15 +55,8 @@ module tp_sigmoid
       base_q2     <= negative_q ? 17'h10000 - base_q : base_q;
       negative_q2 <= negative_q;
     end
-    // base +- (product + 512 >> 10) in one sum: the complement of the upper part is one short.
     if (enable_i[2]) begin
-      sigmoid_q <= base_q2 + ({17{negative_q2}} ^ 17'(product_q[20:10]))
-`ifdef TP_PLANT_BUG
-          // The planted fault forgets that the complement is one short.
-          + 17'(product_q[9]);
-`else
-          + 17'(round_up);
-`endif
+      sigmoid_q <= base_q2 + ({17{negative_q2}} ^ 17'(product_q[20:10])) + 17'(round_up);
     end
   end
 
