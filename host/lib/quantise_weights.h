@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Float weights to the number formats of the contract (docs/numbers.md, sections 2 to 4).
+//
+// A weight is value * (16 + m) * 2^e * 2^-T: value a small integer, the scale byte e * 16 + m
+// shared by 32 neighbours of a row, T shared by the tensor. In the 8-bit format value is -127 ..
+// 127, stored as two 4-bit planes: 16 * high + low, high -8 .. 7, low 0 .. 15. In a 4-bit format
+// value is the entry of a codebook of 16. Code 0 is value 0 in all of them, so zero memory is
+// padding.
+
+#ifndef TP_LIB_QUANTISE_WEIGHTS_H
+#define TP_LIB_QUANTISE_WEIGHTS_H
+
+#include <stdint.h>
+
+#include "error.h"
+#include "tokproc.h"
+
+enum {
+    TP_WEIGHT_BLOCK = 32,
+    TP_CODEBOOK_SIZE = 16,
+    TP_WEIGHT_SHIFT_MIN = -24,  // of T; larger weights are refused
+    TP_WEIGHT_SHIFT_MAX = 60,   // smaller weights use the low end of the scales
+    TP_GAIN_SHIFT_MIN = -16,
+    TP_GAIN_SHIFT_MAX = 40
+};
+
+struct tp_quantised {
+    uint32_t rows;
+    uint32_t columns;
+    uint32_t blocks;  // of a row: columns / 32, rounded up
+    int32_t shift;    // T
+    uint32_t planes;  // 2 in the 8-bit format, else 1
+    int8_t *values;   // [rows][blocks][32]; 0 behind the last column
+    uint8_t *codes;   // [rows][blocks][32]: 4-bit code, or in the 8-bit format the value's low byte
+    uint8_t *scales;  // [rows][blocks]
+    int8_t codebook[TP_CODEBOOK_SIZE];  // value of each code; all 0 in the 8-bit format
+    uint64_t bound;                     // largest sum over a row of scale * 127 * |value|
+};
+
+/** Values of the 16 codes of a 4-bit format; all 0 in the 8-bit format. */
+void tp__codebook(tp_format format, int8_t codebook[TP_CODEBOOK_SIZE]);
+
+/** 4 bits of an 8-bit value: plane 0 is the high one, plane 1 the low one. */
+uint8_t tp__plane_code(int8_t value, uint32_t plane);
+
+/** Rounds weights [rows][columns] times multiplier. For each block the scale with the least squared
+ *  error is taken, the smaller one on ties; equal input gives equal output on every machine.
+ *  in     weights     finite
+ *         format      the -all formats mean the same as the plain ones here
+ *         name        of the tensor, for messages
+ *  out    quantised   written only on TP_OK; tp__quantised_free releases it
+ *  error  TP_ERROR_NO_MEMORY
+ *         TP_ERROR_RANGE  weights beyond what T can reach */
+TP_MUST_USE tp_status tp__quantise_tensor(const float *weights, uint32_t rows, uint32_t columns,
+                                          double multiplier, tp_format format, const char *name,
+                                          struct tp_quantised *quantised, struct tp_error *error);
+
+void tp__quantised_free(struct tp_quantised *quantised);
+
+/** The number that stands for a weight: value * scale * 2^-T. */
+double tp__quantised_weight(const struct tp_quantised *quantised, uint32_t row, uint32_t column);
+
+/** Smallest D >= cap with bound * 2^(cap - D) + blocks < 2^39, so that no input can overflow the
+ *  accumulator.
+ *  in     cap  X, the largest block exponent of the input
+ *  error  TP_ERROR_TOO_LARGE  15 + D does not fit its six bits */
+TP_MUST_USE tp_status tp__accumulator_shift(uint64_t bound, uint32_t blocks, uint32_t cap,
+                                            const char *name, uint32_t *d, struct tp_error *error);
+
+/** mantissas [count] = round(gains * sqrt(count) * 2^shift), |mantissa| < 2^15, shift (ge) as large
+ *  as that allows.
+ *  error  TP_ERROR_RANGE  gains beyond what the shift can reach */
+TP_MUST_USE tp_status tp__quantise_gains(const float *gains, uint32_t count, const char *name,
+                                         int16_t *mantissas, int32_t *shift,
+                                         struct tp_error *error);
+
+#endif
