@@ -10,21 +10,21 @@
 `include "tp_assert.svh"
 
 module tp_activation #(
-  parameter int unsigned Slots = 4,
-  parameter int unsigned Blocks = 4  // of a slot, 1..256
+  parameter int unsigned Slots  = 4,
+  parameter int unsigned Blocks = 4   // of a slot, 1..256
 ) (
   input  logic         clk_i,
   input  logic         rst_ni,
   input  logic         block_valid_i,     // early
-  input  logic [2:0]   block_slot_i,      // early
-  input  logic [7:0]   block_index_i,     // early
+  input  logic [  2:0] block_slot_i,      // early
+  input  logic [  7:0] block_index_i,     // early
   input  logic [255:0] block_data_i,      // early
-  input  logic [4:0]   block_exponent_i,  // early
+  input  logic [  4:0] block_exponent_i,  // early
   input  logic         read_enable_i,     // late
-  input  logic [2:0]   read_slot_i,       // late
-  input  logic [7:0]   read_index_i,      // late
+  input  logic [  2:0] read_slot_i,       // late
+  input  logic [  7:0] read_index_i,      // late
   output logic [255:0] read_data_o,       // early
-  output logic [4:0]   read_exponent_o    // early
+  output logic [  4:0] read_exponent_o    // early
 );
 
   `TP_REQUIRE(Slots >= 1 && Slots <= 8)

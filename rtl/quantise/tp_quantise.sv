@@ -21,15 +21,15 @@ module tp_quantise #(
   input  logic                   in_valid_i,        // early
   input  logic [Lanes-1:0][31:0] in_data_i,         // early; int32
   input  logic                   in_last_i,         // early; last beat of the vector
-  input  logic [2:0]             in_slot_i,         // early
-  input  logic [4:0]             in_cap_i,          // early; largest exponent, X of the edge
+  input  logic [      2:0]       in_slot_i,         // early
+  input  logic [      4:0]       in_cap_i,          // early; largest exponent, X of the edge
   output logic                   block_valid_o,     // early
-  output logic [2:0]             block_slot_o,      // early
-  output logic [7:0]             block_index_o,     // early; from 0 in each vector
-  output logic [255:0]           block_data_o,      // early; int8, -127..127, element 0 lowest
-  output logic [4:0]             block_exponent_o,  // early; 0..25
+  output logic [      2:0]       block_slot_o,      // early
+  output logic [      7:0]       block_index_o,     // early; from 0 in each vector
+  output logic [    255:0]       block_data_o,      // early; int8, -127..127, element 0 lowest
+  output logic [      4:0]       block_exponent_o,  // early; 0..25
   output logic                   block_last_o,      // early; last block of the vector
-  output logic [1:0]             clips_o            // early; blocks that needed more than the cap
+  output logic [      1:0]       clips_o            // early; blocks that needed more than the cap
 );
 
   logic [4:0] element_q;
