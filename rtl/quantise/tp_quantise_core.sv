@@ -2,10 +2,10 @@
 //
 // tp_quantise_core: blocks of up to 32 elements to 8 bits with one shared exponent each.
 //
-// In    beats of Lanes adjacent elements; the user counts the elements and marks the end of a block.
+// In    beats of Lanes adjacent elements; the user counts them and marks the end of a block.
 // Out   the codes of a block at their place in a 32-element word; bits equal tp_quantise_block().
-// Rate  one beat per cycle for ever; converts one quad (4 elements) a cycle. A block whose last beat
-//       came in cycle t is in out_data_o in cycle t + 4 + quads + wait, for this one cycle.
+// Rate  one beat per cycle for ever; converts one quad (4 elements) a cycle. A block with its last
+//       beat in cycle t is in out_data_o in cycle t + 4 + quads + wait, for this one cycle.
 // Not   does not stall: the conversion of a block must end before that of the next one begins. Full
 //       blocks keep this by themselves with any Lanes, short ones with the help of in_wait_i.
 //
@@ -15,53 +15,53 @@
 `include "tp_assert.svh"
 
 module tp_quantise_core #(
-  parameter int unsigned Lanes = 4,    // elements of a beat: 1, 2, 4
+  parameter int unsigned Lanes = 4,  // elements of a beat: 1, 2, 4
   parameter int unsigned TagWidth = 1  // bits that travel with a block
 ) (
-  input  logic                   clk_i,
-  input  logic                   rst_ni,
-  input  logic                   in_valid_i,      // early
-  input  logic [Lanes-1:0][31:0] in_data_i,       // early; int32
-  input  logic [4:0]             in_element_i,    // early; index of lane 0 in the block
-  input  logic                   in_end_i,        // early; last beat of the block
+  input logic clk_i,
+  input logic rst_ni,
+  input logic in_valid_i,  // early
+  input logic [Lanes-1:0][31:0] in_data_i,  // early; int32
+  input logic [4:0] in_element_i,  // early; index of lane 0 in the block
+  input logic in_end_i,  // early; last beat of the block
   // With the last beat:
-  input  logic [2:0]             in_last_quad_i,  // early; quads to convert, minus 1
-  input  logic [2:0]             in_place_i,      // early; quad of the word where the block begins
-  input  logic [2:0]             in_wait_i,       // early; cycles to wait before the conversion
-  input  logic [4:0]             in_min_i,        // early; smallest exponent
-  input  logic [4:0]             in_max_i,        // early; largest exponent
-  input  logic [TagWidth-1:0]    in_tag_i,        // early
-  output logic                   out_valid_o,     // early; the block is complete
-  output logic [255:0]           out_data_o,      // early; int8, -127..127, element 0 lowest
-  output logic [4:0]             out_exponent_o,  // early
-  output logic [TagWidth-1:0]    out_tag_o,       // early
-  output logic                   clip_o           // early; a block needed more than in_max_i
+  input logic [2:0] in_last_quad_i,  // early; quads to convert, minus 1
+  input logic [2:0] in_place_i,  // early; quad of the word where the block begins
+  input logic [2:0] in_wait_i,  // early; cycles to wait before the conversion
+  input logic [4:0] in_min_i,  // early; smallest exponent
+  input logic [4:0] in_max_i,  // early; largest exponent
+  input logic [TagWidth-1:0] in_tag_i,  // early
+  output logic out_valid_o,  // early; the block is complete
+  output logic [255:0] out_data_o,  // early; int8, -127..127, element 0 lowest
+  output logic [4:0] out_exponent_o,  // early
+  output logic [TagWidth-1:0] out_tag_o,  // early
+  output logic clip_o  // early; a block needed more than in_max_i
 );
 
   `TP_REQUIRE(Lanes == 1 || Lanes == 2 || Lanes == 4)
 
   // ---- fill: write the RAM, collect the magnitudes ----
 
-  logic                   half_q;     // half that fills
-  logic [31:0]            any_q;      // OR of the magnitudes of the block so far
-  logic [31:0]            any_beat;
-  logic                   end_q;
-  logic                   launch;     // the next cycle begins to convert
-  logic                   start_q;
-  logic [2:0]             delay_q;
-  logic [2:0]             wait_q;
-  logic [3:0][31:0]       bank_data;  // quad of the half that converts
+  logic              half_q;  // half that fills
+  logic [31:0]       any_q;  // OR of the magnitudes of the block so far
+  logic [31:0]       any_beat;
+  logic              end_q;
+  logic              launch;  // the next cycle begins to convert
+  logic              start_q;
+  logic [ 2:0]       delay_q;
+  logic [ 2:0]       wait_q;
+  logic [ 3:0][31:0] bank_data;  // quad of the half that converts
 
-  logic                   read_now;
-  logic [2:0]             read_quad;
+  logic              read_now;
+  logic [ 2:0]       read_quad;
 
   // State of a block, handed from stage to stage when its first quad moves on.
-  logic                   half_end_q, half_end_q2;
-  logic [2:0]             last_quad_q, last_quad_q2;
-  logic [5:0]             count_q, count_q2;  // elements of the block; the rest of its quads is 0
-  logic [2:0]             place_q, place_q2, place_q3, place_q4;
-  logic [4:0]             min_q, max_q, min_q2, max_q2;
-  logic [TagWidth-1:0]    tag_q, tag_q2, tag_q3, tag_q4, tag_q5;
+  logic half_end_q, half_end_q2;
+  logic [2:0] last_quad_q, last_quad_q2;
+  logic [5:0] count_q, count_q2;  // elements of the block; the rest of its quads is 0
+  logic [2:0] place_q, place_q2, place_q3, place_q4;
+  logic [4:0] min_q, max_q, min_q2, max_q2;
+  logic [TagWidth-1:0] tag_q, tag_q2, tag_q3, tag_q4, tag_q5;
 
   for (genvar bank = 0; bank < 4; bank++) begin : gen_bank
     logic mine;
@@ -119,7 +119,7 @@ module tp_quantise_core #(
 
   // ---- exponent: bits of the OR, then the limits ----
 
-  logic [4:0] need;        // exponent that the block asks for, 0..25
+  logic [4:0] need;  // exponent that the block asks for, 0..25
   logic [4:0] need_q;
   logic [4:0] exponent;
   logic [4:0] exponent_q;  // while the block shifts
@@ -153,15 +153,15 @@ module tp_quantise_core #(
 
   // ---- convert: read a quad, shift it, round and clip it into its place ----
 
-  logic             read_busy_q;
-  logic [2:0]       read_quad_q;
-  logic             shift_valid_q, shift_first_q, shift_last_q;
+  logic       read_busy_q;
+  logic [2:0] read_quad_q;
+  logic shift_valid_q, shift_first_q, shift_last_q;
   logic [2:0]       shift_quad_q;
   logic [3:0][31:0] shift_data_q;
-  logic             clip_valid_q, clip_first_q, clip_last_q;
+  logic clip_valid_q, clip_first_q, clip_last_q;
   logic [2:0]       clip_quad_q;
   logic [3:0][32:0] clip_data_q;  // signed, one fraction bit
-  logic [3:0][7:0]  code;
+  logic [3:0][ 7:0] code;
   logic [7:0][31:0] word_q;
   logic             out_valid_q;
   logic             read_last;
@@ -226,14 +226,15 @@ module tp_quantise_core #(
   always_comb begin
     for (int unsigned lane = 0; lane < 4; lane++) begin
       logic fits;
+      logic past;
       fits = clip_data_q[lane][32:8] == {25{clip_data_q[lane][32]}};
       code[lane] = 8'((9'(clip_data_q[lane][8:0]) + 9'd1) >> 1);
+      past = !fits || clip_data_q[lane][8:0] == 9'h0ff || clip_data_q[lane][8:0] == 9'h100;
 `ifdef TP_PLANT_BUG
       // The planted fault lets the code -128 through.
-      if (!fits || clip_data_q[lane][8:0] == 9'h0ff) begin
-`else
-      if (!fits || clip_data_q[lane][8:0] == 9'h0ff || clip_data_q[lane][8:0] == 9'h100) begin
+      past = !fits || clip_data_q[lane][8:0] == 9'h0ff;
 `endif
+      if (past) begin
         code[lane] = clip_data_q[lane][32] ? 8'h81 : 8'h7f;
       end
     end
