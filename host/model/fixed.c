@@ -29,8 +29,8 @@ int64_t tp_rnd(int64_t v, int s)
     if (s <= 0) {
         return shift_left(v, -s);
     }
-    /* Adding the half after the first shift cannot overflow, adding 2^(s-1) before it could. */
-    return (shift_right(v, s - 1) + 1) >> 1;
+    /* The half is the highest bit that is cut off; adding it afterwards cannot overflow. */
+    return shift_right(v, s) + (shift_right(v, s - 1) & 1);
 }
 
 int64_t tp_flr(int64_t v, int s)

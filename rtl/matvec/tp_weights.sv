@@ -76,7 +76,12 @@ module tp_weights #(
     for (genvar part = 0; part < 4; part++) begin : gen_part
       assign data_o[136*group+32*part+:32] = column[4*group+part];
     end
+`ifdef TP_PLANT_BUG
+    // The planted fault gives all groups the scale of the first.
+    assign data_o[136*group+128+:8] = column[CodeLanes][7:0];
+`else
     assign data_o[136*group+128+:8] = column[CodeLanes+group/4][8*(group%4)+:8];
+`endif
   end
 
   logic unused_bits;

@@ -27,7 +27,7 @@ enum {
     BLOCKS_MAX = 255,
     COMMANDS = 24,
     EVENTS_MAX = 60000,
-    WEIGHT_WORDS = GROUPS * 136 / 32,
+    WEIGHT_WORDS = (GROUPS * 136 + 31) / 32,
     /* From the acceptance of a command, as rtl/matvec/README.md states. */
     ROW_LATENCY = 18,
     EMBED_LATENCY = 29
