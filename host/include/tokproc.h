@@ -140,6 +140,7 @@ struct tp_model_options {
 
 struct tp_model_info {
     char name[TP_NAME_BYTES];
+    char file_format[TP_NAME_BYTES];  ///< "GGUF version 3"
     uint32_t dim;
     uint32_t hidden;
     uint32_t layers;
@@ -207,7 +208,8 @@ typedef enum tp_end {
     TP_END_STOP,       ///< a stop token
     TP_END_STOP_TEXT,  ///< a stop string; it is not part of the text
     TP_END_CONTEXT,    ///< the context is full
-    TP_END_CANCEL      ///< tp_session_cancel
+    TP_END_CANCEL,     ///< tp_session_cancel
+    TP_END_FAILED      ///< the device failed; only callbacks see it, tp_session_read fails instead
 } tp_end;
 
 /** "limit", "stop" ... */

@@ -95,7 +95,8 @@ static void check_step(tp_device *device, const struct tp_frame *frame) {
     device->cycles_predicted += predicted;
     if (cycles != 0 && cycles != predicted) {
         struct tp_error error;
-        (void)tp__fail(&error, TP_ERROR_MISMATCH,
+        error.status =
+            tp__fail(&error, TP_ERROR_MISMATCH,
                        "%s: step %" PRIu32 " took %" PRIu32 " cycles, predicted were %" PRIu32
                        " (slots %02x, logits %02x, position %" PRIu32 " of the lowest slot)",
                        device->info.name, tp__get32(p), cycles, predicted, p[8], p[9],
@@ -173,7 +174,8 @@ static void take_frame(tp_device *device, const struct tp_frame *frame) {
     }
     if (frame->sequence != device->event_sequence) {
         struct tp_error error;
-        (void)tp__fail(&error, TP_ERROR_LINK, "%s: an event of the device was lost on the link",
+        error.status =
+            tp__fail(&error, TP_ERROR_LINK, "%s: an event of the device was lost on the link",
                        device->info.name);
         pthread_mutex_lock(&device->mutex);
         fail(device, &error);
@@ -195,6 +197,18 @@ static bool wait_for_work(tp_device *device) {
         device->moved_at = tp__seconds();
     }
     return !device->quit;
+}
+
+// With the mutex held, which is given up in between: sessions with callbacks hear of the failure.
+static void tell_callbacks(tp_device *device) {
+    for (uint32_t s = 0; s < TP_SLOTS_MAX; s++) {
+        tp_session *session = device->sessions[s];
+        if (session != NULL) {
+            pthread_mutex_unlock(&device->mutex);
+            tp__session_call_back(session);
+            pthread_mutex_lock(&device->mutex);
+        }
+    }
 }
 
 static void *run_thread(void *user) {
@@ -231,6 +245,9 @@ static void *run_thread(void *user) {
         }
         if (status != TP_OK) {
             fail(device, &error);
+        }
+        if (!works(device)) {
+            tell_callbacks(device);
         }
     }
     pthread_mutex_unlock(&device->mutex);
@@ -448,9 +465,9 @@ tp_status tp_device_list(tp_context *context, struct tp_device_info *infos, size
     *count = 0;
     for (size_t i = 0; i < configuration_count; i++) {
         char path[TP_PATH_BYTES + TP_NAME_BYTES];
-        (void)snprintf(path, sizeof path, "%s/%s.so", context->device_folder,
-                       configurations[i].name);
-        FILE *file = fopen(path, "rb");
+        int size = snprintf(path, sizeof path, "%s/%s.so", context->device_folder,
+                            configurations[i].name);
+        FILE *file = size > 0 && (size_t)size < sizeof path ? fopen(path, "rb") : NULL;
         if (file == NULL) {
             continue;
         }

@@ -104,6 +104,8 @@ void tp__session_done(tp_session *session, uint32_t reason, uint32_t position);
 void tp__session_logits(tp_session *session, uint32_t first, uint32_t count, const uint8_t *values);
 /** The device failed: wakes readers. */
 void tp__session_failed(tp_session *session);
+/** Hands what waits to the session's callback, if it has one; without the mutex. */
+void tp__session_call_back(tp_session *session);
 /** True when the session samples with top-k, which takes longer. */
 bool tp__session_top_k(const tp_session *session);
 

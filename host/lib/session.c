@@ -73,6 +73,17 @@ bool tp__session_top_k(const tp_session *session) {
     return session->options.top_k != 0 && session->temperature != 0;
 }
 
+// Asks the device once to end the run.
+static tp_status cancel_run(tp_session *session, struct tp_error *error) {
+    pthread_mutex_lock(&session->device->mutex);
+    bool send = session->running && !session->cancel_sent;
+    session->cancel_sent = session->cancel_sent || send;
+    pthread_mutex_unlock(&session->device->mutex);
+    const uint8_t p[4] = {(uint8_t)session->slot};
+    return send ? tp__device_send(session->device, TP_FRAME_CANCEL, p, sizeof p, false, error)
+                : TP_OK;
+}
+
 // ---- creation ----
 
 static tp_status check_options(const tp_device *device, const struct tp_session_options *options,
@@ -222,7 +233,7 @@ void tp_session_destroy(tp_session *session) {
         return;
     }
     tp_device *device = session->device;
-    (void)tp_session_cancel(session, NULL);
+    (void)cancel_run(session, NULL);
     pthread_mutex_lock(&device->mutex);
     while (session->running && device->failure.status == TP_OK) {
         pthread_cond_wait(&device->changed, &device->mutex);
@@ -389,13 +400,7 @@ tp_status tp_session_cancel(tp_session *session, struct tp_error *error) {
     if (session == NULL) {
         return tp__fail(error, TP_ERROR_INVALID, "tp_session_cancel: session is NULL");
     }
-    pthread_mutex_lock(&session->device->mutex);
-    bool send = session->running && !session->cancel_sent;
-    session->cancel_sent = session->cancel_sent || send;
-    pthread_mutex_unlock(&session->device->mutex);
-    const uint8_t p[4] = {(uint8_t)session->slot};
-    return send ? tp__device_send(session->device, TP_FRAME_CANCEL, p, sizeof p, false, error)
-                : TP_OK;
+    return cancel_run(session, error);
 }
 
 // ---- reading ----
@@ -565,7 +570,7 @@ tp_status tp_session_read(tp_session *session, struct tp_token *token, int timeo
     settle_descriptor(session);
     pthread_mutex_unlock(&device->mutex);
     if (cancel) {
-        status = tp_session_cancel(session, error);
+        status = cancel_run(session, error);
     }
     return status;
 }
@@ -589,7 +594,7 @@ static void call_back(tp_session *session) {
             return;
         }
         if (cancel) {
-            (void)tp_session_cancel(session, NULL);
+            (void)cancel_run(session, NULL);
         }
         session->options.on_token(session->options.user, &token);
     }
@@ -673,15 +678,23 @@ void tp__session_failed(tp_session *session) {
     if (session->running) {
         session->running = false;
         session->device->running--;
+        session->end = TP_END_FAILED;
+        session->ended = session->options.on_token != NULL;
     }
     signal_reader(session);
+}
+
+void tp__session_call_back(tp_session *session) {
+    if (session->options.on_token != NULL) {
+        call_back(session);
+    }
 }
 
 // ---- facts ----
 
 const char *tp_end_name(tp_end end) {
     static const char *const names[] = {"none",      "fed",     "limit", "stop",
-                                        "stop text", "context", "cancel"};
+                                        "stop text", "context", "cancel", "failed"};
     return (size_t)end < sizeof names / sizeof *names ? names[end] : "unknown";
 }
 

@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Means of rotated keys by the float32 reference; exponents of the edges by the machine itself.
+
+#include "calibrate.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal.h"
+#include "reference.h"
+#include "texts.h"
+
+enum {
+    TOKENS_MAX = 2048,       // of calibration text: enough for means, quick for small models
+    TEXTS_MAX = 8,           // of a given file, from its beginning
+    GENERATED_TEXT_MAX = 256,
+    WORK_MAX_LOG2 = 33       // weights * tokens: large models get fewer tokens
+};
+
+struct corpus {
+    uint32_t tokens[TOKENS_MAX];
+    uint32_t starts[TEXTS_MAX + 1];  // of each text; [count] is the end
+    uint32_t count;
+};
+
+static uint32_t token_budget(const struct tp_source_model *model) {
+    uint64_t tokens = ((uint64_t)1 << WORK_MAX_LOG2) / tp__parameter_count(&model->shape);
+    return tokens > TOKENS_MAX ? TOKENS_MAX : tokens < 64 ? 64 : (uint32_t)tokens;
+}
+
+// ---- text from a file ----
+
+static tp_status read_corpus(const struct tp_source_model *model,
+                             const struct tp_tokenizer *tokenizer, const char *path,
+                             struct corpus *corpus, struct tp_error *error) {
+    uint32_t budget = token_budget(model);
+    struct tp_bytes bytes;
+    tp_status status = tp__file_read(path, (size_t)1 << 26, &bytes, error);
+    if (status != TP_OK) {
+        return status;
+    }
+    struct tp_encoder encoder;
+    status = tp__encoder_open(tokenizer, bytes.size + 1, &encoder, error);
+    if (status != TP_OK) {
+        tp__bytes_free(&bytes);
+        return status;
+    }
+    struct tp_texts texts;
+    struct tp_string text;
+    tp__texts_start(&texts, (const char *)bytes.data, bytes.size);
+    while (status == TP_OK && corpus->count < TEXTS_MAX && tp__texts_next(&texts, &text)) {
+        uint32_t start = corpus->starts[corpus->count];
+        uint32_t room = budget - start < model->shape.context ? budget - start
+                                                              : model->shape.context;
+        uint32_t count = 0;
+        status = tp__encode(&encoder, text.text, text.size, true, tokenizer->add_space,
+                            corpus->tokens + start, room, &count, error);
+        if (status == TP_ERROR_FULL && count != TP_TOKEN_NONE) {
+            status = TP_OK;  // the beginning of a text is as good
+            count = room;
+        }
+        if (status == TP_OK && count != 0) {
+            corpus->starts[++corpus->count] = start + count;
+        }
+        if (start + count == budget) {
+            break;
+        }
+    }
+    tp__encoder_close(&encoder);
+    tp__bytes_free(&bytes);
+    if (status == TP_OK && corpus->count == 0) {
+        return tp__fail(error, TP_ERROR_FORMAT, "%s: there is no text in it", tp__short_name(path));
+    }
+    return status;
+}
+
+// ---- text that the model generates ----
+
+// Draws from the softmax of logits with the contract's random stream, so that every machine agrees
+// up to float rounding.
+static uint32_t draw(const float *logits, uint32_t vocab, uint32_t text, uint32_t position) {
+    float most = logits[tp__top_token(logits, vocab)];
+    double sum = 0;
+    for (uint32_t i = 0; i < vocab; i++) {
+        sum += exp((double)(logits[i] - most));
+    }
+    double left = sum * (double)tp_random(text, position, 0) / 4294967296.0;
+    uint32_t token = 0;
+    for (; token + 1 < vocab; token++) {
+        left -= exp((double)(logits[token] - most));
+        if (left < 0) {
+            break;
+        }
+    }
+    return token;
+}
+
+static tp_status generate_corpus(const tp_context *context, struct tp_reference *reference,
+                                 const struct tp_source_model *model, uint32_t bos,
+                                 struct corpus *corpus, struct tp_error *error) {
+    uint32_t vocab = model->shape.vocab;
+    uint32_t budget = token_budget(model);
+    uint32_t length = budget / TEXTS_MAX < GENERATED_TEXT_MAX ? budget / TEXTS_MAX
+                                                              : (uint32_t)GENERATED_TEXT_MAX;
+    length = length < model->shape.context ? length : model->shape.context;
+    float *logits = calloc(vocab, sizeof *logits);
+    if (logits == NULL) {
+        return tp__fail(error, TP_ERROR_NO_MEMORY, "no memory for calibration");
+    }
+    for (uint32_t text = 0; text < TEXTS_MAX; text++) {
+        uint32_t token = bos < vocab ? bos : 0;
+        for (uint32_t position = 0; position < length; position++) {
+            corpus->tokens[text * length + position] = token;
+            tp__reference_step(reference, token, position, logits);
+            token = draw(logits, vocab, text, position);
+        }
+        corpus->starts[text + 1] = (text + 1) * length;
+        corpus->count = text + 1;
+        if (!tp__progress(context, "generating calibration text", (text + 1.0) / TEXTS_MAX)) {
+            free(logits);
+            return tp__fail(error, TP_ERROR_CANCELLED, "cancelled while calibrating");
+        }
+    }
+    free(logits);
+    return TP_OK;
+}
+
+// ---- key means ----
+
+static void add_keys(struct tp_reference *reference, const struct tp_model_shape *shape,
+                     uint32_t position, double *sums) {
+    size_t per_layer = (size_t)shape->kv_heads * shape->head_size;
+    for (uint32_t layer = 0; layer < shape->layers; layer++) {
+        const float *key = tp__reference_key(reference, layer, position);
+        for (size_t i = 0; i < per_layer; i++) {
+            sums[layer * per_layer + i] += (double)key[i];
+        }
+    }
+}
+
+static tp_status mean_keys(const tp_context *context, struct tp_reference *reference,
+                           const struct tp_model_shape *shape, const struct corpus *corpus,
+                           float *means, struct tp_error *error) {
+    size_t count = (size_t)shape->layers * shape->kv_heads * shape->head_size;
+    double *sums = calloc(count, sizeof *sums);
+    if (sums == NULL) {
+        return tp__fail(error, TP_ERROR_NO_MEMORY, "no memory for calibration");
+    }
+    for (uint32_t text = 0; text < corpus->count; text++) {
+        for (uint32_t i = corpus->starts[text]; i < corpus->starts[text + 1]; i++) {
+            uint32_t position = i - corpus->starts[text];
+            tp__reference_step(reference, corpus->tokens[i], position, NULL);
+            add_keys(reference, shape, position, sums);
+        }
+        if (!tp__progress(context, "calibrating", (text + 1.0) / corpus->count)) {
+            free(sums);
+            return tp__fail(error, TP_ERROR_CANCELLED, "cancelled while calibrating");
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        means[i] = (float)(sums[i] / corpus->starts[corpus->count]);
+    }
+    free(sums);
+    return TP_OK;
+}
+
+// ---- exponents of the edges ----
+
+static tp_status write_machine(void *user, uint32_t space, uint32_t address, const uint32_t *words,
+                               size_t count, struct tp_error *error) {
+    for (size_t i = 0; i < count; i++) {
+        if (!tp_machine_write(user, space, address + (uint32_t)i, words[i])) {
+            return tp__fail(error, TP_ERROR_DEVICE, "the machine refused a word of space %u",
+                            (unsigned)space);
+        }
+    }
+    return TP_OK;
+}
+
+// Exponents by instruction to exponents by edge: the order of the matrices in a layer is fixed.
+static void take_exponents(const struct tp_machine *machine, const struct tp_image *image,
+                           uint8_t *exponent_max) {
+    uint32_t layer = 0;
+    for (uint32_t i = 0; i < image->program_count; i++) {
+        const uint32_t *words = image->program + (size_t)i * TP_INSTRUCTION_WORDS;
+        struct tp_op_matvec op;
+        tp_matvec_unpack(words, &op);
+        if (op.opcode != TP_OP_MATVEC) {
+            continue;
+        }
+        uint8_t seen = (uint8_t)tp_machine_exponent_max(machine, i);
+        bool is_down = op.dest == TP_DEST_RESIDUAL && op.source == TP_SOURCE_FFN;
+        switch (op.dest) {
+        case TP_DEST_QUERY:
+            exponent_max[TP_EDGES * layer + TP_EDGE_ATTENTION_NORM] = seen;
+            break;
+        case TP_DEST_RESIDUAL:
+            exponent_max[TP_EDGES * layer + (is_down ? TP_EDGE_FFN : TP_EDGE_ATTENTION)] = seen;
+            layer += is_down ? 1 : 0;
+            break;
+        case TP_DEST_GATE:
+            exponent_max[TP_EDGES * layer + TP_EDGE_FFN_NORM] = seen;
+            break;
+        case TP_DEST_LOGITS:
+            exponent_max[TP_EDGES * layer] = seen;
+            break;
+        default:
+            break;
+        }
+    }
+}
+
+// Runs the 8-bit image on a machine that is just large enough.
+static tp_status measure_exponents(const tp_context *context, const struct tp_source_model *model,
+                                   const struct corpus *corpus, struct tp_calibration *calibration,
+                                   struct tp_error *error) {
+    const struct tp_load_options options = {.format = TP_FORMAT_Q8};
+    struct tp_limits limits = {4,     1,    1u << 22, 1u << 20, 1u << 14, 1u << 14, 1u << 16, 1u << 17,
+                               4096u, 1u << 13, 1u << 18, 1u << 20, 1, 0};
+    struct tp_image *image = NULL;
+    tp_status status =
+        tp__compile(context, model, &options, &limits, 7, calibration, &image, error);
+    if (status != TP_OK) {
+        return status;
+    }
+    struct tp_machine *machine = tp_machine_create(&limits);
+    uint32_t index = 0;
+    if (machine == NULL) {
+        tp__image_free(image);
+        return tp__fail(error, TP_ERROR_NO_MEMORY, "no memory for calibration");
+    }
+    status = tp__image_write(image, write_machine, machine, error);
+    if (status == TP_OK && !tp_machine_prepare(machine, &index)) {
+        status = tp__fail(error, TP_ERROR_NO_MEMORY, "no memory for calibration");
+    }
+    int32_t *logits = calloc(model->shape.vocab, sizeof *logits);
+    for (uint32_t text = 0; text < corpus->count && status == TP_OK && logits != NULL; text++) {
+        for (uint32_t i = corpus->starts[text]; i < corpus->starts[text + 1]; i++) {
+            uint32_t position = i - corpus->starts[text];
+            if (position < image->plan.context) {
+                (void)tp_machine_step(machine, 0, position, corpus->tokens[i], logits);
+            }
+        }
+        if (!tp__progress(context, "measuring ranges", (text + 1.0) / corpus->count)) {
+            status = tp__fail(error, TP_ERROR_CANCELLED, "cancelled while calibrating");
+        }
+    }
+    take_exponents(machine, image, calibration->exponent_max);
+    free(logits);
+    tp_machine_destroy(machine);
+    tp__image_free(image);
+    return status;
+}
+
+// ---- the whole ----
+
+void tp__calibration_free(struct tp_calibration *calibration) {
+    free(calibration->key_mean);
+    free(calibration->exponent_max);
+    *calibration = (struct tp_calibration){0};
+}
+
+tp_status tp__calibrate(const tp_context *context, const struct tp_source_model *model,
+                        const struct tp_tokenizer *tokenizer, const char *path,
+                        struct tp_calibration *calibration, struct tp_error *error) {
+    const struct tp_model_shape *shape = &model->shape;
+    size_t edges = (size_t)TP_EDGES * shape->layers + 1;
+    struct tp_calibration made = {
+        .key_mean = calloc((size_t)shape->layers * shape->kv_heads * shape->head_size,
+                           sizeof *made.key_mean),
+        .exponent_max = malloc(edges)};
+    struct corpus *corpus = calloc(1, sizeof *corpus);
+    struct tp_reference *reference = NULL;
+    tp_status status = TP_OK;
+    if (made.key_mean == NULL || made.exponent_max == NULL || corpus == NULL) {
+        status = tp__fail(error, TP_ERROR_NO_MEMORY, "no memory for calibration");
+    } else {
+        memset(made.exponent_max, TP_EXPONENT_MAX, edges);
+        uint32_t context_max = shape->context < TOKENS_MAX ? shape->context : (uint32_t)TOKENS_MAX;
+        status = tp__reference_open(model, context_max, &reference, error);
+    }
+    if (status == TP_OK) {
+        status = path != NULL ? read_corpus(model, tokenizer, path, corpus, error)
+                              : generate_corpus(context, reference, model,
+                                                tokenizer != NULL ? tokenizer->bos : 1, corpus,
+                                                error);
+    }
+    if (status == TP_OK) {
+        status = mean_keys(context, reference, shape, corpus, made.key_mean, error);
+    }
+    if (status == TP_OK) {
+        status = measure_exponents(context, model, corpus, &made, error);
+    }
+    tp__reference_close(reference);
+    free(corpus);
+    if (status != TP_OK) {
+        tp__calibration_free(&made);
+        return status;
+    }
+    *calibration = made;
+    return TP_OK;
+}

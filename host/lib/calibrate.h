@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Calibration: the constants that the contract takes from text.
+
+#ifndef TP_LIB_CALIBRATE_H
+#define TP_LIB_CALIBRATE_H
+
+#include "compile.h"
+#include "tokenizer.h"
+
+/** Runs the float32 reference over text and takes means of keys and exponents of edges.
+ *  in     path  text, texts separated by lines "<|endoftext|>"; NULL: text that the model generates
+ *               from a fixed seed, so the same model always gives the same constants
+ *         tokenizer  NULL when path is NULL
+ *  out    calibration  tp__calibration_free releases it
+ *  error  TP_ERROR_IO, TP_ERROR_FORMAT, TP_ERROR_NO_MEMORY, TP_ERROR_CANCELLED */
+TP_MUST_USE tp_status tp__calibrate(const tp_context *context, const struct tp_source_model *model,
+                                    const struct tp_tokenizer *tokenizer, const char *path,
+                                    struct tp_calibration *calibration, struct tp_error *error);
+
+void tp__calibration_free(struct tp_calibration *calibration);
+
+#endif

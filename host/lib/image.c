@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Images: where their words go in the device's memories, and the listing of the program.
+
+#include "image.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cycles.h"
+
+void tp__image_free(struct tp_image *image) {
+    if (image != NULL) {
+        free(image->program);
+        free(image->notes);
+        free(image->weights);
+        free(image->gains);
+        free(image->centre);
+        free(image);
+    }
+}
+
+struct writer {
+    tp_image_sink sink;
+    void *user;
+    struct tp_error *error;
+    tp_status status;
+};
+
+static void put(struct writer *w, uint32_t space, uint32_t address, const uint32_t *words,
+                size_t count) {
+    if (w->status == TP_OK) {
+        w->status = w->sink(w->user, space, address, words, count, w->error);
+    }
+}
+
+static void put_word(struct writer *w, uint32_t space, uint32_t address, uint32_t word) {
+    put(w, space, address, &word, 1);
+}
+
+// Sessions own equal shares of the KV memory: session s has the pages s * share + (0 .. share - 1).
+static void put_pages(struct writer *w, const struct tp_image *image) {
+    uint32_t share = image->plan.kv_stride / TP_PAGE / image->plan.sessions;
+    uint32_t pages = (image->plan.context + TP_PAGE - 1) / TP_PAGE;
+    for (uint32_t session = 0; session < image->plan.sessions; session++) {
+        for (uint32_t page = 0; page < pages; page++) {
+            put_word(w, TP_SPACE_PAGE_TABLE, session * 4096 + page, session * share + page);
+        }
+    }
+}
+
+tp_status tp__image_write(const struct tp_image *image, tp_image_sink sink, void *user,
+                          struct tp_error *error) {
+    struct writer w = {.sink = sink, .user = user, .error = error, .status = TP_OK};
+    const struct tp_plan *plan = &image->plan;
+    for (uint32_t i = 0; i < plan->weight_beats && w.status == TP_OK; i++) {
+        put(&w, TP_SPACE_WEIGHT, i * 64, image->weights + (size_t)i * image->lanes, image->lanes);
+    }
+    for (uint32_t i = 0; i < image->program_count; i++) {
+        put(&w, TP_SPACE_PROGRAM, i * 8, image->program + (size_t)i * TP_INSTRUCTION_WORDS,
+            TP_INSTRUCTION_WORDS);
+    }
+    for (uint32_t i = 0; i < plan->gain_quads * 2 && w.status == TP_OK; i++) {
+        uint32_t low = (uint16_t)image->gains[2 * (size_t)i];
+        uint32_t high = (uint16_t)image->gains[2 * (size_t)i + 1];
+        put_word(&w, TP_SPACE_GAIN, i, low | high << 16);
+    }
+    for (uint32_t i = 0; i < plan->constant_pairs * 2 && w.status == TP_OK; i++) {
+        put_word(&w, TP_SPACE_CENTRE, i, (uint32_t)image->centre[i]);
+    }
+    put(&w, TP_SPACE_FREQUENCY, 0, image->frequency, plan->head_padded / 2);
+    for (uint32_t i = 0; i < TP_CODEBOOK_CODES; i++) {
+        put_word(&w, TP_SPACE_CODEBOOK, i, (uint32_t)(int32_t)image->codebook[i]);
+    }
+    put_word(&w, TP_SPACE_REGISTER, TP_REGISTER_KV_STRIDE, plan->kv_stride);
+    put_pages(&w, image);
+    return w.status;
+}
+
+// ---- listing ----
+
+struct listing {
+    char *text;
+    size_t max;
+    size_t size;  // without the NUL
+};
+
+static void print(struct listing *l, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void print(struct listing *l, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    size_t room = l->size < l->max ? l->max - l->size : 0;
+    int count = vsnprintf(room != 0 ? l->text + l->size : NULL, room, format, arguments);
+    va_end(arguments);
+    l->size += count > 0 ? (size_t)count : 0;
+}
+
+static void print_matvec(struct listing *l, const uint32_t *words) {
+    static const char *const dests[] = {"RESIDUAL", "GATE", "QUERY", "KEY", "VALUE", "LOGITS"};
+    static const char *const sources[] = {"NORM", "ATTENTION", "FFN", "?"};
+    struct tp_op_matvec op;
+    tp_matvec_unpack(words, &op);
+    print(l,
+          "dest=%s source=%s rows=%" PRIu32 " blocks=%" PRIu32 " planes=%" PRIu32
+          " weight_base=%" PRIu32 " align=%" PRIu32 " z_shift=%" PRId32 " norm=%" PRIu32,
+          op.dest <= TP_DEST_LOGITS ? dests[op.dest] : "?", sources[op.source], op.rows, op.blocks,
+          op.planes + 1, op.weight_base, op.align, op.z_shift, op.norm);
+    if (op.dest == TP_DEST_GATE) {
+        print(l, " cap=%" PRIu32, op.cap);
+    }
+    if (op.dest == TP_DEST_LOGITS) {
+        print(l, " vocab=%" PRIu32, op.epsilon);
+    }
+    if (op.dest >= TP_DEST_QUERY && op.dest <= TP_DEST_VALUE) {
+        print(l, " head=%u", 1u << op.head_log2);
+    }
+    if (op.centre != 0) {
+        print(l, " centre=%" PRIu32, op.constant_base);
+    }
+    if (op.dest == TP_DEST_KEY || op.dest == TP_DEST_VALUE) {
+        print(l, " kv_base=%" PRIu32 " exponent_base=%" PRIu32, op.kv_base, op.exponent_base);
+    }
+}
+
+static void print_operands(struct listing *l, const uint32_t *words, uint32_t opcode) {
+    struct tp_op_embed embed;
+    struct tp_op_norm norm;
+    struct tp_op_angles angles;
+    struct tp_op_attention attention;
+    switch (opcode) {
+    case TP_OP_EMBED:
+        tp_embed_unpack(words, &embed);
+        print(l, "blocks=%" PRIu32 " planes=%" PRIu32 " weight_base=%" PRIu32 " shift=%" PRId32,
+              embed.blocks, embed.planes + 1, embed.weight_base, embed.shift);
+        break;
+    case TP_OP_MATVEC:
+        print_matvec(l, words);
+        break;
+    case TP_OP_NORM:
+        tp_norm_unpack(words, &norm);
+        print(l, "blocks=%" PRIu32 " gain_base=%" PRIu32 " shift=%" PRId32 " cap=%" PRIu32
+                 " epsilon=%" PRIu64,
+              norm.blocks, norm.gain_base, norm.shift, norm.cap, norm.epsilon);
+        break;
+    case TP_OP_ANGLES:
+        tp_angles_unpack(words, &angles);
+        print(l, "pairs=%" PRIu32, angles.pairs);
+        break;
+    case TP_OP_ATTENTION:
+        tp_attention_unpack(words, &attention);
+        print(l,
+              "words=%" PRIu32 " turns=%" PRIu32 " sets=%" PRIu32 " head=%u kv_base=%" PRIu32
+              " key_base=%" PRIu32 " value_base=%" PRIu32 " shift=%" PRId32 " cap=%" PRIu32,
+              attention.words, attention.turns, attention.sets + 1, 1u << attention.head_log2,
+              attention.kv_base, attention.key_base, attention.value_base, attention.shift,
+              attention.cap);
+        break;
+    default:
+        break;
+    }
+}
+
+size_t tp__image_listing(const struct tp_image *image, char *text, size_t max) {
+    static const char *const names[] = {"END", "EMBED", "MATVEC", "NORM", "ANGLES", "ATTENTION"};
+    struct listing l = {.text = text, .max = max, .size = 0};
+    struct tp_step_slot slots[TP_SLOTS_MAX] = {{.active = true, .logits = true}};
+    print(&l, "  # cycles  flags  instruction\n");
+    for (uint32_t i = 0; i < image->program_count; i++) {
+        const uint32_t *words = image->program + (size_t)i * TP_INSTRUCTION_WORDS;
+        struct tp_op_any any;
+        tp_any_unpack(words, &any);
+        struct tp_duration d = tp__instruction_cycles(&image->limits, words, &slots[0]);
+        print(&l, "%3" PRIu32 " %6" PRIu32 "  %c%c     %-10s", i, d.complete,
+              any.drain != 0 ? 'd' : '-', any.logits != 0 ? 'l' : '-',
+              any.opcode <= TP_OP_ATTENTION ? names[any.opcode] : "?");
+        print_operands(&l, words, any.opcode);
+        print(&l, "  ; %s\n", image->notes[i]);
+    }
+    slots[0].logits = false;
+    uint32_t prefill =
+        tp__step_cycles(&image->limits, image->program, image->program_count, slots);
+    slots[0].logits = true;
+    uint32_t first = tp__step_cycles(&image->limits, image->program, image->program_count, slots);
+    slots[0].position = image->plan.context - 1;
+    uint32_t last = tp__step_cycles(&image->limits, image->program, image->program_count, slots);
+    print(&l,
+          "; d: waits until nothing of the slot is in flight; l: only steps that want logits\n"
+          "; weights %" PRIu32 " of %" PRIu32 " beats; KV %" PRIu32 " positions for %" PRIu32
+          " sessions\n"
+          "; cycles of a step of one slot: %" PRIu32 " at position 0 (%" PRIu32
+          " without logits), %" PRIu32 " at position %" PRIu32 "\n",
+          image->plan.weight_beats, image->limits.weight_beats, image->plan.kv_stride,
+          image->plan.sessions, first, prefill, last, image->plan.context - 1);
+    return l.size + 1;
+}

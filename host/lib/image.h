@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The image: program and memory contents of one model for one device, made by the compiler.
+
+#ifndef TP_LIB_IMAGE_H
+#define TP_LIB_IMAGE_H
+
+#include "plan.h"
+#include "tp_map.h"
+
+enum { TP_NOTE_BYTES = 48, TP_CODEBOOK_CODES = 16 };
+
+struct tp_image {
+    struct tp_plan plan;
+    struct tp_limits limits;
+    uint32_t vocab;
+    uint32_t lanes;  // 32-bit words of a weight beat
+
+    uint32_t program_count;
+    uint32_t *program;              // [program_count][TP_INSTRUCTION_WORDS]
+    char (*notes)[TP_NOTE_BYTES];   // [program_count], "layer 3: queries"
+    uint32_t *weights;              // [plan.weight_beats][lanes]
+    int16_t *gains;                 // [plan.gain_quads][4]
+    int32_t *centre;                // [plan.constant_pairs][2]
+    uint32_t frequency[64];         // [head_padded / 2]
+    int8_t codebook[TP_CODEBOOK_CODES];  // table 0
+};
+
+/** NULL is allowed. */
+void tp__image_free(struct tp_image *image);
+
+/** Where the words of an image go: called for each run of words in ascending order of addresses. */
+typedef tp_status (*tp_image_sink)(void *user, uint32_t space, uint32_t address,
+                                   const uint32_t *words, size_t count, struct tp_error *error);
+
+/** Gives all memory contents of the image, the page tables of its sessions included, to sink.
+ *  Stops at the first failure and returns it. */
+TP_MUST_USE tp_status tp__image_write(const struct tp_image *image, tp_image_sink sink, void *user,
+                                      struct tp_error *error);
+
+/** The annotated listing: one line an instruction, fields by name, cycles of an empty context.
+ *  Returns the bytes needed with the NUL; text may be NULL when max is 0. */
+size_t tp__image_listing(const struct tp_image *image, char *text, size_t max);
+
+#endif
