@@ -22,17 +22,19 @@ module tp_crc32
 );
 
   logic [31:0] crc_q;
+  logic [ 7:0] data;
 
   assign crc_o = crc_q;
+`ifdef TP_PLANT_BUG
+  // The planted fault misses the highest bit of the data.
+  assign data = data_i & 8'h7f;
+`else
+  assign data = data_i;
+`endif
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni || start_i) crc_q <= CrcStart;
-`ifdef TP_PLANT_BUG
-    // The planted fault misses the highest bit of the data.
-    else if (valid_i) crc_q <= crc32_byte(crc_q, {1'b0, data_i[6:0]});
-`else
-    else if (valid_i) crc_q <= crc32_byte(crc_q, data_i);
-`endif
+    else if (valid_i) crc_q <= crc32_byte(crc_q, data);
   end
 
   `TP_ASSERT(StartOrByte_A, !(start_i && valid_i))

@@ -16,39 +16,39 @@
 module tp_framer_rx
   import tp_link_pkg::*;
 #(
-  parameter  int unsigned PayloadMax   = 256,  // bytes, a multiple of 4; 256 but in the proof
-  localparam int unsigned Words        = PayloadMax / 4,
-  localparam int unsigned IndexWidth   = $clog2(Words),
+  parameter int unsigned PayloadMax = 256,  // bytes, a multiple of 4; 256 but in the proof
+  localparam int unsigned Words = PayloadMax / 4,
+  localparam int unsigned IndexWidth = $clog2(Words),
   localparam int unsigned AddressWidth = IndexWidth + 1
 ) (
-  input  logic        clk_i,
-  input  logic        rst_ni,
-  input  logic        in_valid_i,        // early
-  output logic        in_ready_o,        // early
-  input  logic [ 7:0] in_data_i,         // early
-  output logic        frame_valid_o,     // early
-  input  logic        frame_ready_i,     // late
-  output logic [ 7:0] frame_type_o,      // early
-  output logic [ 7:0] frame_sequence_o,  // early
-  output length_t     frame_length_o,    // early; payload bytes, 0..256
-  output logic        word_valid_o,      // early
-  input  logic        word_ready_i,      // late
-  output logic [31:0] word_data_o,       // early
-  output logic        word_last_o,       // early
-  output logic        bad_o              // early; one broken frame was dropped
+  input  logic           clk_i,
+  input  logic           rst_ni,
+  input  logic           in_valid_i,        // early
+  output logic           in_ready_o,        // early
+  input  logic    [ 7:0] in_data_i,         // early
+  output logic           frame_valid_o,     // early
+  input  logic           frame_ready_i,     // late
+  output logic    [ 7:0] frame_type_o,      // early
+  output logic    [ 7:0] frame_sequence_o,  // early
+  output length_t        frame_length_o,    // early; payload bytes, 0..256
+  output logic           word_valid_o,      // early
+  input  logic           word_ready_i,      // late
+  output logic    [31:0] word_data_o,       // early
+  output logic           word_last_o,       // early
+  output logic           bad_o              // early; one broken frame was dropped
 );
 
   `TP_REQUIRE(PayloadMax >= 8 && PayloadMax <= 256 && PayloadMax % 4 == 0)
 
   typedef enum logic [2:0] {
-    StMarker,    // skips bytes until a marker
+    StMarker,      // skips bytes until a marker
     StType,
     StSequence,
     StLengthLow,
     StLengthHigh,
     StPayload,
-    StCrc,       // four bytes
-    StCheck      // looks at the residue; takes no byte
+    StCrc,         // four bytes
+    StCheck        // looks at the residue; takes no byte
   } receive_state_e;
 
   typedef enum logic [1:0] {
@@ -65,22 +65,22 @@ module tp_framer_rx
 
   // ---- receiving ----
 
-  receive_state_e        receive_q;
-  receive_state_e        receive_d;
-  logic                  accept;
-  logic                  write_bank_q;
-  logic           [ 1:0] full_q;
-  header_t               header_q;
-  length_t               left_q;       // bytes to come in StPayload and StCrc
-  logic           [ 1:0] lane_q;
-  logic [IndexWidth-1:0] index_q;
-  logic           [31:0] gather_q;
-  logic                  gather_done_q;
-  logic [IndexWidth-1:0] gather_index_q;
-  logic           [31:0] crc;
-  logic                  length_bad;
-  logic                  commit;
-  logic                  release_bank;
+  receive_state_e                  receive_q;
+  receive_state_e                  receive_d;
+  logic                            accept;
+  logic                            write_bank_q;
+  logic           [           1:0] full_q;
+  header_t                         header_q;
+  length_t                         left_q;  // bytes to come in StPayload and StCrc
+  logic           [           1:0] lane_q;
+  logic           [IndexWidth-1:0] index_q;
+  logic           [          31:0] gather_q;
+  logic                            gather_done_q;
+  logic           [IndexWidth-1:0] gather_index_q;
+  logic           [          31:0] crc;
+  logic                            length_bad;
+  logic                            commit;
+  logic                            release_bank;
 
   assign accept = in_valid_i && in_ready_o;
   assign in_ready_o = receive_q != StCheck && !full_q[write_bank_q];
@@ -119,7 +119,7 @@ module tp_framer_rx
       gather_done_q <= 1'b0;
       bad_o         <= 1'b0;
     end else begin
-      receive_q     <= receive_d;
+      receive_q <= receive_d;
       if (commit) write_bank_q <= !write_bank_q;
       gather_done_q <= accept && receive_q == StPayload && (lane_q == 2'd3 || left_q == 9'd1);
       bad_o         <= (receive_q == StCheck && !commit) ||
@@ -165,19 +165,19 @@ module tp_framer_rx
 
   // ---- handing over ----
 
-  deliver_state_e          deliver_q;
-  deliver_state_e          deliver_d;
-  logic                    read_bank_q;
-  header_t           [1:0] bank_header_q;
-  logic    [IndexWidth:0]  word_left_q;     // words not yet moved
-  logic    [IndexWidth-1:0] read_index_q;
-  logic                    read_wait_q;
-  logic                    read_enable;
-  logic    [IndexWidth:0]  frame_words;
-  logic                    frame_move;
-  logic                    word_move;
-  length_t                 length_rounded;
-  logic                    unused_length_bits;
+  deliver_state_e                  deliver_q;
+  deliver_state_e                  deliver_d;
+  logic                            read_bank_q;
+  header_t        [           1:0] bank_header_q;
+  logic           [  IndexWidth:0] word_left_q;  // words not yet moved
+  logic           [IndexWidth-1:0] read_index_q;
+  logic                            read_wait_q;
+  logic                            read_enable;
+  logic           [  IndexWidth:0] frame_words;
+  logic                            frame_move;
+  logic                            word_move;
+  length_t                         length_rounded;
+  logic                            unused_length_bits;
 
   assign frame_move = frame_valid_o && frame_ready_i;
   assign word_move = word_valid_o && word_ready_i;
@@ -197,8 +197,8 @@ module tp_framer_rx
     deliver_d = deliver_q;
     unique case (deliver_q)
       StFrame: if (frame_move && frame_length_o != '0) deliver_d = StRead;
-      StRead: if (read_wait_q) deliver_d = StWord;
-      StWord: if (word_move) deliver_d = word_last_o ? StFrame : StRead;
+      StRead:  if (read_wait_q) deliver_d = StWord;
+      StWord:  if (word_move) deliver_d = word_last_o ? StFrame : StRead;
       default: deliver_d = StFrame;
     endcase
   end
@@ -248,8 +248,8 @@ module tp_framer_rx
 
   `TP_PROVE_RESET(PROVE_TP_FRAMER_RX)
   `TP_INPUT_RULE(PROVE_TP_FRAMER_RX, InHolds_M, `TP_HOLDS(in_valid_i, in_ready_o, in_data_i))
-  `TP_ASSERT(FrameHolds_A, `TP_HOLDS(frame_valid_o, frame_ready_i,
-                                     ({frame_type_o, frame_sequence_o, frame_length_o})))
+  `TP_ASSERT(FrameHolds_A, `TP_HOLDS(frame_valid_o, frame_ready_i, ({
+                                     frame_type_o, frame_sequence_o, frame_length_o})))
   `TP_ASSERT(WordHolds_A, `TP_HOLDS(word_valid_o, word_ready_i, ({word_data_o, word_last_o})))
   `TP_ASSERT(NoOverrun_A, !(gather_done_q && full_q[write_bank_q]))
   `TP_ASSERT(LengthLegal_A, !frame_valid_o || 32'(frame_length_o) <= PayloadMax)

@@ -13,19 +13,19 @@
 module tp_framer_tx
   import tp_link_pkg::*;
 (
-  input  logic        clk_i,
-  input  logic        rst_ni,
-  input  logic        frame_valid_i,     // early
-  output logic        frame_ready_o,     // early
-  input  logic [ 7:0] frame_type_i,      // early
-  input  logic [ 7:0] frame_sequence_i,  // early
-  input  length_t     frame_length_i,    // early; payload bytes, 0..256, a multiple of 4
-  input  logic        word_valid_i,      // early
-  output logic        word_ready_o,      // early
-  input  logic [31:0] word_data_i,       // early
-  output logic        out_valid_o,       // early
-  input  logic        out_ready_i,       // late
-  output logic [ 7:0] out_data_o         // early
+  input  logic           clk_i,
+  input  logic           rst_ni,
+  input  logic           frame_valid_i,     // early
+  output logic           frame_ready_o,     // early
+  input  logic    [ 7:0] frame_type_i,      // early
+  input  logic    [ 7:0] frame_sequence_i,  // early
+  input  length_t        frame_length_i,    // early; payload bytes, 0..256, a multiple of 4
+  input  logic           word_valid_i,      // early
+  output logic           word_ready_o,      // early
+  input  logic    [31:0] word_data_i,       // early
+  output logic           out_valid_o,       // early
+  input  logic           out_ready_i,       // late
+  output logic    [ 7:0] out_data_o         // early
 );
 
   typedef enum logic [3:0] {
@@ -39,25 +39,25 @@ module tp_framer_tx
     StCrc          // four bytes
   } state_e;
 
-  state_e        state_q;
-  state_e        state_d;
-  logic   [ 7:0] kind_q;
-  logic   [ 7:0] sequence_q;
-  length_t       length_q;
-  length_t       left_q;        // payload bytes not yet sent
-  logic   [ 6:0] word_left_q;   // words not yet taken
-  logic   [ 1:0] lane_q;
-  logic          held_valid_q;  // the next word
-  logic   [31:0] held_q;
-  logic   [31:0] shift_q;
-  logic   [ 7:0] data;
-  logic          have;          // the state has a byte to send
-  logic          free;          // the output register takes one
-  logic          move;
-  logic          take;
-  logic   [31:0] crc;
-  logic          out_valid_q;
-  logic   [ 7:0] out_data_q;
+  state_e         state_q;
+  state_e         state_d;
+  logic    [ 7:0] kind_q;
+  logic    [ 7:0] sequence_q;
+  length_t        length_q;
+  length_t        left_q;  // payload bytes not yet sent
+  logic    [ 6:0] word_left_q;  // words not yet taken
+  logic    [ 1:0] lane_q;
+  logic           held_valid_q;  // the next word
+  logic    [31:0] held_q;
+  logic    [31:0] shift_q;
+  logic    [ 7:0] data;
+  logic           have;  // the state has a byte to send
+  logic           free;  // the output register takes one
+  logic           move;
+  logic           take;
+  logic    [31:0] crc;
+  logic           out_valid_q;
+  logic    [ 7:0] out_data_q;
 
   assign frame_ready_o = state_q == StIdle;
   assign word_ready_o = !held_valid_q && word_left_q != '0;
@@ -146,11 +146,11 @@ module tp_framer_tx
   );
 
   `TP_PROVE_RESET(PROVE_TP_FRAMER_TX)
-  `TP_INPUT_RULE(PROVE_TP_FRAMER_TX, FrameHolds_M,
-                 `TP_HOLDS(frame_valid_i, frame_ready_o,
-                           ({frame_type_i, frame_sequence_i, frame_length_i})))
-  `TP_INPUT_RULE(PROVE_TP_FRAMER_TX, WordHolds_M,
-                 `TP_HOLDS(word_valid_i, word_ready_o, word_data_i))
+  `TP_INPUT_RULE(PROVE_TP_FRAMER_TX, FrameHolds_M, `TP_HOLDS(frame_valid_i, frame_ready_o, ({
+                                                             frame_type_i, frame_sequence_i,
+                                                             frame_length_i})))
+  `TP_INPUT_RULE(PROVE_TP_FRAMER_TX, WordHolds_M, `TP_HOLDS(word_valid_i, word_ready_o,
+                                                            word_data_i))
   `TP_INPUT_RULE(PROVE_TP_FRAMER_TX, LengthLegal_M,
                  !frame_valid_i || (frame_length_i <= 9'd256 && frame_length_i[1:0] == '0))
   `TP_ASSERT(OutHolds_A, `TP_HOLDS(out_valid_o, out_ready_i, out_data_o))

@@ -34,55 +34,55 @@ module tp_commands
   parameter  int unsigned BuildId       = 0,
   localparam int unsigned LevelWidth    = $clog2(QueueDepth + 1)
 ) (
-  input  logic                                clk_i,
-  input  logic                                rst_ni,
+  input logic clk_i,
+  input logic rst_ni,
 
-  input  logic                                frame_valid_i,     // early
-  output logic                                frame_ready_o,     // early
-  input  logic        [ 7:0]                  frame_type_i,      // early
-  input  logic        [ 7:0]                  frame_sequence_i,  // early
-  input  length_t                             frame_length_i,    // early
-  input  logic                                word_valid_i,      // early
-  output logic                                word_ready_o,      // early
-  input  logic        [31:0]                  word_data_i,       // early
-  input  logic                                word_last_i,       // early
+  input  logic           frame_valid_i,     // early
+  output logic           frame_ready_o,     // early
+  input  logic    [ 7:0] frame_type_i,      // early
+  input  logic    [ 7:0] frame_sequence_i,  // early
+  input  length_t        frame_length_i,    // early
+  input  logic           word_valid_i,      // early
+  output logic           word_ready_o,      // early
+  input  logic    [31:0] word_data_i,       // early
+  input  logic           word_last_i,       // early
 
-  output logic                                cfg_valid_o,       // early; flow
-  output logic        [ 3:0]                  cfg_space_o,       // early
-  output logic        [31:0]                  cfg_address_o,     // early
-  output logic        [31:0]                  cfg_data_o,        // early
+  output logic        cfg_valid_o,    // early; flow
+  output logic [ 3:0] cfg_space_o,    // early
+  output logic [31:0] cfg_address_o,  // early
+  output logic [31:0] cfg_data_o,     // early
 
-  output logic                                table_valid_o,     // early; flow
-  output table_write_t                        table_data_o,      // early
-  output logic                                open_valid_o,      // early
-  output logic        [ 2:0]                  open_slot_o,       // early
-  output logic                                queue_valid_o,     // early; flow
-  output queue_write_t                        queue_data_o,      // early
-  output logic                                feed_valid_o,      // early
-  output logic        [ 2:0]                  feed_slot_o,       // early
-  output logic        [ 6:0]                  feed_count_o,      // early
-  output logic                                run_valid_o,       // early; flow
-  output run_t                                run_data_o,        // early
-  output logic                                cancel_valid_o,    // early; flow
-  output logic        [ 2:0]                  cancel_slot_o,     // early
-  output logic                                lock_o,            // early
-  input  logic                                locked_i,          // late
-  input  logic        [Slots-1:0]                  open_i,       // early
-  input  logic        [Slots-1:0]                  running_i,    // early
-  input  logic        [Slots-1:0]                  ended_i,      // early
-  input  logic        [Slots-1:0][LevelWidth-1:0]  level_i,      // early
+  output logic                                     table_valid_o,   // early; flow
+  output table_write_t                             table_data_o,    // early
+  output logic                                     open_valid_o,    // early
+  output logic         [      2:0]                 open_slot_o,     // early
+  output logic                                     queue_valid_o,   // early; flow
+  output queue_write_t                             queue_data_o,    // early
+  output logic                                     feed_valid_o,    // early
+  output logic         [      2:0]                 feed_slot_o,     // early
+  output logic         [      6:0]                 feed_count_o,    // early
+  output logic                                     run_valid_o,     // early; flow
+  output run_t                                     run_data_o,      // early
+  output logic                                     cancel_valid_o,  // early; flow
+  output logic         [      2:0]                 cancel_slot_o,   // early
+  output logic                                     lock_o,          // early
+  input  logic                                     locked_i,        // late
+  input  logic         [Slots-1:0]                 open_i,          // early
+  input  logic         [Slots-1:0]                 running_i,       // early
+  input  logic         [Slots-1:0]                 ended_i,         // early
+  input  logic         [Slots-1:0][LevelWidth-1:0] level_i,         // early
 
-  input  statistics_t                         sums_i,            // early
-  input  logic        [31:0]                  frames_bad_i,      // early
+  input statistics_t        sums_i,       // early
+  input logic        [31:0] frames_bad_i, // early
 
-  output logic                                answer_frame_valid_o,     // early
-  input  logic                                answer_frame_ready_i,     // late
-  output logic        [ 7:0]                  answer_frame_type_o,      // early
-  output logic        [ 7:0]                  answer_frame_sequence_o,  // early
-  output length_t                             answer_frame_length_o,    // early
-  output logic                                answer_word_valid_o,      // early
-  input  logic                                answer_word_ready_i,      // late
-  output logic        [31:0]                  answer_word_data_o        // late
+  output logic           answer_frame_valid_o,     // early
+  input  logic           answer_frame_ready_i,     // late
+  output logic    [ 7:0] answer_frame_type_o,      // early
+  output logic    [ 7:0] answer_frame_sequence_o,  // early
+  output length_t        answer_frame_length_o,    // early
+  output logic           answer_word_valid_o,      // early
+  input  logic           answer_word_ready_i,      // late
+  output logic    [31:0] answer_word_data_o        // late
 );
 
   localparam int unsigned SlotWidth = Slots > 1 ? $clog2(Slots) : 1;
@@ -91,59 +91,59 @@ module tp_commands
   `TP_REQUIRE(KvRows % 16 == 0 && DimMax % 32 == 0 && QueryMax % 32 == 0 && HiddenMax % 32 == 0)
 
   typedef enum logic [3:0] {
-    StIdle,         // takes a frame
-    StJudge,        // looks at type, length and repetition
-    StWords,        // takes the words of a frame that may be executed
-    StFeedLow,      // first token of a word into the queue
-    StFeedHigh,     // second token
-    StRange,        // WRITE: the last address is known
-    StLock,         // WRITE: waits until no step runs
-    StWrite,        // WRITE: words to the configuration bus
-    StDrain,        // drops the rest of the frame
-    StSettle,       // what was written becomes visible; the status is known
-    StAnswer,       // shows the answer
-    StAnswerWords   // its words
+    StIdle,        // takes a frame
+    StJudge,       // looks at type, length and repetition
+    StWords,       // takes the words of a frame that may be executed
+    StFeedLow,     // first token of a word into the queue
+    StFeedHigh,    // second token
+    StRange,       // WRITE: the last address is known
+    StLock,        // WRITE: waits until no step runs
+    StWrite,       // WRITE: words to the configuration bus
+    StDrain,       // drops the rest of the frame
+    StSettle,      // what was written becomes visible; the status is known
+    StAnswer,      // shows the answer
+    StAnswerWords  // its words
   } state_e;
 
-  state_e               state_q;
-  state_e               state_d;
-  logic         [ 7:0]  type_q;
-  logic         [ 7:0]  sequence_q;
-  length_t              length_q;
-  logic                 pending_q;        // words of the frame are still to be taken
-  logic         [ 6:0]  index_q;          // number of the next word
-  logic         [ 7:0]  status_q;
-  logic                 seen_q;           // there was a frame before
-  logic         [ 7:0]  seen_type_q;
-  logic         [ 7:0]  seen_sequence_q;
-  logic                 word_move;
-  logic                 repetition;
-  logic                 answers_itself;   // HELLO and STATISTICS
-  logic                 type_known;
-  logic                 length_fits;
+  state_e                  state_q;
+  state_e                  state_d;
+  logic    [          7:0] type_q;
+  logic    [          7:0] sequence_q;
+  length_t                 length_q;
+  logic                    pending_q;  // words of the frame are still to be taken
+  logic    [          6:0] index_q;  // number of the next word
+  logic    [          7:0] status_q;
+  logic                    seen_q;  // there was a frame before
+  logic    [          7:0] seen_type_q;
+  logic    [          7:0] seen_sequence_q;
+  logic                    word_move;
+  logic                    repetition;
+  logic                    answers_itself;  // HELLO and STATISTICS
+  logic                    type_known;
+  logic                    length_fits;
 
   // ---- the words of the present frame ----
 
-  logic         [ 2:0]  slot_q;
-  logic                 hold_q;
-  logic         [31:0]  word_q;
-  logic                 last_q;
-  logic         [ 3:0]  space_q;
-  logic                 space_known_q;
-  logic         [31:0]  address_q;
-  logic         [32:0]  address_last_q;
-  logic                 bad_q;            // a field is outside its limits
-  logic         [ 6:0]  feed_count_q;
-  logic         [ 6:0]  feed_index_q;     // tokens written
-  logic         [ 7:0]  refusal;          // why the slot named by the first word cannot take it
-  logic [SlotWidth-1:0] word_slot;
-  logic                 slot_exists;
-  logic [LevelWidth:0]  level_after;
-  logic                 feed_valid;
-  logic         [15:0]  feed_token;
-  logic         [31:0]  limit;
-  logic                 token_bad;
-  logic                 field_bad;
+  logic    [          2:0] slot_q;
+  logic                    hold_q;
+  logic    [         31:0] word_q;
+  logic                    last_q;
+  logic    [          3:0] space_q;
+  logic                    space_known_q;
+  logic    [         31:0] address_q;
+  logic    [         32:0] address_last_q;
+  logic                    bad_q;  // a field is outside its limits
+  logic    [          6:0] feed_count_q;
+  logic    [          6:0] feed_index_q;  // tokens written
+  logic    [          7:0] refusal;  // why the slot named by the first word cannot take it
+  logic    [SlotWidth-1:0] word_slot;
+  logic                    slot_exists;
+  logic    [ LevelWidth:0] level_after;
+  logic                    feed_valid;
+  logic    [         15:0] feed_token;
+  logic    [         31:0] limit;
+  logic                    token_bad;
+  logic                    field_bad;
 
   assign word_move = word_valid_i && word_ready_o;
   assign frame_ready_o = state_q == StIdle;
@@ -169,7 +169,7 @@ module tp_commands
   end
 
   // The slot that the first word names.
-  assign word_slot = word_data_i[SlotWidth-1:0];
+  assign word_slot   = word_data_i[SlotWidth-1:0];
   assign slot_exists = 32'(word_data_i[7:0]) < Slots;
   assign level_after = (LevelWidth + 1)'(level_i[word_slot]) + (LevelWidth + 1)'(feed_count_q);
 
@@ -199,11 +199,11 @@ module tp_commands
   always_comb begin
     field_bad = 1'b0;
     unique case (index_q[3:0])
-      4'd0: field_bad = 32'(word_data_i[23:16]) > TP_TOP_K_MAX ||
-                        32'(word_data_i[31:24]) > TP_STOP_MAX;
+      4'd0:
+      field_bad = 32'(word_data_i[23:16]) > TP_TOP_K_MAX || 32'(word_data_i[31:24]) > TP_STOP_MAX;
       4'd1: field_bad = word_data_i[31:20] != '0;
-      4'd4: field_bad = 32'(word_data_i[15:0]) > PositionsMax ||
-                        word_data_i[31:16] >= word_data_i[15:0];
+      4'd4:
+      field_bad = 32'(word_data_i[15:0]) > PositionsMax || word_data_i[31:16] >= word_data_i[15:0];
       default: ;
     endcase
   end
@@ -347,24 +347,27 @@ module tp_commands
       run_valid_o    <= 1'b0;
       cancel_valid_o <= 1'b0;
     end else begin
-      cfg_valid_o    <= state_q == StWrite && word_valid_i;
+      cfg_valid_o <= state_q == StWrite && word_valid_i;
       table_valid_o  <= state_q == StWords && word_valid_i && type_q == TP_FRAME_SLOT &&
                         (index_q != '0 || refusal == TP_ACK_OK);
-      open_valid_o   <= state_q == StSettle && type_q == TP_FRAME_SLOT && !bad_q;
-      queue_valid_o  <= feed_valid;
-      feed_valid_o   <= state_q == StSettle && type_q == TP_FRAME_FEED && !bad_q;
-      run_valid_o    <= state_q == StSettle && type_q == TP_FRAME_RUN;
+      open_valid_o <= state_q == StSettle && type_q == TP_FRAME_SLOT && !bad_q;
+      queue_valid_o <= feed_valid;
+      feed_valid_o <= state_q == StSettle && type_q == TP_FRAME_FEED && !bad_q;
+      run_valid_o <= state_q == StSettle && type_q == TP_FRAME_RUN;
       cancel_valid_o <= state_q == StSettle && type_q == TP_FRAME_CANCEL;
     end
   end
 
   always_ff @(posedge clk_i) begin
     if (word_move) begin
-      cfg_space_o   <= space_q;
+      cfg_space_o <= space_q;
       cfg_address_o <= address_q;
-      cfg_data_o    <= word_data_i;
-      table_data_o  <= '{slot: index_q == '0 ? word_data_i[2:0] : slot_q, index: index_q[3:0],
-                         data: word_data_i};
+      cfg_data_o <= word_data_i;
+      table_data_o <= '{
+          slot: index_q == '0 ? word_data_i[2:0] : slot_q,
+          index: index_q[3:0],
+          data: word_data_i
+      };
     end
     if (feed_valid) queue_data_o <= '{slot: slot_q, offset: feed_index_q, token: feed_token};
     if (state_q == StSettle) begin
@@ -379,7 +382,7 @@ module tp_commands
   // ---- answers ----
 
   logic [383:0] sums_words;
-  logic  [31:0] sum_high_q;   // high half of the sum whose low half was sent last
+  logic [ 31:0] sum_high_q;  // high half of the sum whose low half was sent last
 
   assign sums_words = sums_i;
   assign answer_frame_valid_o = state_q == StAnswer;
@@ -452,8 +455,9 @@ module tp_commands
   logic [2:0] sum_next;
   assign sum_next = state_q == StAnswer ? 3'd0 : index_q[3:1] + 3'd1;
 
-  `TP_ASSERT(AnswerHolds_A, `TP_HOLDS(answer_frame_valid_o, answer_frame_ready_i,
-      ({answer_frame_type_o, answer_frame_sequence_o, answer_frame_length_o})))
+  `TP_ASSERT(AnswerHolds_A, `TP_HOLDS(answer_frame_valid_o, answer_frame_ready_i, ({
+                                      answer_frame_type_o, answer_frame_sequence_o,
+                                      answer_frame_length_o})))
   `TP_ASSERT(WordHolds_A, `TP_HOLDS(answer_word_valid_o, answer_word_ready_i, answer_word_data_o))
   `TP_ASSERT(WordsAreTaken_A, state_q != StAnswer || !pending_q)
   `TP_COVER(Repetition_C, state_q == StJudge && repetition)

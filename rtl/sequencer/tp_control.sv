@@ -36,106 +36,106 @@ module tp_control
   parameter int unsigned SaturationPorts = 4,
   parameter int unsigned ClipPorts       = 4
 ) (
-  input  logic        clk_i,
-  input  logic        rst_ni,
+  input logic clk_i,
+  input logic rst_ni,
 
   // host frames
-  input  logic        frame_valid_i,      // early
-  output logic        frame_ready_o,      // early
-  input  logic [ 7:0] frame_type_i,       // early
-  input  logic [ 7:0] frame_sequence_i,   // early
-  input  length_t     frame_length_i,     // early
-  input  logic        word_valid_i,       // early
-  output logic        word_ready_o,       // early
-  input  logic [31:0] word_data_i,        // early
-  input  logic        word_last_i,        // early
-  input  logic        bad_i,              // early; a broken frame was dropped
+  input  logic           frame_valid_i,     // early
+  output logic           frame_ready_o,     // early
+  input  logic    [ 7:0] frame_type_i,      // early
+  input  logic    [ 7:0] frame_sequence_i,  // early
+  input  length_t        frame_length_i,    // early
+  input  logic           word_valid_i,      // early
+  output logic           word_ready_o,      // early
+  input  logic    [31:0] word_data_i,       // early
+  input  logic           word_last_i,       // early
+  input  logic           bad_i,             // early; a broken frame was dropped
 
   // device frames
-  output logic        reply_valid_o,      // early
-  input  logic        reply_ready_i,      // early
-  output logic [ 7:0] reply_type_o,       // early
-  output logic [ 7:0] reply_sequence_o,   // early
-  output length_t     reply_length_o,     // early
-  output logic        part_valid_o,       // early; words of the frame
-  input  logic        part_ready_i,       // late
-  output logic [31:0] part_data_o,        // late
+  output logic           reply_valid_o,     // early
+  input  logic           reply_ready_i,     // early
+  output logic    [ 7:0] reply_type_o,      // early
+  output logic    [ 7:0] reply_sequence_o,  // early
+  output length_t        reply_length_o,    // early
+  output logic           part_valid_o,      // early; words of the frame
+  input  logic           part_ready_i,      // late
+  output logic    [31:0] part_data_o,       // late
 
   // configuration bus
-  output logic        cfg_valid_o,        // early; flow
-  output logic [ 3:0] cfg_space_o,        // early
-  output logic [31:0] cfg_address_o,      // early
-  output logic [31:0] cfg_data_o,         // early
+  output logic        cfg_valid_o,    // early; flow
+  output logic [ 3:0] cfg_space_o,    // early
+  output logic [31:0] cfg_address_o,  // early
+  output logic [31:0] cfg_data_o,     // early
 
   // steps
-  output logic                                start_o,        // early
-  output logic              [Slots-1:0]       active_o,       // early
-  output logic              [Slots-1:0]       logits_o,       // early
-  output logic              [Slots-1:0][15:0] position_o,     // early
-  output logic              [Slots-1:0][15:0] token_o,        // early
-  output tp_pkg::sampling_t [Slots-1:0]       sampling_o,     // early
-  input  logic                                end_valid_i,    // early
-  input  logic              [31:0]            end_cycles_i,   // early
+  output logic                                start_o,      // early
+  output logic              [Slots-1:0]       active_o,     // early
+  output logic              [Slots-1:0]       logits_o,     // early
+  output logic              [Slots-1:0][15:0] position_o,   // early
+  output logic              [Slots-1:0][15:0] token_o,      // early
+  output tp_pkg::sampling_t [Slots-1:0]       sampling_o,   // early
+  input  logic                                end_valid_i,  // early
+  input  logic              [     31:0]       end_cycles_i, // early
 
   // flows of the units
-  input  logic        token_valid_i,      // early
-  input  logic [ 2:0] token_slot_i,       // early
-  input  logic [15:0] token_i,            // early
-  input  logic        logit_valid_i,      // early
-  input  logic [ 2:0] logit_slot_i,       // early
-  input  logic [15:0] logit_index_i,      // early
-  input  logic [31:0] logit_data_i,       // early; int32, Q16.16
-  input  logic        logit_last_i,       // early
-  input  logic [SaturationPorts-1:0][3:0] saturations_i,  // early
-  input  logic [      ClipPorts-1:0][1:0] clips_i         // early
+  input logic                            token_valid_i,  // early
+  input logic [                2:0]      token_slot_i,   // early
+  input logic [               15:0]      token_i,        // early
+  input logic                            logit_valid_i,  // early
+  input logic [                2:0]      logit_slot_i,   // early
+  input logic [               15:0]      logit_index_i,  // early
+  input logic [               31:0]      logit_data_i,   // early; int32, Q16.16
+  input logic                            logit_last_i,   // early
+  input logic [SaturationPorts-1:0][3:0] saturations_i,  // early
+  input logic [      ClipPorts-1:0][1:0] clips_i         // early
 );
 
   localparam int unsigned LevelWidth = $clog2(QueueDepth + 1);
 
-  logic                                table_valid;
-  table_write_t                        table_data;
-  logic                                open_valid;
-  logic         [2:0]                  open_slot;
-  logic                                queue_valid;
-  queue_write_t                        queue_data;
-  logic                                feed_valid;
-  logic         [2:0]                  feed_slot;
-  logic         [6:0]                  feed_count;
-  logic                                run_valid;
-  run_t                                run_data;
-  logic                                cancel_valid;
-  logic         [2:0]                  cancel_slot;
-  logic                                lock;
-  logic                                locked;
+  logic                                     table_valid;
+  table_write_t                             table_data;
+  logic                                     open_valid;
+  logic         [      2:0]                 open_slot;
+  logic                                     queue_valid;
+  queue_write_t                             queue_data;
+  logic                                     feed_valid;
+  logic         [      2:0]                 feed_slot;
+  logic         [      6:0]                 feed_count;
+  logic                                     run_valid;
+  run_t                                     run_data;
+  logic                                     cancel_valid;
+  logic         [      2:0]                 cancel_slot;
+  logic                                     lock;
+  logic                                     locked;
   logic         [Slots-1:0]                 open;
   logic         [Slots-1:0]                 running;
   logic         [Slots-1:0]                 ended;
   logic         [Slots-1:0][LevelWidth-1:0] level;
-  statistics_t                         sums;
-  logic         [31:0]                 frames_bad;
-  logic                                processed;
-  logic                                capture;
-  logic         [2:0]                  capture_slot;
-  logic                                drain;
-  logic                                drained;
-  logic                                event_valid;
-  event_word_t                         event_data;
-  logic                                room;
-  logic                                empty;
-  logic                                answer_frame_valid;
-  logic                                answer_frame_ready;
-  logic         [7:0]                  answer_frame_type;
-  logic         [7:0]                  answer_frame_sequence;
-  length_t                             answer_frame_length;
-  logic                                answer_word_valid;
-  logic                                answer_word_ready;
-  logic         [31:0]                 answer_word_data;
-  logic                                logits_frame_valid;
-  logic                                logits_frame_ready;
-  length_t                             logits_frame_length;
-  logic                                logits_word_valid;
-  logic                                logits_word_ready;
-  logic         [31:0]                 logits_word_data;
+  statistics_t                              sums;
+  logic         [     31:0]                 frames_bad;
+  logic                                     processed;
+  logic                                     capture;
+  logic         [      2:0]                 capture_slot;
+  logic                                     drain;
+  logic                                     drained;
+  logic                                     event_valid;
+  event_word_t                              event_data;
+  logic                                     room;
+  logic                                     empty;
+  logic                                     answer_frame_valid;
+  logic                                     answer_frame_ready;
+  logic         [      7:0]                 answer_frame_type;
+  logic         [      7:0]                 answer_frame_sequence;
+  length_t                                  answer_frame_length;
+  logic                                     answer_word_valid;
+  logic                                     answer_word_ready;
+  logic         [     31:0]                 answer_word_data;
+  logic                                     logits_frame_valid;
+  logic                                     logits_frame_ready;
+  length_t                                  logits_frame_length;
+  logic                                     logits_word_valid;
+  logic                                     logits_word_ready;
+  logic         [     31:0]                 logits_word_data;
 
   tp_commands #(
     .Groups       (Groups),
@@ -321,9 +321,10 @@ module tp_control
     .frames_bad_o (frames_bad)
   );
 
-  `TP_INPUT_RULE(PROVE_TP_CONTROL, FrameHolds_M, `TP_HOLDS(frame_valid_i, frame_ready_o,
-                 ({frame_type_i, frame_sequence_i, frame_length_i})))
-  `TP_INPUT_RULE(PROVE_TP_CONTROL, WordHolds_M, `TP_HOLDS(word_valid_i, word_ready_o,
-                 ({word_data_i, word_last_i})))
+  `TP_INPUT_RULE(PROVE_TP_CONTROL, FrameHolds_M, `TP_HOLDS(frame_valid_i, frame_ready_o, ({
+                                                           frame_type_i, frame_sequence_i,
+                                                           frame_length_i})))
+  `TP_INPUT_RULE(PROVE_TP_CONTROL, WordHolds_M, `TP_HOLDS(word_valid_i, word_ready_o, ({
+                                                          word_data_i, word_last_i})))
 
 endmodule

@@ -5,15 +5,15 @@
 package tp_control_pkg;
   // A write to the slot table: word 0..8 of the payload of a SLOT frame.
   typedef struct packed {
-    logic [2:0] slot;
-    logic [3:0] index;
+    logic [2:0]  slot;
+    logic [3:0]  index;
     logic [31:0] data;
   } table_write_t;
 
   // One token for a slot's queue, so many places behind the tokens that are already in it.
   typedef struct packed {
-    logic [2:0] slot;
-    logic [6:0] offset;
+    logic [2:0]  slot;
+    logic [6:0]  offset;
     logic [15:0] token;
   } queue_write_t;
 
@@ -27,8 +27,8 @@ package tp_control_pkg;
   // Events in the queue: words of a payload, each with the kind of its event.
   typedef enum logic [1:0] {
     EventToken = 2'd0,
-    EventStep = 2'd1,
-    EventDone = 2'd2
+    EventStep  = 2'd1,
+    EventDone  = 2'd2
   } event_kind_e;
 
   typedef struct packed {

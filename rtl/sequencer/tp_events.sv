@@ -21,35 +21,35 @@ module tp_events
 ) (
   input  logic        clk_i,
   input  logic        rst_ni,
-  input  logic        event_valid_i,            // early; flow
-  input  event_word_t event_data_i,             // late
-  output logic        room_o,                   // early; the events of a step fit
-  output logic        empty_o,                  // early; all events have left
+  input  logic        event_valid_i,  // early; flow
+  input  event_word_t event_data_i,   // late
+  output logic        room_o,         // early; the events of a step fit
+  output logic        empty_o,        // early; all events have left
 
-  input  logic        logits_frame_valid_i,     // early
-  output logic        logits_frame_ready_o,     // late
-  input  length_t     logits_frame_length_i,    // early
-  input  logic        logits_word_valid_i,      // early
-  output logic        logits_word_ready_o,      // late
-  input  logic [31:0] logits_word_data_i,       // late
+  input  logic           logits_frame_valid_i,   // early
+  output logic           logits_frame_ready_o,   // late
+  input  length_t        logits_frame_length_i,  // early
+  input  logic           logits_word_valid_i,    // early
+  output logic           logits_word_ready_o,    // late
+  input  logic    [31:0] logits_word_data_i,     // late
 
-  input  logic        answer_frame_valid_i,     // early
-  output logic        answer_frame_ready_o,     // late
-  input  logic [ 7:0] answer_frame_type_i,      // early
-  input  logic [ 7:0] answer_frame_sequence_i,  // early
-  input  length_t     answer_frame_length_i,    // early
-  input  logic        answer_word_valid_i,      // early
-  output logic        answer_word_ready_o,      // late
-  input  logic [31:0] answer_word_data_i,       // late
+  input  logic           answer_frame_valid_i,     // early
+  output logic           answer_frame_ready_o,     // late
+  input  logic    [ 7:0] answer_frame_type_i,      // early
+  input  logic    [ 7:0] answer_frame_sequence_i,  // early
+  input  length_t        answer_frame_length_i,    // early
+  input  logic           answer_word_valid_i,      // early
+  output logic           answer_word_ready_o,      // late
+  input  logic    [31:0] answer_word_data_i,       // late
 
-  output logic        frame_valid_o,            // early
-  input  logic        frame_ready_i,            // early
-  output logic [ 7:0] frame_type_o,             // early
-  output logic [ 7:0] frame_sequence_o,         // early
-  output length_t     frame_length_o,           // early
-  output logic        word_valid_o,             // early
-  input  logic        word_ready_i,             // late
-  output logic [31:0] word_data_o               // late
+  output logic           frame_valid_o,     // early
+  input  logic           frame_ready_i,     // early
+  output logic    [ 7:0] frame_type_o,      // early
+  output logic    [ 7:0] frame_sequence_o,  // early
+  output length_t        frame_length_o,    // early
+  output logic           word_valid_o,      // early
+  input  logic           word_ready_i,      // late
+  output logic    [31:0] word_data_o        // late
 );
 
   localparam int unsigned StepMost = Slots * (TokenWords + DoneWords) + StepWords;
@@ -88,18 +88,18 @@ module tp_events
 
   // ---- the next frame: chosen once, shown until it is taken, its words until the last ----
 
-  source_e         source_q;
-  logic            show_q;
-  logic            words_q;          // words of the frame are under way
-  logic      [6:0] word_left_q;
-  logic      [7:0] event_sequence_q;
-  logic            choose;
-  logic      [7:0] event_type;
-  length_t         event_length;
-  logic            frame_move;
-  logic            word_move;
-  logic            room_q;
-  logic            empty_q;
+  source_e       source_q;
+  logic          show_q;
+  logic          words_q;  // words of the frame are under way
+  logic    [6:0] word_left_q;
+  logic    [7:0] event_sequence_q;
+  logic          choose;
+  logic    [7:0] event_type;
+  length_t       event_length;
+  logic          frame_move;
+  logic          word_move;
+  logic          room_q;
+  logic          empty_q;
 
   assign choose = !show_q && !words_q;
   assign frame_move = frame_valid_o && frame_ready_i;
@@ -111,15 +111,15 @@ module tp_events
   always_comb begin
     unique case (event_head.kind)
       EventToken: begin
-        event_type = TP_FRAME_TOKEN;
+        event_type   = TP_FRAME_TOKEN;
         event_length = length_t'(4 * TokenWords);
       end
       EventStep: begin
-        event_type = TP_FRAME_STEP;
+        event_type   = TP_FRAME_STEP;
         event_length = length_t'(4 * StepWords);
       end
       default: begin
-        event_type = TP_FRAME_DONE;
+        event_type   = TP_FRAME_DONE;
         event_length = length_t'(4 * DoneWords);
       end
     endcase
@@ -191,8 +191,8 @@ module tp_events
   end
 
   `TP_ASSERT(NeverFull_A, !event_valid_i || in_ready)
-  `TP_ASSERT(FrameHolds_A, `TP_HOLDS(frame_valid_o, frame_ready_i,
-                                     ({frame_type_o, frame_sequence_o, frame_length_o})))
+  `TP_ASSERT(FrameHolds_A, `TP_HOLDS(frame_valid_o, frame_ready_i, ({
+                                     frame_type_o, frame_sequence_o, frame_length_o})))
   `TP_ASSERT(WordHolds_A, `TP_HOLDS(word_valid_o, word_ready_i, word_data_o))
   `TP_ASSERT(FramesHaveWords_A, !frame_move || frame_length_o[8:2] != '0)
   `TP_COVER(NoRoom_C, level > LevelWidth'(Depth - StepMost))

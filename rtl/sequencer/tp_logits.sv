@@ -15,23 +15,23 @@ module tp_logits
 #(
   parameter int unsigned VocabMax = 512
 ) (
-  input  logic        clk_i,
-  input  logic        rst_ni,
-  input  logic        capture_i,       // early
-  input  logic [ 2:0] capture_slot_i,  // early
-  input  logic        logit_valid_i,   // early
-  input  logic [ 2:0] logit_slot_i,    // early
-  input  logic [15:0] logit_index_i,   // early
-  input  logic [31:0] logit_data_i,    // early; int32, Q16.16
-  input  logic        logit_last_i,    // early
-  input  logic        drain_i,         // early; one cycle
-  output logic        drained_o,       // early; one cycle
-  output logic        frame_valid_o,   // early
-  input  logic        frame_ready_i,   // late
-  output length_t     frame_length_o,  // early
-  output logic        word_valid_o,    // early
-  input  logic        word_ready_i,    // late
-  output logic [31:0] word_data_o      // early
+  input  logic           clk_i,
+  input  logic           rst_ni,
+  input  logic           capture_i,       // early
+  input  logic    [ 2:0] capture_slot_i,  // early
+  input  logic           logit_valid_i,   // early
+  input  logic    [ 2:0] logit_slot_i,    // early
+  input  logic    [15:0] logit_index_i,   // early
+  input  logic    [31:0] logit_data_i,    // early; int32, Q16.16
+  input  logic           logit_last_i,    // early
+  input  logic           drain_i,         // early; one cycle
+  output logic           drained_o,       // early; one cycle
+  output logic           frame_valid_o,   // early
+  input  logic           frame_ready_i,   // late
+  output length_t        frame_length_o,  // early
+  output logic           word_valid_o,    // early
+  input  logic           word_ready_i,    // late
+  output logic    [31:0] word_data_o      // early
 );
 
   localparam int unsigned IndexWidth = $clog2(VocabMax);
@@ -41,19 +41,19 @@ module tp_logits
 
   typedef enum logic [2:0] {
     StIdle,
-    StFrame,   // shows the frame
-    StSlot,    // first word: slot and count
-    StFirst,   // second word: index of the first logit
-    StRead,    // reads a logit
-    StWait,    // the RAM reads
-    StLogit    // shows a logit
+    StFrame,  // shows the frame
+    StSlot,   // first word: slot and count
+    StFirst,  // second word: index of the first logit
+    StRead,   // reads a logit
+    StWait,   // the RAM reads
+    StLogit   // shows a logit
   } state_e;
 
   state_e        state_q;
   state_e        state_d;
   logic          capture;
-  logic   [16:0] count_q;       // logits in the buffer
-  logic   [16:0] next_q;        // next logit to send
+  logic   [16:0] count_q;  // logits in the buffer
+  logic   [16:0] next_q;  // next logit to send
   logic   [ 5:0] frame_left_q;  // logits to come in this frame
   logic   [ 5:0] frame_count_q;
   logic   [16:0] left;
@@ -71,7 +71,7 @@ module tp_logits
 
   always_comb begin
     unique case (state_q)
-      StSlot: word_data_o = {10'd0, frame_count_q, 8'd0, 5'd0, capture_slot_i};
+      StSlot:  word_data_o = {10'd0, frame_count_q, 8'd0, 5'd0, capture_slot_i};
       StFirst: word_data_o = 32'(next_q);
       default: word_data_o = read_data;
     endcase
@@ -80,12 +80,12 @@ module tp_logits
   always_comb begin
     state_d = state_q;
     unique case (state_q)
-      StIdle: if (drain_i && count_q != '0) state_d = StFrame;
+      StIdle:  if (drain_i && count_q != '0) state_d = StFrame;
       StFrame: if (frame_ready_i) state_d = StSlot;
-      StSlot: if (word_ready_i) state_d = StFirst;
+      StSlot:  if (word_ready_i) state_d = StFirst;
       StFirst: if (word_ready_i) state_d = StRead;
-      StRead: state_d = StWait;
-      StWait: state_d = StLogit;
+      StRead:  state_d = StWait;
+      StWait:  state_d = StLogit;
       StLogit: begin
         if (word_ready_i && !frame_last) state_d = StRead;
         else if (word_ready_i) state_d = left == 17'd1 ? StIdle : StFrame;

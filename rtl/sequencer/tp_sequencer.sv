@@ -15,29 +15,29 @@
 module tp_sequencer
   import tp_map_pkg::*;
 #(
-  parameter  int unsigned Slots       = 4,
-  parameter  int unsigned ProgramMax  = 64,  // instructions
-  parameter  int unsigned Dones       = 7,   // done flows
-  localparam int unsigned Units       = 4
+  parameter  int unsigned Slots      = 4,
+  parameter  int unsigned ProgramMax = 64,  // instructions
+  parameter  int unsigned Dones      = 7,   // done flows
+  localparam int unsigned Units      = 4
 ) (
   input  logic                               clk_i,
   input  logic                               rst_ni,
   input  logic                               cfg_valid_i,    // early
-  input  logic              [ 3:0]           cfg_space_i,    // early
-  input  logic              [31:0]           cfg_address_i,  // early
-  input  logic              [31:0]           cfg_data_i,     // early
+  input  logic             [      3:0]       cfg_space_i,    // early
+  input  logic             [     31:0]       cfg_address_i,  // early
+  input  logic             [     31:0]       cfg_data_i,     // early
   input  logic                               start_i,        // early; only between steps
-  input  logic              [Slots-1:0]       active_i,       // early; at start_i
-  input  logic              [Slots-1:0]       logits_i,       // early; until the end
-  input  logic              [Slots-1:0][15:0] position_i,     // early; until the end
-  input  logic              [Slots-1:0][15:0] token_i,        // early; until the end
+  input  logic             [Slots-1:0]       active_i,       // early; at start_i
+  input  logic             [Slots-1:0]       logits_i,       // early; until the end
+  input  logic             [Slots-1:0][15:0] position_i,     // early; until the end
+  input  logic             [Slots-1:0][15:0] token_i,        // early; until the end
   output logic                               end_valid_o,    // early
-  output logic              [31:0]           end_cycles_o,   // early; cycles of the step
-  input  logic              [Units-1:0]       free_i,         // early
-  output logic              [Units-1:0]       cmd_valid_o,    // late
-  output tp_pkg::command_t  [Units-1:0]       cmd_o,          // late
-  input  logic              [Dones-1:0]       done_valid_i,   // early
-  input  logic              [Dones-1:0][2:0]  done_slot_i     // early
+  output logic             [     31:0]       end_cycles_o,   // early; cycles of the step
+  input  logic             [Units-1:0]       free_i,         // early
+  output logic             [Units-1:0]       cmd_valid_o,    // late
+  output tp_pkg::command_t [Units-1:0]       cmd_o,          // late
+  input  logic             [Dones-1:0]       done_valid_i,   // early
+  input  logic             [Dones-1:0][ 2:0] done_slot_i     // early
 );
 
   localparam int unsigned PcWidth = $clog2(ProgramMax);
@@ -59,28 +59,28 @@ module tp_sequencer
 
   // ---- slots ----
 
-  logic                                   running_q;     // a step is running
-  slots_t                                 live_q;        // has not reached its end
-  slots_t                                 armed_q;       // the head may issue
-  slots_t                                 loaded_q;      // the head is fetched
-  slots_t                                 first_q;       // wants its first instruction
-  slots_t                                 need_q;        // wants its next instruction
-  logic   [Slots-1:0][3:0]                hold_q;        // cycles until the head may issue
-  logic   [Slots-1:0][PcWidth-1:0]        pc_q;
-  logic   [Slots-1:0][InflightWidth-1:0]  inflight_q;    // issued, not yet done
-  logic   [Slots-1:0][191:0]              head_q;        // instruction to issue next
-  logic   [Slots-1:0][Units-1:0]          head_unit_q;   // its unit; none at the end of the slot
-  slots_t                                 head_drain_q;
-  slots_t                                 quiet;         // nothing in flight
-  slots_t                                 issued;
-  logic   [31:0]                          cycle_q;       // number of this cycle, 0 at activation
-  logic   [31:0]                          last_q;        // cycles up to the last done
-  logic                                   step_over;
+  logic                                  running_q;  // a step is running
+  slots_t                                live_q;  // has not reached its end
+  slots_t                                armed_q;  // the head may issue
+  slots_t                                loaded_q;  // the head is fetched
+  slots_t                                first_q;  // wants its first instruction
+  slots_t                                need_q;  // wants its next instruction
+  logic   [Slots-1:0][              3:0] hold_q;  // cycles until the head may issue
+  logic   [Slots-1:0][      PcWidth-1:0] pc_q;
+  logic   [Slots-1:0][InflightWidth-1:0] inflight_q;  // issued, not yet done
+  logic   [Slots-1:0][            191:0] head_q;  // instruction to issue next
+  logic   [Slots-1:0][        Units-1:0] head_unit_q;  // its unit; none at the end of the slot
+  slots_t                                head_drain_q;
+  slots_t                                quiet;  // nothing in flight
+  slots_t                                issued;
+  logic   [     31:0]                    cycle_q;  // number of this cycle, 0 at activation
+  logic   [     31:0]                    last_q;  // cycles up to the last done
+  logic                                  step_over;
 
   // ---- issue ----
 
-  slots_t [Units-1:0] ready;
-  slots_t [Units-1:0] chosen;
+  slots_t [Units-1:0]                    ready;
+  slots_t [Units-1:0]                    chosen;
 
   for (genvar s = 0; s < int'(Slots); s++) begin : gen_quiet
     assign quiet[s] = inflight_q[s] == '0;
@@ -109,15 +109,15 @@ module tp_sequencer
 
   // ---- fetch: one a cycle, first instructions first, lowest slot first ----
 
-  slots_t                 wants;
-  slots_t                 grant;
-  slots_t                 grant_q;    // the RAM reads
-  slots_t                 grant_q2;   // the instruction stands at the output
-  logic   [PcWidth-1:0]   fetch_address;
-  logic   [191:0]         fetch_data;
-  any_t                   fetch_any;
-  logic   [Units-1:0]     fetch_unit;
-  logic                   unused_fetch;
+  slots_t               wants;
+  slots_t               grant;
+  slots_t               grant_q;  // the RAM reads
+  slots_t               grant_q2;  // the instruction stands at the output
+  logic   [PcWidth-1:0] fetch_address;
+  logic   [      191:0] fetch_data;
+  any_t                 fetch_any;
+  logic   [  Units-1:0] fetch_unit;
+  logic                 unused_fetch;
 
   assign wants = first_q != '0 ? first_q : need_q;
   assign grant = lowest(wants);
@@ -145,14 +145,14 @@ module tp_sequencer
       .Depth         (ProgramMax),
       .OutputRegister(1'b1)
     ) u_program (
-      .clk_i          (clk_i),
+      .clk_i(clk_i),
       .write_enable_i (cfg_valid_i && cfg_space_i == TP_SPACE_PROGRAM &&
                        cfg_address_i[2:0] == 3'(w)),
       .write_address_i(cfg_address_i[PcWidth+2:3]),
-      .write_data_i   (cfg_data_i),
-      .read_enable_i  (grant != '0),
-      .read_address_i (fetch_address),
-      .read_data_o    (fetch_data[32*w+:32])
+      .write_data_i(cfg_data_i),
+      .read_enable_i(grant != '0),
+      .read_address_i(fetch_address),
+      .read_data_o(fetch_data[32*w+:32])
     );
   end
 
@@ -160,6 +160,13 @@ module tp_sequencer
 
   for (genvar s = 0; s < int'(Slots); s++) begin : gen_slot
     logic [InflightWidth-1:0] dones;
+    logic arm;  // the head may issue from the next cycle on
+`ifdef TP_PLANT_BUG
+    // The planted fault issues as soon as the fetch allows.
+    assign arm = grant_q2[s];
+`else
+    assign arm = hold_q[s] == 4'd1 || (grant_q2[s] && hold_q[s] == '0);
+`endif
     always_comb begin
       dones = '0;
       for (int unsigned d = 0; d < Dones; d++) begin
@@ -191,12 +198,7 @@ module tp_sequencer
         else if (hold_q[s] != '0) hold_q[s] <= hold_q[s] - 4'd1;
         if (issued[s]) loaded_q[s] <= 1'b0;
         else if (grant_q2[s]) loaded_q[s] <= 1'b1;
-`ifdef TP_PLANT_BUG
-        // The planted fault issues as soon as the fetch allows.
-        if (grant_q2[s]) armed_q[s] <= 1'b1;
-`else
-        if (hold_q[s] == 4'd1 || (grant_q2[s] && hold_q[s] == '0)) armed_q[s] <= 1'b1;
-`endif
+        if (arm) armed_q[s] <= 1'b1;
         else if (issued[s] || head_unit_q[s] == '0) armed_q[s] <= 1'b0;
 
         inflight_q[s] <= inflight_q[s] + InflightWidth'(issued[s]) - dones;

@@ -15,56 +15,56 @@ module tp_slots
   import tp_control_pkg::*;
 #(
   parameter  int unsigned Slots      = 4,
-  parameter  int unsigned QueueDepth = 256,  // tokens of each slot's queue
+  parameter  int unsigned QueueDepth = 256,                    // tokens of each slot's queue
   localparam int unsigned LevelWidth = $clog2(QueueDepth + 1)
 ) (
-  input  logic                                      clk_i,
-  input  logic                                      rst_ni,
+  input logic clk_i,
+  input logic rst_ni,
 
   // from and to tp_commands
-  input  logic                                      table_valid_i,   // early; flow
-  input  table_write_t                              table_data_i,    // early
-  input  logic                                      open_valid_i,    // early; the table is written
-  input  logic                     [2:0]            open_slot_i,     // early
-  input  logic                                      queue_valid_i,   // early; flow
-  input  queue_write_t                              queue_data_i,    // early
-  input  logic                                      feed_valid_i,    // early; tokens are queued
-  input  logic                     [2:0]            feed_slot_i,     // early
-  input  logic                     [6:0]            feed_count_i,    // early; 1..127
-  input  logic                                      run_valid_i,     // early; flow
-  input  run_t                                      run_data_i,      // early
-  input  logic                                      cancel_valid_i,  // early; flow
-  input  logic                     [2:0]            cancel_slot_i,   // early
-  input  logic                                      lock_i,          // early; no step may begin
-  output logic                                      locked_o,        // late; no step runs
-  output logic         [Slots-1:0]                  open_o,          // early
-  output logic         [Slots-1:0]                  running_o,       // early
-  output logic         [Slots-1:0]                  ended_o,         // early; context is full
-  output logic         [Slots-1:0][LevelWidth-1:0]  level_o,         // early; tokens in the queue
+  input  logic                                     table_valid_i,   // early; flow
+  input  table_write_t                             table_data_i,    // early
+  input  logic                                     open_valid_i,    // early; the table is written
+  input  logic         [      2:0]                 open_slot_i,     // early
+  input  logic                                     queue_valid_i,   // early; flow
+  input  queue_write_t                             queue_data_i,    // early
+  input  logic                                     feed_valid_i,    // early; tokens are queued
+  input  logic         [      2:0]                 feed_slot_i,     // early
+  input  logic         [      6:0]                 feed_count_i,    // early; 1..127
+  input  logic                                     run_valid_i,     // early; flow
+  input  run_t                                     run_data_i,      // early
+  input  logic                                     cancel_valid_i,  // early; flow
+  input  logic         [      2:0]                 cancel_slot_i,   // early
+  input  logic                                     lock_i,          // early; no step may begin
+  output logic                                     locked_o,        // late; no step runs
+  output logic         [Slots-1:0]                 open_o,          // early
+  output logic         [Slots-1:0]                 running_o,       // early
+  output logic         [Slots-1:0]                 ended_o,         // early; context is full
+  output logic         [Slots-1:0][LevelWidth-1:0] level_o,         // early; tokens in the queue
 
   // steps
-  output logic                                      start_o,         // early
-  output logic         [Slots-1:0]                  active_o,        // early
-  output logic         [Slots-1:0]                  logits_o,        // early
-  output logic         [Slots-1:0][15:0]            position_o,      // early
-  output logic         [Slots-1:0][15:0]            token_o,         // early
-  output tp_pkg::sampling_t [Slots-1:0]             sampling_o,      // early
-  input  logic                                      end_valid_i,     // early
-  input  logic                     [31:0]           end_cycles_i,    // early
-  input  logic                                      token_valid_i,   // early; a sampled token
-  input  logic                     [2:0]            token_slot_i,    // early
-  input  logic                     [15:0]           token_i,         // early
-  output logic                                      processed_o,     // early; one token is done
+  output logic                                start_o,        // early
+  output logic              [Slots-1:0]       active_o,       // early
+  output logic              [Slots-1:0]       logits_o,       // early
+  output logic              [Slots-1:0][15:0] position_o,     // early
+  output logic              [Slots-1:0][15:0] token_o,        // early
+  output tp_pkg::sampling_t [Slots-1:0]       sampling_o,     // early
+  input  logic                                end_valid_i,    // early
+  input  logic              [     31:0]       end_cycles_i,   // early
+  input  logic                                token_valid_i,  // early; a sampled token
+  input  logic              [      2:0]       token_slot_i,   // early
+  input  logic              [     15:0]       token_i,        // early
+  output logic                                processed_o,    // early; one token is done
 
   // events
-  output logic                                      capture_o,       // early; keep the logits
-  output logic                     [2:0]            capture_slot_o,  // early
-  output logic                                      drain_o,         // early; send the logits
-  input  logic                                      drained_i,       // early
-  output logic                                      event_valid_o,   // late; flow
-  output event_word_t                               event_data_o,    // late
-  input  logic                                      room_i,          // early
-  input  logic                                      empty_i          // early
+  output logic              capture_o,       // early; keep the logits
+  output logic        [2:0] capture_slot_o,  // early
+  output logic              drain_o,         // early; send the logits
+  input  logic              drained_i,       // early
+  output logic              event_valid_o,   // late; flow
+  output event_word_t       event_data_o,    // late
+  input  logic              room_i,          // early
+  input  logic              empty_i          // early
 );
 
   localparam int unsigned SlotWidth = Slots > 1 ? $clog2(Slots) : 1;
@@ -82,55 +82,55 @@ module tp_slots
   endfunction
 
   typedef enum logic [3:0] {
-    StIdle,        // between steps; begins one when a slot can take part
-    StQueue,       // takes the next token of each slot, one slot a cycle
-    StQueueWait,   // the last tokens come out of the queue memory
+    StIdle,       // between steps; begins one when a slot can take part
+    StQueue,      // takes the next token of each slot, one slot a cycle
+    StQueueWait,  // the last tokens come out of the queue memory
     StQueueLast,
-    StStart,       // starts the sequencer
-    StStep,        // the step runs
-    StScan,        // the last sampled token is compared with the stop tokens
-    StFlush,       // earlier events leave before the logits
-    StLogits,      // the logits leave
-    StTokens,      // first word of a TOKEN event, or the next slot
-    StTokenBody,   // its second word
-    StReport,      // the words of the STEP event
-    StFinish       // moves each slot on; DONE events
+    StStart,      // starts the sequencer
+    StStep,       // the step runs
+    StScan,       // the last sampled token is compared with the stop tokens
+    StFlush,      // earlier events leave before the logits
+    StLogits,     // the logits leave
+    StTokens,     // first word of a TOKEN event, or the next slot
+    StTokenBody,  // its second word
+    StReport,     // the words of the STEP event
+    StFinish      // moves each slot on; DONE events
   } state_e;
 
   // ---- the table ----
 
-  slots_t                       open_q;
-  slots_t                       running_q;
-  slots_t                       held_q;         // waits for a RUN without hold
-  slots_t                       cancel_q;
-  slots_t                       wants_all_q;    // the logits of every token
-  logic [Slots-1:0][ 3:0]       stop_count_q;
-  logic [Slots-1:0][15:0]       context_q;
-  logic [Slots-1:0][15:0]       position_q;
-  logic [Slots-1:0][31:0]       count_q;        // tokens still asked for
-  logic [Slots-1:0][15:0]       sampled_q;
-  logic [Slots-1:0][15:0]       token_q;        // processed in this step
-  logic [Slots-1:0][LevelWidth-1:0] write_q;    // tokens that were queued since the queue was empty
-  logic [Slots-1:0][LevelWidth-1:0] read_q;     // of them taken
-  slots_t                       active_q;
-  slots_t                       logits_q;       // run the logits part
-  slots_t                       asked_q;        // its token is reported
-  slots_t                       stop_hit_q;
+  slots_t open_q;
+  slots_t running_q;
+  slots_t held_q;  // waits for a RUN without hold
+  slots_t cancel_q;
+  slots_t wants_all_q;  // the logits of every token
+  logic [Slots-1:0][3:0] stop_count_q;
+  logic [Slots-1:0][15:0] context_q;
+  logic [Slots-1:0][15:0] position_q;
+  logic [Slots-1:0][31:0] count_q;  // tokens still asked for
+  logic [Slots-1:0][15:0] sampled_q;
+  logic [Slots-1:0][15:0] token_q;  // processed in this step
+  logic [Slots-1:0][LevelWidth-1:0] write_q;  // tokens that were queued since the queue was empty
+  logic [Slots-1:0][LevelWidth-1:0] read_q;  // of them taken
+  slots_t active_q;
+  slots_t logits_q;  // run the logits part
+  slots_t asked_q;  // its token is reported
+  slots_t stop_hit_q;
   tp_pkg::sampling_t [Slots-1:0] sampling_q;
 
-  state_e                       state_q;
-  state_e                       state_d;
-  index_t                       index_q;
-  logic [2:0]                   word_q;         // word of the STEP event
-  logic [31:0]                  step_q;
-  logic [31:0]                  cycles_q;
+  state_e state_q;
+  state_e state_d;
+  index_t index_q;
+  logic [2:0] word_q;  // word of the STEP event
+  logic [31:0] step_q;
+  logic [31:0] cycles_q;
 
-  slots_t                       eligible;
-  slots_t                       take;
-  slots_t                       cancelled;
-  logic                         at_last;
-  logic                         begin_step;
-  logic                         begin_cancel;
+  slots_t eligible;
+  slots_t take;
+  slots_t cancelled;
+  logic at_last;
+  logic begin_step;
+  logic begin_cancel;
 
   assign open_o = open_q;
   assign running_o = running_q;
@@ -155,16 +155,16 @@ module tp_slots
 
   // ---- the slot under the index ----
 
-  logic              here_active;
-  logic              here_asked;
-  logic              here_queued;    // takes its token from the queue
-  logic              here_last;      // the queue is empty after this step
-  logic [31:0]       here_count;
-  logic [15:0]       here_position;
-  logic [15:0]       here_next;
-  logic              here_cancel;
-  logic              here_done;
-  logic [ 7:0]       here_reason;
+  logic        here_active;
+  logic        here_asked;
+  logic        here_queued;  // takes its token from the queue
+  logic        here_last;  // the queue is empty after this step
+  logic [31:0] here_count;
+  logic [15:0] here_position;
+  logic [15:0] here_next;
+  logic        here_cancel;
+  logic        here_done;
+  logic [ 7:0] here_reason;
 
   assign here_active = active_q[index_q];
   assign here_asked = asked_q[index_q];
@@ -176,7 +176,7 @@ module tp_slots
   assign here_cancel = cancelled[index_q];
 
   always_comb begin
-    here_done = 1'b1;
+    here_done   = 1'b1;
     here_reason = TP_REASON_CANCEL;
     if (here_active && here_asked && stop_hit_q[index_q]) here_reason = TP_REASON_STOP;
     else if (here_active && here_asked && here_count == 32'd1) here_reason = TP_REASON_LIMIT;
@@ -188,7 +188,7 @@ module tp_slots
   // ---- the barrier ----
 
   logic scan_busy;
-  logic advance;   // to the next slot, after the last to the first
+  logic advance;  // to the next slot, after the last to the first
 
   always_comb begin
     state_d = state_q;
@@ -245,7 +245,7 @@ module tp_slots
 
   always_comb begin
     event_valid_o = 1'b0;
-    event_data_o = '0;
+    event_data_o  = '0;
     unique case (state_q)
       StTokens: begin
         event_valid_o = here_active && here_asked;
@@ -367,8 +367,8 @@ module tp_slots
   end
 
   // The slot whose logits are kept in this step.
-  slots_t                 captured;
-  logic   [2:0]           capture_slot;
+  slots_t       captured;
+  logic   [2:0] capture_slot;
   always_comb begin
     captured = active_q & wants_all_q;
     capture_slot = '0;
@@ -383,15 +383,15 @@ module tp_slots
 
   // ---- queues: a slot's tokens from 0 on; the queue is emptied at the end of each run ----
 
-  logic                   fetch_q;       // the memory reads for a slot
-  logic                   fetch_q2;      // its token stands at the output
-  slots_t                 fetch_slot_q;
-  slots_t                 fetch_slot_q2;
-  logic                   fetch_queued_q;
-  logic                   fetch_queued_q2;
-  logic   [15:0]          queue_token;
+  logic                    fetch_q;  // the memory reads for a slot
+  logic                    fetch_q2;  // its token stands at the output
+  slots_t                  fetch_slot_q;
+  slots_t                  fetch_slot_q2;
+  logic                    fetch_queued_q;
+  logic                    fetch_queued_q2;
+  logic   [          15:0] queue_token;
   logic   [LevelWidth-1:0] queue_place;
-  logic                   unused_place;
+  logic                    unused_place;
 
   assign queue_place = write_q[queue_data_i.slot[SlotWidth-1:0]] + LevelWidth'(queue_data_i.offset);
   assign unused_place = queue_place[LevelWidth-1] ^ (^queue_data_i.slot);
@@ -432,14 +432,14 @@ module tp_slots
 
   // ---- stop tokens: two a cycle against a token that was just sampled ----
 
-  slots_t                 scan_q;         // slots whose sampled token is to be compared
-  slots_t                 scan_slot_q;    // the one that is being compared
-  index_t                 scan_index;
-  logic   [1:0]           scan_pair_q;
-  logic                   scan_run_q;
-  logic   [31:0]          stop_pair;
-  logic   [15:0]          scan_token_q;
-  logic                   stop_match;
+  slots_t        scan_q;  // slots whose sampled token is to be compared
+  slots_t        scan_slot_q;  // the one that is being compared
+  index_t        scan_index;
+  logic   [ 1:0] scan_pair_q;
+  logic          scan_run_q;
+  logic   [31:0] stop_pair;
+  logic   [15:0] scan_token_q;
+  logic          stop_match;
 
   assign scan_busy = scan_q != '0 || scan_run_q || token_valid_i;
   always_comb begin

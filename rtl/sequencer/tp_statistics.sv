@@ -15,16 +15,16 @@ module tp_statistics
   parameter int unsigned SaturationPorts = 4,
   parameter int unsigned ClipPorts = 4
 ) (
-  input  logic                            clk_i,
-  input  logic                            rst_ni,
-  input  logic [SaturationPorts-1:0][3:0] saturations_i,  // early
-  input  logic [      ClipPorts-1:0][1:0] clips_i,        // early
-  input  logic                            end_valid_i,    // early
-  input  logic [               31:0]      end_cycles_i,   // early
-  input  logic                            token_i,        // early
-  input  logic                            bad_i,          // early
-  output statistics_t                     sums_o,         // early
-  output logic [               31:0]      frames_bad_o    // early
+  input  logic                                   clk_i,
+  input  logic                                   rst_ni,
+  input  logic        [SaturationPorts-1:0][3:0] saturations_i,  // early
+  input  logic        [      ClipPorts-1:0][1:0] clips_i,        // early
+  input  logic                                   end_valid_i,    // early
+  input  logic        [               31:0]      end_cycles_i,   // early
+  input  logic                                   token_i,        // early
+  input  logic                                   bad_i,          // early
+  output statistics_t                            sums_o,         // early
+  output logic        [               31:0]      frames_bad_o    // early
 );
 
   logic [47:0] cycles_total_q;
