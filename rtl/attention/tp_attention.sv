@@ -1,0 +1,475 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// tp_attention: unit of opcode ATTENTION; attention of one slot's queries over its KV cache.
+//
+// In    commands; query words (flow) into its own buffer; K and V rows from tp_kv, latency 4.
+// Out   one quantised block per query word, in query order (block flow); bits equal tp_attention()
+//       and tp_quantise_block() with the exponents 0..cap.
+// Rate  16 cycles for each page and column; done 16 * columns * pages + 80 cycles after the command,
+//       8 less with one set; free again in the next cycle.
+// Not   takes no command before it is done, and no head size but 8, 16 and 32.
+//
+// Three stages follow each other chunk by chunk, a chunk being the 16 positions of a page for one
+// column of queries (two words with two sets): scores and maxima, then weights and mix, then merge.
+// In the last page the merged sums go straight on to the normaliser and the quantiser. Positions
+// after the current one are read and masked.
+
+`include "tp_assert.svh"
+
+module tp_attention
+  import tp_attention_pkg::*;
+#(
+  parameter int unsigned Slots = 4,
+  parameter int unsigned QueryWords = 4,
+  parameter int unsigned ColumnsMax = 4
+) (
+  input  logic                    clk_i,
+  input  logic                    rst_ni,
+  // commands
+  output logic                    free_o,             // early
+  input  logic                    cmd_valid_i,        // late
+  input  tp_pkg::command_t        cmd_i,              // late
+  output logic                    done_valid_o,       // early
+  output logic             [ 2:0] done_slot_o,        // early
+  // query words: 32 int8, element 0 lowest; exponents of the heads in the word
+  input  logic                    query_valid_i,      // early
+  input  logic [  2:0]            query_slot_i,       // early
+  input  logic [  7:0]            query_index_i,      // early
+  input  logic [255:0]            query_data_i,       // early
+  input  logic [  3:0][ 4:0]      query_exponents_i,  // early
+  // K and V rows, 4 cycles after their request
+  output logic                    key_valid_o,        // early
+  output logic [  2:0]            key_slot_o,         // early
+  output logic [ 15:0]            key_position_o,     // early
+  output logic [ 23:0]            key_base_o,         // early
+  output logic [  7:0]            key_word_o,         // early
+  input  logic [255:0]            key_data_i,         // early
+  input  logic [  3:0][ 7:0]      key_exponents_i,    // early
+  output logic                    value_valid_o,      // early
+  output logic [  2:0]            value_slot_o,       // early
+  output logic [ 15:0]            value_position_o,   // early
+  output logic [ 23:0]            value_base_o,       // early
+  output logic [  7:0]            value_word_o,       // early
+  input  logic [255:0]            value_data_i,       // early
+  // block flow
+  output logic                    block_valid_o,      // early
+  output logic [  2:0]            block_slot_o,       // early
+  output logic [  7:0]            block_index_o,      // early
+  output logic [255:0]            block_data_o,       // early
+  output logic [  4:0]            block_exponent_o,   // early
+  // counters
+  output logic [  3:0]            saturations_o,      // early
+  output logic [  1:0]            clips_o             // early
+);
+
+  // Cycles from the first K request to the first V request, and to the first merge.
+  localparam int unsigned ValueDelay = 28;
+  localparam int unsigned MergeDelay = 52;
+  localparam int unsigned SlotBits = Slots > 1 ? $clog2(Slots) : 1;
+  localparam int unsigned ColumnBits = ColumnsMax > 1 ? $clog2(ColumnsMax) : 1;
+  // Query words lie in two banks by the lowest bit of their index.
+  localparam int unsigned RowBits = QueryWords > 2 ? $clog2(QueryWords) - 1 : 1;
+
+  `TP_REQUIRE(Slots >= 1 && Slots <= tp_map_pkg::TP_SLOTS_MAX)
+  `TP_REQUIRE(QueryWords >= 1 && QueryWords <= 256)
+  `TP_REQUIRE(ColumnsMax >= 1 && ColumnsMax <= QueryWords)
+
+  // ---- command ----
+  tp_map_pkg::attention_t       instruction;
+  logic                         accept;
+  logic                         busy_q;
+  logic                         done;
+  logic        [           2:0] slot_q;
+  logic        [          15:0] position_q;
+  logic                         sets_q;
+  logic signed [           7:0] shift_q;
+  logic        [           7:0] words_q;
+  logic        [           7:0] turns_q;
+  logic        [           4:0] cap_q;
+  logic        [           2:0] head_log2_q;
+  logic        [           4:0] key_base_q;
+  logic        [           4:0] value_base_q;
+  logic        [          23:0] kv_base_q;
+  logic        [MergeDelay-1:0] start_q;  // bit i: i cycles after the first K request
+
+  assign instruction = tp_map_pkg::attention_t'(cmd_i.instruction);
+  assign accept      = cmd_valid_i && free_o;
+  assign free_o      = !busy_q;
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      busy_q  <= 1'b0;
+      start_q <= '0;
+    end else begin
+      if (accept) busy_q <= 1'b1;
+      else if (done) busy_q <= 1'b0;
+      if (accept || busy_q) start_q <= {start_q[MergeDelay-2:0], accept};
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (accept) begin
+      slot_q       <= cmd_i.slot;
+      position_q   <= cmd_i.position;
+      sets_q       <= instruction.sets;
+      shift_q      <= instruction.shift;
+      words_q      <= instruction.words;
+      turns_q      <= instruction.turns;
+      cap_q        <= instruction.cap;
+      head_log2_q  <= instruction.head_log2;
+      key_base_q   <= instruction.key_base;
+      value_base_q <= instruction.value_base;
+      kv_base_q    <= instruction.kv_base;
+    end
+  end
+
+  // ---- the three walks over the chunks ----
+  logic                  key_scan_valid;
+  logic [           3:0] key_step;
+  logic [          11:0] key_page;
+  logic [           7:0] key_word;
+  logic [ColumnBits-1:0] key_column;
+  logic                  key_last_page;
+
+  logic                  value_scan_valid;
+  logic [           3:0] value_step;
+  logic [          11:0] value_page;
+  logic [           7:0] value_word;
+  logic                  value_last_page;
+
+  logic                  merge_valid;
+  logic [           3:0] merge_step;
+  logic [ColumnBits-1:0] merge_column;
+  logic                  merge_first_page;
+  logic                  merge_last_page;
+  logic                  merge_last_chunk;
+
+  logic                  unused_key_first_page;
+  logic                  unused_key_last_chunk;
+  logic [ColumnBits-1:0] unused_value_column;
+  logic                  unused_value_first_page;
+  logic                  unused_value_last_chunk;
+  logic [          11:0] unused_merge_page;
+  logic [           7:0] unused_merge_word;
+
+  tp_attention_scan #(
+    .ColumnBits(ColumnBits)
+  ) u_key_scan (
+    .clk_i,
+    .rst_ni,
+    .start_i     (accept),
+    .position_i  (position_q),
+    .words_i     (words_q),
+    .turns_i     (turns_q),
+    .valid_o     (key_scan_valid),
+    .step_o      (key_step),
+    .page_o      (key_page),
+    .word_o      (key_word),
+    .column_o    (key_column),
+    .first_page_o(unused_key_first_page),
+    .last_page_o (key_last_page),
+    .last_chunk_o(unused_key_last_chunk)
+  );
+
+  tp_attention_scan #(
+    .ColumnBits(ColumnBits)
+  ) u_value_scan (
+    .clk_i,
+    .rst_ni,
+    .start_i     (start_q[ValueDelay-1]),
+    .position_i  (position_q),
+    .words_i     (words_q),
+    .turns_i     (turns_q),
+    .valid_o     (value_scan_valid),
+    .step_o      (value_step),
+    .page_o      (value_page),
+    .word_o      (value_word),
+    .column_o    (unused_value_column),
+    .first_page_o(unused_value_first_page),
+    .last_page_o (value_last_page),
+    .last_chunk_o(unused_value_last_chunk)
+  );
+
+  tp_attention_scan #(
+    .ColumnBits(ColumnBits)
+  ) u_merge_scan (
+    .clk_i,
+    .rst_ni,
+    .start_i     (start_q[MergeDelay-1]),
+    .position_i  (position_q),
+    .words_i     (words_q),
+    .turns_i     (turns_q),
+    .valid_o     (merge_valid),
+    .step_o      (merge_step),
+    .page_o      (unused_merge_page),
+    .word_o      (unused_merge_word),
+    .column_o    (merge_column),
+    .first_page_o(merge_first_page),
+    .last_page_o (merge_last_page),
+    .last_chunk_o(merge_last_chunk)
+  );
+
+  assign key_valid_o      = key_scan_valid;
+  assign key_slot_o       = slot_q;
+  assign key_position_o   = {key_page, key_step};
+  assign key_base_o       = kv_base_q;
+  assign key_word_o       = key_word;
+  assign value_valid_o    = value_scan_valid;
+  assign value_slot_o     = slot_q;
+  assign value_position_o = {value_page, value_step};
+  assign value_base_o     = kv_base_q;
+  assign value_word_o     = value_word;
+
+  // key_*_q[i] belongs to the K request i cycles ago, value_*_q[i] to the V request.
+  logic [14:1] key_valid_q;
+  logic [14:1] key_first_q;
+  logic [14:1] key_keep_q;
+  logic [ 5:1] value_valid_q;
+  logic [ 5:1] value_first_q;
+  logic [ 5:1] value_last_q;
+  logic [ 2:1] value_keep_q;
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      key_valid_q   <= '0;
+      value_valid_q <= '0;
+    end else if (busy_q) begin
+      key_valid_q   <= {key_valid_q[13:1], key_scan_valid};
+      value_valid_q <= {value_valid_q[4:1], value_scan_valid};
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (busy_q) begin
+      key_first_q   <= {key_first_q[13:1], key_step == 4'd0};
+      key_keep_q    <= {key_keep_q[13:1], !key_last_page || key_step <= position_q[3:0]};
+      value_first_q <= {value_first_q[4:1], value_step == 4'd0};
+      value_last_q  <= {value_last_q[4:1], value_step == 4'd15};
+      value_keep_q  <= {value_keep_q[1], !value_last_page || value_step <= position_q[3:0]};
+    end
+  end
+
+  // ---- query buffer ----
+  logic [ColumnBits-1:0]      query_column_q[1:4];
+  logic [RowBits-1:0]         query_row;
+  logic [1:0][255:0]          bank_data;
+  logic [1:0][3:0][4:0]       bank_exponents;
+  logic [1:0][255:0]          query_q;
+  logic [1:0][3:0][4:0]       query_exponents_q;
+
+  always_ff @(posedge clk_i) begin
+    if (busy_q) begin
+      query_column_q[1] <= key_column;
+      for (int unsigned i = 2; i <= 4; i++) query_column_q[i] <= query_column_q[i-1];
+    end
+  end
+
+  // With one set the words of two columns lie side by side.
+  assign query_row = sets_q ? RowBits'(query_column_q[4]) : RowBits'(query_column_q[4] >> 1);
+
+  for (genvar bank = 0; bank < 2; bank++) begin : gen_bank
+    tp_ram_async #(
+      .Width(256 + 20),
+      .Depth(1 << (SlotBits + RowBits))
+    ) u_query (
+      .clk_i,
+      .write_enable_i (query_valid_i && query_index_i[0] == 1'(bank)),
+      .write_address_i({query_slot_i[SlotBits-1:0], query_index_i[1+:RowBits]}),
+      .write_data_i   ({query_exponents_i, query_data_i}),
+      .read_address_i ({slot_q[SlotBits-1:0], query_row}),
+      .read_data_o    ({bank_exponents[bank], bank_data[bank]})
+    );
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (key_valid_q[4] && key_first_q[4]) begin
+      query_q[0]           <= bank_data[!sets_q && query_column_q[4][0]];
+      query_exponents_q[0] <= bank_exponents[!sets_q && query_column_q[4][0]];
+      query_q[1]           <= bank_data[1];
+      query_exponents_q[1] <= bank_exponents[1];
+    end
+  end
+
+  // ---- operands, and the exponents of V on their way beside the scores ----
+  logic [255:0]           key_q;
+  logic [  3:0][7:0]      key_exponents_q;
+  logic [  3:0][3:0]      key_low;
+  logic [255:0]           value_q;
+  logic [Groups-1:0][5:0] offset_q [6:13];  // e_V + 1 of each lane group
+
+  for (genvar head = 0; head < 4; head++) begin : gen_low
+    assign key_low[head] = key_exponents_q[head][3:0];
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (key_valid_q[4]) begin
+      key_q           <= key_data_i;
+      key_exponents_q <= key_exponents_i;
+    end
+    if (key_valid_q[5]) begin
+      for (int unsigned i = 0; i < Groups; i++) begin
+        offset_q[6][i] <= 6'(value_base_q) + 6'd1 +
+            6'(key_exponents_q[head_of(head_log2_q, 2'(i))][7:4]);
+      end
+    end
+    for (int unsigned i = 7; i <= 13; i++) if (key_valid_q[i-1]) offset_q[i] <= offset_q[i-1];
+    if (value_valid_q[4]) value_q <= value_data_i;
+  end
+
+  // ---- score, softmax and mix of the two query sets ----
+  sums_t [1:0][Groups-1:0]       page;
+  logic  [1:0][       3:0][19:0] quad;
+  logic  [1:0]                   scored_valid;
+  logic  [1:0]                   page_done;
+
+  for (genvar set = 0; set < 2; set++) begin : gen_set
+    scored_t [Groups-1:0]      scored;
+    logic    [Groups-1:0][7:0] p;
+
+    tp_score u_score (
+      .clk_i,
+      .rst_ni,
+      .head_log2_i      (head_log2_q),
+      .key_base_i       (key_base_q),
+      .in_valid_i       (key_valid_q[5]),
+      .key_i            (key_q),
+      .query_i          (query_q[set]),
+      .key_exponents_i  (key_low),
+      .query_exponents_i(query_exponents_q[set]),
+      .value_exponents_i(offset_q[13]),
+      .out_valid_o      (scored_valid[set]),
+      .out_scored_o     (scored)
+    );
+
+    tp_softmax u_softmax (
+      .clk_i,
+      .rst_ni,
+      .in_valid_i (scored_valid[set]),
+      .in_first_i (key_first_q[14]),
+      .in_keep_i  (key_keep_q[14]),
+      .in_scored_i(scored),
+      .mix_valid_i(value_valid_q[2]),
+      .mix_first_i(value_first_q[2]),
+      .mix_keep_i (value_keep_q[2]),
+      .out_p_o    (p),
+      .page_load_i(page_done[set]),
+      .page_o     (page[set])
+    );
+
+    tp_mix u_mix (
+      .clk_i,
+      .rst_ni,
+      .in_valid_i (value_valid_q[5]),
+      .in_first_i (value_first_q[5]),
+      .in_last_i  (value_last_q[5]),
+      .in_p_i     (p),
+      .in_value_i (value_q),
+      .page_done_o(page_done[set]),
+      .quad_i     (merge_step[2:0]),
+      .quad_data_o(quad[set])
+    );
+  end
+
+  // ---- merge, and in the last page on to the output ----
+  logic                     total_valid;
+  logic [3:0][31:0]         total_mix;
+  sums_t                    total_sums;
+
+  tp_merge #(
+    .ColumnsMax(ColumnsMax)
+  ) u_merge (
+    .clk_i,
+    .rst_ni,
+    .in_valid_i (merge_valid),
+    .in_first_i (merge_first_page),
+    .in_column_i(merge_column),
+    .in_quad_i  (merge_step),
+    .in_mix_i   (quad[merge_step[3]]),
+    .in_page_i  (page[merge_step[3]][merge_step[2:1]]),
+    .out_valid_o(total_valid),
+    .out_mix_o  (total_mix),
+    .out_total_o(total_sums)
+  );
+
+  // Bit i belongs to the merge i cycles ago. The second half of a step is no query with one set.
+  logic [ 5:1] is_output_q;
+  logic [16:1] is_last_q;
+
+  always_ff @(posedge clk_i) begin
+    if (busy_q) begin
+      is_output_q <= {is_output_q[4:1], merge_last_page && (sets_q || !merge_step[3])};
+      is_last_q   <= {is_last_q[15:1], merge_last_chunk && merge_step == {sets_q, 3'd7}};
+    end
+  end
+
+  logic             result_valid;
+  logic [3:0][31:0] result;
+  logic [3:0]       result_saturated;
+
+  tp_normalise u_normalise (
+    .clk_i,
+    .rst_ni,
+    .shift_i        (shift_q),
+    .in_valid_i     (total_valid && is_output_q[5]),
+    .in_mix_i       (total_mix),
+    .in_total_i     (total_sums),
+    .out_valid_o    (result_valid),
+    .out_data_o     (result),
+    .out_saturated_o(result_saturated)
+  );
+
+  logic block_last;
+
+  tp_quantise #(
+    .Lanes(4)
+  ) u_quantise (
+    .clk_i,
+    .rst_ni,
+    .in_valid_i  (result_valid),
+    .in_data_i   (result),
+    .in_last_i   (is_last_q[16]),
+    .in_slot_i   (slot_q),
+    .in_cap_i    (cap_q),
+    .block_valid_o,
+    .block_slot_o,
+    .block_index_o,
+    .block_data_o,
+    .block_exponent_o,
+    .block_last_o(block_last),
+    .clips_o
+  );
+
+  assign done         = block_valid_o && block_last;
+  assign done_valid_o = done;
+  assign done_slot_o  = block_slot_o;
+
+  logic [2:0] saturations_q;
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) saturations_q <= '0;
+    else saturations_q <= result_valid ? 3'($countones(result_saturated)) : 3'd0;
+  end
+  assign saturations_o = {1'b0, saturations_q};
+
+  logic unused_bits;
+  assign unused_bits = ^{cmd_i.token, instruction.unused_0, instruction.unused_1,
+                         instruction.unused_2, instruction.unused_3, instruction.unused_4,
+                         instruction.unused_5, instruction.unused_6, instruction.opcode,
+                         instruction.logits, instruction.drain, query_slot_i, query_index_i};
+
+  `TP_ASSERT(OnlyWhenFree_A, !cmd_valid_i || free_o)
+  `TP_ASSERT(Opcode_A, !accept || instruction.opcode == tp_map_pkg::TP_OP_ATTENTION)
+  `TP_ASSERT(HeadSize_A, !accept || (instruction.head_log2 >= 3'd3 &&
+                                     instruction.head_log2 <= 3'd5))
+  `TP_ASSERT(Context_A, !accept || cmd_i.position < 16'd2048)
+  `TP_ASSERT(Shape_A, !accept || (instruction.words != '0 && instruction.turns != '0 &&
+      16'(instruction.words) * 16'(instruction.turns) <= 16'(ColumnsMax) &&
+      16'(instruction.words) * 16'(instruction.turns) << instruction.sets <= 16'(QueryWords)))
+  `TP_ASSERT(QueryFits_A, !query_valid_i || (32'(query_index_i) < QueryWords &&
+                                             32'(query_slot_i) < Slots))
+  `TP_ASSERT(ScoredInStep_A, scored_valid[0] == key_valid_q[14])
+  `TP_ASSERT(MergeAfterMix_A, !(merge_valid && merge_step == 4'd0) || $past(page_done[0]))
+  `TP_ASSERT(SetsInStep_A, scored_valid[0] == scored_valid[1] && page_done[0] == page_done[1])
+  `TP_COVER(OneSet_C, accept && !instruction.sets)
+  `TP_COVER(ManyPages_C, merge_valid && !merge_first_page)
+
+endmodule

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// tp_merge: adds the sums of a page to those of all pages before it, both brought to the larger unit.
+//
+// In    per column of queries 16 beats: four elements of the page's mix, and the sums of their lane
+//       group.
+// Out   the same with all pages so far, 5 cycles later, also kept for the next page.
+// Rate  one beat per cycle; a column comes again after 16 cycles at the earliest.
+// Not   checks the sums for overflow: 2,048 positions fit (docs/numbers.md, section 6).
+
+`include "tp_assert.svh"
+
+module tp_merge
+  import tp_attention_pkg::*;
+#(
+  parameter int unsigned ColumnsMax = 4,
+  localparam int unsigned ColumnBits = ColumnsMax > 1 ? $clog2(ColumnsMax) : 1
+) (
+  input  logic                             clk_i,
+  input  logic                             rst_ni,
+  input  logic                             in_valid_i,   // early
+  input  logic                             in_first_i,   // early; first page
+  input  logic            [ColumnBits-1:0] in_column_i,  // early
+  input  logic            [           3:0] in_quad_i,    // early; set * 8 + quad
+  input  logic       [3:0][          19:0] in_mix_i,     // late; signed
+  input  sums_t                            in_page_i,    // late
+  output logic                             out_valid_o,  // early
+  output logic signed [3:0][         31:0] out_mix_o,    // early; unit 2^(level - 13)
+  output sums_t                            out_total_o   // early; weight's unit 2^(rounded - 13)
+);
+
+  localparam int unsigned Depth = 16 << ColumnBits;
+
+  // valid_q[i] is high i cycles after in_valid_i.
+  logic [                 5:1] valid_q;
+  logic [ColumnBits+4-1:0]     address;
+  logic [ColumnBits+4-1:0]     address_q [1:5];
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) valid_q <= '0;
+    else valid_q <= {valid_q[4:1], in_valid_i};
+  end
+
+  assign address = {in_column_i, in_quad_i};
+  always_ff @(posedge clk_i) begin
+    if (in_valid_i) address_q[1] <= address;
+    for (int unsigned i = 2; i <= 5; i++) if (valid_q[i-1]) address_q[i] <= address_q[i-1];
+  end
+
+  // ---- 0: fetch the total ----
+  logic  [3:0][31:0] old_mix;
+  sums_t             old_sums;
+  sums_t             total_q4;
+  logic  [3:0][31:0] mix_q4;
+
+  tp_ram #(
+    .Width(4 * 32),
+    .Depth(Depth),
+    .Distributed(Depth <= 64)
+  ) u_mix (
+    .clk_i,
+    .write_enable_i (valid_q[5]),
+    .write_address_i(address_q[5]),
+    .write_data_i   (mix_q4),
+    .read_enable_i  (in_valid_i),
+    .read_address_i (address),
+    .read_data_o    (old_mix)
+  );
+
+  // One entry for each lane group, so two quads write the same.
+  tp_ram #(
+    .Width($bits(sums_t)),
+    .Depth(Depth / 2),
+    .Distributed(Depth <= 64)
+  ) u_sums (
+    .clk_i,
+    .write_enable_i (valid_q[5]),
+    .write_address_i(address_q[5][ColumnBits+4-1:1]),
+    .write_data_i   (total_q4),
+    .read_enable_i  (in_valid_i),
+    .read_address_i (address[ColumnBits+4-1:1]),
+    .read_data_o    (old_sums)
+  );
+
+  logic               first_q;
+  logic  [3:0][19:0]  page_mix_q;
+  sums_t              page_sums_q;
+
+  always_ff @(posedge clk_i) begin
+    if (in_valid_i) begin
+      first_q     <= in_first_i;
+      page_mix_q  <= in_mix_i;
+      page_sums_q <= in_page_i;
+    end
+  end
+
+  // ---- 1: how far the maxima are apart, both ways round ----
+  logic  signed [19:0] weight_rise_q;
+  logic         [18:0] weight_fall_q;
+  logic  signed [19:0] mix_rise_q;
+  logic         [18:0] mix_fall_q;
+  logic                first_q2;
+  logic  [3:0][31:0]   old_mix_q2;
+  logic  [3:0][19:0]   page_mix_q2;
+  sums_t               old_sums_q2;
+  sums_t               page_sums_q2;
+
+  always_ff @(posedge clk_i) begin
+    if (valid_q[1]) begin
+      weight_rise_q <= 20'(page_sums_q.rounded) - 20'(old_sums.rounded);
+      weight_fall_q <= old_sums.rounded - page_sums_q.rounded;
+      mix_rise_q    <= 20'(page_sums_q.level) - 20'(old_sums.level);
+      mix_fall_q    <= old_sums.level - page_sums_q.level;
+      first_q2      <= first_q;
+      old_mix_q2    <= old_mix;
+      page_mix_q2   <= page_mix_q;
+      old_sums_q2   <= old_sums;
+      page_sums_q2  <= page_sums_q;
+    end
+  end
+
+  // ---- 2: which one is shifted, and by how much; 31 shifts everything but the sign out ----
+  function automatic logic [4:0] amount(input logic signed [19:0] rise,
+                                        input logic [18:0] fall);
+    logic [18:0] far;
+    far    = rise[19] ? fall : rise[18:0];
+    amount = far > 19'd31 ? 5'd31 : far[4:0];
+  endfunction
+
+  logic        [ 4:0] weight_right_q;
+  logic        [ 4:0] mix_right_q;
+  logic        [23:0] weight_moved_q;
+  logic        [23:0] weight_kept_q;
+  logic signed [31:0] mix_moved_q[4];
+  logic signed [31:0] mix_kept_q [4];
+  level_t             rounded_q;
+  level_t             level_q;
+  logic        [23:0] page_weight;
+
+  assign page_weight = {page_sums_q2.weight[18:0], 5'd0};
+
+  always_ff @(posedge clk_i) begin
+    if (valid_q[2]) begin
+      weight_right_q <= first_q2 ? 5'd0 : amount(weight_rise_q, weight_fall_q);
+      mix_right_q    <= first_q2 ? 5'd0 : amount(mix_rise_q, mix_fall_q);
+      rounded_q      <= first_q2 || !weight_rise_q[19] ? page_sums_q2.rounded : old_sums_q2.rounded;
+      level_q        <= first_q2 || !mix_rise_q[19] ? page_sums_q2.level : old_sums_q2.level;
+      if (first_q2 || !weight_rise_q[19]) begin
+        weight_moved_q <= first_q2 ? 24'd0 : old_sums_q2.weight;
+        weight_kept_q  <= page_weight;
+      end else begin
+        weight_moved_q <= page_weight;
+        weight_kept_q  <= old_sums_q2.weight;
+      end
+      for (int unsigned i = 0; i < 4; i++) begin
+        if (first_q2 || !mix_rise_q[19]) begin
+          mix_moved_q[i] <= first_q2 ? 32'd0 : old_mix_q2[i];
+          mix_kept_q[i]  <= 32'($signed({page_mix_q2[i], 5'd0}));
+        end else begin
+          mix_moved_q[i] <= 32'($signed({page_mix_q2[i], 5'd0}));
+          mix_kept_q[i]  <= old_mix_q2[i];
+        end
+      end
+    end
+  end
+
+  // ---- 3: shift, 4: add ----
+  logic        [23:0] weight_moved_q2;
+  logic        [23:0] weight_kept_q2;
+  logic signed [31:0] mix_moved_q2[4];
+  logic signed [31:0] mix_kept_q2 [4];
+  level_t             rounded_q2;
+  level_t             level_q2;
+
+  always_ff @(posedge clk_i) begin
+    if (valid_q[3]) begin
+      weight_moved_q2 <= weight_moved_q >> weight_right_q;
+      weight_kept_q2  <= weight_kept_q;
+      rounded_q2      <= rounded_q;
+      level_q2        <= level_q;
+      for (int unsigned i = 0; i < 4; i++) begin
+        mix_moved_q2[i] <= mix_moved_q[i] >>> mix_right_q;
+        mix_kept_q2[i]  <= mix_kept_q[i];
+      end
+    end
+    if (valid_q[4]) begin
+      total_q4.rounded <= rounded_q2;
+      total_q4.level   <= level_q2;
+      total_q4.weight  <= weight_moved_q2 + weight_kept_q2;
+      for (int unsigned i = 0; i < 4; i++) mix_q4[i] <= mix_moved_q2[i] + mix_kept_q2[i];
+    end
+  end
+
+  assign out_valid_o = valid_q[5];
+  assign out_mix_o   = mix_q4;
+  assign out_total_o = total_q4;
+
+  logic unused_weight;
+  assign unused_weight = ^page_sums_q2.weight[23:19];
+
+  `TP_ASSERT(WeightLegal_A, !out_valid_o || out_total_o.weight >= 24'd4096)
+  `TP_ASSERT(ColumnLegal_A, !in_valid_i || 32'(in_column_i) < ColumnsMax)
+  `TP_COVER(Rise_C, valid_q[2] && !first_q2 && !mix_rise_q[19] && mix_rise_q != '0)
+  `TP_COVER(Fall_C, valid_q[2] && !first_q2 && mix_rise_q[19])
+
+endmodule

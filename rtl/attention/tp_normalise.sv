@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// tp_normalise: sums of the mix over the sum of weights, as int32.
+//
+// In    four elements of the mix and the sums of their head.
+// Out   o = sat32(rnd(rnd(mix, k - 9) * reciprocal, shift - (level - rounded))), 11 cycles later.
+// Rate  one beat per cycle. Costs 8 multipliers of 18 x 18.
+
+`include "tp_assert.svh"
+
+module tp_normalise
+  import tp_attention_pkg::*;
+(
+  input  logic                     clk_i,
+  input  logic                     rst_ni,
+  input  logic signed [7:0]        shift_i,          // early; 25 - edge, constant
+  input  logic                     in_valid_i,       // early
+  input  logic        [3:0][31:0]  in_mix_i,         // early; signed
+  input  sums_t                    in_total_i,       // early
+  output logic                     out_valid_o,      // early
+  output logic        [3:0][31:0]  out_data_o,       // early; int32
+  output logic        [3:0]        out_saturated_o   // early; only with valid
+);
+
+  logic [8:1] valid_q;
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) valid_q <= '0;
+    else valid_q <= {valid_q[7:1], in_valid_i};
+  end
+
+  logic [ 4:0] exponent;
+  logic [16:0] factor;
+
+  tp_reciprocal u_reciprocal (
+    .clk_i,
+    .rst_ni,
+    .in_valid_i,
+    .in_data_i (in_total_i.weight),
+    .exponent_o(exponent),
+    .factor_o  (factor)
+  );
+
+  // ---- 1: rnd by k - 9 = 3..14, 2: its rounding, 3..5: wait for the factor ----
+  logic signed [31:0] mix_q    [4];
+  logic signed [29:0] halves_q [4];  // twice the number
+  logic signed [28:0] mean_q   [4];  // |mix| < 2^31, so 29 bits
+  logic signed [28:0] mean_q2  [4];
+  logic signed [28:0] mean_q3  [4];
+  logic signed [28:0] mean_q4  [4];
+  logic signed [ 8:0] shift_q  [1:8];  // last shift minus 1
+  logic        [ 5:0] exponent_v;      // 0..46
+
+  // The exponent of V that the largest part of the sum has.
+  assign exponent_v = 6'(in_total_i.level - in_total_i.rounded);
+
+  always_ff @(posedge clk_i) begin
+    if (in_valid_i) begin
+      shift_q[1] <= 9'(shift_i) - 9'd1 - $signed(9'(exponent_v));
+      for (int unsigned i = 0; i < 4; i++) mix_q[i] <= in_mix_i[i];
+    end
+    if (valid_q[1]) begin
+      for (int unsigned i = 0; i < 4; i++) halves_q[i] <= 30'(mix_q[i] >>> (exponent - 5'd10));
+    end
+    if (valid_q[2]) begin
+      for (int unsigned i = 0; i < 4; i++) mean_q[i] <= 29'((31'(halves_q[i]) + 31'sd1) >>> 1);
+    end
+    if (valid_q[3]) mean_q2 <= mean_q;
+    if (valid_q[4]) mean_q3 <= mean_q2;
+    if (valid_q[5]) mean_q4 <= mean_q3;
+    for (int unsigned i = 2; i <= 8; i++) if (valid_q[i-1]) shift_q[i] <= shift_q[i-1];
+  end
+
+  // ---- 6: two partial products in DSP blocks, 7: their sum ----
+  logic signed [34:0] low_q  [4];
+  logic signed [29:0] high_q [4];
+  logic        [ 3:0][45:0] product_q;
+  logic signed [17:0] factor_signed;
+
+  assign factor_signed = $signed({1'b0, factor});
+
+  always_ff @(posedge clk_i) begin
+    if (valid_q[6]) begin
+      for (int unsigned i = 0; i < 4; i++) begin
+        low_q[i]  <= 35'($signed({1'b0, mean_q4[i][16:0]})) * 35'(factor_signed);
+        high_q[i] <= 30'($signed(mean_q4[i][28:17])) * 30'(factor_signed);
+      end
+    end
+    if (valid_q[7]) begin
+      for (int unsigned i = 0; i < 4; i++) begin
+        product_q[i] <= 46'(low_q[i]) + {high_q[i][28:0], 17'd0};
+      end
+    end
+  end
+
+  // ---- 8..10: the last shift ----
+  tp_round_shift #(
+    .Lanes(4),
+    .Width(46)
+  ) u_shift (
+    .clk_i,
+    .rst_ni,
+    .in_valid_i     (valid_q[8]),
+    .in_data_i      (product_q),
+    .in_shift_i     (shift_q[8]),
+    .out_valid_o,
+    .out_data_o,
+    .out_saturated_o
+  );
+
+  logic unused_sign;
+  assign unused_sign = ^{high_q[0][29], high_q[1][29], high_q[2][29], high_q[3][29]};
+
+  `TP_ASSERT(ExponentLegal_A, !in_valid_i || (in_total_i.level >= in_total_i.rounded &&
+                                              in_total_i.level - in_total_i.rounded <= 19'sd46))
+  `TP_COVER(Saturated_C, out_valid_o && out_saturated_o != '0)
+
+endmodule

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// tp_softmax: page maxima, and one page later the weights p relative to them, of one query set.
+//
+// In    scores, 16 in a page, the masked ones marked; 16 cycles or more after the first score of a
+//       page, and before the 17th cycle's score is stored, the same page's steps for the mix.
+// Out   p for the mix, 3 cycles after its step; with page_load_i the page's maxima and the sum of
+//       its weights, which then stay.
+// Rate  one position per cycle in each of both roles, pages back to back.
+//
+// weight = sum rnd(T, m - f), p = rnd(T, n - f - e_V); see tp_attention() of the model.
+
+`include "tp_assert.svh"
+
+module tp_softmax
+  import tp_attention_pkg::*;
+(
+  input  logic                      clk_i,
+  input  logic                      rst_ni,
+  input  logic                      in_valid_i,    // early
+  input  logic                      in_first_i,    // early; first of a page
+  input  logic                      in_keep_i,     // early; 0: masked
+  input  scored_t [Groups-1:0]      in_scored_i,   // early
+  input  logic                      mix_valid_i,   // early
+  input  logic                      mix_first_i,   // early
+  input  logic                      mix_keep_i,    // early
+  output logic    [Groups-1:0][7:0] out_p_o,       // early; 0..253, 3 cycles after mix_valid_i
+  input  logic                      page_load_i,   // early; 6 cycles after the page's last step
+  output sums_t   [Groups-1:0]      page_o         // early
+);
+
+  // ---- scores of a page, and its maxima ----
+  logic    [       3:0] write_step_q;
+  logic    [       3:0] read_step_q;
+  scored_t [Groups-1:0] stored;
+  level_t               rounded_max_q[Groups];
+  level_t               level_max_q  [Groups];
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      write_step_q <= '0;
+      read_step_q  <= '0;
+    end else begin
+      if (in_valid_i) write_step_q <= write_step_q + 4'd1;
+      if (mix_valid_i) read_step_q <= read_step_q + 4'd1;
+    end
+  end
+
+  tp_ram_async #(
+    .Width(Groups * $bits(scored_t)),
+    .Depth(16)
+  ) u_scores (
+    .clk_i,
+    .write_enable_i (in_valid_i),
+    .write_address_i(write_step_q),
+    .write_data_i   (in_scored_i),
+    .read_address_i (read_step_q),
+    .read_data_o    (stored)
+  );
+
+  always_ff @(posedge clk_i) begin
+    if (in_valid_i && in_keep_i) begin
+      for (int unsigned i = 0; i < Groups; i++) begin
+        if (in_first_i || in_scored_i[i].rounded > rounded_max_q[i]) begin
+          rounded_max_q[i] <= in_scored_i[i].rounded;
+        end
+        if (in_first_i || in_scored_i[i].level > level_max_q[i]) begin
+          level_max_q[i] <= in_scored_i[i].level;
+        end
+      end
+    end
+  end
+
+  // ---- 0: the maxima of the page that is mixed now, and of the page before it ----
+  logic    [       5:1] valid_q;  // i cycles after mix_valid_i
+  logic    [       5:1] first_q;
+  logic                 keep_q;
+  scored_t [Groups-1:0] stored_q;
+  level_t               rounded_hold_q [Groups];
+  level_t               level_hold_q   [Groups];
+  level_t               rounded_hold_q2[Groups];
+  level_t               level_hold_q2  [Groups];
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) valid_q <= '0;
+    else valid_q <= {valid_q[4:1], mix_valid_i};
+  end
+
+  always_ff @(posedge clk_i) begin
+    first_q <= {first_q[4:1], mix_first_i};
+    if (mix_valid_i) begin
+      stored_q <= stored;
+      keep_q   <= mix_keep_i;
+    end
+    if (mix_valid_i && mix_first_i) begin
+      rounded_hold_q <= rounded_max_q;
+      level_hold_q   <= level_max_q;
+    end
+    // The page's sums come after the first steps of the next page.
+    if (mix_valid_i && read_step_q == 4'd15) begin
+      rounded_hold_q2 <= rounded_hold_q;
+      level_hold_q2   <= level_hold_q;
+    end
+  end
+
+  // ---- 1: distances to the maxima, 2: p and weight ----
+  logic [Groups-1:0][18:0] weight_far;
+  logic [Groups-1:0][18:0] mix_far;
+  logic [       3:0]       weight_right_q[Groups];  // 0..9: 9 makes 0
+  logic [       3:0]       mix_right_q   [Groups];
+  logic [       7:0]       mantissa_q    [Groups];
+  logic [Groups-1:0][ 7:0] weight_q;
+  logic [Groups-1:0][ 7:0] p_q;
+
+  always_comb begin
+    for (int unsigned i = 0; i < Groups; i++) begin
+      weight_far[i] = rounded_hold_q[i] - stored_q[i].rounded;
+      mix_far[i]    = level_hold_q[i] - stored_q[i].level;
+    end
+  end
+
+  function automatic logic [7:0] scaled(input logic [7:0] mantissa, input logic [3:0] right);
+    logic [8:0] cut;
+    cut = {mantissa, 1'b0} >> right;
+`ifdef TP_PLANT_BUG
+    // The planted fault cuts instead of rounding.
+    scaled = cut[8:1];
+`else
+    scaled = 8'((10'(cut) + 10'd1) >> 1);
+`endif
+  endfunction
+
+  always_ff @(posedge clk_i) begin
+    if (valid_q[1]) begin
+      for (int unsigned i = 0; i < Groups; i++) begin
+        weight_right_q[i] <= !keep_q || |weight_far[i][18:4] || weight_far[i][3:0] > 4'd8 ?
+            4'd9 : weight_far[i][3:0];
+        mix_right_q[i] <= !keep_q || |mix_far[i][18:4] || mix_far[i][3:0] > 4'd8 ?
+            4'd9 : mix_far[i][3:0];
+        mantissa_q[i] <= stored_q[i].mantissa;
+      end
+    end
+    if (valid_q[2]) begin
+      for (int unsigned i = 0; i < Groups; i++) begin
+        weight_q[i] <= scaled(mantissa_q[i], weight_right_q[i]);
+        p_q[i]      <= scaled(mantissa_q[i], mix_right_q[i]);
+      end
+    end
+  end
+
+  assign out_p_o = p_q;
+
+  // ---- 3, 4: wait for the multipliers of the mix, 5: sum ----
+  logic  [Groups-1:0][ 7:0] weight_q2;
+  logic  [Groups-1:0][ 7:0] weight_q3;
+  logic  [      11:0]       weight_sum_q[Groups];
+  sums_t [Groups-1:0]       page_q;
+
+  always_ff @(posedge clk_i) begin
+    if (valid_q[3]) weight_q2 <= weight_q;
+    if (valid_q[4]) weight_q3 <= weight_q2;
+    if (valid_q[5]) begin
+      for (int unsigned i = 0; i < Groups; i++) begin
+        weight_sum_q[i] <= (first_q[5] ? 12'd0 : weight_sum_q[i]) + 12'(weight_q3[i]);
+      end
+    end
+    if (page_load_i) begin
+      for (int unsigned i = 0; i < Groups; i++) begin
+        page_q[i].rounded <= rounded_hold_q2[i];
+        page_q[i].level   <= level_hold_q2[i];
+        page_q[i].weight  <= 24'(weight_sum_q[i]);
+      end
+    end
+  end
+
+  assign page_o = page_q;
+
+  `TP_ASSERT(FirstKept_A, !(in_valid_i && in_first_i) || in_keep_i)
+  `TP_ASSERT(FirstStep_A, !(in_valid_i && in_first_i) || write_step_q == 4'd0)
+  `TP_ASSERT(MixFirstStep_A, !(mix_valid_i && mix_first_i) || read_step_q == 4'd0)
+  `TP_ASSERT(NoFarther_A, !(valid_q[1] && keep_q) || !weight_far[0][18])
+  `TP_COVER(Masked_C, mix_valid_i && !mix_keep_i)
+
+endmodule
