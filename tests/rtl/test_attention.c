@@ -26,7 +26,7 @@ enum {
     READ_LATENCY = 4,
     LATENCY = 80,
     POSITIONS_MAX = 2048,
-    ROWS = 4 * POSITIONS_MAX
+    ROWS = 8 * POSITIONS_MAX
 };
 
 struct request {
