@@ -165,13 +165,27 @@ TP_MUST_USE tp_status tp_model_open(tp_context *context, const struct tp_model_o
 void tp_model_close(tp_model *model);
 void tp_model_get_info(const tp_model *model, struct tp_model_info *info);
 
-/** Tokens of a UTF-8 text, without BOS. With tokens NULL only counts.
+/** Tokens of size bytes of UTF-8 text, without BOS. With tokens NULL only counts.
  *  out    tokens [max], count
  *  error  TP_ERROR_FORMAT   invalid UTF-8; the text names the byte
  *         TP_ERROR_FULL     more than max tokens; count says how many
  *         TP_ERROR_UNSUPPORTED  the model has no tokenizer */
-TP_MUST_USE tp_status tp_model_encode(const tp_model *model, const char *text, uint32_t *tokens,
-                                      size_t max, size_t *count, struct tp_error *error);
+TP_MUST_USE tp_status tp_model_encode(const tp_model *model, const char *text, size_t size,
+                                      uint32_t *tokens, size_t max, size_t *count,
+                                      struct tp_error *error);
+
+/** Runs the plain float32 forward pass over a text: the reference that formats are measured against.
+ *  in     tokens [count]  count at most the model's context
+ *  out    nats [count - 1], top [count - 1]  of the prediction of tokens[i + 1]: -ln of its
+ *         probability, and the most likely token; nats and top may be NULL
+ *  error  TP_ERROR_RANGE, TP_ERROR_NO_MEMORY */
+TP_MUST_USE tp_status tp_model_reference(const tp_model *model, const uint32_t *tokens, size_t count,
+                                         double *nats, uint32_t *top, struct tp_error *error);
+
+/** Finds the next text in a file of texts that lines "<|endoftext|>" separate, without white space
+ *  around it. Moves *offset, which starts at 0. False: there are no more. */
+bool tp_text_next(const char *data, size_t size, size_t *offset, const char **text,
+                  size_t *text_size);
 
 struct tp_load_options {
     tp_format format;

@@ -10,6 +10,7 @@
 #include "calibrate.h"
 #include "compile.h"
 #include "internal.h"
+#include "reference.h"
 
 static const char *const format_names[TP_FORMAT_COUNT] = {
     "q8", "fp4", "nf4", "int4", "fp4-all", "nf4-all", "int4-all"};
@@ -145,8 +146,8 @@ void tp_model_get_info(const tp_model *model, struct tp_model_info *info) {
     (void)snprintf(info->file_format, sizeof info->file_format, "%s", model->source.format);
 }
 
-tp_status tp_model_encode(const tp_model *model, const char *text, uint32_t *tokens, size_t max,
-                          size_t *count, struct tp_error *error) {
+tp_status tp_model_encode(const tp_model *model, const char *text, size_t size, uint32_t *tokens,
+                          size_t max, size_t *count, struct tp_error *error) {
     if (model == NULL || text == NULL || count == NULL) {
         return tp__fail(error, TP_ERROR_INVALID, "tp_model_encode: an argument is NULL");
     }
@@ -155,7 +156,6 @@ tp_status tp_model_encode(const tp_model *model, const char *text, uint32_t *tok
                         model->name);
     }
     struct tp_encoder encoder;
-    size_t size = strlen(text);
     tp_status status = tp__encoder_open(model->tokenizer, size + 1, &encoder, error);
     if (status != TP_OK) {
         return status;
@@ -175,6 +175,40 @@ tp_status tp_model_encode(const tp_model *model, const char *text, uint32_t *tok
         free(out);
     }
     tp__encoder_close(&encoder);
+    return status;
+}
+
+tp_status tp_model_reference(const tp_model *model, const uint32_t *tokens, size_t count,
+                             double *nats, uint32_t *top, struct tp_error *error) {
+    if (model == NULL || tokens == NULL || count < 2 || count > model->source.shape.context) {
+        return tp__fail(error, TP_ERROR_INVALID,
+                        "tp_model_reference: an argument is NULL, or the text is empty or too long");
+    }
+    uint32_t vocab = model->source.shape.vocab;
+    for (size_t i = 0; i < count; i++) {
+        if (tokens[i] >= vocab) {
+            return tp__fail(error, TP_ERROR_RANGE, "token %u is not of the vocabulary (%u)",
+                            (unsigned)tokens[i], (unsigned)vocab);
+        }
+    }
+    struct tp_reference *reference = NULL;
+    tp_status status =
+        tp__reference_open(&model->source, (uint32_t)count, &reference, error);
+    float *logits = status == TP_OK ? calloc(vocab, sizeof *logits) : NULL;
+    if (status == TP_OK && logits == NULL) {
+        status = tp__fail(error, TP_ERROR_NO_MEMORY, "no memory for the reference");
+    }
+    for (size_t i = 0; i + 1 < count && status == TP_OK; i++) {
+        tp__reference_step(reference, tokens[i], (uint32_t)i, logits);
+        if (nats != NULL) {
+            nats[i] = tp__nats(logits, vocab, tokens[i + 1]);
+        }
+        if (top != NULL) {
+            top[i] = tp__top_token(logits, vocab);
+        }
+    }
+    free(logits);
+    tp__reference_close(reference);
     return status;
 }
 

@@ -6,10 +6,25 @@
 
 #include <string.h>
 
+#include "tokproc.h"
+
 static const char separator[] = "<|endoftext|>";
 
 void tp__texts_start(struct tp_texts *texts, const char *text, size_t size) {
     *texts = (struct tp_texts){.text = text, .size = size, .offset = 0};
+}
+
+bool tp_text_next(const char *data, size_t size, size_t *offset, const char **text,
+                  size_t *text_size) {
+    struct tp_texts texts = {.text = data, .size = size, .offset = *offset};
+    struct tp_string found;
+    bool is_found = tp__texts_next(&texts, &found);
+    *offset = texts.offset;
+    if (is_found) {
+        *text = found.text;
+        *text_size = found.size;
+    }
+    return is_found;
 }
 
 static bool is_space(char c) {

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the verbs share: opening things, progress, interruption, figures.
+
+#ifndef TP_TOOLS_COMMON_H
+#define TP_TOOLS_COMMON_H
+
+#include <jansson.h>
+
+#include "options.h"
+
+/** Context, model and device of a run, opened as the options say. */
+struct work {
+    tp_context *context;
+    tp_model *model;
+    tp_device *device;
+    struct tp_model_info model_info;
+    struct tp_device_info device_info;
+    char device_name[TP_NAME_BYTES];
+};
+
+/** True after Ctrl-C; a second one ends the program at once. */
+bool interrupted(void);
+void catch_interrupt(void);
+
+/** Prints "tokproc: TEXT" on standard error and returns the exit status that fits. */
+int failed(const struct tp_error *error);
+
+/** Opens a context, and the model of -m. Returns an exit status. */
+int work_open_model(struct work *work, const struct options *options);
+/** Chooses the device's name: the n-th -d, or the default; the first configuration that fits. */
+int work_choose_device(struct work *work, const struct options *options, uint32_t index,
+                       const char *fallback);
+/** Opens the chosen device and loads the model into it. */
+int work_load(struct work *work, const struct options *options);
+/** All three. */
+int work_open(struct work *work, const struct options *options);
+void work_close(struct work *work);
+
+/** The whole file, NUL-terminated; NULL after a message. The caller frees it. */
+char *read_text(const char *path, size_t *size);
+
+/** Writes one line of JSON and releases the object. */
+int print_json(json_t *object);
+
+double seconds_now(void);
+
+#endif

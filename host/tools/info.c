@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// tokproc info: facts of a model, and the program that it compiles to.
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "verbs.h"
+
+static void print_facts(const struct tp_model_info *m) {
+    printf("%s: %s, %" PRIu64 " parameters\n", m->name, m->file_format, m->parameters);
+    printf("dim %" PRIu32 ", hidden %" PRIu32 ", %" PRIu32 " layers, %" PRIu32 " heads of %" PRIu32
+           ", %" PRIu32 " KV heads, vocabulary %" PRIu32 ", %" PRIu32 " positions, classifier %s\n",
+           m->dim, m->hidden, m->layers, m->heads, m->head_size, m->kv_heads, m->vocab, m->context,
+           m->tied ? "tied to the embedding" : "of its own");
+    if (m->has_tokenizer) {
+        printf("tokenizer: start %" PRIu32 ", end %" PRIu32 "\n", m->bos, m->eos);
+    } else {
+        printf("no tokenizer\n");
+    }
+}
+
+// A device of the chosen configuration is needed for its limits only, so the emulator will do.
+static void prefer_emulator(struct work *work) {
+    if (strncmp(work->device_name, "sim:", 4) == 0) {
+        memmove(work->device_name, "emu:", 4);
+    }
+}
+
+static int print_program(struct work *work) {
+    struct tp_error error = {.status = TP_OK};
+    size_t size = 0;
+    tp_status status = tp_device_listing(work->device, NULL, 0, &size, &error);
+    char *text = status == TP_ERROR_FULL ? malloc(size) : NULL;
+    if (text != NULL) {
+        status = tp_device_listing(work->device, text, size, &size, &error);
+    }
+    if (status != TP_OK) {
+        free(text);
+        return failed(&error);
+    }
+    printf("%s", text);
+    free(text);
+    return EXIT_OK;
+}
+
+int verb_info(const struct options *options) {
+    struct work work;
+    int status = work_open_model(&work, options);
+    const struct tp_model_info *m = &work.model_info;
+    if (status == EXIT_OK && !options->json) {
+        print_facts(m);
+    }
+    if (status == EXIT_OK && options->program) {
+        status = work_choose_device(&work, options, 0, NULL);
+        prefer_emulator(&work);
+        status = status == EXIT_OK ? work_load(&work, options) : status;
+        status = status == EXIT_OK ? print_program(&work) : status;
+    }
+    if (status == EXIT_OK && options->json) {
+        status = print_json(json_pack(
+            "{s:s, s:s, s:I, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:b, s:b}", "name", m->name,
+            "file_format", m->file_format, "parameters", (json_int_t)m->parameters, "dim",
+            (int)m->dim, "hidden", (int)m->hidden, "layers", (int)m->layers, "heads", (int)m->heads,
+            "head_size", (int)m->head_size, "kv_heads", (int)m->kv_heads, "vocab", (int)m->vocab,
+            "context", (int)m->context, "tied", (int)m->tied, "has_tokenizer",
+            (int)m->has_tokenizer));
+    }
+    work_close(&work);
+    return status;
+}

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The option table, its parser, and the help made from it.
+
+#include "options.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum kind { KIND_TEXT, KIND_COUNT, KIND_SEED, KIND_REAL, KIND_FLAG, KIND_FORMAT, KIND_DEVICE, KIND_STOP };
+
+struct option {
+    char letter;             // in verb.options; also the short form when has_short
+    bool has_short;
+    const char *name;        // long form without the dashes
+    const char *argument;    // name of the value in the help, or NULL
+    enum kind kind;
+    size_t offset;           // of the field in struct options
+    double least;            // numbers: range
+    double most;
+    const char *text;
+};
+
+#define FIELD(field) offsetof(struct options, field)
+static const struct option table[] = {
+    {'m', true, "model", "FILE", KIND_TEXT, FIELD(model), 0, 0,
+     "model: llama2.c v0/v1 float32, or GGUF with F32 tensors"},
+    {'z', false, "tokenizer", "FILE", KIND_TEXT, FIELD(tokenizer), 0, 0,
+     "llama2.c tokenizer; default: inside the GGUF, or MODEL's name with -tok.bin"},
+    {'d', true, "device", "NAME", KIND_DEVICE, 0, 0, 0,
+     "emu, sim, or a name of `tokproc devices`; default: sim when it was built, else emu"},
+    {'C', false, "config", "NAME", KIND_TEXT, FIELD(config), 0, 0,
+     "configuration of the device; default: the first that holds the model"},
+    {'c', true, "context", "N", KIND_COUNT, FIELD(context), 1, 65535,
+     "positions of a session; default: as many as fit"},
+    {'p', true, "prompt", "TEXT", KIND_TEXT, FIELD(prompt), 0, 0, "text to continue; default: none"},
+    {'n', true, "tokens", "N", KIND_COUNT, FIELD(tokens), 1, 4e9,
+     "most tokens to generate (eval: to score); default 256 (eval: all)"},
+    {'F', false, "format", "NAME", KIND_FORMAT, FIELD(format), 0, 0,
+     "weights: q8, fp4, nf4, int4, fp4-all, nf4-all, int4-all; default q8"},
+    {'t', false, "temp", "T", KIND_REAL, FIELD(temperature), 0, 100,
+     "temperature, 0 = greedy; default 0.8"},
+    {'k', false, "top-k", "K", KIND_COUNT, FIELD(top_k), 0, 64, "candidates, 0 = all; default 0"},
+    {'s', true, "seed", "N", KIND_SEED, FIELD(seed), 0, 0, "of the random stream; default 1"},
+    {'S', false, "stop", "TEXT", KIND_STOP, 0, 0, 0, "end the answer before this text; up to 8 times"},
+    {'i', false, "ignore-eos", NULL, KIND_FLAG, FIELD(ignore_eos), 0, 0,
+     "go on after the end-of-text token"},
+    {'j', true, "sessions", "N", KIND_COUNT, FIELD(sessions), 1, 8,
+     "sessions that run side by side; default 1"},
+    {'x', false, "text", "FILE", KIND_TEXT, FIELD(text), 0, 0,
+     "texts to score, separated by lines <|endoftext|>"},
+    {'a', false, "calibrate", "FILE", KIND_TEXT, FIELD(calibrate), 0, 0,
+     "text for the format's constants; default: text that the model generates"},
+    {'P', false, "program", NULL, KIND_FLAG, FIELD(program), 0, 0, "print the compiled program"},
+    {'J', false, "json", NULL, KIND_FLAG, FIELD(json), 0, 0,
+     "one line of JSON, the last on standard output"},
+    {'q', true, "quiet", NULL, KIND_FLAG, FIELD(quiet), 0, 0, "no progress and no figures"},
+    {'D', false, "device-folder", "DIR", KIND_TEXT, FIELD(device_folder), 0, 0,
+     "where simulated devices lie; default: \"sim\" beside the program"},
+};
+enum { OPTIONS = sizeof table / sizeof *table };
+
+static void print_option(const struct option *option) {
+    char head[64];
+    int size = option->has_short ? snprintf(head, sizeof head, "-%c, --%s", option->letter,
+                                            option->name)
+                                 : snprintf(head, sizeof head, "    --%s", option->name);
+    if (option->argument != NULL && size > 0) {
+        (void)snprintf(head + size, sizeof head - (size_t)size, " %s", option->argument);
+    }
+    printf("  %-26s %s\n", head, option->text);
+}
+
+void options_help(const struct verb *verb) {
+    printf("usage: tokproc %s [options]\n\n%s\n\n", verb->name, verb->text);
+    for (int i = 0; i < OPTIONS; i++) {
+        if (strchr(verb->options, table[i].letter) != NULL) {
+            print_option(&table[i]);
+        }
+    }
+    printf("  %-26s %s\n", "-h, --help", "this text");
+}
+
+static int usage(const struct verb *verb, const char *what, const char *which) {
+    fprintf(stderr, "tokproc %s: %s%s%s - try: tokproc %s --help\n", verb->name, what,
+            which[0] != 0 ? " " : "", which, verb->name);
+    return EXIT_USAGE;
+}
+
+static const struct option *find(const struct verb *verb, const char *argument, size_t size) {
+    for (int i = 0; i < OPTIONS; i++) {
+        const struct option *option = &table[i];
+        bool is_short = option->has_short && size == 2 && argument[0] == '-' &&
+                        argument[1] == option->letter;
+        bool is_long = size > 2 && strncmp(argument, "--", 2) == 0 &&
+                       strlen(option->name) == size - 2 &&
+                       strncmp(argument + 2, option->name, size - 2) == 0;
+        if ((is_short || is_long) && strchr(verb->options, option->letter) != NULL) {
+            return option;
+        }
+    }
+    return NULL;
+}
+
+static bool parse_real(const char *text, double least, double most, double *value) {
+    char *end = NULL;
+    errno = 0;
+    *value = strtod(text, &end);
+    return end != text && *end == 0 && errno == 0 && isfinite(*value) && *value >= least &&
+           *value <= most;
+}
+
+static bool parse_seed(const char *text, uint64_t *value) {
+    char *end = NULL;
+    errno = 0;
+    *value = strtoull(text, &end, 0);
+    return end != text && *end == 0 && errno == 0 && text[0] != '-';
+}
+
+// Stores one value. False: it is not of the option's kind or range.
+static bool store(const struct option *option, const char *value, struct options *options) {
+    char *field = (char *)options + option->offset;
+    double number = 0;
+    switch (option->kind) {
+    case KIND_TEXT:
+        memcpy(field, &value, sizeof value);
+        return value[0] != 0 || option->letter == 'p';
+    case KIND_COUNT: {
+        if (!parse_real(value, option->least, option->most, &number) || number != floor(number)) {
+            return false;
+        }
+        uint32_t count = (uint32_t)number;
+        memcpy(field, &count, sizeof count);
+        options->tokens_given = options->tokens_given || option->letter == 'n';
+        return true;
+    }
+    case KIND_SEED:
+        return parse_seed(value, (uint64_t *)(void *)field);
+    case KIND_REAL:
+        return parse_real(value, option->least, option->most, (double *)(void *)field) &&
+               (options->temperature == 0 || options->temperature >= 0.01);
+    case KIND_FLAG:
+        *(bool *)field = true;
+        return true;
+    case KIND_FORMAT:
+        options->format = tp_format_find(value);
+        return options->format != TP_FORMAT_COUNT;
+    case KIND_DEVICE:
+        if (options->device_count == OPTION_DEVICES_MAX) {
+            return false;
+        }
+        options->devices[options->device_count++] = value;
+        return true;
+    default:
+        if (options->stop_string_count == TP_STOP_STRINGS_MAX || value[0] == 0 ||
+            strlen(value) >= TP_STOP_BYTES_MAX) {
+            return false;
+        }
+        options->stop_strings[options->stop_string_count++] = value;
+        return true;
+    }
+}
+
+int options_parse(const struct verb *verb, int argc, char **argv, struct options *options) {
+    *options = (struct options){.tokens = 256, .temperature = 0.8, .seed = 1, .sessions = 1};
+    for (int i = 0; i < argc; i++) {
+        const char *equals = strncmp(argv[i], "--", 2) == 0 ? strchr(argv[i], '=') : NULL;
+        size_t size = equals != NULL ? (size_t)(equals - argv[i]) : strlen(argv[i]);
+        const struct option *option = find(verb, argv[i], size);
+        if (option == NULL) {
+            return usage(verb, "unknown option", argv[i]);
+        }
+        const char *value = equals != NULL ? equals + 1 : NULL;
+        if (option->argument == NULL && value != NULL) {
+            return usage(verb, "this option takes no value:", argv[i]);
+        }
+        if (option->argument != NULL && value == NULL) {
+            if (i + 1 == argc) {
+                return usage(verb, "a value is missing after", argv[i]);
+            }
+            value = argv[++i];
+        }
+        if (!store(option, value, options)) {
+            char message[96];
+            (void)snprintf(message, sizeof message, "--%s cannot be", option->name);
+            return usage(verb, message, value);
+        }
+    }
+    return EXIT_OK;
+}

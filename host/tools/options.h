@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Command line options: one table for parsing and for the help text.
+
+#ifndef TP_TOOLS_OPTIONS_H
+#define TP_TOOLS_OPTIONS_H
+
+#include "tokproc.h"
+
+enum { OPTION_DEVICES_MAX = 2 };
+
+/** What the command line said, with defaults where it said nothing. */
+struct options {
+    const char *model;
+    const char *tokenizer;
+    const char *devices[OPTION_DEVICES_MAX];
+    uint32_t device_count;
+    const char *config;
+    const char *device_folder;
+    uint32_t context;
+    const char *prompt;
+    uint32_t tokens;
+    bool tokens_given;
+    tp_format format;
+    double temperature;
+    uint32_t top_k;
+    uint64_t seed;
+    const char *stop_strings[TP_STOP_STRINGS_MAX];
+    uint32_t stop_string_count;
+    bool ignore_eos;
+    uint32_t sessions;
+    const char *text;
+    const char *calibrate;
+    bool program;
+    bool json;
+    bool quiet;
+};
+
+/** One verb of the program. */
+struct verb {
+    const char *name;
+    const char *text;           // one line
+    const char *options;        // letters of the options that it takes
+    int (*run)(const struct options *options);
+};
+
+enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_INTERRUPTED = 130 };
+
+/** Parses argv behind the verb. Returns EXIT_OK, or EXIT_USAGE after a message on standard error. */
+int options_parse(const struct verb *verb, int argc, char **argv, struct options *options);
+
+/** Prints the help of one verb. */
+void options_help(const struct verb *verb);
+
+#endif

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// tokproc: the command line of the token processor.
+
+#include <stdio.h>
+#include <string.h>
+
+#include "verbs.h"
+
+#define TP_VERSION "0.1.0"
+
+static const struct verb verbs[] = {
+    {"run", "Generates text and streams it, token by token.", "mzdCcpnFtksSiaJqD", verb_run},
+    {"eval",
+     "Scores texts: cross entropy, perplexity and agreement of the top token with the float32\n"
+     "reference.",
+     "mzdCcnFxaJqD", verb_eval},
+    {"bench", "Measures cycles per token, use of the multipliers and speed.", "mzdCcpnFtksjaJqD",
+     verb_bench},
+    {"verify", "Runs one prompt on two devices (-d twice; default sim and emu) and compares.",
+     "mzdCcpnFtksaJqD", verb_verify},
+    {"info", "Describes a model, and with --program what it compiles to.", "mzdCcFaPJqD",
+     verb_info},
+    {"devices", "Lists the devices.", "JD", verb_devices},
+};
+enum { VERBS = sizeof verbs / sizeof *verbs };
+
+static int help(FILE *file, int status) {
+    fprintf(file, "usage: tokproc VERB [options]\n\n");
+    for (int i = 0; i < VERBS; i++) {
+        fprintf(file, "  %-8s %s\n", verbs[i].name, verbs[i].text);
+    }
+    fprintf(file, "\ntokproc VERB --help lists the options of a verb; tokproc --version tells the "
+                  "version.\n"
+                  "Results go to standard output, everything else to standard error.\n"
+                  "Exit status: 0 done, 1 failed, 2 wrong use, 130 interrupted.\n");
+    return status;
+}
+
+int main(int argc, char **argv) {
+    if (argc < 2) {
+        return help(stderr, EXIT_USAGE);
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+        return help(stdout, EXIT_OK);
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        printf("tokproc %s\n", TP_VERSION);
+        return EXIT_OK;
+    }
+    for (int i = 0; i < VERBS; i++) {
+        if (strcmp(argv[1], verbs[i].name) != 0) {
+            continue;
+        }
+        for (int j = 2; j < argc; j++) {
+            if (strcmp(argv[j], "--help") == 0 || strcmp(argv[j], "-h") == 0) {
+                options_help(&verbs[i]);
+                return EXIT_OK;
+            }
+        }
+        struct options options;
+        int status = options_parse(&verbs[i], argc - 2, argv + 2, &options);
+        if (status != EXIT_OK) {
+            return status;
+        }
+        catch_interrupt();
+        return verbs[i].run(&options);
+    }
+    fprintf(stderr, "tokproc: there is no verb '%s'\n", argv[1]);
+    return help(stderr, EXIT_USAGE);
+}

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The verbs of the program; each file of that name holds one. They return an exit status.
+
+#ifndef TP_TOOLS_VERBS_H
+#define TP_TOOLS_VERBS_H
+
+#include "common.h"
+
+int verb_devices(const struct options *options);
+int verb_info(const struct options *options);
+int verb_run(const struct options *options);
+int verb_eval(const struct options *options);
+int verb_bench(const struct options *options);
+int verb_verify(const struct options *options);
+
+#endif

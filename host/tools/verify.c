@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// tokproc verify: the same prompt on two devices, token by token.
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "generate.h"
+#include "verbs.h"
+
+static const char *const default_devices[2] = {"sim", "emu"};
+
+static int run_on(const struct options *options, uint32_t index, struct answer *answer,
+                  char name[TP_NAME_BYTES]) {
+    struct work work;
+    int status = work_open_model(&work, options);
+    if (status == EXIT_OK) {
+        status = work_choose_device(&work, options, index, default_devices[index]);
+    }
+    if (status == EXIT_OK) {
+        status = work_load(&work, options);
+    }
+    if (status == EXIT_OK) {
+        status = generate(&work, options, false, false, answer);
+    }
+    (void)snprintf(name, TP_NAME_BYTES, "%s", work.device_name);
+    work_close(&work);
+    return status;
+}
+
+int verb_verify(const struct options *options) {
+    struct answer answers[2] = {{0}, {0}};
+    char names[2][TP_NAME_BYTES] = {"", ""};
+    int status = EXIT_OK;
+    for (uint32_t i = 0; i < 2 && status == EXIT_OK; i++) {
+        status = run_on(options, i, &answers[i], names[i]);
+    }
+    if (status == EXIT_OK && interrupted()) {
+        status = EXIT_INTERRUPTED;
+    }
+    if (status == EXIT_OK) {
+        const struct answer *a = &answers[0];
+        const struct answer *b = &answers[1];
+        size_t same = 0;
+        while (same < a->count && same < b->count && a->tokens[same] == b->tokens[same]) {
+            same++;
+        }
+        bool equal = same == a->count && same == b->count && a->end == b->end;
+        if (options->json) {
+            status = print_json(json_pack(
+                "{s:b, s:I, s:I, s:I, s:[s,s], s:I, s:I}", "equal", (int)equal, "same_tokens",
+                (json_int_t)same, "tokens", (json_int_t)a->count, "other_tokens",
+                (json_int_t)b->count, "devices", names[0], names[1], "cycles_counted",
+                (json_int_t)a->used.cycles_steps, "cycles_predicted",
+                (json_int_t)a->used.cycles_predicted));
+        } else if (equal) {
+            printf("%s and %s: all %zu tokens are equal\n", names[0], names[1], same);
+        } else if (same < a->count && same < b->count) {
+            printf("%s and %s: first difference at token %zu: %" PRIu32 " and %" PRIu32 "\n",
+                   names[0], names[1], same, a->tokens[same], b->tokens[same]);
+        } else {
+            printf("%s and %s: equal for %zu tokens, then %s ended (%s) and %s did not (%s)\n",
+                   names[0], names[1], same, a->count < b->count ? names[0] : names[1],
+                   tp_end_name(a->end), a->count < b->count ? names[1] : names[0],
+                   tp_end_name(b->end));
+        }
+        status = status == EXIT_OK && !equal ? EXIT_FAILED : status;
+    }
+    answer_free(&answers[0]);
+    answer_free(&answers[1]);
+    return status;
+}
