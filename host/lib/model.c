@@ -80,7 +80,9 @@ tp_status tp_model_open(tp_context *context, const struct tp_model_options *opti
     }
     made->context = context;
     made->references = 1;
-    (void)snprintf(made->name, sizeof made->name, "%s", tp__short_name(options->path));
+    const char *slash = strrchr(options->path, '/');
+    (void)snprintf(made->name, sizeof made->name, "%s",
+                   slash == NULL ? options->path : slash + 1);
     pthread_mutex_init(&made->mutex, NULL);
     tp_status status = tp__source_model_load(options->path, &made->source, error);
     if (status != TP_OK) {

@@ -651,20 +651,20 @@ static tp_end end_of(uint32_t reason) {
 void tp__session_done(tp_session *session, uint32_t reason, uint32_t position) {
     tp_device *device = session->device;
     pthread_mutex_lock(&device->mutex);
+    // A callback must have seen the end before the session may be destroyed. Without one the reader
+    // may destroy it as soon as the mutex is free: nothing here looks at it after that.
+    bool has_callback = session->options.on_token != NULL;
     if (session->running) {
         session->processed = position < session->length ? position : session->length;
         session->end = end_of(reason);
         session->ended = true;
         session->done_at = tp__seconds();
-        // A callback must have seen the end before the session may be destroyed.
-        if (session->options.on_token == NULL) {
-            session->running = false;
-            device->running--;
-        }
+        session->running = has_callback;
+        device->running -= has_callback ? 0 : 1;
         signal_reader(session);
     }
     pthread_mutex_unlock(&device->mutex);
-    if (session->options.on_token != NULL) {
+    if (has_callback) {
         call_back(session);
         pthread_mutex_lock(&device->mutex);
         session->running = false;
