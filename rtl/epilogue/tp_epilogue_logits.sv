@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// tp_epilogue_logits: pairs of rows to single logits.
+//
+// In    stage 7 of the epilogue, at most every second cycle.
+// Out   logit flow: the lower row in stage 8, the upper one in stage 9. Rows behind the vocabulary
+//       are dropped; the last row of the vocabulary waits until stage 9 of the command's last pair,
+//       so that the time of the last logit does not depend on the padding.
+
+`include "tp_assert.svh"
+
+module tp_epilogue_logits
+  import tp_map_pkg::*;
+  import tp_epilogue_pkg::*;
+(
+  input  logic                clk_i,
+  input  logic                rst_ni,
+  input  logic                cmd_valid_i,       // early
+  input  index_t              cmd_index_i,       // early
+  input  logic   [16:0]       cmd_vocabulary_i,  // early; rows that exist, 1..65536
+  input  logic                ahead_valid_i,     // early; stage 6
+  input  index_t              ahead_index_i,     // early; stage 6
+  input  logic                pair_valid_i,      // early; stage 7
+  input  place_t              pair_place_i,      // early; stage 7
+  input  logic   [ 1:0][31:0] pair_data_i,       // early; stage 7
+  output logic                logit_valid_o,     // early
+  output logic   [ 2:0]       logit_slot_o,      // early
+  output logic   [15:0]       logit_index_o,     // early
+  output logic   [31:0]       logit_data_o,      // early; Q16.16
+  output logic                logit_last_o       // early; last of the vocabulary
+);
+
+  logic [16:0] vocabulary_last;
+  logic [16:0] vocabulary_last_q;
+
+  tp_ram_async #(
+    .Width(17),
+    .Depth(Commands)
+  ) u_vocabulary (
+    .clk_i          (clk_i),
+    .write_enable_i (cmd_valid_i),
+    .write_address_i(cmd_index_i),
+    .write_data_i   (cmd_vocabulary_i - 17'd1),
+    .read_address_i (ahead_index_i),
+    .read_data_o    (vocabulary_last)
+  );
+
+  always_ff @(posedge clk_i) begin
+    if (ahead_valid_i) vocabulary_last_q <= vocabulary_last;
+  end
+
+  logic logit_here;
+  logic logit_second_q;
+  logic logit_end_q;
+  logic [2:0] logit_slot_q;
+  logic [15:0] logit_pair_q;
+  logic [31:0] logit_second_data_q;
+  logic [16:0] logit_index;
+  logic logit_end;
+  logic logit_valid_q;
+  logic [15:0] logit_index_q;
+  logic [31:0] logit_data_q;
+  logic logit_last_q;
+
+  assign logit_here  = pair_valid_i && pair_place_i.kind == TP_DEST_LOGITS;
+  assign logit_index = logit_second_q ? {logit_pair_q, 1'b1} : {pair_place_i.pair, 1'b0};
+  assign logit_end   = logit_second_q && logit_end_q;
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      logit_second_q <= 1'b0;
+      logit_valid_q  <= 1'b0;
+    end else begin
+      logit_second_q <= logit_here;
+      logit_valid_q  <= (logit_here || logit_second_q)
+          && (logit_index < vocabulary_last_q || logit_end);
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (logit_here) begin
+      logit_pair_q        <= pair_place_i.pair;
+      logit_slot_q        <= pair_place_i.slot;
+      logit_end_q         <= pair_place_i.last;
+      logit_second_data_q <= pair_data_i[1];
+    end
+    if (logit_here || logit_second_q) begin
+      logit_last_q <= logit_end;
+      // The padding behind the vocabulary does not displace its last row.
+      if (logit_index <= vocabulary_last_q) begin
+        logit_index_q <= logit_index[15:0];
+        logit_data_q  <= logit_second_q ? logit_second_data_q : pair_data_i[0];
+      end
+    end
+  end
+
+  assign logit_valid_o = logit_valid_q;
+  assign logit_slot_o  = logit_slot_q;
+  assign logit_index_o = logit_index_q;
+  assign logit_data_o  = logit_data_q;
+  assign logit_last_o  = logit_last_q;
+
+  logic unused_bits;
+  assign unused_bits = ^pair_place_i;
+
+  `TP_ASSERT(LogitsApart_A, !(logit_here && logit_second_q))
+  `TP_ASSERT(NothingBetween_A, !(ahead_valid_i && logit_here))
+
+endmodule

@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// tp_epilogue_pairs: cuts row groups into pairs of rows and joins them with their command.
+//
+// In    commands; row groups and pairs of the embedding in the order of the commands; norm shifts.
+// Out   stage 1 of the epilogue: accumulators, their shift and the pair's place.
+// Rate  one pair per cycle, every second cycle for LOGITS. A row group whose beats are fewer than
+//       its interval (at least Groups / 2 cycles, for LOGITS Groups) waits for the difference, so
+//       that every command ends a constant time after its last interval.
+// Not   stores no second row group: they keep that distance.
+
+`include "tp_assert.svh"
+
+module tp_epilogue_pairs
+  import tp_map_pkg::*;
+  import tp_epilogue_pkg::*;
+#(
+  parameter int unsigned Groups = 4,
+  parameter int unsigned Slots  = 4
+) (
+  input logic clk_i,
+  input logic rst_ni,
+  input logic cmd_valid_i,  // early
+  input tp_pkg::command_t cmd_i,  // early
+  output index_t cmd_index_o,  // early; where its contexts go
+  input logic row_valid_i,  // early
+  input logic [Groups-1:0][39:0] row_data_i,  // early; signed
+  input logic row_last_i,  // early
+  input logic embed_valid_i,  // early
+  input logic [1:0][31:0] embed_data_i,  // early
+  input logic embed_last_i,  // early
+  input logic [Slots-1:0][5:0] factor_shift_i,  // early
+  output logic pair_valid_o,  // early
+  output place_t pair_place_o,  // early
+  output logic [1:0][39:0] pair_data_o,  // early; signed
+  output logic signed [8:0] pair_shift_o  // early; right shift of the accumulators, minus 1
+);
+
+  localparam int unsigned Pairs = Groups / 2;  // of a row group
+  localparam int unsigned DelayWidth = $clog2(Groups);
+
+  // ---- contexts ----
+
+  typedef struct packed {
+    logic [2:0]        kind;
+    logic [2:0]        slot;
+    logic              norm;
+    logic              bias;
+    logic              head_norm;
+    logic signed [8:0] shift;      // z_shift - 1
+  } front_t;
+
+  matvec_t matvec;
+  embed_t embed;
+  front_t front_in;
+  logic is_embed;
+  logic [8:0] beats;
+  logic [8:0] interval_min;
+  logic [DelayWidth-1:0] delay_in;
+
+  assign matvec             = matvec_t'(cmd_i.instruction);
+  assign embed              = embed_t'(cmd_i.instruction);
+  assign is_embed           = embed.opcode == TP_OP_EMBED;
+
+  // The embedding passes the scaling as it is: shift 0, no factor.
+  assign front_in.kind      = is_embed ? KindEmbed : matvec.dest;
+  assign front_in.slot      = cmd_i.slot;
+  assign front_in.norm      = !is_embed && matvec.norm;
+  assign front_in.bias      = !is_embed && is_head(matvec.dest) && matvec.bias;
+  assign front_in.head_norm = !is_embed && is_head(matvec.dest) && matvec.head_norm;
+  assign front_in.shift     = is_embed ? -9'sd1 : 9'(matvec.z_shift) - 9'sd1;
+
+  // Rows wait for the end of their interval, so that those of the next command cannot catch up and
+  // every command completes a constant time after its last interval.
+  assign beats              = matvec.planes ? {matvec.blocks, 1'b0} : {1'b0, matvec.blocks};
+  assign interval_min       = matvec.dest == TP_DEST_LOGITS ? 9'(Groups) : 9'(Pairs);
+  assign delay_in           = beats < interval_min ? DelayWidth'(interval_min - beats) : '0;
+
+  index_t write_q;  // next command
+  index_t row_q;  // command of the next row group
+  index_t fire_q;  // command of the next pair
+  logic [4:0] level_q;
+  logic row_end;
+  logic fire_end;
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      write_q <= '0;
+      row_q   <= '0;
+      fire_q  <= '0;
+      level_q <= '0;
+    end else begin
+      if (cmd_valid_i) write_q <= write_q + 1'b1;
+      if (row_end) row_q <= row_q + 1'b1;
+      if (fire_end) fire_q <= fire_q + 1'b1;
+      level_q <= level_q + 5'(cmd_valid_i) - 5'(fire_end);
+    end
+  end
+
+  front_t front;
+  logic [DelayWidth-1:0] delay;
+
+  tp_ram_async #(
+    .Width($bits(front_t)),
+    .Depth(Commands)
+  ) u_front (
+    .clk_i          (clk_i),
+    .write_enable_i (cmd_valid_i),
+    .write_address_i(write_q),
+    .write_data_i   (front_in),
+    .read_address_i (fire_q),
+    .read_data_o    (front)
+  );
+
+  tp_ram_async #(
+    .Width(DelayWidth),
+    .Depth(Commands)
+  ) u_delay (
+    .clk_i          (clk_i),
+    .write_enable_i (cmd_valid_i),
+    .write_address_i(write_q),
+    .write_data_i   (delay_in),
+    .read_address_i (row_q),
+    .read_data_o    (delay)
+  );
+
+  // ---- take pairs from row groups: the first at once or after the delay, then the others ----
+
+  logic row_now;
+  logic hold_fire;
+  logic first_fire;
+  logic rest_fire;
+  logic fire;
+  logic fire_last;
+  logic first_last;
+  logic is_logits;
+  logic [Groups-2:0] start_q;  // bit i: the held row group begins in i cycles
+  logic [Groups-1:0][39:0] hold_q;
+  logic [Groups-1:0][39:0] first_group;
+  logic hold_last_q;
+  logic [1:0][39:0] rest_pair;
+  logic rest_last;
+
+  assign row_now     = row_valid_i && delay == '0;
+  assign hold_fire   = start_q[0];
+  assign first_fire  = row_now || hold_fire;
+  assign first_group = hold_fire ? hold_q : row_data_i;
+  assign first_last  = hold_fire ? hold_last_q : row_last_i;
+  assign fire        = first_fire || rest_fire || embed_valid_i;
+  assign fire_end    = fire && fire_last;
+  assign row_end     = (row_valid_i && row_last_i) || (embed_valid_i && embed_last_i);
+  assign is_logits   = front.kind == TP_DEST_LOGITS;
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) start_q <= '0;
+    else begin
+      start_q <= start_q >> 1;
+      if (row_valid_i && delay != '0) start_q[delay-1'b1] <= 1'b1;
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (row_valid_i && delay != '0) begin
+      hold_q      <= row_data_i;
+      hold_last_q <= row_last_i;
+    end
+  end
+
+  if (Pairs == 1) begin : gen_no_rest
+    assign rest_fire = 1'b0;
+    assign rest_pair = first_group;
+    assign rest_last = 1'b0;
+    assign fire_last = embed_valid_i ? embed_last_i : first_last;
+  end else begin : gen_rest
+    localparam int unsigned Steps = 2 * (Pairs - 1);
+    localparam int unsigned RestWidth = 40 * (Groups - 2);
+    logic [Steps-1:0] schedule_q;  // bit i: a further pair in i cycles
+    logic [Steps-1:0] schedule_start;
+    logic [Groups-3:0][39:0] rest_q;
+    logic rest_last_q;
+
+    // Logits leave one by one, so their pairs come every second cycle.
+    always_comb begin
+      schedule_start = '0;
+      for (int unsigned i = 1; i < Pairs; i++) schedule_start[is_logits?2*i-1 : i-1] = 1'b1;
+    end
+
+    always_ff @(posedge clk_i) begin
+      if (!rst_ni) schedule_q <= '0;
+      else schedule_q <= first_fire ? schedule_start : schedule_q >> 1;
+    end
+
+    always_ff @(posedge clk_i) begin
+      if (first_fire) begin
+        rest_q      <= first_group[Groups-1:2];
+        rest_last_q <= first_last;
+      end else if (rest_fire) begin
+        rest_q <= RestWidth'({80'b0, rest_q} >> 80);
+      end
+    end
+
+    assign rest_fire = schedule_q[0];
+    assign rest_pair = rest_q[1:0];
+    assign rest_last = rest_last_q && schedule_q[Steps-1:1] == '0;
+    assign fire_last = embed_valid_i ? embed_last_i : rest_fire && rest_last;
+
+    `TP_ASSERT(OneGroupAtATime_A, !(first_fire && schedule_q != '0))
+  end
+
+  // ---- stage 1 ----
+
+  logic pair_valid_q;
+  place_t place_q;
+  logic [15:0] pair_q;
+  logic [1:0][39:0] acc_q;
+  logic signed [8:0] shift_q;
+  logic [5:0] factor_shift;
+
+  assign factor_shift = front.norm ? factor_shift_i[front.slot] : '0;
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      pair_valid_q <= 1'b0;
+      pair_q       <= '0;
+    end else begin
+      pair_valid_q <= fire;
+      if (fire) pair_q <= fire_last ? '0 : pair_q + 16'd1;
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (fire) begin
+      place_q <= '{
+          last: fire_last,
+          kind: front.kind,
+          slot: front.slot,
+          norm: front.norm,
+          bias: front.bias,
+          head_norm: front.head_norm,
+          index: fire_q,
+          pair: pair_q
+      };
+      shift_q <= front.shift + $signed({3'b0, factor_shift});
+      if (embed_valid_i) begin
+        acc_q[0] <= 40'($signed(embed_data_i[0]));
+        acc_q[1] <= 40'($signed(embed_data_i[1]));
+      end else begin
+        acc_q <= rest_fire ? rest_pair : first_group[1:0];
+      end
+    end
+  end
+
+  assign cmd_index_o  = write_q;
+  assign pair_valid_o = pair_valid_q;
+  assign pair_place_o = place_q;
+  assign pair_data_o  = acc_q;
+  assign pair_shift_o = shift_q;
+
+  logic unused_bits;
+  assign unused_bits = ^{matvec, embed, cmd_i, rest_pair, rest_last, is_logits};
+
+  `TP_ASSERT(
+      CommandIsOurs_A,
+      !cmd_valid_i || is_embed || (embed.opcode == TP_OP_MATVEC && matvec.dest <= TP_DEST_LOGITS))
+  `TP_ASSERT(SlotInRange_A, !cmd_valid_i || 32'(cmd_i.slot) < Slots)
+  // Half of the contexts are for commands whose pairs are still on their way to a destination.
+  `TP_ASSERT(ContextsEnough_A, 32'(level_q) <= Commands / 2)
+  `TP_ASSERT(RowHasContext_A, !(row_valid_i || fire) || level_q != '0)
+  `TP_ASSERT(RowsAreNoEmbedding_A, !first_fire || front.kind != KindEmbed)
+  `TP_ASSERT(EmbeddingIsNoRows_A, !embed_valid_i || front.kind == KindEmbed)
+  `TP_ASSERT(OnePairPerCycle_A,
+             32'(row_now) + 32'(hold_fire) + 32'(rest_fire) + 32'(embed_valid_i) <= 1)
+  `TP_ASSERT(HoldIsFree_A, !(row_valid_i && delay != '0) || (start_q >> 1) == '0)
+  `TP_COVER(Delayed_C, hold_fire)
+
+endmodule
