@@ -3,8 +3,8 @@
 // tp_attention: unit of opcode ATTENTION; attention of one slot's queries over its KV cache.
 //
 // In    commands; query words (flow) into its own buffer; K and V rows from tp_kv, latency 4.
-// Out   one quantised block per query word, in query order (block flow); bits equal tp_attention()
-//       and tp_quantise_block() with the exponents 0..cap.
+// Out   one quantised block per query word, in query order (block flow); bits equal those of
+//       tp_attention() and tp_quantise_block() with the exponents 0..cap.
 // Rate  16 cycles for each page and column; done 16 * columns * pages + 80 cycles after the command,
 //       8 less with one set; free again in the next cycle.
 // Not   takes no command before it is done, and no head size but 8, 16 and 32.
@@ -23,43 +23,43 @@ module tp_attention
   parameter int unsigned QueryWords = 4,
   parameter int unsigned ColumnsMax = 4
 ) (
-  input  logic                    clk_i,
-  input  logic                    rst_ni,
+  input  logic                          clk_i,
+  input  logic                          rst_ni,
   // commands
-  output logic                    free_o,             // early
-  input  logic                    cmd_valid_i,        // late
-  input  tp_pkg::command_t        cmd_i,              // late
-  output logic                    done_valid_o,       // early
-  output logic             [ 2:0] done_slot_o,        // early
+  output logic                          free_o,             // early
+  input  logic                          cmd_valid_i,        // late
+  input  tp_pkg::command_t              cmd_i,              // late
+  output logic                          done_valid_o,       // early
+  output logic             [  2:0]      done_slot_o,        // early
   // query words: 32 int8, element 0 lowest; exponents of the heads in the word
-  input  logic                    query_valid_i,      // early
-  input  logic [  2:0]            query_slot_i,       // early
-  input  logic [  7:0]            query_index_i,      // early
-  input  logic [255:0]            query_data_i,       // early
-  input  logic [  3:0][ 4:0]      query_exponents_i,  // early
+  input  logic                          query_valid_i,      // early
+  input  logic             [  2:0]      query_slot_i,       // early
+  input  logic             [  7:0]      query_index_i,      // early
+  input  logic             [255:0]      query_data_i,       // early
+  input  logic             [  3:0][4:0] query_exponents_i,  // early
   // K and V rows, 4 cycles after their request
-  output logic                    key_valid_o,        // early
-  output logic [  2:0]            key_slot_o,         // early
-  output logic [ 15:0]            key_position_o,     // early
-  output logic [ 23:0]            key_base_o,         // early
-  output logic [  7:0]            key_word_o,         // early
-  input  logic [255:0]            key_data_i,         // early
-  input  logic [  3:0][ 7:0]      key_exponents_i,    // early
-  output logic                    value_valid_o,      // early
-  output logic [  2:0]            value_slot_o,       // early
-  output logic [ 15:0]            value_position_o,   // early
-  output logic [ 23:0]            value_base_o,       // early
-  output logic [  7:0]            value_word_o,       // early
-  input  logic [255:0]            value_data_i,       // early
+  output logic                          key_valid_o,        // early
+  output logic             [  2:0]      key_slot_o,         // early
+  output logic             [ 15:0]      key_position_o,     // early
+  output logic             [ 23:0]      key_base_o,         // early
+  output logic             [  7:0]      key_word_o,         // early
+  input  logic             [255:0]      key_data_i,         // early
+  input  logic             [  3:0][7:0] key_exponents_i,    // early
+  output logic                          value_valid_o,      // early
+  output logic             [  2:0]      value_slot_o,       // early
+  output logic             [ 15:0]      value_position_o,   // early
+  output logic             [ 23:0]      value_base_o,       // early
+  output logic             [  7:0]      value_word_o,       // early
+  input  logic             [255:0]      value_data_i,       // early
   // block flow
-  output logic                    block_valid_o,      // early
-  output logic [  2:0]            block_slot_o,       // early
-  output logic [  7:0]            block_index_o,      // early
-  output logic [255:0]            block_data_o,       // early
-  output logic [  4:0]            block_exponent_o,   // early
+  output logic                          block_valid_o,      // early
+  output logic             [  2:0]      block_slot_o,       // early
+  output logic             [  7:0]      block_index_o,      // early
+  output logic             [255:0]      block_data_o,       // early
+  output logic             [  4:0]      block_exponent_o,   // early
   // counters
-  output logic [  3:0]            saturations_o,      // early
-  output logic [  1:0]            clips_o             // early
+  output logic             [  3:0]      saturations_o,      // early
+  output logic             [  1:0]      clips_o             // early
 );
 
   // Cycles from the first K request to the first V request, and to the first merge.
@@ -75,22 +75,22 @@ module tp_attention
   `TP_REQUIRE(ColumnsMax >= 1 && ColumnsMax <= QueryWords)
 
   // ---- command ----
-  tp_map_pkg::attention_t       instruction;
-  logic                         accept;
-  logic                         busy_q;
-  logic                         done;
-  logic        [           2:0] slot_q;
-  logic        [          15:0] position_q;
-  logic                         sets_q;
-  logic signed [           7:0] shift_q;
-  logic        [           7:0] words_q;
-  logic        [           7:0] turns_q;
-  logic        [           4:0] cap_q;
-  logic        [           2:0] head_log2_q;
-  logic        [           4:0] key_base_q;
-  logic        [           4:0] value_base_q;
-  logic        [          23:0] kv_base_q;
-  logic        [MergeDelay-1:0] start_q;  // bit i: i cycles after the first K request
+  tp_map_pkg::attention_t                  instruction;
+  logic                                    accept;
+  logic                                    busy_q;
+  logic                                    done;
+  logic                   [           2:0] slot_q;
+  logic                   [          15:0] position_q;
+  logic                                    sets_q;
+  logic signed            [           7:0] shift_q;
+  logic                   [           7:0] words_q;
+  logic                   [           7:0] turns_q;
+  logic                   [           4:0] cap_q;
+  logic                   [           2:0] head_log2_q;
+  logic                   [           4:0] key_base_q;
+  logic                   [           4:0] value_base_q;
+  logic                   [          23:0] kv_base_q;
+  logic                   [MergeDelay-1:0] start_q;  // bit i: i cycles after the first K request
 
   assign instruction = tp_map_pkg::attention_t'(cmd_i.instruction);
   assign accept      = cmd_valid_i && free_o;
@@ -250,12 +250,12 @@ module tp_attention
   end
 
   // ---- query buffer ----
-  logic [ColumnBits-1:0]      query_column_q[1:4];
-  logic [RowBits-1:0]         query_row;
-  logic [1:0][255:0]          bank_data;
-  logic [1:0][3:0][4:0]       bank_exponents;
-  logic [1:0][255:0]          query_q;
-  logic [1:0][3:0][4:0]       query_exponents_q;
+  logic [ColumnBits-1:0]             query_column_q    [1:4];
+  logic [   RowBits-1:0]             query_row;
+  logic [           1:0][255:0]      bank_data;
+  logic [           1:0][  3:0][4:0] bank_exponents;
+  logic [           1:0][255:0]      query_q;
+  logic [           1:0][  3:0][4:0] query_exponents_q;
 
   always_ff @(posedge clk_i) begin
     if (busy_q) begin
@@ -283,19 +283,19 @@ module tp_attention
 
   always_ff @(posedge clk_i) begin
     if (key_valid_q[4] && key_first_q[4]) begin
-      query_q[0]           <= bank_data[!sets_q && query_column_q[4][0]];
-      query_exponents_q[0] <= bank_exponents[!sets_q && query_column_q[4][0]];
+      query_q[0]           <= bank_data[!sets_q&&query_column_q[4][0]];
+      query_exponents_q[0] <= bank_exponents[!sets_q&&query_column_q[4][0]];
       query_q[1]           <= bank_data[1];
       query_exponents_q[1] <= bank_exponents[1];
     end
   end
 
   // ---- operands, and the exponents of V on their way beside the scores ----
-  logic [255:0]           key_q;
-  logic [  3:0][7:0]      key_exponents_q;
-  logic [  3:0][3:0]      key_low;
-  logic [255:0]           value_q;
-  logic [Groups-1:0][5:0] offset_q [6:13];  // e_V + 1 of each lane group
+  logic [     255:0]      key_q;
+  logic [       3:0][7:0] key_exponents_q;
+  logic [       3:0][3:0] key_low;
+  logic [     255:0]      value_q;
+  logic [Groups-1:0][5:0] offset_q        [6:13];  // e_V + 1 of each lane group
 
   for (genvar head = 0; head < 4; head++) begin : gen_low
     assign key_low[head] = key_exponents_q[head][3:0];
@@ -371,9 +371,9 @@ module tp_attention
   end
 
   // ---- merge, and in the last page on to the output ----
-  logic                     total_valid;
-  logic [3:0][31:0]         total_mix;
-  sums_t                    total_sums;
+  logic              total_valid;
+  logic  [3:0][31:0] total_mix;
+  sums_t             total_sums;
 
   tp_merge #(
     .ColumnsMax(ColumnsMax)
@@ -458,14 +458,14 @@ module tp_attention
 
   `TP_ASSERT(OnlyWhenFree_A, !cmd_valid_i || free_o)
   `TP_ASSERT(Opcode_A, !accept || instruction.opcode == tp_map_pkg::TP_OP_ATTENTION)
-  `TP_ASSERT(HeadSize_A, !accept || (instruction.head_log2 >= 3'd3 &&
-                                     instruction.head_log2 <= 3'd5))
+  `TP_ASSERT(HeadSize_A,
+             !accept || (instruction.head_log2 >= 3'd3 && instruction.head_log2 <= 3'd5))
   `TP_ASSERT(Context_A, !accept || cmd_i.position < 16'd2048)
-  `TP_ASSERT(Shape_A, !accept || (instruction.words != '0 && instruction.turns != '0 &&
-      16'(instruction.words) * 16'(instruction.turns) <= 16'(ColumnsMax) &&
-      16'(instruction.words) * 16'(instruction.turns) << instruction.sets <= 16'(QueryWords)))
-  `TP_ASSERT(QueryFits_A, !query_valid_i || (32'(query_index_i) < QueryWords &&
-                                             32'(query_slot_i) < Slots))
+  `TP_ASSERT(
+      Shape_A,
+      !accept || (instruction.words != '0 && instruction.turns != '0 && 16'(instruction.words) * 16'(instruction.turns) <= 16'(ColumnsMax) && 16'(instruction.words) * 16'(instruction.turns) << instruction.sets <= 16'(QueryWords)))
+  `TP_ASSERT(QueryFits_A,
+             !query_valid_i || (32'(query_index_i) < QueryWords && 32'(query_slot_i) < Slots))
   `TP_ASSERT(ScoredInStep_A, scored_valid[0] == key_valid_q[14])
   `TP_ASSERT(MergeAfterMix_A, !(merge_valid && merge_step == 4'd0) || $past(page_done[0]))
   `TP_ASSERT(SetsInStep_A, scored_valid[0] == scored_valid[1] && page_done[0] == page_done[1])

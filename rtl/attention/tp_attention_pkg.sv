@@ -14,16 +14,16 @@ package tp_attention_pkg;
 
   // 2^score = mantissa * 2^(rounded - 8); level = rounded + e_V.
   typedef struct packed {
-    level_t rounded;      // -2^17 + 1 .. 2^17
-    level_t level;        // up to 46 more
-    logic [7:0] mantissa; // 128..253
+    level_t     rounded;   // -2^17 + 1 .. 2^17
+    level_t     level;     // up to 46 more
+    logic [7:0] mantissa;  // 128..253
   } scored_t;
 
   // The sums of one page or of all pages so far, of one group, without the mix itself.
   typedef struct packed {
-    level_t rounded;     // largest in the sum, unit of weight
-    level_t level;       // largest in the sum, unit of the mix
-    logic [23:0] weight; // page: 12 bits; total at 2,048 positions: 24 bits
+    level_t      rounded;  // largest in the sum, unit of weight
+    level_t      level;    // largest in the sum, unit of the mix
+    logic [23:0] weight;   // page: 12 bits; total at 2,048 positions: 24 bits
   } sums_t;
 
   // Index of the head that lane group g belongs to, among the heads of a word.

@@ -13,28 +13,28 @@
 module tp_merge
   import tp_attention_pkg::*;
 #(
-  parameter int unsigned ColumnsMax = 4,
+  parameter  int unsigned ColumnsMax = 4,
   localparam int unsigned ColumnBits = ColumnsMax > 1 ? $clog2(ColumnsMax) : 1
 ) (
-  input  logic                             clk_i,
-  input  logic                             rst_ni,
-  input  logic                             in_valid_i,   // early
-  input  logic                             in_first_i,   // early; first page
-  input  logic            [ColumnBits-1:0] in_column_i,  // early
-  input  logic            [           3:0] in_quad_i,    // early; set * 8 + quad
-  input  logic       [3:0][          19:0] in_mix_i,     // late; signed
-  input  sums_t                            in_page_i,    // late
-  output logic                             out_valid_o,  // early
-  output logic signed [3:0][         31:0] out_mix_o,    // early; unit 2^(level - 13)
-  output sums_t                            out_total_o   // early; weight's unit 2^(rounded - 13)
+  input  logic                               clk_i,
+  input  logic                               rst_ni,
+  input  logic                               in_valid_i,   // early
+  input  logic                               in_first_i,   // early; first page
+  input  logic        [ColumnBits-1:0]       in_column_i,  // early
+  input  logic        [           3:0]       in_quad_i,    // early; set * 8 + quad
+  input  logic        [           3:0][19:0] in_mix_i,     // late; signed
+  input  sums_t                              in_page_i,    // late
+  output logic                               out_valid_o,  // early
+  output logic signed [           3:0][31:0] out_mix_o,    // early; unit 2^(level - 13)
+  output sums_t                              out_total_o   // early; weight's unit 2^(rounded - 13)
 );
 
   localparam int unsigned Depth = 16 << ColumnBits;
 
   // valid_q[i] is high i cycles after in_valid_i.
-  logic [                 5:1] valid_q;
-  logic [ColumnBits+4-1:0]     address;
-  logic [ColumnBits+4-1:0]     address_q [1:5];
+  logic [             5:1] valid_q;
+  logic [ColumnBits+4-1:0] address;
+  logic [ColumnBits+4-1:0] address_q[1:5];
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) valid_q <= '0;
@@ -82,9 +82,9 @@ module tp_merge
     .read_data_o    (old_sums)
   );
 
-  logic               first_q;
-  logic  [3:0][19:0]  page_mix_q;
-  sums_t              page_sums_q;
+  logic              first_q;
+  logic  [3:0][19:0] page_mix_q;
+  sums_t             page_sums_q;
 
   always_ff @(posedge clk_i) begin
     if (in_valid_i) begin
@@ -95,15 +95,15 @@ module tp_merge
   end
 
   // ---- 1: how far the maxima are apart, both ways round ----
-  logic  signed [19:0] weight_rise_q;
-  logic         [18:0] weight_fall_q;
-  logic  signed [19:0] mix_rise_q;
-  logic         [18:0] mix_fall_q;
-  logic                first_q2;
-  logic  [3:0][31:0]   old_mix_q2;
-  logic  [3:0][19:0]   page_mix_q2;
-  sums_t               old_sums_q2;
-  sums_t               page_sums_q2;
+  logic signed [19:0]       weight_rise_q;
+  logic        [18:0]       weight_fall_q;
+  logic signed [19:0]       mix_rise_q;
+  logic        [18:0]       mix_fall_q;
+  logic                     first_q2;
+  logic        [ 3:0][31:0] old_mix_q2;
+  logic        [ 3:0][19:0] page_mix_q2;
+  sums_t                    old_sums_q2;
+  sums_t                    page_sums_q2;
 
   always_ff @(posedge clk_i) begin
     if (valid_q[1]) begin
@@ -120,8 +120,7 @@ module tp_merge
   end
 
   // ---- 2: which one is shifted, and by how much; 31 shifts everything but the sign out ----
-  function automatic logic [4:0] amount(input logic signed [19:0] rise,
-                                        input logic [18:0] fall);
+  function automatic logic [4:0] amount(input logic signed [19:0] rise, input logic [18:0] fall);
     logic [18:0] far;
     far    = rise[19] ? fall : rise[18:0];
     amount = far > 19'd31 ? 5'd31 : far[4:0];
@@ -131,8 +130,8 @@ module tp_merge
   logic        [ 4:0] mix_right_q;
   logic        [23:0] weight_moved_q;
   logic        [23:0] weight_kept_q;
-  logic signed [31:0] mix_moved_q[4];
-  logic signed [31:0] mix_kept_q [4];
+  logic signed [31:0] mix_moved_q    [4];
+  logic signed [31:0] mix_kept_q     [4];
   level_t             rounded_q;
   level_t             level_q;
   logic        [23:0] page_weight;
@@ -167,8 +166,8 @@ module tp_merge
   // ---- 3: shift, 4: add ----
   logic        [23:0] weight_moved_q2;
   logic        [23:0] weight_kept_q2;
-  logic signed [31:0] mix_moved_q2[4];
-  logic signed [31:0] mix_kept_q2 [4];
+  logic signed [31:0] mix_moved_q2    [4];
+  logic signed [31:0] mix_kept_q2     [4];
   level_t             rounded_q2;
   level_t             level_q2;
 

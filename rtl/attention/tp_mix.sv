@@ -12,26 +12,26 @@
 module tp_mix
   import tp_attention_pkg::*;
 (
-  input  logic                   clk_i,
-  input  logic                   rst_ni,
-  input  logic                   in_valid_i,   // early
-  input  logic                   in_first_i,   // early; first of a page
-  input  logic                   in_last_i,    // early; last of a page
-  input  logic [Groups-1:0][7:0] in_p_i,       // early; 0..253
-  input  logic [      31:0][7:0] in_value_i,   // early; int8
-  output logic                   page_done_o,  // early
-  input  logic [       2:0]      quad_i,       // early
-  output logic [       3:0][19:0] quad_data_o  // late; signed
+  input  logic                    clk_i,
+  input  logic                    rst_ni,
+  input  logic                    in_valid_i,   // early
+  input  logic                    in_first_i,   // early; first of a page
+  input  logic                    in_last_i,    // early; last of a page
+  input  logic [Groups-1:0][ 7:0] in_p_i,       // early; 0..253
+  input  logic [      31:0][ 7:0] in_value_i,   // early; int8
+  output logic                    page_done_o,  // early
+  input  logic [       2:0]       quad_i,       // early
+  output logic [       3:0][19:0] quad_data_o   // late; signed
 );
 
-  logic [31:0][ 7:0] p;
-  logic [31:0][15:0] product;
-  logic              product_valid;
-  logic [ 1:0]       first_q;
-  logic [ 1:0]       last_q;
-  logic              done_q;
-  logic signed [19:0] sum_q [32];
-  logic        [19:0] hold_q[32];
+  logic        [31:0][ 7:0] p;
+  logic        [31:0][15:0] product;
+  logic                     product_valid;
+  logic        [ 1:0]       first_q;
+  logic        [ 1:0]       last_q;
+  logic                     done_q;
+  logic signed [19:0]       sum_q         [32];
+  logic        [19:0]       hold_q        [32];
 
   for (genvar lane = 0; lane < 32; lane++) begin : gen_p
     assign p[lane] = in_p_i[lane/8];

@@ -11,15 +11,15 @@
 module tp_normalise
   import tp_attention_pkg::*;
 (
-  input  logic                     clk_i,
-  input  logic                     rst_ni,
-  input  logic signed [7:0]        shift_i,          // early; 25 - edge, constant
-  input  logic                     in_valid_i,       // early
-  input  logic        [3:0][31:0]  in_mix_i,         // early; signed
-  input  sums_t                    in_total_i,       // early
-  output logic                     out_valid_o,      // early
-  output logic        [3:0][31:0]  out_data_o,       // early; int32
-  output logic        [3:0]        out_saturated_o   // early; only with valid
+  input  logic                    clk_i,
+  input  logic                    rst_ni,
+  input  logic signed [7:0]       shift_i,         // early; 25 - edge, constant
+  input  logic                    in_valid_i,      // early
+  input  logic        [3:0][31:0] in_mix_i,        // early; signed
+  input  sums_t                   in_total_i,      // early
+  output logic                    out_valid_o,     // early
+  output logic        [3:0][31:0] out_data_o,      // early; int32
+  output logic        [3:0]       out_saturated_o  // early; only with valid
 );
 
   logic [8:1] valid_q;
@@ -41,14 +41,14 @@ module tp_normalise
   );
 
   // ---- 1: rnd by k - 9 = 3..14, 2: its rounding, 3..5: wait for the factor ----
-  logic signed [31:0] mix_q    [4];
-  logic signed [29:0] halves_q [4];  // twice the number
-  logic signed [28:0] mean_q   [4];  // |mix| < 2^31, so 29 bits
-  logic signed [28:0] mean_q2  [4];
-  logic signed [28:0] mean_q3  [4];
-  logic signed [28:0] mean_q4  [4];
-  logic signed [ 8:0] shift_q  [1:8];  // last shift minus 1
-  logic        [ 5:0] exponent_v;      // 0..46
+  logic signed [31:0] mix_q                [  4];
+  logic signed [29:0] halves_q             [  4];  // twice the number
+  logic signed [28:0] mean_q               [  4];  // |mix| < 2^31, so 29 bits
+  logic signed [28:0] mean_q2              [  4];
+  logic signed [28:0] mean_q3              [  4];
+  logic signed [28:0] mean_q4              [  4];
+  logic signed [ 8:0] shift_q              [1:8];  // last shift minus 1
+  logic        [ 5:0] exponent_v;  // 0..46
 
   // The exponent of V that the largest part of the sum has.
   assign exponent_v = 6'(in_total_i.level - in_total_i.rounded);
@@ -71,10 +71,10 @@ module tp_normalise
   end
 
   // ---- 6: two partial products in DSP blocks, 7: their sum ----
-  logic signed [34:0] low_q  [4];
-  logic signed [29:0] high_q [4];
+  logic signed [34:0]       low_q         [4];
+  logic signed [29:0]       high_q        [4];
   logic        [ 3:0][45:0] product_q;
-  logic signed [17:0] factor_signed;
+  logic signed [17:0]       factor_signed;
 
   assign factor_signed = $signed({1'b0, factor});
 
@@ -99,9 +99,9 @@ module tp_normalise
   ) u_shift (
     .clk_i,
     .rst_ni,
-    .in_valid_i     (valid_q[8]),
-    .in_data_i      (product_q),
-    .in_shift_i     (shift_q[8]),
+    .in_valid_i(valid_q[8]),
+    .in_data_i (product_q),
+    .in_shift_i(shift_q[8]),
     .out_valid_o,
     .out_data_o,
     .out_saturated_o
@@ -110,8 +110,9 @@ module tp_normalise
   logic unused_sign;
   assign unused_sign = ^{high_q[0][29], high_q[1][29], high_q[2][29], high_q[3][29]};
 
-  `TP_ASSERT(ExponentLegal_A, !in_valid_i || (in_total_i.level >= in_total_i.rounded &&
-                                              in_total_i.level - in_total_i.rounded <= 19'sd46))
+  `TP_ASSERT(
+      ExponentLegal_A,
+      !in_valid_i || (in_total_i.level >= in_total_i.rounded && in_total_i.level - in_total_i.rounded <= 19'sd46))
   `TP_COVER(Saturated_C, out_valid_o && out_saturated_o != '0)
 
 endmodule

@@ -13,10 +13,10 @@
 module tp_reciprocal (
   input  logic        clk_i,
   input  logic        rst_ni,
-  input  logic        in_valid_i,   // early
-  input  logic [23:0] in_data_i,    // early; at least 4096
-  output logic [ 4:0] exponent_o,   // early; k, 12..23
-  output logic [16:0] factor_o      // early
+  input  logic        in_valid_i,  // early
+  input  logic [23:0] in_data_i,   // early; at least 4096
+  output logic [ 4:0] exponent_o,  // early; k, 12..23
+  output logic [16:0] factor_o     // early
 );
 
   logic [5:1] valid_q;

@@ -13,18 +13,18 @@
 module tp_score
   import tp_attention_pkg::*;
 (
-  input  logic                        clk_i,
-  input  logic                        rst_ni,
-  input  logic    [       2:0]        head_log2_i,        // early; 3..5, constant
-  input  logic    [       4:0]        key_base_i,         // early; constant
-  input  logic                        in_valid_i,         // early
-  input  logic    [      31:0][7:0]   key_i,              // early; int8
-  input  logic    [      31:0][7:0]   query_i,            // early; int8
-  input  logic    [Groups-1:0][3:0]   key_exponents_i,    // early; of the heads, over the base
-  input  logic    [Groups-1:0][4:0]   query_exponents_i,  // early; of the heads
-  input  logic    [Groups-1:0][5:0]   value_exponents_i,  // early; of the groups, plus 1; at 8
-  output logic                        out_valid_o,        // early
-  output scored_t [Groups-1:0]        out_scored_o        // early
+  input  logic                      clk_i,
+  input  logic                      rst_ni,
+  input  logic    [       2:0]      head_log2_i,        // early; 3..5, constant
+  input  logic    [       4:0]      key_base_i,         // early; constant
+  input  logic                      in_valid_i,         // early
+  input  logic    [      31:0][7:0] key_i,              // early; int8
+  input  logic    [      31:0][7:0] query_i,            // early; int8
+  input  logic    [Groups-1:0][3:0] key_exponents_i,    // early; of the heads, over the base
+  input  logic    [Groups-1:0][4:0] query_exponents_i,  // early; of the heads
+  input  logic    [Groups-1:0][5:0] value_exponents_i,  // early; of the groups, plus 1; at 8
+  output logic                      out_valid_o,        // early
+  output scored_t [Groups-1:0]      out_scored_o        // early
 );
 
   // valid_q[i] is high i cycles after in_valid_i.
@@ -55,7 +55,7 @@ module tp_score
   logic signed [18:0] sum8_q[Groups];
   logic signed [19:0] sum16[2];
   logic signed [19:0] sum32;
-  logic signed [19:0] dot_q [Groups];
+  logic signed [19:0] dot_q[Groups];
 
   always_ff @(posedge clk_i) begin
     if (product_valid) begin
@@ -92,8 +92,8 @@ module tp_score
   logic [Groups-1:0][6:0] exponent_q2;
   logic [Groups-1:0][6:0] exponent_q3;
   logic [Groups-1:0][6:0] exponent_q4;
-  logic [       4:0]      right_q    [Groups];  // 0..20: 20 shifts everything out
-  logic [       4:0]      left_q     [Groups];  // 0..23: 23 clamps everything but 0 and -1
+  logic [4:0] right_q[Groups];  // 0..20: 20 shifts everything out
+  logic [4:0] left_q[Groups];  // 0..23: 23 clamps everything but 0 and -1
 
   always_ff @(posedge clk_i) begin
     if (in_valid_i) begin
@@ -127,7 +127,7 @@ module tp_score
   always_comb begin
     for (int unsigned i = 0; i < Groups; i++) begin
       high_bits[i]  = 20'(43'h7ff_ffff_ffff << (5'd23 - left_q3[i]));
-      is_clamped[i] = |((rounded_q[i] ^ {20{rounded_q[i][19]}}) & high_bits[i]);
+      is_clamped[i] = |((rounded_q[i] ^{20{rounded_q[i][19]}}) & high_bits[i]);
     end
   end
 

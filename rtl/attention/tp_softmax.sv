@@ -17,16 +17,16 @@ module tp_softmax
 (
   input  logic                      clk_i,
   input  logic                      rst_ni,
-  input  logic                      in_valid_i,    // early
-  input  logic                      in_first_i,    // early; first of a page
-  input  logic                      in_keep_i,     // early; 0: masked
-  input  scored_t [Groups-1:0]      in_scored_i,   // early
-  input  logic                      mix_valid_i,   // early
-  input  logic                      mix_first_i,   // early
-  input  logic                      mix_keep_i,    // early
-  output logic    [Groups-1:0][7:0] out_p_o,       // early; 0..253, 3 cycles after mix_valid_i
-  input  logic                      page_load_i,   // early; 6 cycles after the page's last step
-  output sums_t   [Groups-1:0]      page_o         // early
+  input  logic                      in_valid_i,   // early
+  input  logic                      in_first_i,   // early; first of a page
+  input  logic                      in_keep_i,    // early; 0: masked
+  input  scored_t [Groups-1:0]      in_scored_i,  // early
+  input  logic                      mix_valid_i,  // early
+  input  logic                      mix_first_i,  // early
+  input  logic                      mix_keep_i,   // early
+  output logic    [Groups-1:0][7:0] out_p_o,      // early; 0..253, 3 cycles after mix_valid_i
+  input  logic                      page_load_i,  // early; 6 cycles after the page's last step
+  output sums_t   [Groups-1:0]      page_o        // early
 );
 
   // ---- scores of a page, and its maxima ----
@@ -76,10 +76,10 @@ module tp_softmax
   logic    [       5:1] first_q;
   logic                 keep_q;
   scored_t [Groups-1:0] stored_q;
-  level_t               rounded_hold_q [Groups];
-  level_t               level_hold_q   [Groups];
-  level_t               rounded_hold_q2[Groups];
-  level_t               level_hold_q2  [Groups];
+  level_t               rounded_hold_q                         [Groups];
+  level_t               level_hold_q                           [Groups];
+  level_t               rounded_hold_q2                        [Groups];
+  level_t               level_hold_q2                          [Groups];
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) valid_q <= '0;
@@ -151,10 +151,10 @@ module tp_softmax
   assign out_p_o = p_q;
 
   // ---- 3, 4: wait for the multipliers of the mix, 5: sum ----
-  logic  [Groups-1:0][ 7:0] weight_q2;
-  logic  [Groups-1:0][ 7:0] weight_q3;
-  logic  [      11:0]       weight_sum_q[Groups];
-  sums_t [Groups-1:0]       page_q;
+  logic  [Groups-1:0][7:0] weight_q2;
+  logic  [Groups-1:0][7:0] weight_q3;
+  logic  [      11:0]      weight_sum_q[Groups];
+  sums_t [Groups-1:0]      page_q;
 
   always_ff @(posedge clk_i) begin
     if (valid_q[3]) weight_q2 <= weight_q;

@@ -3,18 +3,19 @@
 // tp_mul8: products of 8-bit numbers in LUTs, in any number of lanes side by side.
 //
 // In    per lane a signed a and a b, signed or unsigned by parameter.
-// Out   a * b, exact in 16 bits (255 * 127 and 128 * 128 fit), 2 cycles later; stays until the next.
+// Out   a * b, exact in 16 bits (255 * -128 and -128 * -128 fit), 2 cycles later; stays until the
+//       next.
 // Rate  one product per lane and cycle.
 // Not   is no DSP block: those belong to the matrix unit.
 //
-// A plain a * b would be taken for a DSP block in synthesis, so there the product is the sum of four
-// gated pairs of rows (TP_MUL8_ROWS selects this form in simulation too). Two levels of adders, a
-// register, one level, a register.
+// In synthesis the product is the sum of four pairs of gated rows, so that no DSP block is taken;
+// each pair is one carry chain with the gates inside. TP_MUL8_ROWS selects this form in simulation,
+// which otherwise multiplies. Two levels of adders, a register, one level, a register.
 
 `include "tp_assert.svh"
 
 `ifdef SYNTHESIS
-  `define TP_MUL8_ROWS
+`define TP_MUL8_ROWS
 `endif
 
 module tp_mul8 #(
@@ -55,19 +56,32 @@ module tp_mul8 #(
     logic [7:0] b;
     // Rows 2 i and 2 i + 1 of the product, without their common shift.
     logic signed [3:0][9:0] pair;
-    logic signed [12:0] low_q;   // rows 0 to 3
+    logic signed [12:0] low_q;  // rows 0 to 3
     logic signed [12:0] high_q;  // rows 4 to 7
 
     assign a = in_a_i[lane];
     assign b = in_b_i[lane];
 
-    for (genvar i = 0; i < 3; i++) begin : gen_pair
-      assign pair[i] = 10'($signed(a & {8{b[2*i]}})) + 10'($signed({a & {8{b[2*i+1]}}, 1'b0}));
+    for (genvar i = 0; i < 4; i++) begin : gen_pair
+      // The top row counts -128 in a signed b: it is the one that is subtracted.
+      localparam bit Subtract = IsSigned && i == 3;
+      logic [9:0] even;  // row 2 i
+      logic [9:0] odd;  // row 2 i + 1
+      assign even = 10'(a);
+      assign odd  = 10'($signed({a, 1'b0}));
+
+      tp_ecp5_carry #(
+        .Width(10),
+        .Init(Subtract ? 16'h8777 : 16'h7888),
+        .CarryIn(Subtract)
+      ) u_pair (
+        .a_i  (odd),
+        .b_i  ({10{b[2*i+1]}}),
+        .c_i  (even),
+        .d_i  ({10{b[2*i]}}),
+        .sum_o(pair[i])
+      );
     end
-    // The top row counts -128 in a signed b.
-    assign pair[3] = IsSigned ?
-        10'($signed(a & {8{b[6]}})) - 10'($signed({a & {8{b[7]}}, 1'b0})) :
-        10'($signed(a & {8{b[6]}})) + 10'($signed({a & {8{b[7]}}, 1'b0}));
 
     always_ff @(posedge clk_i) begin
       if (in_valid_i) begin

@@ -21,44 +21,44 @@ module tp_kv #(
   parameter int unsigned PagesPerSlot = 4,
   parameter int unsigned KvWordsMax = 2
 ) (
-  input  logic                         clk_i,
-  input  logic                         rst_ni,
+  input  logic                               clk_i,
+  input  logic                               rst_ni,
   // configuration: PAGE_TABLE, REGISTER KV_STRIDE
-  input  logic                         cfg_valid_i,         // early
-  input  logic                  [ 3:0] cfg_space_i,         // early
-  input  logic                  [31:0] cfg_address_i,       // early
-  input  logic                  [31:0] cfg_data_i,          // early
+  input  logic                               cfg_valid_i,        // early
+  input  logic                  [  3:0]      cfg_space_i,        // early
+  input  logic                  [ 31:0]      cfg_address_i,      // early
+  input  logic                  [ 31:0]      cfg_data_i,         // early
   // words of 32 int8, element 0 lowest; exponents of the heads in the word
-  input  logic                         word_valid_i,        // early
-  input  logic [255:0]                 word_data_i,         // early
-  input  logic [  3:0][ 4:0]           word_exponents_i,    // early
-  input  tp_pkg::word_context_t        word_context_i,      // early
-  input  logic                  [ 7:0] word_index_i,        // early
-  input  logic                         word_last_i,         // early
+  input  logic                               word_valid_i,       // early
+  input  logic                  [255:0]      word_data_i,        // early
+  input  logic                  [  3:0][4:0] word_exponents_i,   // early
+  input  tp_pkg::word_context_t              word_context_i,     // early
+  input  logic                  [  7:0]      word_index_i,       // early
+  input  logic                               word_last_i,        // early
   // the query words among them
-  output logic                         query_valid_o,       // early
-  output logic                  [ 2:0] query_slot_o,        // early
-  output logic                  [ 7:0] query_index_o,       // early
-  output logic [255:0]                 query_data_o,        // early
-  output logic [  3:0][ 4:0]           query_exponents_o,   // early
+  output logic                               query_valid_o,      // early
+  output logic                  [  2:0]      query_slot_o,       // early
+  output logic                  [  7:0]      query_index_o,      // early
+  output logic                  [255:0]      query_data_o,       // early
+  output logic                  [  3:0][4:0] query_exponents_o,  // early
   // K read
-  input  logic                         key_valid_i,         // early
-  input  logic                  [ 2:0] key_slot_i,          // early
-  input  logic                  [15:0] key_position_i,      // early
-  input  logic                  [23:0] key_base_i,          // early
-  input  logic                  [ 7:0] key_word_i,          // early
-  output logic [255:0]                 key_data_o,          // early
-  output logic [  3:0][ 7:0]           key_exponents_o,     // early
+  input  logic                               key_valid_i,        // early
+  input  logic                  [  2:0]      key_slot_i,         // early
+  input  logic                  [ 15:0]      key_position_i,     // early
+  input  logic                  [ 23:0]      key_base_i,         // early
+  input  logic                  [  7:0]      key_word_i,         // early
+  output logic                  [255:0]      key_data_o,         // early
+  output logic                  [  3:0][7:0] key_exponents_o,    // early
   // V read
-  input  logic                         value_valid_i,       // early
-  input  logic                  [ 2:0] value_slot_i,        // early
-  input  logic                  [15:0] value_position_i,    // early
-  input  logic                  [23:0] value_base_i,        // early
-  input  logic                  [ 7:0] value_word_i,        // early
-  output logic [255:0]                 value_data_o,        // early
+  input  logic                               value_valid_i,      // early
+  input  logic                  [  2:0]      value_slot_i,       // early
+  input  logic                  [ 15:0]      value_position_i,   // early
+  input  logic                  [ 23:0]      value_base_i,       // early
+  input  logic                  [  7:0]      value_word_i,       // early
+  output logic                  [255:0]      value_data_o,       // early
   // the last word of an instruction is stored
-  output logic                         done_valid_o,        // early
-  output logic                  [ 2:0] done_slot_o          // early
+  output logic                               done_valid_o,       // early
+  output logic                  [  2:0]      done_slot_o         // early
 );
 
   localparam int unsigned RowBits = $clog2(KvRows);
@@ -66,12 +66,12 @@ module tp_kv #(
   localparam int unsigned WordBits = KvWordsMax > 1 ? $clog2(KvWordsMax) : 1;
 
   // ---- a word, by kind ----
-  logic                  word_valid_q;
-  logic                  word_last_q;
-  tp_pkg::word_context_t context_q;
-  logic [7:0]            index_q;
-  logic [255:0]          data_q;
-  logic [3:0][4:0]       exponents_q;
+  logic                               word_valid_q;
+  logic                               word_last_q;
+  tp_pkg::word_context_t              context_q;
+  logic                  [  7:0]      index_q;
+  logic                  [255:0]      data_q;
+  logic                  [  3:0][4:0] exponents_q;
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
@@ -116,13 +116,13 @@ module tp_kv #(
   end
 
   // ---- keys that wait for their values ----
-  logic            hold_write;
-  logic            store_valid_q;
-  logic [255:0]    held_key;
-  logic [3:0][3:0] held_nibbles;
-  logic [255:0]    store_key_q;
-  logic [255:0]    store_value_q;
-  logic [3:0][7:0] store_exponents_q;
+  logic              hold_write;
+  logic              store_valid_q;
+  logic [255:0]      held_key;
+  logic [  3:0][3:0] held_nibbles;
+  logic [255:0]      store_key_q;
+  logic [255:0]      store_value_q;
+  logic [  3:0][7:0] store_exponents_q;
 
   assign hold_write = word_valid_q && context_q.kind == tp_pkg::WordKey;
 

@@ -46,8 +46,8 @@ module tp_kv_table #(
   `TP_REQUIRE(KvWordsMax >= 1 && KvWordsMax <= 255)
 
   // ---- page table ----
-  logic                      page_write;
-  logic [  PhysicalBits-1:0] page_physical;
+  logic                    page_write;
+  logic [PhysicalBits-1:0] page_physical;
 
   assign page_write = cfg_valid_i && cfg_space_i == tp_map_pkg::TP_SPACE_PAGE_TABLE &&
       32'(cfg_address_i[31:12]) < Slots && 32'(cfg_address_i[11:0]) < PagesPerSlot;
