@@ -66,7 +66,8 @@ $(BUILD)/san/%.o: %.c
 $(BUILD)/libmodel.a: $(call obj,$(MODEL_SRCS))
 $(BUILD)/libtokproc.a: $(call obj,$(LIB_SRCS))
 $(BUILD)/san/libtokproc.a: $(call san,$(LIB_SRCS))
-$(BUILD)/libmodel.a $(BUILD)/libtokproc.a $(BUILD)/san/libtokproc.a:
+$(BUILD)/san/libmodel.a: $(call san,$(MODEL_SRCS))
+$(BUILD)/libmodel.a $(BUILD)/libtokproc.a $(BUILD)/san/libmodel.a $(BUILD)/san/libtokproc.a:
 	@echo "  make $@"; mkdir -p $(@D)
 	@rm -f $@
 	ar rcs $@ $^
@@ -177,17 +178,17 @@ $(CC) $(CFLAGS) -MF $(side).d -MT $@ $(SANITIZE) -Itests/common -Itests/host $(c
 $(foreach source,$(call planted_src,$*),$(CC) $(CFLAGS) -MF $(side).planted.d -MT $@ $(SANITIZE) \
   $(call plant_flag,$*) -c $(source) -o $(side).planted.o &&) true
 $(CC) $(SANITIZE) $(side).o $(if $(call planted_src,$*),$(side).planted.o) $(HOST_COMMON) \
-  $(BUILD)/san/libtokproc.a $(LIBS) -lcheck -lsubunit -lm -lrt -lpthread \
+  $(2) $(LIBS) -lcheck -lsubunit -lm -lrt -lpthread \
   $(call link_flags,tests/$(1)/test_$(call unit,$*).c) -o $@
 endef
 
 $(BUILD)/test/model/%: tests/model/test_$$(call unit,$$*).c $(HOST_COMMON) \
-                       $(BUILD)/san/libtokproc.a
-	$(call host_test,model)
+                       $(BUILD)/san/libmodel.a
+	$(call host_test,model,$(BUILD)/san/libmodel.a)
 
 $(BUILD)/test/host/%: tests/host/test_$$(call unit,$$*).c $(HOST_COMMON) \
                       $(BUILD)/san/libtokproc.a
-	$(call host_test,host)
+	$(call host_test,host,$(BUILD)/san/libtokproc.a)
 
 # System tests run whole devices for long: they are built for speed.
 $(BUILD)/test/system/%: tests/system/test_%.c $(call obj,$(COMMON_HOST_SRCS)) \
