@@ -66,8 +66,8 @@ struct tp_norm_factor tp_rmsnorm_factor(const int32_t *x, uint32_t n, uint64_t e
 /* h [n] = sat32(rnd(x * gain, shift)). */
 void tp_rmsnorm_gain(const int32_t *x, const int16_t *gain, uint32_t n, int shift, int32_t *h,
                      struct tp_counters *counters);
-/* Norm of one head in place: h = sat32(rnd(y * gain, 15)),
- * y = sat32(rnd(sat32(rnd(h, head_shift + k/2 + sh)) * rm, 16)). head [n], n a power of two. */
+/* Norm of one head in place: z = sat32(rnd(y, head_shift + k/2 + sh)), w = sat32(rnd(z * rm, 16)),
+ * y = sat32(rnd(w * gain, 15)). head [n], n a power of two. */
 void tp_head_norm(int32_t *head, const int16_t *gain, uint32_t n, int head_shift, uint32_t epsilon,
                   struct tp_counters *counters);
 

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The simulated RTL as a device: a shared object of build/sim, loaded at run time.
+//
+// The environment variable TP_SIM_WAVE names an FST file that a device built with tracing writes.
+
+#include "sim_device.h"
+
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backend.h"
+
+// Some milliseconds at the speed of a simulated device.
+enum { CYCLES_OF_EXCHANGE = 4096, PATH_BYTES = 1200, SEED = 1 };
+
+struct simulated {
+    void *library;
+    const struct tp_sim_entry *entry;
+    struct tp_sim *sim;
+};
+
+static void sim_close(void *state) {
+    struct simulated *s = state;
+    if (s == NULL) {
+        return;
+    }
+    if (s->sim != NULL) {
+        s->entry->destroy(s->sim);
+    }
+    if (s->library != NULL) {
+        (void)dlclose(s->library);
+    }
+    free(s);
+}
+
+static tp_status load(struct simulated *s, const char *name, const char *path,
+                      struct tp_error *error) {
+    FILE *file = fopen(path, "rb");
+    if (file == NULL) {
+        return tp__fail(error, TP_ERROR_NOT_FOUND,
+                        "sim:%s: %s is not there - try: make build, or tokproc devices", name,
+                        tp__short_name(path));
+    }
+    (void)fclose(file);
+    s->library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    if (s->library == NULL) {
+        return tp__fail(error, TP_ERROR_DEVICE, "sim:%s cannot be loaded: %s", name, dlerror());
+    }
+    s->entry = dlsym(s->library, TP_SIM_ENTRY);
+    if (s->entry == NULL || s->entry->abi != TP_SIM_ABI) {
+        return tp__fail(error, TP_ERROR_DEVICE,
+                        "sim:%s was built for another version of the library - try: make build",
+                        name);
+    }
+    s->sim = s->entry->create(SEED, getenv("TP_SIM_WAVE"));
+    return s->sim != NULL ? TP_OK
+                          : tp__fail(error, TP_ERROR_NO_MEMORY, "no memory for sim:%s", name);
+}
+
+static tp_status sim_open(const char *name, const char *folder, void **state,
+                          struct tp_error *error) {
+    char path[PATH_BYTES];
+    if (name[0] == 0 || strchr(name, '/') != NULL) {
+        return tp__fail(error, TP_ERROR_NOT_FOUND,
+                        "sim needs the name of a configuration, sim:NAME - try: tokproc devices");
+    }
+    int size = snprintf(path, sizeof path, "%s/%s.so", folder, name);
+    if (size < 0 || (size_t)size >= sizeof path) {
+        return tp__fail(error, TP_ERROR_INVALID, "the name of the device folder is too long");
+    }
+    struct simulated *s = calloc(1, sizeof *s);
+    if (s == NULL) {
+        return tp__fail(error, TP_ERROR_NO_MEMORY, "no memory for a simulated device");
+    }
+    tp_status status = load(s, name, path, error);
+    if (status != TP_OK) {
+        sim_close(s);
+        return status;
+    }
+    *state = s;
+    return TP_OK;
+}
+
+static tp_status sim_exchange(void *state, const uint8_t *out, size_t out_count, size_t *out_taken,
+                              uint8_t *in, size_t in_max, size_t *in_count,
+                              struct tp_error *error) {
+    struct simulated *s = state;
+    (void)error;
+    (void)s->entry->run(s->sim, CYCLES_OF_EXCHANGE, out, out_count, out_taken, in, in_max,
+                        in_count);
+    return TP_OK;
+}
+
+const struct tp_backend tp__backend_sim = {
+    .kind = "sim",
+    .open = sim_open,
+    .close = sim_close,
+    .exchange = sim_exchange,
+};
