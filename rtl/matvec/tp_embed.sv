@@ -3,9 +3,9 @@
 // tp_embed: turns the weight beats of an embedding row into elements of x, two per cycle.
 //
 // In    every 16 cycles one block: its beat, or with two planes its high and then its low beat.
-// Out   elements 0, 1 of the block 9 cycles after its first beat, then two more per cycle: 16 pairs.
+// Out   elements 0, 1 of the block 9 cycles after its first beat, then two more per cycle.
 //       Bits equal tp_embed_row(); x = sat32(rnd(code * (16 + m) * 2^e, shift)).
-// Not   looks at no command: two_planes_i, codebook_i and shift_i are taken with a block's first beat.
+// Not   looks at no command: two_planes_i, codebook_i, shift_i come with a block's first beat.
 
 `include "tp_assert.svh"
 
@@ -96,8 +96,8 @@ module tp_embed #(
     end
   end
 
-  // Right shifts of 15 and more leave 0 of a product of 13 bits; left shifts of 32 and more saturate
-  // whatever is not 0.
+  // Right shifts of 15 and more leave 0 of a product of 13 bits; left shifts of 32 and more
+  // saturate whatever is not 0.
   logic is_right_q;
   logic [3:0] right_q;
   logic [5:0] left_q;

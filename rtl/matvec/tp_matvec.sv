@@ -10,8 +10,8 @@
 // Not   does not wait for its inputs: the sequencer issues a command when its blocks are written.
 //
 // A command accepted in cycle t frees the unit in t + rows / Groups * interval (MATVEC; LOGITS one
-// cycle after logits_done_i), in t + 16 * (blocks + 1) (EMBED). An EMBED begins so late, and ends so
-// early, that its elements never meet the rows of the commands around it.
+// cycle after logits_done_i), in t + 16 * (blocks + 1) (EMBED). An EMBED begins so late, and ends
+// so early, that its elements never meet the rows of the commands around it.
 
 `include "tp_assert.svh"
 
@@ -225,7 +225,7 @@ module tp_matvec #(
     phase_q           <= cmd_valid_i ? 4'd0 : phase_q + 4'd1;
   end
 
-  // ---- weight address: counts beats; before an EMBED it multiplies, one bit of blocks a cycle ----
+  // ---- weight address: counts beats; before an EMBED it multiplies, one bit a cycle ----
 
   logic [23:0] address_q;
   logic [23:0] row_beats_q;

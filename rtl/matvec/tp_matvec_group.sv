@@ -8,7 +8,7 @@
 // Not   does not mark the last beat of a row: tp_matvec knows when that is.
 //
 // With two planes a beat with high_i is kept and joins the next one, which is the low plane of the
-// same 32 weights: dot = 16 * high + low. Their scale is the low plane's, first_i is given with both.
+// same 32 weights: dot = 16 * high + low. Their scale is the low plane's; first_i comes with both.
 
 `include "tp_assert.svh"
 

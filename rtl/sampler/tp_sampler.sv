@@ -6,7 +6,7 @@
 // Out   token_valid_o for one cycle; the token equals tp_sample() of the model.
 // Rate  one logit per cycle. token_valid_o comes 49 cycles after the last logit, and TP_TOP_K_MAX
 //       cycles later when the slot's top_k is above 0 and its temperature too.
-// Not   takes one slot at a time: the first logit of a slot comes after the token of the one before.
+// Not   takes two slots at a time: the first logit of a slot follows the token of the one before.
 //
 // Sampling and position of a slot hold from its first logit to its token.
 
