@@ -36,7 +36,7 @@ WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror
 INCLUDES := -Ihost/include -Ihost/model -Ihost/lib -Ihost/backends -Ihost/reference \
             -Ihost/tools -Isim/system
 CFLAGS   := -std=c11 -g -fPIC -D_POSIX_C_SOURCE=200809L $(WARNINGS) $(INCLUDES) -MMD -MP
-SANITIZE := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+SANITIZE := -O2 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 LIBS     := -Wl,--as-needed -ljansson -lm -ldl -lpthread -Wl,--no-as-needed
 ifeq ($(COVERAGE),1)
 OPTIMISE := -O0 --coverage
