@@ -66,6 +66,7 @@ module tp_commands
   output logic                                     cancel_valid_o,  // early; flow
   output logic         [      2:0]                 cancel_slot_o,   // early
   output logic                                     lock_o,          // early
+  output logic idle_o,  // early; no frame is executed
   input  logic                                     locked_i,        // late
   input  logic         [Slots-1:0]                 open_i,          // early
   input  logic         [Slots-1:0]                 running_i,       // early
@@ -147,6 +148,7 @@ module tp_commands
 
   assign word_move = word_valid_i && word_ready_o;
   assign frame_ready_o = state_q == StIdle;
+  assign idle_o = state_q == StIdle;
   assign word_ready_o = state_q == StWords || state_q == StDrain || state_q == StWrite;
   assign answers_itself = type_q == TP_FRAME_HELLO || type_q == TP_FRAME_STATISTICS;
   assign repetition = seen_q && type_q == seen_type_q && sequence_q == seen_sequence_q &&

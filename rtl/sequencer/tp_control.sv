@@ -61,6 +61,8 @@ module tp_control
   input  logic           part_ready_i,      // late
   output logic    [31:0] part_data_o,       // late
 
+  output logic idle_o,  // early; nothing to do or to send until a frame comes
+
   // configuration bus
   output logic        cfg_valid_o,    // early; flow
   output logic [ 3:0] cfg_space_o,    // early
@@ -107,6 +109,8 @@ module tp_control
   logic         [      2:0]                 cancel_slot;
   logic                                     lock;
   logic                                     locked;
+  logic commands_idle;
+  logic slots_idle;
   logic         [Slots-1:0]                 open;
   logic         [Slots-1:0]                 running;
   logic         [Slots-1:0]                 ended;
@@ -136,6 +140,8 @@ module tp_control
   logic                                     logits_word_valid;
   logic                                     logits_word_ready;
   logic         [     31:0]                 logits_word_data;
+
+  assign idle_o = commands_idle && slots_idle && empty && !frame_valid_i;
 
   tp_commands #(
     .Groups       (Groups),
@@ -185,6 +191,7 @@ module tp_control
     .cancel_valid_o         (cancel_valid),
     .cancel_slot_o          (cancel_slot),
     .lock_o                 (lock),
+    .idle_o                 (commands_idle),
     .locked_i               (locked),
     .open_i                 (open),
     .running_i              (running),
@@ -223,6 +230,7 @@ module tp_control
     .cancel_slot_i (cancel_slot),
     .lock_i        (lock),
     .locked_o      (locked),
+    .idle_o        (slots_idle),
     .open_o        (open),
     .running_o     (running),
     .ended_o       (ended),

@@ -37,6 +37,7 @@ module tp_slots
   input  logic         [      2:0]                 cancel_slot_i,   // early
   input  logic                                     lock_i,          // early; no step may begin
   output logic                                     locked_o,        // late; no step runs
+  output logic idle_o,  // early; nothing to do without the host
   output logic         [Slots-1:0]                 open_o,          // early
   output logic         [Slots-1:0]                 running_o,       // early
   output logic         [Slots-1:0]                 ended_o,         // early; context is full
@@ -140,6 +141,7 @@ module tp_slots
   assign token_o = token_q;
   assign sampling_o = sampling_q;
   assign locked_o = lock_i && state_q == StIdle;
+  assign idle_o = state_q == StIdle && eligible == '0 && cancelled == '0;
   assign eligible = running_q & ~held_q;
   // Of the slots whose logits are all sent, one takes part: there is one logits buffer.
   assign take = (eligible & ~wants_all_q) | lowest(eligible & wants_all_q);

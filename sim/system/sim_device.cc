@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// tp_top_sim behind the C functions of sim_device.h.
+
+#include "sim_device.h"
+
+#include <memory>
+#include <new>
+
+#include "Vsim.h"
+#include "verilated.h"
+#if VM_TRACE
+#include "verilated_fst_c.h"
+#endif
+
+namespace {
+
+// Cycles without a byte after which a device that has given bytes is left alone.
+constexpr uint64_t kQuietCycles = 16;
+// Cycles of idleness in a row after which the device waits for the host.
+constexpr uint64_t kIdleCycles = 64;
+constexpr uint64_t kResetCycles = 8;
+
+}  // namespace
+
+struct tp_sim {
+    VerilatedContext context;
+    std::unique_ptr<Vsim> model;
+#if VM_TRACE
+    std::unique_ptr<VerilatedFstC> trace;
+#endif
+    uint64_t cycles = 0;
+
+    void evaluate()
+    {
+        model->eval();
+#if VM_TRACE
+        if (trace) trace->dump(context.time());
+#endif
+        context.timeInc(1);
+    }
+
+    // Inputs that were set are seen by this rising edge; outputs are right after it.
+    void tick()
+    {
+        model->clk_i = 1;
+        evaluate();
+        model->clk_i = 0;
+        evaluate();
+    }
+};
+
+extern "C" {
+
+uint32_t tp_sim_interface(void) { return TP_SIM_INTERFACE; }
+
+const char *tp_sim_config(void) { return TP_CONFIG_NAME; }
+
+tp_sim *tp_sim_create(uint64_t seed, const char *trace)
+{
+    tp_sim *sim = new (std::nothrow) tp_sim();
+    if (!sim) return nullptr;
+    sim->context.randReset(2);
+    // Verilator wants a positive 31-bit seed; 0 would mean "take the time".
+    sim->context.randSeed(static_cast<int>(1 + (seed * 2654435761u) % 2147483646u));
+#if VM_TRACE
+    if (trace) sim->context.traceEverOn(true);
+#endif
+    sim->model.reset(new (std::nothrow) Vsim(&sim->context, "core"));
+    if (!sim->model) {
+        delete sim;
+        return nullptr;
+    }
+#if VM_TRACE
+    if (trace) {
+        sim->trace = std::make_unique<VerilatedFstC>();
+        sim->model->trace(sim->trace.get(), 99);
+        sim->trace->open(trace);
+    }
+#else
+    (void)trace;
+#endif
+    sim->model->clk_i = 0;
+    sim->model->rst_ni = 0;
+    sim->model->in_valid_i = 0;
+    sim->model->in_data_i = 0;
+    sim->model->out_ready_i = 0;
+    sim->evaluate();
+    for (uint64_t i = 0; i < kResetCycles; i++) sim->tick();
+    sim->model->rst_ni = 1;
+    sim->evaluate();
+    return sim;
+}
+
+void tp_sim_destroy(tp_sim *sim)
+{
+    if (!sim) return;
+    sim->model->final();
+#if VM_TRACE
+    if (sim->trace) sim->trace->close();
+#endif
+    delete sim;
+}
+
+uint64_t tp_sim_run(tp_sim *sim, const uint8_t *out, size_t out_count, size_t *out_taken,
+                    uint8_t *in, size_t in_max, size_t *in_count, uint64_t cycle_max)
+{
+    Vsim *model = sim->model.get();
+    size_t taken = 0;
+    size_t given = 0;
+    uint64_t quiet = 0;
+    uint64_t idle = 0;
+    uint64_t cycle = 0;
+    while (cycle < cycle_max) {
+        // A byte moves at the edge when both sides showed it before the edge.
+        const bool sends = taken < out_count;
+        const bool takes = given < in_max;
+        model->in_valid_i = sends;
+        model->in_data_i = sends ? out[taken] : 0;
+        model->out_ready_i = takes;
+        if (sends && model->in_ready_o) taken++;
+        if (model->out_valid_o) {
+            if (!takes) break;
+            in[given++] = model->out_data_o;
+            quiet = 0;
+        } else {
+            quiet++;
+        }
+        idle = model->idle_o && !sends ? idle + 1 : 0;
+        sim->tick();
+        cycle++;
+        if (idle >= kIdleCycles) break;
+        if (given > 0 && quiet >= kQuietCycles) break;
+    }
+    sim->cycles += cycle;
+    *out_taken = taken;
+    *in_count = given;
+    return cycle;
+}
+
+uint64_t tp_sim_cycles(const tp_sim *sim) { return sim->cycles; }
+
+}  // extern "C"
