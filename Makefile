@@ -49,8 +49,6 @@ MODEL_SRCS := $(wildcard host/model/*.c)
 LIB_SRCS   := $(MODEL_SRCS) $(wildcard host/lib/*.c host/backends/*.c host/reference/*.c)
 TOOL_SRCS  := $(filter-out host/tools/tp_genmap.c,$(wildcard host/tools/*.c))
 COMMON_SRCS := $(wildcard tests/common/*.c)
-# stream.c needs a Verilated unit; only the RTL tests have one.
-COMMON_HOST_SRCS := $(filter-out tests/common/stream.c,$(COMMON_SRCS))
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 san = $(patsubst %.c,$(BUILD)/san/%.o,$(1))
@@ -63,11 +61,16 @@ $(BUILD)/san/%.o: %.c
 	@echo "  make $@"; mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(SANITIZE) -Itests/common -Isim/dut -c $< -o $@
 
+# Archives, so that a test takes only what it needs: stream.c wants a Verilated unit, other common
+# files the library.
+$(BUILD)/libcommon.a: $(call obj,$(COMMON_SRCS))
+$(BUILD)/san/libcommon.a: $(call san,$(COMMON_SRCS))
 $(BUILD)/libmodel.a: $(call obj,$(MODEL_SRCS))
 $(BUILD)/libtokproc.a: $(call obj,$(LIB_SRCS))
 $(BUILD)/san/libtokproc.a: $(call san,$(LIB_SRCS))
 $(BUILD)/san/libmodel.a: $(call san,$(MODEL_SRCS))
-$(BUILD)/libmodel.a $(BUILD)/libtokproc.a $(BUILD)/san/libmodel.a $(BUILD)/san/libtokproc.a:
+$(BUILD)/libcommon.a $(BUILD)/libmodel.a $(BUILD)/libtokproc.a \
+$(BUILD)/san/libcommon.a $(BUILD)/san/libmodel.a $(BUILD)/san/libtokproc.a:
 	@echo "  make $@"; mkdir -p $(@D)
 	@rm -f $@
 	ar rcs $@ $^
@@ -154,7 +157,7 @@ param_flags = $(patsubst -G%,-DTP_PARAM_%,$(filter -G%,$(call params,$(1))))
 # there for a program.
 side = $(patsubst $(BUILD)/test/%,$(BUILD)/obj/test/%,$@)
 
-RTL_COMMON := $(call obj,$(COMMON_SRCS))
+RTL_COMMON := $(BUILD)/libcommon.a
 $(BUILD)/test/rtl/%: $(BUILD)/dut/%/dut.a tests/rtl/test_$$(call unit,$$*).c $(RTL_COMMON) \
                      $(BUILD)/libmodel.a $(VM_OBJS)
 	@echo "  make $@"; mkdir -p $(@D) $(dir $(side))
@@ -167,7 +170,7 @@ $(BUILD)/test/rtl/%: $(BUILD)/dut/%/dut.a tests/rtl/test_$$(call unit,$$*).c $(R
 
 # Model and host tests run sanitized. In the planted variant the test and the one source file of its
 # name are built with the fault: test_rope_model.c and host/model/rope.c.
-HOST_COMMON := $(call san,$(COMMON_HOST_SRCS))
+HOST_COMMON := $(BUILD)/san/libcommon.a
 planted_src = $(if $(filter planted,$(call variant,$(1))), \
                 $(wildcard host/*/$(patsubst %_model,%,$(call unit,$(1))).c))
 
@@ -191,11 +194,11 @@ $(BUILD)/test/host/%: tests/host/test_$$(call unit,$$*).c $(HOST_COMMON) \
 	$(call host_test,host,$(BUILD)/san/libtokproc.a)
 
 # System tests run whole devices for long: they are built for speed.
-$(BUILD)/test/system/%: tests/system/test_%.c $(call obj,$(COMMON_HOST_SRCS)) \
+$(BUILD)/test/system/%: tests/system/test_%.c $(BUILD)/libcommon.a \
                         $(BUILD)/libtokproc.a
 	@echo "  make $@"; mkdir -p $(@D) $(dir $(side))
 	$(CC) $(CFLAGS) -MF $(side).d -MT $@ $(OPTIMISE) -Itests/common -c $< -o $(side).o
-	$(CC) $(OPTIMISE) $(side).o $(call obj,$(COMMON_HOST_SRCS)) $(BUILD)/libtokproc.a $(LIBS) \
+	$(CC) $(OPTIMISE) $(side).o $(BUILD)/libcommon.a $(BUILD)/libtokproc.a $(LIBS) \
 	  -lcheck -lsubunit -lm -lrt -lpthread $(call link_flags,$<) -o $@
 
 names        = $(patsubst tests/$(1)/test_%.c,%,$(wildcard tests/$(1)/test_*.c))
