@@ -361,6 +361,11 @@ static int step_slot(struct emulator *e, uint32_t s, bool *logits_part, int32_t 
     return slot->cancelled ? (int)TP_REASON_CANCEL : -1;
 }
 
+// True when the bit of slot s is set.
+static bool has(uint8_t mask, uint32_t s) {
+    return (((uint32_t)mask >> s) & 1u) != 0;
+}
+
 static bool run_step(struct emulator *e) {
     uint8_t step[28] = {0};
     int32_t sampled[TP_SLOTS_MAX];
@@ -382,7 +387,7 @@ static bool run_step(struct emulator *e) {
         return false;
     }
     for (uint32_t s = 0; s < e->limits.slots; s++) {
-        if ((step[8] >> s & 1u) != 0 && sampled[s] >= 0) {
+        if (has(step[8], s) && sampled[s] >= 0) {
             uint8_t p[8] = {(uint8_t)s};
             tp__put16(p + 2, (uint16_t)sampled[s]);
             tp__put16(p + 4, (uint16_t)(e->slots[s].position - 1));
@@ -392,7 +397,7 @@ static bool run_step(struct emulator *e) {
     tp__put32(step, e->step++);
     send_event(e, TP_FRAME_STEP, step, sizeof step);
     for (uint32_t s = 0; s < e->limits.slots; s++) {
-        if ((step[8] >> s & 1u) != 0 && reason[s] >= 0) {
+        if (has(step[8], s) && reason[s] >= 0) {
             struct emulated_slot *slot = &e->slots[s];
             uint8_t p[4] = {(uint8_t)s, (uint8_t)reason[s]};
             tp__put16(p + 2, (uint16_t)slot->position);

@@ -74,14 +74,19 @@ static void take_answer(tp_device *device, const struct tp_frame *frame) {
     pthread_mutex_unlock(&device->mutex);
 }
 
+// True when the bit of slot s is set.
+static bool has(uint8_t mask, uint32_t s) {
+    return (((uint32_t)mask >> s) & 1u) != 0;
+}
+
 // The contract of the machine: the compiler predicts each step to the cycle.
 static void check_step(tp_device *device, const struct tp_frame *frame) {
     const uint8_t *p = frame->payload;
     struct tp_step_slot slots[TP_SLOTS_MAX] = {{0}};
     uint32_t cycles = tp__get32(p + 4);
     for (uint32_t s = 0; s < device->limits.slots; s++) {
-        slots[s].active = (p[8] >> s & 1u) != 0;
-        slots[s].logits = (p[9] >> s & 1u) != 0;
+        slots[s].active = has(p[8], s);
+        slots[s].logits = has(p[9], s);
         slots[s].position = tp__get16(p + 12 + 2 * (size_t)s);
         slots[s].top_k = device->sessions[s] != NULL && tp__session_top_k(device->sessions[s]);
         if (slots[s].active) {
@@ -111,7 +116,7 @@ static void take_step(tp_device *device, const struct tp_frame *frame) {
         check_step(device, frame);
     }
     for (uint32_t s = 0; s < device->limits.slots; s++) {
-        if ((frame->payload[8] >> s & 1u) != 0 && device->sessions[s] != NULL) {
+        if (has(frame->payload[8], s) && device->sessions[s] != NULL) {
             tp__session_step(device->sessions[s]);
         }
     }
