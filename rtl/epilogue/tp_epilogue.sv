@@ -10,7 +10,7 @@
 // Not   does not check the order of the program: a command reads what earlier ones have completed.
 //
 // Stage s of the pipeline holds a pair s cycles after it was taken from its row group:
-// 1 accumulator, 2 and 3 shift, 4 z, 5 products, 6 y, 7 with bias. Then x 8; heads 8 to 11 rotation,
+// 1 accumulator, 2 and 3 shift, 4 z, 5 products, 6 y, 7 with bias. Then x 8; heads 8 to 11 turned,
 // 12 centred; gate 8 to 17 SwiGLU, then the quantiser; logits 8 and 9.
 
 `include "tp_assert.svh"

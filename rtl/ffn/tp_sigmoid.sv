@@ -23,7 +23,13 @@ module tp_sigmoid
     end
   endfunction
 
+  // Packed constants become logic; an array that is read into a register would take a block RAM.
+  function automatic logic [127:0][16:0] bases();
+    for (int unsigned i = 0; i < 128; i++) bases[i] = TP_TABLE_SIGMOID[i];
+  endfunction
+
   localparam logic [127:0][10:0] Slope = slopes();
+  localparam logic [127:0][16:0] Base = bases();
 
   logic flat;
   logic round_up;
@@ -45,7 +51,7 @@ module tp_sigmoid
 
   always_ff @(posedge clk_i) begin
     if (enable_i[0]) begin
-      base_q     <= flat ? 17'h10000 : TP_TABLE_SIGMOID[{1'b0, magnitude_i[19:13]}];
+      base_q     <= flat ? 17'h10000 : Base[magnitude_i[19:13]];
       slope_q    <= flat ? '0 : Slope[magnitude_i[19:13]];
       fraction_q <= magnitude_i[12:3];
       negative_q <= negative_i;

@@ -19,7 +19,13 @@ module tp_sine
     for (int unsigned i = 0; i < 64; i++) slopes[i] = 10'(TP_TABLE_SINE[i+1] - TP_TABLE_SINE[i]);
   endfunction
 
+  // Packed constants become logic; an array that is read into a register would take a block RAM.
+  function automatic logic [63:0][15:0] bases();
+    for (int unsigned i = 0; i < 64; i++) bases[i] = TP_TABLE_SINE[i];
+  endfunction
+
   localparam logic [63:0][9:0] Slope = slopes();
+  localparam logic [63:0][15:0] Base = bases();
 
   // Angle in the quarter, mirrored in odd quadrants: table index 0..64 and 10 bits of fraction. The
   // 14 bits below matter only for the borrow of the mirror.
@@ -33,7 +39,7 @@ module tp_sine
   logic [15:0] value;
   logic signed [16:0] sine_q;
 
-  // Only the quarter itself has this bit; the table is defined up to there and no further.
+  // Only the quarter itself has this bit.
   assign at_top = angle_q[16];
   assign value  = base_q2 + 16'(product_q[19:10]) + 16'(product_q[9]);
 
@@ -43,7 +49,7 @@ module tp_sine
                              : {1'b0, phase_i[29:14]};
       negative_q <= phase_i[31];
 
-      base_q <= TP_TABLE_SINE[angle_q[16:10]];
+      base_q <= at_top ? 16'h8000 : Base[angle_q[15:10]];
       slope_q <= Slope[angle_q[15:10]];
       fraction_q <= at_top ? '0 : angle_q[9:0];
       negative_q2 <= negative_q;

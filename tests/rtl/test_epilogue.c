@@ -46,6 +46,7 @@ enum {
     // From the cycle in which a pair is taken.
     X_LATENCY = 8,
     HEAD_LATENCY = 12,
+    HEAD_NORM_LATENCY = 31,  // from the last pair of a head to its first one; plus the pairs
     BLOCK_LATENCY = 29,
     LOGIT_LATENCY = 8
 };
@@ -102,7 +103,9 @@ struct bench {
     struct tp_norm_factor factor[SLOTS];
     int32_t cosine[SLOTS][64];
     int32_t sine[SLOTS][64];
-    uint64_t kinds;  // bit mask of destinations that were tested
+    bool head_norm;      // of the heads of this program
+    uint32_t head_log2;  // same
+    uint64_t kinds;      // bit mask of destinations that were tested
 };
 
 static struct stimulus stimuli[CYCLES];
@@ -222,7 +225,12 @@ static void expect_heads(struct bench *b, struct job *job)
     uint32_t pairs = job->op.rows / 2;
     finish_heads(b, job);
     for (uint32_t pair = 0; pair < pairs; pair++) {
+        uint32_t size = 1u << job->op.head_log2 >> 1;
+        uint32_t last = pair | (size - 1);
         struct outcome *at = &outcomes[taken(job, pair) + HEAD_LATENCY];
+        if (job->op.head_norm) {
+            at = &outcomes[taken(job, last) + HEAD_NORM_LATENCY + size + pair % size];
+        }
         ck_assert(!at->head);
         at->head = true;
         at->head_last = pair == pairs - 1;
@@ -319,7 +327,10 @@ static void pick_op(struct bench *b, struct job *job)
     if (tp_random_chance(random, 16)) op->z_shift = (int32_t)tp_random_range(random, -128, 127);
     op->rows = pick_rows(b, op->dest);
     op->cap = (uint32_t)tp_random_range(random, 3, 25);
-    op->head_log2 = (uint32_t)tp_random_range(random, 3, 5);
+    op->head_log2 = b->head_norm ? b->head_log2 : (uint32_t)tp_random_range(random, 3, 5);
+    op->head_norm = b->head_norm && op->dest >= TP_DEST_QUERY && op->dest <= TP_DEST_VALUE;
+    op->head_shift = (int32_t)tp_random_range(random, -31, -12);
+    op->gain_base = tp_random_below(random, GAIN_QUADS - 8 + 1);
     op->exponent_base = tp_random_below(random, 11);
     op->constant_base = tp_random_below(random, CONSTANT_PAIRS - 64 + 1);
     op->kv_base = tp_random_below(random, 1u << 24);
@@ -588,6 +599,8 @@ START_TEST(epilogue_equals_model_in_every_cycle)
     tp_random_init(&b.random, seed, 1);
     b.dut = tp_dut_open(seed);
     b.gap = _i % 2 == 0 ? 0 : 64;
+    b.head_norm = HEAD_NORM && _i % 4 < 3;
+    b.head_log2 = 3 + (uint32_t)_i % 3;
     configure(&b);
     set_factors(&b);
     make_program(&b);
