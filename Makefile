@@ -288,7 +288,7 @@ build: ## Builds library, CLI, and one simulated device for each configuration.
 build: $(BUILD)/libtokproc.a $(BUILD)/libtokproc.so $(if $(TOOL_SRCS),$(BUILD)/tokproc) $(SIMS)
 
 # The shipped model; MODEL=, CONFIG=, PROMPT= and RUN= (further options) change the run.
-MODEL  ?= $(firstword $(wildcard models/*.gguf models/*.bin))
+MODEL  ?= models/tokproc-stories.bin
 CONFIG ?= ulx3s-85f
 PROMPT ?= Once upon a time
 
@@ -311,6 +311,7 @@ test-programs: $(TEST_PROGRAMS) $(if $(TOOL_SRCS),$(BUILD)/san/tokproc) \
 .PHONY: test
 test: ## Runs every test; the last line counts them.
 	mkdir -p $(BUILD)
+	echo "building; $(BUILD)/test-build.log has the details"
 	$(MAKE) -k build test-programs > $(BUILD)/test-build.log 2>&1 || \
 	  { echo "some programs do not build ($(BUILD)/test-build.log):"; \
 	    grep -A8 -E 'rror' $(BUILD)/test-build.log | head -80; }
@@ -408,8 +409,8 @@ install: build ## Copies CLI, library, header, devices and model under PREFIX.
 	install -m 755 $(BUILD)/tokproc $(DESTDIR)$(PREFIX)/bin/
 	install -m 644 host/include/tokproc.h $(DESTDIR)$(PREFIX)/include/
 	install -m 644 $(BUILD)/libtokproc.a $(BUILD)/libtokproc.so $(DESTDIR)$(PREFIX)/lib/
-	for file in $(SIMS); do install -m 755 $$file $(DESTDIR)$(PREFIX)/lib/tokproc/ || exit 1; done
-	for file in $(MODEL); do install -m 644 $$file $(DESTDIR)$(PREFIX)/share/tokproc/ || exit 1; done
+	$(if $(SIMS),install -m 755 $(SIMS) $(DESTDIR)$(PREFIX)/lib/tokproc/)
+	install -m 644 $(MODEL) $(wildcard $(MODEL:.bin=-tok.bin)) $(DESTDIR)$(PREFIX)/share/tokproc/
 
 .PHONY: clean
 clean: ## Removes what builds made, but not the tools of `make setup`.
