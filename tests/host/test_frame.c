@@ -85,13 +85,13 @@ START_TEST(noise_never_becomes_a_frame) {
     tp_random_init(&random, tp_test_seed(_i), 0);
     struct tp_frame_decoder decoder = {.count = 0};
     struct tp_frame got;
-    for (uint32_t i = 0; i < 200000; i++) {
+    for (uint32_t i = 0; i < 50000; i++) {
         // Markers are frequent, so that the decoder is busy.
         uint8_t byte = tp_random_chance(&random, 16) ? (uint8_t)TP_FRAME_MARKER
                                                      : (uint8_t)tp_random_below(&random, 4);
         ck_assert(!tp__frame_decode(&decoder, byte, &got));
     }
-    ck_assert_uint_gt(decoder.bad, 100);
+    ck_assert_uint_gt(decoder.bad, 30);
 }
 END_TEST
 
@@ -112,7 +112,7 @@ Suite *tp_test_suite(void) {
     TCase *tc = tcase_create("frame");
     tcase_add_test(tc, crc_has_the_check_value_of_the_standard);
     tcase_add_loop_test(tc, every_length_survives, 0, 4);
-    tcase_add_loop_test(tc, every_bit_error_is_noticed_and_the_next_frames_arrive, 0, 4);
+    tcase_add_loop_test(tc, every_bit_error_is_noticed_and_the_next_frames_arrive, 0, 2);
     tcase_add_loop_test(tc, noise_never_becomes_a_frame, 0, 4);
     tcase_add_test(tc, numbers_are_little_endian);
     suite_add_tcase(suite, tc);
