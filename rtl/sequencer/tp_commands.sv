@@ -86,6 +86,7 @@ module tp_commands
   output logic    [31:0] answer_word_data_o        // late
 );
 
+  localparam int unsigned HeadLog2Max = 5;  // tp_attention takes heads of up to 32
   localparam int unsigned SlotWidth = Slots > 1 ? $clog2(Slots) : 1;
 
   `TP_REQUIRE(Groups >= 1 && Groups <= 8 && VocabMax <= 65536 && PositionsMax <= 65535)
@@ -418,7 +419,7 @@ module tp_commands
     if (answer_frame_type_o == TP_FRAME_HELLO_REPLY) begin
       unique case (index_q[3:0])
         4'd0: answer_word_data_o = {8'(Slots), 8'(Groups), 16'(TP_PROTOCOL_VERSION)};
-        4'd1: answer_word_data_o = {8'd0, 8'(TP_TOP_K_MAX), 8'(Codebooks), 8'(HeadNorm)};
+        4'd1: answer_word_data_o = {8'(HeadLog2Max), 8'(TP_TOP_K_MAX), 8'(Codebooks), 8'(HeadNorm)};
         4'd2: answer_word_data_o = WeightBeats;
         4'd3: answer_word_data_o = KvRows;
         4'd4: answer_word_data_o = {16'(QueryMax), 16'(DimMax)};

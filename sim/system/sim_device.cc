@@ -13,7 +13,8 @@
 #include "verilated_fst_c.h"
 #endif
 
-namespace {
+namespace
+{
 
 // Cycles without a byte after which a device that has given bytes is left alone.
 constexpr uint64_t kQuietCycles = 16;
@@ -29,7 +30,6 @@ struct tp_sim {
 #if VM_TRACE
     std::unique_ptr<VerilatedFstC> trace;
 #endif
-    uint64_t cycles = 0;
 
     void evaluate()
     {
@@ -50,13 +50,10 @@ struct tp_sim {
     }
 };
 
-extern "C" {
+namespace
+{
 
-uint32_t tp_sim_interface(void) { return TP_SIM_INTERFACE; }
-
-const char *tp_sim_config(void) { return TP_CONFIG_NAME; }
-
-tp_sim *tp_sim_create(uint64_t seed, const char *trace)
+tp_sim *create(uint64_t seed, const char *wave)
 {
     tp_sim *sim = new (std::nothrow) tp_sim();
     if (!sim) return nullptr;
@@ -64,7 +61,7 @@ tp_sim *tp_sim_create(uint64_t seed, const char *trace)
     // Verilator wants a positive 31-bit seed; 0 would mean "take the time".
     sim->context.randSeed(static_cast<int>(1 + (seed * 2654435761u) % 2147483646u));
 #if VM_TRACE
-    if (trace) sim->context.traceEverOn(true);
+    if (wave) sim->context.traceEverOn(true);
 #endif
     sim->model.reset(new (std::nothrow) Vsim(&sim->context, "core"));
     if (!sim->model) {
@@ -72,13 +69,13 @@ tp_sim *tp_sim_create(uint64_t seed, const char *trace)
         return nullptr;
     }
 #if VM_TRACE
-    if (trace) {
+    if (wave) {
         sim->trace = std::make_unique<VerilatedFstC>();
         sim->model->trace(sim->trace.get(), 99);
-        sim->trace->open(trace);
+        sim->trace->open(wave);
     }
 #else
-    (void)trace;
+    (void)wave;
 #endif
     sim->model->clk_i = 0;
     sim->model->rst_ni = 0;
@@ -92,7 +89,7 @@ tp_sim *tp_sim_create(uint64_t seed, const char *trace)
     return sim;
 }
 
-void tp_sim_destroy(tp_sim *sim)
+void destroy(tp_sim *sim)
 {
     if (!sim) return;
     sim->model->final();
@@ -102,8 +99,8 @@ void tp_sim_destroy(tp_sim *sim)
     delete sim;
 }
 
-uint64_t tp_sim_run(tp_sim *sim, const uint8_t *out, size_t out_count, size_t *out_taken,
-                    uint8_t *in, size_t in_max, size_t *in_count, uint64_t cycle_max)
+uint64_t run(tp_sim *sim, uint64_t cycles, const uint8_t *out, size_t out_count, size_t *out_taken,
+             uint8_t *in, size_t in_max, size_t *in_count)
 {
     Vsim *model = sim->model.get();
     size_t taken = 0;
@@ -111,33 +108,31 @@ uint64_t tp_sim_run(tp_sim *sim, const uint8_t *out, size_t out_count, size_t *o
     uint64_t quiet = 0;
     uint64_t idle = 0;
     uint64_t cycle = 0;
-    while (cycle < cycle_max) {
+    while (cycle < cycles) {
         // A byte moves at the edge when both sides showed it before the edge.
         const bool sends = taken < out_count;
         const bool takes = given < in_max;
+        if (model->out_valid_o && !takes) break;
         model->in_valid_i = sends;
         model->in_data_i = sends ? out[taken] : 0;
         model->out_ready_i = takes;
-        if (sends && model->in_ready_o) taken++;
+        taken += sends && model->in_ready_o;
+        quiet++;
         if (model->out_valid_o) {
-            if (!takes) break;
             in[given++] = model->out_data_o;
             quiet = 0;
-        } else {
-            quiet++;
         }
         idle = model->idle_o && !sends ? idle + 1 : 0;
         sim->tick();
         cycle++;
         if (idle >= kIdleCycles) break;
-        if (given > 0 && quiet >= kQuietCycles) break;
+        if (given > 0 && taken == out_count && quiet >= kQuietCycles) break;
     }
-    sim->cycles += cycle;
     *out_taken = taken;
     *in_count = given;
     return cycle;
 }
 
-uint64_t tp_sim_cycles(const tp_sim *sim) { return sim->cycles; }
+}  // namespace
 
-}  // extern "C"
+extern "C" const struct tp_sim_entry tp_sim_entry = {TP_SIM_ABI, TP_CONFIG_NAME, create, destroy, run};

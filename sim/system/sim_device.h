@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A Verilated core as a shared object: build/sim/<config>.so, opened with dlopen.
+// A simulated device: the Verilated tp_top_sim of one configuration, as a shared object with plain C
+// entry points. The library finds it with dlopen and looks up TP_SIM_ENTRY.
 //
-// One object is one configuration; any number of devices of it live side by side and share nothing.
-// A device belongs to one thread at a time. Its clock runs only inside tp_sim_run.
+// No global state: any number of devices may live side by side, each used by one thread at a time.
 
 #ifndef TP_SIM_DEVICE_H
 #define TP_SIM_DEVICE_H
@@ -15,38 +15,31 @@
 extern "C" {
 #endif
 
-/** Grows with every change of this header; a loader refuses another number. */
-#define TP_SIM_INTERFACE 1
+#define TP_SIM_ABI   1
+#define TP_SIM_ENTRY "tp_sim_entry"
 
 struct tp_sim;
 
-/** TP_SIM_INTERFACE of the object. */
-uint32_t tp_sim_interface(void);
+struct tp_sim_entry {
+    uint32_t abi;        // TP_SIM_ABI
+    const char *config;  // name of the configuration
 
-/** Name of the configuration that the object was built from. */
-const char *tp_sim_config(void);
+    /** A device after reset. seed fills what reset leaves alone. wave is the name of an FST file to
+     *  write, or NULL; devices that were built without tracing ignore it. NULL: no memory. */
+    struct tp_sim *(*create)(uint64_t seed, const char *wave);
+    void (*destroy)(struct tp_sim *sim);
 
-/** Makes a device and holds its reset. NULL without memory.
- *  in     seed   power-up state of registers and memories, where the object was built for that
- *         trace  file for the waveform (FST), or NULL; ignored unless built with TRACE=1
- *  owns   the caller destroys it
- */
-struct tp_sim *tp_sim_create(uint64_t seed, const char *trace);
+    /** Runs at most cycles clock cycles. Offers bytes of out until all are taken, collects bytes of
+     *  the device into in. Returns before the cycles are over when in is full, or, with out_count
+     *  bytes taken, when the device has been idle (nothing to send, no slot running) for a while or
+     *  has ended a frame.
+     *  out  out_taken, in_count; returns the cycles that passed. */
+    uint64_t (*run)(struct tp_sim *sim, uint64_t cycles, const uint8_t *out, size_t out_count,
+                    size_t *out_taken, uint8_t *in, size_t in_max, size_t *in_count);
+};
 
-void tp_sim_destroy(struct tp_sim *sim);
-
-/** Runs at most cycle_max clock cycles. Returns early when the device has filled `in`, when it has
- *  given bytes and has no more for the moment, or when it can do nothing without more bytes.
- *  in     out, out_count    bytes for the device
- *  out    out_taken         bytes that it took
- *         in, in_count      bytes that it gave, at most in_max
- *  returns cycles that were run
- */
-uint64_t tp_sim_run(struct tp_sim *sim, const uint8_t *out, size_t out_count, size_t *out_taken,
-                    uint8_t *in, size_t in_max, size_t *in_count, uint64_t cycle_max);
-
-/** Clock cycles since reset. */
-uint64_t tp_sim_cycles(const struct tp_sim *sim);
+/** The one exported symbol. */
+extern const struct tp_sim_entry tp_sim_entry;
 
 #ifdef __cplusplus
 }

@@ -525,7 +525,7 @@ static void send_hello(struct bench *b)
     send(b, &message, TP_ACK_OK);
     struct message *answer = &b->expected_answers.items[b->expected_answers.count - 1];
     static const uint32_t words[] = {1 | 2 << 16 | SLOTS << 24,
-                                     1 | 2 << 8 | 64 << 16,
+                                     1 | 2 << 8 | 64 << 16 | 5 << 24,
                                      1024,
                                      512,
                                      64 | 128 << 16,

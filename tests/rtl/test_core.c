@@ -1,0 +1,675 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Claims that the core computes what the golden machine computes, bit for bit (tokens, logits,
+// saturations, clips), and takes exactly the cycles that the library predicts, step by step.
+//
+// Random programs of the shape of a model with random weights, formats and sizes, random sampling,
+// one to all slots in a step, over the link with its frames. The references are host/model/machine.c
+// and host/lib/cycles.c. Not covered: real models (tests/system), clock speed.
+//
+// TP_TIME_LIMIT_S: 900
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../../host/lib/cycles.c"
+#include "check_main.h"
+#include "dut.h"
+#include "plain_frame.h"
+#include "random.h"
+
+enum {
+    SLOTS = TP_PARAM_Slots,
+    GROUPS = TP_PARAM_Groups,
+    PAGES_MAX = TP_PARAM_KvRows / TP_PAGE,
+    PROGRAM_MAX = TP_PARAM_ProgramMax,
+    VOCAB_MAX = 160,
+    EXPECTED_MAX = 64,
+    CYCLE_LIMIT = 400000
+};
+
+static const struct tp_limits limits = {
+    .groups = TP_PARAM_Groups,
+    .slots = TP_PARAM_Slots,
+    .weight_beats = TP_PARAM_WeightBeats,
+    .kv_rows = TP_PARAM_KvRows,
+    .dim_max = TP_PARAM_DimMax,
+    .query_max = TP_PARAM_QueryMax,
+    .hidden_max = TP_PARAM_HiddenMax,
+    .vocab_max = TP_PARAM_VocabMax,
+    .positions_max = TP_PARAM_PositionsMax,
+    .program_max = TP_PARAM_ProgramMax,
+    .gain_quads = TP_PARAM_GainQuads,
+    .constant_pairs = TP_PARAM_ConstantPairs,
+    .codebooks = TP_PARAM_Codebooks,
+    .head_norm = TP_PARAM_HeadNorm,
+};
+
+/* One slot as the bench expects it. */
+struct session {
+    struct tp_sampling sampling;
+    uint32_t all_logits, context, position;
+    uint32_t last; /* sampled token that was not processed */
+    /* the present run */
+    uint32_t tokens[EXPECTED_MAX]; /* that TOKEN events will bring */
+    uint32_t token_positions[EXPECTED_MAX];
+    uint32_t token_count, token_next;
+    int32_t *logits; /* [EXPECTED_MAX][VOCAB_MAX] that LOGITS events will bring */
+    uint32_t logits_steps, logits_next;
+    uint32_t reason;
+    int running;
+};
+
+struct bench {
+    struct tp_dut *dut;
+    struct tp_port *in_valid, *in_ready, *in_data, *out_valid, *out_ready, *out_data;
+    struct tp_random random;
+    struct tp_machine *machine;
+    uint8_t out[64 * 1024];
+    size_t out_count, out_first;
+    uint8_t in[1024];
+    size_t in_count;
+    uint8_t sequence, event_sequence;
+    uint32_t answers_left;
+    uint32_t program[PROGRAM_MAX * TP_INSTRUCTION_WORDS];
+    uint32_t program_count;
+    uint32_t weight_beats, gain_quads, constant_pairs;
+    uint32_t vocab, pages_per_slot, kv_rows;
+    struct session sessions[SLOTS];
+    uint32_t steps, tokens;
+    uint64_t cycles_steps;
+    uint32_t statistics[14];
+};
+
+static struct bench bench;
+
+static uint32_t below(struct bench *b, uint32_t limit)
+{
+    return tp_random_below(&b->random, limit);
+}
+
+static int32_t between(struct bench *b, int32_t low, int32_t high)
+{
+    return (int32_t)tp_random_range(&b->random, low, high);
+}
+
+/* ---- the link ---- */
+
+static void send(struct bench *b, uint8_t type, const uint32_t *words, uint16_t length)
+{
+    struct tp_plain_frame frame = {.type = type, .sequence = b->sequence++, .length = length};
+    for (uint32_t i = 0; i < length; i++) {
+        frame.payload[i] = (uint8_t)(words[i / 4] >> (8 * (i % 4)));
+    }
+    assert(b->out_count + TP_PLAIN_BYTES_MAX <= sizeof b->out);
+    b->out_count += tp_plain_write(&frame, b->out + b->out_count);
+    b->answers_left++;
+}
+
+static void take_frame(struct bench *b, const struct tp_plain_frame *frame);
+
+static void cycle(struct bench *b)
+{
+    int sends = b->out_first < b->out_count;
+    tp_port_set(b->in_valid, (uint64_t)sends);
+    tp_port_set(b->in_data, sends ? b->out[b->out_first] : 0);
+    tp_port_set(b->out_ready, 1);
+    tp_dut_settle(b->dut);
+    if (sends && tp_port_get(b->in_ready)) b->out_first++;
+    if (tp_port_get(b->out_valid)) {
+        b->in[b->in_count++] = (uint8_t)tp_port_get(b->out_data);
+        struct tp_plain_frame frame;
+        size_t place = 0;
+        uint32_t bad = 0;
+        if (tp_plain_read(b->in, b->in_count, &place, &frame, &bad)) {
+            ck_assert_uint_eq(place, b->in_count);
+            b->in_count = 0;
+            take_frame(b, &frame);
+        }
+        ck_assert_uint_eq(bad, 0);
+    }
+    tp_dut_tick(b->dut);
+}
+
+static int busy(const struct bench *b)
+{
+    int running = 0;
+    for (int s = 0; s < SLOTS; s++) running |= b->sessions[s].running;
+    return running || b->answers_left > 0;
+}
+
+static void wait(struct bench *b)
+{
+    for (uint32_t i = 0; busy(b); i++) {
+        ck_assert_msg(i < CYCLE_LIMIT, "the core fell silent");
+        cycle(b);
+    }
+    ck_assert_uint_eq(b->in_count, 0);
+    b->out_first = b->out_count = 0;
+}
+
+/* One word to the core and to the machine; runs of words share a frame. */
+static struct {
+    uint32_t space, address, count;
+    uint32_t words[64];
+} run;
+
+static void flush(struct bench *b)
+{
+    if (run.count == 0) return;
+    run.words[0] = run.space;
+    run.words[1] = run.address;
+    send(b, TP_FRAME_WRITE, run.words, (uint16_t)(8 + 4 * run.count));
+    run.count = 0;
+    wait(b);
+}
+
+static void write_word(struct bench *b, uint32_t space, uint32_t address, uint32_t data)
+{
+    if (run.count == 62 || space != run.space || address != run.address + run.count) flush(b);
+    if (run.count == 0) {
+        run.space = space;
+        run.address = address;
+    }
+    run.words[2 + run.count++] = data;
+    ck_assert(tp_machine_write(b->machine, space, address, data));
+}
+
+/* ---- events against the expectation ---- */
+
+static uint32_t get16(const uint8_t *bytes)
+{
+    return bytes[0] | bytes[1] * 0x100u;
+}
+
+static uint32_t get32(const uint8_t *bytes)
+{
+    return get16(bytes) | get16(bytes + 2) << 16;
+}
+
+static void take_step(struct bench *b, const uint8_t *p)
+{
+    struct tp_step_slot slots[TP_SLOTS_MAX] = {{0}};
+    uint32_t cycles = get32(p + 4);
+    for (int s = 0; s < SLOTS; s++) {
+        slots[s].active = p[8] >> s & 1;
+        slots[s].logits = p[9] >> s & 1;
+        slots[s].position = get16(p + 12 + 2 * s);
+        slots[s].top_k = b->sessions[s].sampling.top_k > 0 &&
+                         b->sessions[s].sampling.temperature > 0;
+        b->tokens += slots[s].active;
+    }
+    uint32_t predicted = tp__step_cycles(&limits, b->program, b->program_count, slots);
+    ck_assert_msg(cycles == predicted,
+                  "step %u: %u cycles, predicted %u (slots %x, logits %x, position %u)",
+                  get32(p), cycles, predicted, p[8], p[9], slots[0].position);
+    ck_assert_uint_eq(get32(p), b->steps);
+    b->steps++;
+    b->cycles_steps += cycles;
+}
+
+static void take_event(struct bench *b, const struct tp_plain_frame *frame)
+{
+    const uint8_t *p = frame->payload;
+    ck_assert_uint_eq(frame->sequence, b->event_sequence);
+    b->event_sequence++;
+    if (frame->type == TP_FRAME_STEP) {
+        take_step(b, p);
+        return;
+    }
+    ck_assert_uint_lt(p[0], SLOTS);
+    struct session *session = &b->sessions[p[0]];
+    ck_assert_int_eq(session->running, 1);
+    if (frame->type == TP_FRAME_TOKEN) {
+        ck_assert_uint_lt(session->token_next, session->token_count);
+        uint32_t next = session->token_next++;
+        ck_assert_uint_eq(get16(p + 4), session->token_positions[next]);
+        ck_assert_msg(get16(p + 2) == session->tokens[next],
+                      "slot %u position %u: token %u, not %u", p[0], get16(p + 4), get16(p + 2),
+                      session->tokens[next]);
+    } else if (frame->type == TP_FRAME_LOGITS) {
+        uint32_t first = get32(p + 4);
+        ck_assert_uint_lt(session->logits_next, session->logits_steps);
+        const int32_t *logits = session->logits + (size_t)session->logits_next * VOCAB_MAX;
+        ck_assert_uint_le(first + get16(p + 2), b->vocab);
+        for (uint32_t i = 0; i < get16(p + 2); i++) {
+            int32_t value = (int32_t)get32(p + 8 + 4 * i);
+            ck_assert_msg(value == logits[first + i], "slot %u, %u. logits: logit %u is %d, not %d",
+                          p[0], session->logits_next, first + i, value, logits[first + i]);
+        }
+        if (first + get16(p + 2) == b->vocab) session->logits_next++;
+    } else {
+        ck_assert_uint_eq(frame->type, TP_FRAME_DONE);
+        ck_assert_uint_eq(p[1], session->reason);
+        ck_assert_uint_eq(get16(p + 2), session->position);
+        ck_assert_uint_eq(session->token_next, session->token_count);
+        ck_assert_uint_eq(session->logits_next, session->logits_steps);
+        session->running = 0;
+    }
+}
+
+static void take_frame(struct bench *b, const struct tp_plain_frame *frame)
+{
+    if (frame->type >= TP_FRAME_TOKEN) {
+        take_event(b, frame);
+        return;
+    }
+    ck_assert_uint_gt(b->answers_left, 0);
+    b->answers_left--;
+    if (frame->type == TP_FRAME_ACK) {
+        ck_assert_msg(frame->payload[1] == TP_ACK_OK, "frame %02x was refused: %u",
+                      frame->payload[0], frame->payload[1]);
+    } else if (frame->type == TP_FRAME_STATISTICS_REPLY) {
+        for (int i = 0; i < 14; i++) b->statistics[i] = get32(frame->payload + 4 * i);
+    }
+}
+
+/* ---- random models ---- */
+
+struct shape {
+    uint32_t blocks, hidden, head_log2, words, turns, sets, layers;
+};
+
+static uint32_t *next_instruction(struct bench *b)
+{
+    ck_assert_uint_lt(b->program_count, PROGRAM_MAX);
+    return b->program + TP_INSTRUCTION_WORDS * b->program_count++;
+}
+
+static void fill_weights(struct bench *b, uint32_t base, uint32_t beats)
+{
+    for (uint32_t beat = base; beat < base + beats; beat++) {
+        for (uint32_t lane = 0; lane < 4 * GROUPS; lane++) {
+            write_word(b, TP_SPACE_WEIGHT, beat * 64 + lane, tp_random_u32(&b->random));
+        }
+        for (uint32_t lane = 0; lane < (GROUPS + 3) / 4; lane++) {
+            /* Scales near the top of their range, as the compiler makes them. */
+            uint32_t scales = tp_random_u32(&b->random) | 0x80808080u;
+            write_word(b, TP_SPACE_WEIGHT, beat * 64 + 4 * GROUPS + lane, scales);
+        }
+    }
+}
+
+static uint32_t take_weights(struct bench *b, uint32_t rows, uint32_t blocks, uint32_t planes)
+{
+    uint32_t base = b->weight_beats;
+    b->weight_beats += rows / GROUPS * blocks * (planes + 1);
+    return base;
+}
+
+static void add_matvec(struct bench *b, struct tp_op_matvec op)
+{
+    op.opcode = TP_OP_MATVEC;
+    op.planes = below(b, 2);
+    op.codebook = below(b, TP_PARAM_Codebooks);
+    op.align = 40;
+    op.z_shift = op.norm ? between(b, -19, -14) : between(b, 1, 6);
+    op.weight_base = take_weights(b, op.rows, op.blocks, op.planes);
+    tp_matvec_pack(&op, next_instruction(b));
+}
+
+static void add_heads(struct bench *b, const struct shape *shape, uint32_t dest, uint32_t layer)
+{
+    uint32_t words = dest == TP_DEST_QUERY ? shape->words * shape->turns * (shape->sets + 1)
+                                           : shape->words;
+    struct tp_op_matvec op = {.dest = dest, .source = TP_SOURCE_NORM, .norm = 1};
+    op.blocks = shape->blocks;
+    op.rows = 32 * words;
+    op.head_log2 = shape->head_log2;
+    op.drain = dest == TP_DEST_QUERY;
+    op.exponent_base = dest == TP_DEST_QUERY ? 0 : 5;
+    op.kv_base = layer * shape->words * b->kv_rows;
+    op.bias = below(b, 2);
+    op.centre = dest == TP_DEST_KEY && below(b, 2);
+    op.constant_base = b->constant_pairs;
+    if (op.bias || op.centre) b->constant_pairs += op.rows / 2;
+    op.head_norm = TP_PARAM_HeadNorm && dest != TP_DEST_VALUE && below(b, 2);
+    if (op.head_norm) {
+        op.gain_base = b->gain_quads;
+        b->gain_quads += 1u << shape->head_log2 >> 2;
+        op.head_shift = between(b, -18, -16);
+        op.epsilon = below(b, 1000);
+    }
+    add_matvec(b, op);
+}
+
+static void add_norm(struct bench *b, const struct shape *shape, uint32_t logits)
+{
+    struct tp_op_norm op = {.opcode = TP_OP_NORM, .drain = 1, .logits = logits};
+    op.shift = between(b, 14, 16);
+    op.blocks = shape->blocks;
+    op.cap = below(b, 4) ? 25 : 9;
+    op.gain_base = b->gain_quads;
+    op.epsilon = tp_random_u32(&b->random);
+    b->gain_quads += 8 * shape->blocks;
+    tp_norm_pack(&op, next_instruction(b));
+}
+
+static void add_layer(struct bench *b, const struct shape *shape, uint32_t layer)
+{
+    add_norm(b, shape, 0);
+    add_heads(b, shape, TP_DEST_QUERY, layer);
+    add_heads(b, shape, TP_DEST_KEY, layer);
+    add_heads(b, shape, TP_DEST_VALUE, layer);
+    struct tp_op_attention attention = {.opcode = TP_OP_ATTENTION, .drain = 1};
+    attention.sets = shape->sets;
+    attention.shift = between(b, 8, 10);
+    attention.words = shape->words;
+    attention.turns = shape->turns;
+    attention.cap = below(b, 4) ? 25 : 8;
+    attention.head_log2 = shape->head_log2;
+    attention.key_base = 5;
+    attention.value_base = 5;
+    attention.kv_base = layer * shape->words * b->kv_rows;
+    tp_attention_pack(&attention, next_instruction(b));
+    struct tp_op_matvec out = {.dest = TP_DEST_RESIDUAL, .source = TP_SOURCE_ATTENTION};
+    out.drain = 1;
+    out.blocks = shape->words * shape->turns * (shape->sets + 1);
+    out.rows = 32 * shape->blocks;
+    add_matvec(b, out);
+    add_norm(b, shape, 0);
+    struct tp_op_matvec gate = {.dest = TP_DEST_GATE, .source = TP_SOURCE_NORM, .norm = 1};
+    gate.drain = 1;
+    gate.blocks = shape->blocks;
+    gate.rows = 2 * shape->hidden;
+    gate.cap = 25;
+    add_matvec(b, gate);
+    struct tp_op_matvec down = {.dest = TP_DEST_RESIDUAL, .source = TP_SOURCE_FFN, .drain = 1};
+    down.blocks = (shape->hidden + 31) / 32;
+    down.rows = 32 * shape->blocks;
+    add_matvec(b, down);
+}
+
+static void add_ends(struct bench *b, const struct shape *shape)
+{
+    add_norm(b, shape, 1);
+    struct tp_op_matvec logits = {.dest = TP_DEST_LOGITS, .source = TP_SOURCE_NORM, .norm = 1};
+    logits.drain = 1;
+    logits.blocks = shape->blocks;
+    logits.rows = (b->vocab + 3) / 4 * 4;
+    logits.epsilon = b->vocab;
+    add_matvec(b, logits);
+    memset(next_instruction(b), 0, TP_INSTRUCTION_WORDS * sizeof(uint32_t));
+}
+
+static void add_start(struct bench *b, const struct shape *shape)
+{
+    struct tp_op_embed embed = {.opcode = TP_OP_EMBED, .planes = below(b, 2)};
+    embed.codebook = below(b, TP_PARAM_Codebooks);
+    embed.shift = between(b, 6, 9);
+    embed.blocks = shape->blocks;
+    embed.weight_base = take_weights(b, (b->vocab + 3) / 4 * 4, embed.blocks, embed.planes);
+    tp_embed_pack(&embed, next_instruction(b));
+    struct tp_op_angles angles = {.opcode = TP_OP_ANGLES};
+    angles.pairs = 1u << shape->head_log2 >> 1;
+    angles.frequency_base = below(b, 64 - angles.pairs + 1);
+    tp_angles_pack(&angles, next_instruction(b));
+}
+
+static uint32_t signed16(struct bench *b)
+{
+    return (uint32_t)between(b, -32767, 32767) & 0xffff;
+}
+
+static void load(struct bench *b)
+{
+    fill_weights(b, 0, b->weight_beats);
+    for (uint32_t i = 0; i < b->program_count; i++) {
+        for (uint32_t w = 0; w < TP_INSTRUCTION_WORDS; w++) {
+            write_word(b, TP_SPACE_PROGRAM, 8 * i + w, b->program[TP_INSTRUCTION_WORDS * i + w]);
+        }
+    }
+    for (uint32_t i = 0; i < 2 * b->gain_quads; i++) {
+        write_word(b, TP_SPACE_GAIN, i, signed16(b) | signed16(b) << 16);
+    }
+    for (uint32_t i = 0; i < 2 * b->constant_pairs; i++) {
+        write_word(b, TP_SPACE_BIAS, i, (uint32_t)between(b, -50000, 50000));
+        write_word(b, TP_SPACE_CENTRE, i, (uint32_t)between(b, -50000, 50000));
+    }
+    for (uint32_t i = 0; i < 64; i++) {
+        write_word(b, TP_SPACE_FREQUENCY, i, tp_random_u32(&b->random));
+    }
+    for (uint32_t i = 0; i < 16 * TP_PARAM_Codebooks; i++) {
+        write_word(b, TP_SPACE_CODEBOOK, i, (uint32_t)between(b, -127, 127) & 0xff);
+    }
+    write_word(b, TP_SPACE_REGISTER, TP_REGISTER_KV_STRIDE, b->kv_rows);
+    /* Every slot has pages of its own, in no order. */
+    uint32_t pages[PAGES_MAX];
+    uint32_t count = SLOTS * b->pages_per_slot;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t place = below(b, i + 1);
+        pages[i] = pages[place];
+        pages[place] = i;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t slot = i / b->pages_per_slot;
+        write_word(b, TP_SPACE_PAGE_TABLE, 4096 * slot + i % b->pages_per_slot, pages[i]);
+    }
+    flush(b);
+    uint32_t index = 0;
+    ck_assert_msg(tp_machine_prepare(b->machine, &index), "instruction %u is illegal", index);
+}
+
+static struct shape make_shape(struct bench *b)
+{
+    struct shape shape;
+    shape.blocks = 1 + below(b, TP_PARAM_DimMax / 32);
+    shape.hidden = 4 * (2 + below(b, TP_PARAM_HiddenMax / 4 - 1));
+    /* A short last block has at least 8 elements. */
+    if (shape.hidden % 32 != 0 && shape.hidden % 32 < 8) shape.hidden -= 4;
+    shape.head_log2 = 3 + below(b, 3);
+    shape.words = 1 + below(b, 2);
+    shape.sets = below(b, 2);
+    shape.turns = 1 + below(b, 4 / shape.words / (shape.sets + 1));
+    shape.layers = 1 + below(b, 2);
+    return shape;
+}
+
+/* Programs that fit the memories; rejected ones leave nothing but used random numbers. */
+static void make_model(struct bench *b)
+{
+    do {
+        struct shape shape = make_shape(b);
+        b->program_count = b->weight_beats = b->gain_quads = b->constant_pairs = 0;
+        b->vocab = 8 + below(b, VOCAB_MAX - 8);
+        uint32_t room = TP_PARAM_KvRows / TP_PAGE / (shape.layers * shape.words) / SLOTS;
+        b->pages_per_slot = room < TP_PARAM_PositionsMax / TP_PAGE
+                                ? room
+                                : TP_PARAM_PositionsMax / TP_PAGE;
+        b->kv_rows = SLOTS * b->pages_per_slot * TP_PAGE;
+        add_start(b, &shape);
+        for (uint32_t layer = 0; layer < shape.layers; layer++) add_layer(b, &shape, layer);
+        add_ends(b, &shape);
+    } while (b->weight_beats > TP_PARAM_WeightBeats || b->gain_quads > TP_PARAM_GainQuads ||
+             b->constant_pairs > TP_PARAM_ConstantPairs);
+    load(b);
+}
+
+/* ---- runs ---- */
+
+static void open_slot(struct bench *b, uint32_t s)
+{
+    struct session *session = &b->sessions[s];
+    int32_t *logits = session->logits;
+    memset(session, 0, sizeof *session);
+    session->logits = logits;
+    session->sampling.seed = tp_random_u64(&b->random);
+    session->sampling.temperature = below(b, 3) ? below(b, 1u << 14) : 0;
+    session->sampling.top_k = below(b, 2) ? 0 : 1 + below(b, 64);
+    session->all_logits = below(b, 3) == 0;
+    session->context = b->pages_per_slot * TP_PAGE;
+    uint32_t words[9] = {s | session->all_logits << 8 | session->sampling.top_k << 16,
+                         session->sampling.temperature,
+                         (uint32_t)session->sampling.seed,
+                         (uint32_t)(session->sampling.seed >> 32),
+                         session->context};
+    send(b, TP_FRAME_SLOT, words, 36);
+}
+
+/* What the run will bring, by the machine. */
+static void expect_run(struct bench *b, uint32_t s, const uint32_t *tokens, uint32_t count,
+                       uint32_t limit)
+{
+    struct session *session = &b->sessions[s];
+    session->token_count = session->token_next = 0;
+    session->logits_steps = session->logits_next = 0;
+    session->running = 1;
+    uint32_t token = 0;
+    for (uint32_t i = 0;; i++) {
+        if (i < count) token = tokens[i];
+        int asked = i + 1 >= count && limit > 0;
+        int32_t spare[VOCAB_MAX];
+        int32_t *logits = NULL;
+        if (session->all_logits) {
+            assert(session->logits_steps < EXPECTED_MAX);
+            logits = session->logits + (size_t)session->logits_steps++ * VOCAB_MAX;
+        } else if (asked) {
+            logits = spare;
+        }
+        uint32_t vocab = tp_machine_step(b->machine, s, session->position, token, logits);
+        if (logits != NULL) ck_assert_uint_eq(vocab, b->vocab);
+        if (asked) {
+            token = tp_sample(&session->sampling, session->position, logits, vocab);
+            session->token_positions[session->token_count] = session->position;
+            session->tokens[session->token_count++] = token;
+        }
+        session->position++;
+        session->reason = TP_REASON_LIMIT;
+        if (asked && session->token_count == limit) break;
+        session->reason = TP_REASON_FED;
+        if (limit == 0 && i + 1 == count) break;
+        session->reason = TP_REASON_CONTEXT;
+        if (session->position == session->context) break;
+    }
+    session->last = token;
+}
+
+static void start_run(struct bench *b, uint32_t s, uint32_t hold)
+{
+    struct session *session = &b->sessions[s];
+    uint32_t tokens[32];
+    uint32_t count = 1 + below(b, 8);
+    uint32_t limit = below(b, 5) ? 1 + below(b, 6) : 0;
+    uint32_t words[64] = {s};
+    for (uint32_t i = 0; i < count; i++) {
+        tokens[i] = below(b, b->vocab);
+        if (i == 0 && session->position > 0) tokens[i] = session->last;
+        words[(i + 1) / 2] |= tokens[i] << (16 * ((i + 1) % 2));
+    }
+    send(b, TP_FRAME_FEED, words, (uint16_t)(2 + 2 * count));
+    uint32_t go[2] = {s | hold << 8, limit};
+    send(b, TP_FRAME_RUN, go, 8);
+    expect_run(b, s, tokens, count, limit);
+}
+
+static void check_statistics(struct bench *b)
+{
+    send(b, TP_FRAME_STATISTICS, NULL, 0);
+    wait(b);
+    struct tp_counters counters = tp_machine_counters(b->machine);
+    ck_assert_uint_eq(b->statistics[2] | (uint64_t)b->statistics[3] << 32, b->cycles_steps);
+    ck_assert_uint_eq(b->statistics[4], b->steps);
+    ck_assert_uint_eq(b->statistics[6], b->tokens);
+    ck_assert_uint_eq(b->statistics[8], counters.saturations);
+    ck_assert_uint_eq(b->statistics[10], counters.clips);
+}
+
+static void open_bench(struct bench *b, uint64_t seed)
+{
+    memset(b, 0, sizeof *b);
+    tp_random_init(&b->random, seed, 1);
+    b->dut = tp_dut_open(seed);
+    b->machine = tp_machine_create(&limits);
+    ck_assert_ptr_nonnull(b->machine);
+    b->in_valid = tp_dut_port(b->dut, "in_valid_i");
+    b->in_ready = tp_dut_port(b->dut, "in_ready_o");
+    b->in_data = tp_dut_port(b->dut, "in_data_i");
+    b->out_valid = tp_dut_port(b->dut, "out_valid_o");
+    b->out_ready = tp_dut_port(b->dut, "out_ready_i");
+    b->out_data = tp_dut_port(b->dut, "out_data_o");
+    for (int s = 0; s < SLOTS; s++) {
+        b->sessions[s].logits = calloc((size_t)EXPECTED_MAX * VOCAB_MAX, sizeof(int32_t));
+        ck_assert_ptr_nonnull(b->sessions[s].logits);
+    }
+}
+
+static void close_bench(struct bench *b)
+{
+    for (int s = 0; s < SLOTS; s++) free(b->sessions[s].logits);
+    tp_machine_destroy(b->machine);
+    tp_dut_close(b->dut);
+}
+
+START_TEST(core_equals_the_machine)
+{
+    struct bench *b = &bench;
+    open_bench(b, tp_test_seed(_i));
+    make_model(b);
+    for (int round = 0; round < 4; round++) {
+        uint32_t run_mask = 0;
+        while (run_mask == 0) run_mask = below(b, 1u << SLOTS);
+        if (round == 0) run_mask = (1u << SLOTS) - 1;
+        uint32_t left = run_mask;
+        for (uint32_t s = 0; s < SLOTS; s++) {
+            if (!(run_mask >> s & 1)) continue;
+            struct session *session = &b->sessions[s];
+            if (round == 0 || session->position == session->context || below(b, 4) == 0) {
+                open_slot(b, s);
+            }
+            left &= ~(1u << s);
+            /* Held until the last one, so that all begin in one step; sometimes not. */
+            start_run(b, s, left != 0 && below(b, 4) != 0);
+        }
+        wait(b);
+    }
+    check_statistics(b);
+    close_bench(b);
+}
+END_TEST
+
+/* Each instruction alone: its time to completion. */
+START_TEST(core_takes_the_predicted_cycles_for_each_instruction)
+{
+    struct bench *b = &bench;
+    open_bench(b, tp_test_seed(_i));
+    make_model(b);
+    uint32_t program[PROGRAM_MAX * TP_INSTRUCTION_WORDS];
+    uint32_t count = b->program_count - 1;
+    memcpy(program, b->program, sizeof program);
+    char text[4096] = "";
+    for (uint32_t i = 0; i < count; i++) {
+        memcpy(b->program, program + TP_INSTRUCTION_WORDS * i, 4 * TP_INSTRUCTION_WORDS);
+        memset(b->program + TP_INSTRUCTION_WORDS, 0, 4 * TP_INSTRUCTION_WORDS);
+        b->program[0] &= ~0x20u; /* not part of the logits part */
+        b->program_count = 2;
+        for (uint32_t w = 0; w < 2 * TP_INSTRUCTION_WORDS; w++) {
+            write_word(b, TP_SPACE_PROGRAM, 8 * (w / 6) + w % 6, b->program[w]);
+        }
+        flush(b);
+        uint32_t slot[9] = {0, 0, 0, 0, 64};
+        uint32_t feed[1] = {0};
+        uint32_t go[2] = {0, 0};
+        send(b, TP_FRAME_SLOT, slot, 36);
+        send(b, TP_FRAME_FEED, feed, 4);
+        send(b, TP_FRAME_RUN, go, 8);
+        wait(b);
+        b->sessions[0] = (struct session){.logits = b->sessions[0].logits, .running = 1,
+                                          .reason = TP_REASON_FED, .position = 1};
+        wait(b);
+    }
+    ck_assert_str_eq(text, "");
+    close_bench(b);
+}
+END_TEST
+
+Suite *tp_test_suite(void)
+{
+    Suite *suite = suite_create("core");
+    TCase *tcase = tcase_create("steps");
+    tcase_set_timeout(tcase, 300);
+    tcase_add_loop_test(tcase, core_takes_the_predicted_cycles_for_each_instruction, 0, 2);
+    tcase_add_loop_test(tcase, core_equals_the_machine, 0, TP_TEST_SEEDS);
+    suite_add_tcase(suite, tcase);
+    return suite;
+}
