@@ -5,8 +5,8 @@
 // In    commands; query words (flow) into its own buffer; K and V rows from tp_kv, latency 4.
 // Out   one quantised block per query word, in query order (block flow); bits equal those of
 //       tp_attention() and tp_quantise_block() with the exponents 0..cap.
-// Rate  16 cycles for each page and column; done 16 * columns * pages + 80 cycles after the command,
-//       8 less with one set; free again in the next cycle.
+// Rate  16 cycles for each page and column; done 16 * columns * pages + 80 cycles after the
+//       command, 8 less with one set; free again in the next cycle.
 // Not   takes no command before it is done, and no head size but 8, 16 and 32.
 //
 // Three stages follow each other chunk by chunk, a chunk being the 16 positions of a page for one
@@ -456,14 +456,18 @@ module tp_attention
                          instruction.unused_5, instruction.unused_6, instruction.opcode,
                          instruction.logits, instruction.drain, query_slot_i, query_index_i};
 
+  // Only the assertions look at it.
+  logic [15:0] unused_columns;
+  assign unused_columns = 16'(instruction.words) * 16'(instruction.turns);
+
   `TP_ASSERT(OnlyWhenFree_A, !cmd_valid_i || free_o)
   `TP_ASSERT(Opcode_A, !accept || instruction.opcode == tp_map_pkg::TP_OP_ATTENTION)
   `TP_ASSERT(HeadSize_A,
              !accept || (instruction.head_log2 >= 3'd3 && instruction.head_log2 <= 3'd5))
   `TP_ASSERT(Context_A, !accept || cmd_i.position < 16'd2048)
-  `TP_ASSERT(
-      Shape_A,
-      !accept || (instruction.words != '0 && instruction.turns != '0 && 16'(instruction.words) * 16'(instruction.turns) <= 16'(ColumnsMax) && 16'(instruction.words) * 16'(instruction.turns) << instruction.sets <= 16'(QueryWords)))
+  `TP_ASSERT(ShapeNotEmpty_A, !accept || (instruction.words != '0 && instruction.turns != '0))
+  `TP_ASSERT(ColumnsFit_A, !accept || 32'(unused_columns) <= ColumnsMax)
+  `TP_ASSERT(WordsFit_A, !accept || 32'(unused_columns) << instruction.sets <= QueryWords)
   `TP_ASSERT(QueryFits_A,
              !query_valid_i || (32'(query_index_i) < QueryWords && 32'(query_slot_i) < Slots))
   `TP_ASSERT(ScoredInStep_A, scored_valid[0] == key_valid_q[14])

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// tp_merge: adds the sums of a page to those of all pages before it, both brought to the larger unit.
+// tp_merge: adds the sums of a page to those of the pages before it, in the larger of their units.
 //
 // In    per column of queries 16 beats: four elements of the page's mix, and the sums of their lane
 //       group.

@@ -41,21 +41,21 @@ module tp_normalise
   );
 
   // ---- 1: rnd by k - 9 = 3..14, 2: its rounding, 3..5: wait for the factor ----
-  logic signed [31:0] mix_q                [  4];
-  logic signed [29:0] halves_q             [  4];  // twice the number
-  logic signed [28:0] mean_q               [  4];  // |mix| < 2^31, so 29 bits
-  logic signed [28:0] mean_q2              [  4];
-  logic signed [28:0] mean_q3              [  4];
-  logic signed [28:0] mean_q4              [  4];
-  logic signed [ 8:0] shift_q              [1:8];  // last shift minus 1
-  logic        [ 5:0] exponent_v;  // 0..46
+  logic signed [31:0] mix_q              [  4];
+  logic signed [29:0] halves_q           [  4];  // twice the number
+  logic signed [28:0] mean_q             [  4];  // |mix| < 2^31, so 29 bits
+  logic signed [28:0] mean_q2            [  4];
+  logic signed [28:0] mean_q3            [  4];
+  logic signed [28:0] mean_q4            [  4];
+  logic signed [ 8:0] shift_q            [1:8];  // last shift minus 1
+  level_t             distance;  // 0..46
 
   // The exponent of V that the largest part of the sum has.
-  assign exponent_v = 6'(in_total_i.level - in_total_i.rounded);
+  assign distance = in_total_i.level - in_total_i.rounded;
 
   always_ff @(posedge clk_i) begin
     if (in_valid_i) begin
-      shift_q[1] <= 9'(shift_i) - 9'd1 - $signed(9'(exponent_v));
+      shift_q[1] <= 9'(shift_i) - 9'd1 - 9'(distance);
       for (int unsigned i = 0; i < 4; i++) mix_q[i] <= in_mix_i[i];
     end
     if (valid_q[1]) begin
@@ -110,9 +110,7 @@ module tp_normalise
   logic unused_sign;
   assign unused_sign = ^{high_q[0][29], high_q[1][29], high_q[2][29], high_q[3][29]};
 
-  `TP_ASSERT(
-      ExponentLegal_A,
-      !in_valid_i || (in_total_i.level >= in_total_i.rounded && in_total_i.level - in_total_i.rounded <= 19'sd46))
+  `TP_ASSERT(ExponentLegal_A, !in_valid_i || (distance >= 19'sd0 && distance <= 19'sd46))
   `TP_COVER(Saturated_C, out_valid_o && out_saturated_o != '0)
 
 endmodule

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// tp_reciprocal: 2^(16 + k) / v for v of 13 to 24 bits and k = bits(v) - 1, by linear interpolation.
+// tp_reciprocal: 2^(16 + k) / v for v of 13 to 24 bits, k = bits(v) - 1, by interpolation.
 //
 // Out   k after 1 cycle, the factor, 32768..65536, after 6; both stay until the next.
 // Rate  one number per cycle.
 //
-// TD[i] - (((TD[i] - TD[i + 1]) * g + 512) >> 10), i the five bits of v below its leading one, g the
-// ten bits below them. The product is made of gated rows, not of a DSP block.
+// TD[i] - (((TD[i] - TD[i + 1]) * g + 512) >> 10), i the five bits of v below its leading one, g
+// the ten bits below them. The product is made of gated rows, not of a DSP block.
 
 `include "tp_assert.svh"
 

@@ -5,8 +5,8 @@
 // Out   per bit p = Init[{d, c, b, a}]; the sum is p ^ carry, the next carry is p ? carry : g with
 //       g = Init[{0, 0, b, a}]. Combinational.
 //
-// Init = 16'h7888 adds (a & b) + (c & d). Init = 16'h8777 with CarryIn subtracts: (c & d) - (a & b).
-// So one cell adds two gated bits, where inferred adders put the gates into LUTs before them.
+// Init = 16'h7888 adds (a & b) + (c & d). Init = 16'h8777 with CarryIn gives (c & d) - (a & b). So
+// one cell adds two gated bits, where inferred adders put the gates into LUTs before them.
 
 `include "tp_assert.svh"
 

@@ -9,9 +9,9 @@
 // Not   does not know which rows are in use: a read of an unwritten row gives unspecified bits, and
 //       a read of a row in the cycle in which it is written (word + 2, read + 2) does too.
 //
-// Key words wait in a small memory, per slot, until the value word of the same index comes; then the
-// row of K, the row of V and their exponents are written at once. The exponent byte of a head holds
-// e_K - key base low and e_V - value base high.
+// Key words wait in a small memory, per slot, until the value word of the same index comes; then
+// the row of K, the row of V and their exponents are written at once. The exponent byte of a head
+// holds e_K - key base low and e_V - value base high.
 
 `include "tp_assert.svh"
 

@@ -35,8 +35,8 @@ struct scene {
 };
 
 // The comparisons must be able to fail: with the fault planted, positions after the last one count.
-static void attend(const struct scene *s, int32_t out[COUNT_MAX][32],
-                   struct tp_counters *counters) {
+static void attend(const struct scene *s, int32_t out[COUNT_MAX][32], struct tp_counters *counters)
+{
 #ifdef TP_PLANT_BUG
     uint32_t position = s->position | 15;
 #else
@@ -46,23 +46,28 @@ static void attend(const struct scene *s, int32_t out[COUNT_MAX][32],
                  &s->q_exponents[0][0], &out[0][0], counters);
 }
 
-static uint32_t query_count(const struct scene *s) {
+static uint32_t query_count(const struct scene *s)
+{
     return s->shape.words * s->shape.turns * s->shape.sets;
 }
 
-static uint32_t blocks_of(const struct scene *s) {
+static uint32_t blocks_of(const struct scene *s)
+{
     return s->shape.head_log2 > 5 ? 1u << (s->shape.head_log2 - 5) : 1;
 }
 
-static uint32_t lanes_of(const struct scene *s) {
+static uint32_t lanes_of(const struct scene *s)
+{
     return s->shape.head_log2 > 5 ? 32 : 1u << s->shape.head_log2;
 }
 
-static int8_t random_code(struct tp_random *random) {
+static int8_t random_code(struct tp_random *random)
+{
     return (int8_t)tp_random_range(random, -127, 127);
 }
 
-static void scene_memory(struct scene *s) {
+static void scene_memory(struct scene *s)
+{
     s->kv.rows = ROWS_MAX;
     s->kv.key = malloc((size_t)ROWS_MAX * 32);
     s->kv.value = malloc((size_t)ROWS_MAX * 32);
@@ -70,13 +75,15 @@ static void scene_memory(struct scene *s) {
     ck_assert(s->kv.key && s->kv.value && s->kv.exponents);
 }
 
-static void scene_free(struct scene *s) {
+static void scene_free(struct scene *s)
+{
     free(s->kv.key);
     free(s->kv.value);
     free(s->kv.exponents);
 }
 
-static void random_rows(struct scene *s) {
+static void random_rows(struct scene *s)
+{
     for (size_t i = 0; i < (size_t)ROWS_MAX * 32; i++) s->kv.key[i] = random_code(&s->random);
     for (size_t i = 0; i < (size_t)ROWS_MAX * 32; i++) s->kv.value[i] = random_code(&s->random);
     for (size_t i = 0; i < (size_t)ROWS_MAX * 4; i++) {
@@ -85,7 +92,8 @@ static void random_rows(struct scene *s) {
     }
 }
 
-static void random_pages(struct scene *s) {
+static void random_pages(struct scene *s)
+{
     s->page_count = s->position / 16 + 1;
     for (uint32_t i = 0; i < s->page_count; i++) s->pages[i] = (uint16_t)i;
     for (uint32_t i = s->page_count - 1; i > 0; i--) {
@@ -100,7 +108,8 @@ static void random_pages(struct scene *s) {
 
 // heat: the larger, the further apart the scores; 6 is flat, 12 a few winners, 16 one winner.
 static void scene_init(struct scene *s, uint64_t seed, uint32_t head_log2, uint32_t position,
-                       uint32_t heat) {
+                       uint32_t heat)
+{
     memset(s, 0, sizeof *s);
     tp_random_init(&s->random, seed, head_log2 * 100 + heat);
     scene_memory(s);
@@ -132,7 +141,8 @@ struct heads_view {
     uint32_t index;  // of the exponent
 };
 
-static double exact_score(const struct scene *s, const struct heads_view *v, uint32_t position) {
+static double exact_score(const struct scene *s, const struct heads_view *v, uint32_t position)
+{
     double sum = 0;
     for (uint32_t b = 0; b < blocks_of(s); b++) {
         uint32_t row = tp_kv_row(s->pages, s->base, s->stride, v->word + b, position);
@@ -156,7 +166,8 @@ struct error_sums {
 // the score's (1/128 per block), the table's (1/256), those of p (half a unit of 2^-8 of the page's
 // largest), one unit per merge, and the reciprocal's.
 static void compare_head(const struct scene *s, const struct heads_view *v,
-                         int32_t out[COUNT_MAX][32], struct error_sums *sums) {
+                         int32_t out[COUNT_MAX][32], struct error_sums *sums)
+{
     static double score[POSITIONS_MAX];
     uint32_t count = s->position + 1;
     double largest = -1e30;
@@ -206,7 +217,8 @@ static void compare_head(const struct scene *s, const struct heads_view *v,
     }
 }
 
-static void compare_scene(const struct scene *s, struct error_sums *sums) {
+static void compare_scene(const struct scene *s, struct error_sums *sums)
+{
     static int32_t out[COUNT_MAX][32];
     struct tp_counters counters = {0, 0};
     attend(s, out, &counters);
@@ -221,7 +233,8 @@ static void compare_scene(const struct scene *s, struct error_sums *sums) {
     }
 }
 
-START_TEST(output_is_within_the_bound_of_the_roundings) {
+START_TEST(output_is_within_the_bound_of_the_roundings)
+{
     static const uint32_t positions[] = {0, 1, 14, 15, 16, 17, 31, 32, 100, 255};
     struct error_sums sums = {0, 0};
     for (uint32_t i = 0; i < sizeof positions / sizeof positions[0]; i++) {
@@ -240,7 +253,8 @@ END_TEST
 // ---- what must not change a bit
 // --------------------------------------------------------------------
 
-static void expect_same(const struct scene *a, const struct scene *b) {
+static void expect_same(const struct scene *a, const struct scene *b)
+{
     static int32_t out_a[COUNT_MAX][32];
     static int32_t out_b[COUNT_MAX][32];
     struct tp_counters counters = {0, 0};
@@ -249,15 +263,16 @@ static void expect_same(const struct scene *a, const struct scene *b) {
     ck_assert_int_eq(memcmp(out_a, out_b, sizeof out_a[0] * query_count(a)), 0);
 }
 
-static void copy_row(const struct scene *from, uint32_t from_row, struct scene *to,
-                     uint32_t to_row) {
+static void copy_row(const struct scene *from, uint32_t from_row, struct scene *to, uint32_t to_row)
+{
     memcpy(to->kv.key + 32 * to_row, from->kv.key + 32 * from_row, 32);
     memcpy(to->kv.value + 32 * to_row, from->kv.value + 32 * from_row, 32);
     memcpy(to->kv.exponents + 4 * to_row, from->kv.exponents + 4 * from_row, 4);
 }
 
 // The same sequence elsewhere, positions of a page in any order, other rows random.
-static void scene_moved(const struct scene *from, struct scene *to, bool shuffle) {
+static void scene_moved(const struct scene *from, struct scene *to, bool shuffle)
+{
     *to = *from;
     tp_random_init(&to->random, 99, shuffle);
     scene_memory(to);
@@ -273,7 +288,8 @@ static void scene_moved(const struct scene *from, struct scene *to, bool shuffle
     }
 }
 
-START_TEST(place_and_order_in_a_page_and_later_positions_change_nothing) {
+START_TEST(place_and_order_in_a_page_and_later_positions_change_nothing)
+{
     for (uint32_t head_log2 = 3; head_log2 <= 7; head_log2++) {
         static struct scene a, b;
         scene_init(&a, tp_test_seed(_i), head_log2, 40 + (uint32_t)_i, 11);
@@ -288,7 +304,8 @@ START_TEST(place_and_order_in_a_page_and_later_positions_change_nothing) {
 END_TEST
 
 // A head of n elements and zeros behind it, as one head of 2 n elements.
-static void scene_padded(const struct scene *from, struct scene *to) {
+static void scene_padded(const struct scene *from, struct scene *to)
+{
     uint32_t lanes = lanes_of(from), is_wide = from->shape.head_log2 >= 5;
     *to = *from;
     scene_memory(to);
@@ -314,7 +331,8 @@ static void scene_padded(const struct scene *from, struct scene *to) {
     }
 }
 
-START_TEST(padding_of_a_head_changes_nothing) {
+START_TEST(padding_of_a_head_changes_nothing)
+{
     for (uint32_t head_log2 = 3; head_log2 <= 5; head_log2++) {
         static struct scene a, b;
         static int32_t out_a[COUNT_MAX][32], out_b[COUNT_MAX][32];
@@ -334,7 +352,8 @@ START_TEST(padding_of_a_head_changes_nothing) {
 }
 END_TEST
 
-START_TEST(equal_queries_of_a_group_get_equal_outputs) {
+START_TEST(equal_queries_of_a_group_get_equal_outputs)
+{
     for (uint32_t head_log2 = 3; head_log2 <= 7; head_log2++) {
         static struct scene s;
         static int32_t out[COUNT_MAX][32];
@@ -358,7 +377,8 @@ START_TEST(equal_queries_of_a_group_get_equal_outputs) {
 }
 END_TEST
 
-START_TEST(largest_numbers_stay_in_range) {
+START_TEST(largest_numbers_stay_in_range)
+{
     static struct scene s;
     static int32_t out[COUNT_MAX][32];
     struct tp_counters counters = {0, 0};
@@ -383,7 +403,8 @@ START_TEST(largest_numbers_stay_in_range) {
 }
 END_TEST
 
-Suite *tp_test_suite(void) {
+Suite *tp_test_suite(void)
+{
     Suite *suite = suite_create("attention_model");
     TCase *tcase = tcase_create("attention");
     tcase_set_timeout(tcase, 120);

@@ -16,7 +16,8 @@ enum { LAYERS = 3, WORDS = 2, SEQUENCES = 3, PAGES = 5, STRIDE = SEQUENCES * PAG
 enum { ROWS = LAYERS * WORDS * STRIDE };
 
 // The comparisons must be able to fail: with the fault planted, this stands in for the model.
-static uint32_t kv_row(const uint16_t *pages, uint32_t base, uint32_t word, uint32_t position) {
+static uint32_t kv_row(const uint16_t *pages, uint32_t base, uint32_t word, uint32_t position)
+{
 #ifdef TP_PLANT_BUG
     return tp_kv_row(pages, base, STRIDE, word, position ^ (position >> 4 & 1));
 #else
@@ -24,7 +25,8 @@ static uint32_t kv_row(const uint16_t *pages, uint32_t base, uint32_t word, uint
 #endif
 }
 
-static void shuffled(struct tp_random *random, uint16_t *order, uint32_t count) {
+static void shuffled(struct tp_random *random, uint16_t *order, uint32_t count)
+{
     for (uint32_t i = 0; i < count; i++) order[i] = (uint16_t)i;
     for (uint32_t i = count - 1; i > 0; i--) {
         uint32_t j = tp_random_below(random, i + 1);
@@ -34,7 +36,8 @@ static void shuffled(struct tp_random *random, uint16_t *order, uint32_t count) 
     }
 }
 
-START_TEST(rows_are_all_different_and_in_page_order) {
+START_TEST(rows_are_all_different_and_in_page_order)
+{
     struct tp_random random;
     tp_random_init(&random, tp_test_seed(_i), 0);
     uint16_t pages[SEQUENCES * PAGES];
@@ -60,7 +63,8 @@ START_TEST(rows_are_all_different_and_in_page_order) {
 }
 END_TEST
 
-Suite *tp_test_suite(void) {
+Suite *tp_test_suite(void)
+{
     Suite *suite = suite_create("kv_model");
     TCase *tcase = tcase_create("rows");
     tcase_add_loop_test(tcase, rows_are_all_different_and_in_page_order, 0, 4);
