@@ -178,6 +178,9 @@ static tp_status check_finite(const struct tp_source_model *model, enum tp_tenso
     tp__tensor_size(&model->shape, tensor, &rows, &columns);
     const float *weights = tp__source_tensor(model, tensor, layer);
     size_t count = (size_t)rows * columns;
+#ifdef TP_PLANT_BUG
+    count--;  // forgets the last number
+#endif
     size_t bad = 0;
     while (bad < count && isfinite(weights[bad])) bad++;
     if (bad == count) return TP_OK;

@@ -214,7 +214,11 @@ static bool is_before(const struct tp_encoder *encoder, uint32_t a, uint32_t b)
     float score_a = scores[encoder->symbols[a].pair];
     float score_b = scores[encoder->symbols[b].pair];
     if (score_a > score_b) return true;
+#ifdef TP_PLANT_BUG
+    return !(score_a < score_b) && a > b;  // the rightmost first
+#else
     return !(score_a < score_b) && a < b;
+#endif
 }
 
 static void heap_put(struct tp_encoder *encoder, uint32_t index, uint32_t symbol)

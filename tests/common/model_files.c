@@ -304,7 +304,7 @@ static void put_info(struct gguf_tensors *tensors, const char *name, uint32_t ro
     if (is_odd && options->odd_dimensions != 0) dimensions = options->odd_dimensions;
     tp_test_put_string(tensors->infos, is_named(options->renamed, name) ? options->new_name : name);
     tp_test_put_u32(tensors->infos, dimensions);
-    for (uint32_t i = 0; i < dimensions; i++) {
+    for (uint32_t i = 0; i < dimensions && i < 8; i++) {
         uint64_t size = i == 0 ? columns : i == 1 ? rows : 1;
         if (i == 0 && is_odd && options->odd_first_size != 0) size = options->odd_first_size;
         tp_test_put_u64(tensors->infos, size);
