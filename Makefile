@@ -212,7 +212,7 @@ HOST_TESTS   := $(foreach n,$(call names,host),host/$(n) \
                   $(if $(call has_fault,$(n)),host/$(n).planted))
 SYSTEM_TESTS := $(patsubst %,system/%,$(call names,system))
 SCRIPT_TESTS := $(patsubst tests/%,%,$(wildcard tests/system/test_*.sh))
-STYLE_TESTS  := style/check_style.py style/lint_rtl.py
+STYLE_TESTS  := style/check_style.py style/check_runner.py style/lint_rtl.py
 FORMAL_TESTS := $(patsubst tests/%,%,$(wildcard tests/formal/*.sby))
 # The proofs that take seconds run with the tests; `make formal` runs all.
 FORMAL_QUICK := $(filter formal/skid.sby formal/fifo.sby,$(FORMAL_TESTS))
