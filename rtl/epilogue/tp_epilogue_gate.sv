@@ -3,8 +3,9 @@
 // tp_epilogue_gate: pairs of gate and up row to quantised FFN blocks.
 //
 // In    stage 7 of the epilogue.
-// Out   FFN block flow; a block leaves 22 cycles after its last pair. The last one is done.
-// Rate  one pair per cycle. A short last block has at least 8 pairs, or its pairs have gaps.
+// Out   FFN block flow; a block leaves 22 cycles after its last pair, a short one of b < 8 pairs
+//       8 - b cycles later. The last one is done.
+// Rate  one pair per cycle.
 
 `include "tp_assert.svh"
 

@@ -23,13 +23,7 @@ module tp_sigmoid
     end
   endfunction
 
-  // Packed constants become logic; an array that is read into a register would take a block RAM.
-  function automatic logic [127:0][16:0] bases();
-    for (int unsigned i = 0; i < 128; i++) bases[i] = TP_TABLE_SIGMOID[i];
-  endfunction
-
   localparam logic [127:0][10:0] Slope = slopes();
-  localparam logic [127:0][16:0] Base = bases();
 
   logic flat;
   logic round_up;
@@ -51,14 +45,18 @@ module tp_sigmoid
 
   always_ff @(posedge clk_i) begin
     if (enable_i[0]) begin
-      base_q     <= flat ? 17'h10000 : Base[magnitude_i[19:13]];
+      // Complemented for negative a here: between table and register, it keeps synthesis from
+      // taking a block RAM, which would be slower.
+      base_q     <= (flat ? 17'h10000 : TP_TABLE_SIGMOID[{1'b0, magnitude_i[19:13]}])
+                    ^ {17{negative_i}};
       slope_q    <= flat ? '0 : Slope[magnitude_i[19:13]];
       fraction_q <= magnitude_i[12:3];
       negative_q <= negative_i;
     end
     if (enable_i[1]) begin
       product_q   <= 21'(slope_q) * 21'(fraction_q);
-      base_q2     <= negative_q ? 17'h10000 - base_q : base_q;
+      // 65536 - base is the complement plus 65537.
+      base_q2     <= base_q + (negative_q ? 17'h10001 : '0);
       negative_q2 <= negative_q;
     end
     if (enable_i[2]) begin

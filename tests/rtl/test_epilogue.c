@@ -47,7 +47,7 @@ enum {
     X_LATENCY = 8,
     HEAD_LATENCY = 12,
     HEAD_NORM_LATENCY = 31,  // from the last pair of a head to its first one; plus the pairs
-    BLOCK_LATENCY = 29,
+    BLOCK_LATENCY = 29,      // a block of b < 8 elements: 8 - b more
     LOGIT_LATENCY = 8
 };
 
@@ -169,7 +169,8 @@ static void expect_gate(struct bench *b, const struct job *job)
     uint32_t hidden = job->op.rows / 2;
     for (uint32_t first = 0; first < hidden; first += 32) {
         uint32_t count = hidden - first < 32 ? hidden - first : 32;
-        struct outcome *at = &outcomes[taken(job, first + count - 1) + BLOCK_LATENCY];
+        uint32_t latency = BLOCK_LATENCY + (count < 8 ? 8 - count : 0);
+        struct outcome *at = &outcomes[taken(job, first + count - 1) + latency];
         int32_t h[32];
         int8_t q[32] = {0};
         for (uint32_t i = 0; i < count; i++) {
@@ -294,13 +295,11 @@ static uint32_t make_embed(struct bench *b, uint32_t start, uint32_t slot)
 
 static uint32_t pick_rows(struct bench *b, uint32_t dest)
 {
-    uint32_t hidden = (uint32_t)tp_random_range(&b->random, 8 / 2, HIDDEN / 4) * 4;
+    uint32_t hidden = (uint32_t)tp_random_range(&b->random, 2, HIDDEN / 4) * 4;
     switch (dest) {
     case TP_DEST_RESIDUAL:
         return GROUPS * (uint32_t)tp_random_range(&b->random, 32 / GROUPS, DIM / GROUPS);
     case TP_DEST_GATE:
-        // A short last block of less than 8 elements would end too early for the quantiser.
-        while (hidden % 32 != 0 && hidden % 32 < 8) hidden += 4;
         return 2 * hidden;
     case TP_DEST_LOGITS:
         return GROUPS * (uint32_t)tp_random_range(&b->random, 1, 40);
