@@ -106,9 +106,12 @@ module tp_sampler #(
   logic sort_valid;
   logic scan_q;
   logic [5:0] scan_count_q;
-  logic head_valid;
-  logic signed [23:0] head_key;
-  logic [15:0] head_id;
+  logic scan_valid;
+  logic signed [23:0] scan_key;
+  logic [15:0] scan_id;
+  // The list comes out from its end; places below 0 are empty.
+  logic [7:0] scan_place;
+  assign scan_place = 8'(TopK - 1) - 8'(scan_count_q);
   assign sort_valid = valid_q[ScaleStages] && sort_q;
 
   tp_top_k #(
@@ -120,9 +123,9 @@ module tp_sampler #(
     .insert_key_i(z),
     .insert_id_i (index[ScaleStages]),
     .shift_i     (scan_q),
-    .head_valid_o(head_valid),
-    .head_key_o  (head_key),
-    .head_id_o   (head_id)
+    .last_valid_o(scan_valid),
+    .last_key_o  (scan_key),
+    .last_id_o   (scan_id)
   );
 
   always_ff @(posedge clk_i) begin
@@ -144,7 +147,7 @@ module tp_sampler #(
       candidate_q      <= 1'b0;
       candidate_last_q <= 1'b0;
     end else if (scan_q) begin
-      candidate_q      <= head_valid && 7'(scan_count_q) < sampling_q.top_k;
+      candidate_q      <= scan_valid && scan_place < 8'(sampling_q.top_k);
       candidate_last_q <= scan_count_q == 6'(ScanLast);
     end else begin
       candidate_q      <= valid_q[ScaleStages] && !sort_q;
@@ -154,8 +157,8 @@ module tp_sampler #(
 
   always_ff @(posedge clk_i) begin
     if (scan_q) begin
-      candidate_key_q <= 32'(head_key);
-      candidate_id_q  <= head_id;
+      candidate_key_q <= 32'(scan_key);
+      candidate_id_q  <= scan_id;
     end else if (valid_q[ScaleStages]) begin
       candidate_key_q <= greedy_q ? logit[ScaleStages] : 32'(z);
       candidate_id_q  <= index[ScaleStages];

@@ -3,9 +3,12 @@
 // tp_top_k: the TopK largest of the keys that were inserted, in falling order.
 //
 // In    one key with its id per cycle. Among equal keys the one inserted first stays in front.
-// Out   the head of the list; shift_i removes it. After TopK shifts the list is empty.
+// Out   the last place of the list, number TopK - 1; shift_i moves the list one place back. After
+//       TopK shifts the list is empty.
 // Rate  one insertion or one shift per cycle, visible in the next cycle.
 // Not   does not insert and shift in one cycle.
+//
+// Insertions and shifts move entries in the same direction, so an entry has two sources, not three.
 
 `include "tp_assert.svh"
 
@@ -18,20 +21,16 @@ module tp_top_k #(
   input  logic signed [23:0] insert_key_i,
   input  logic        [15:0] insert_id_i,
   input  logic               shift_i,
-  output logic               head_valid_o,  // early
-  output logic signed [23:0] head_key_o,    // early
-  output logic        [15:0] head_id_o      // early
+  output logic               last_valid_o,  // early
+  output logic signed [23:0] last_key_o,    // early
+  output logic        [15:0] last_id_o      // early
 );
 
   `TP_REQUIRE(TopK >= 2)
 
-  // Entry TopK is the empty one that moves in from behind.
-  logic [TopK:0] valid;
-  logic signed [23:0] key[TopK+1];
-  logic [15:0] id[TopK+1];
-  assign valid[TopK] = 1'b0;
-  assign key[TopK] = '0;
-  assign id[TopK] = '0;
+  logic [TopK-1:0] valid;
+  logic signed [23:0] key[TopK];
+  logic [15:0] id[TopK];
 
   for (genvar i = 0; i < TopK; i++) begin : gen_entry
     logic valid_q;
@@ -45,10 +44,11 @@ module tp_top_k #(
             key_q <= insert_key_i;
             id_q  <= insert_id_i;
           end
-        end else if (shift_i) begin
-          key_q <= key[1];
-          id_q  <= id[1];
         end
+      end
+      always_ff @(posedge clk_i) begin
+        if (!rst_ni) valid_q <= 1'b0;
+        else if (insert_i || shift_i) valid_q <= insert_i;
       end
     end else begin : gen_other
       always_ff @(posedge clk_i) begin
@@ -66,35 +66,29 @@ module tp_top_k #(
           end
 `endif
         end else if (shift_i) begin
-          key_q <= key[i+1];
-          id_q  <= id[i+1];
+          key_q <= key[i-1];
+          id_q  <= id[i-1];
         end
+      end
+      // Before the first shift the valid entries are the first ones, so an insertion makes exactly
+      // one more of them valid.
+      always_ff @(posedge clk_i) begin
+        if (!rst_ni) valid_q <= 1'b0;
+        else if (insert_i) valid_q <= valid_q || valid[i-1];
+        else if (shift_i) valid_q <= valid[i-1];
       end
     end
     assign key[i] = key_q;
     assign id[i] = id_q;
     assign valid[i] = valid_q;
-    // Valid entries are the first ones, so an insertion makes exactly one more valid.
-    logic front;
-    if (i == 0) begin : gen_front
-      assign front = 1'b1;
-    end else begin : gen_behind
-      assign front = valid[i-1];
-    end
-    always_ff @(posedge clk_i) begin
-      if (!rst_ni) valid_q <= 1'b0;
-      else if (insert_i) valid_q <= valid_q || front;
-      else if (shift_i) valid_q <= valid[i+1];
-    end
   end
 
-  assign head_valid_o = valid[0];
-  assign head_key_o   = key[0];
-  assign head_id_o    = id[0];
+  assign last_valid_o = valid[TopK-1];
+  assign last_key_o   = key[TopK-1];
+  assign last_id_o    = id[TopK-1];
 
-  `TP_ASSERT(OneAtATime_A, !(insert_i && shift_i))
   logic sorted;
-  assign sorted = !valid[1] || key[0] >= key[1];
+  assign sorted = !valid[0] || !valid[1] || key[0] >= key[1];
   `TP_ASSERT(Sorted_A, sorted)
   `TP_COVER(Full_C, valid[TopK-1])
 
