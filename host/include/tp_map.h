@@ -25,17 +25,20 @@
 #define TP_FRAME_MARKER 167u /* first byte of every frame */
 #define TP_CYCLES_FIRST_ISSUE 3u /* from activation to the first issue of the lowest slot */
 #define TP_CYCLES_NEXT_ISSUE 12u /* from an issue to the earliest next issue of the same slot */
-#define TP_CYCLES_MATVEC_ISSUE 1u /* MATVEC: the unit is free again this long after its last beat */
-#define TP_CYCLES_RESIDUAL 40u /* MATVEC to RESIDUAL: after the beats */
-#define TP_CYCLES_GATE 60u /* MATVEC to GATE: after the beats */
-#define TP_CYCLES_HEADS 60u /* MATVEC to QUERY, KEY, VALUE: after the beats */
-#define TP_CYCLES_LOGITS 50u /* MATVEC to LOGITS: after the beats, without the top-k scan */
-#define TP_CYCLES_EMBED_ISSUE 40u /* EMBED: occupancy beside 16 per block */
-#define TP_CYCLES_EMBED 60u /* EMBED: completion beside 16 per block */
-#define TP_CYCLES_NORM 30u /* NORM: beside 8 per block */
-#define TP_CYCLES_ANGLES 10u /* ANGLES: beside 2 per pair */
-#define TP_CYCLES_ATTENTION 80u /* ATTENTION: beside 16 per column and page */
-#define TP_CYCLES_ATTENTION_WORD 8u /* ATTENTION: normalisation of one output word */
+#define TP_CYCLES_ROWS 18u /* MATVEC: from the first beat of a row group to its rows, beside beats */
+#define TP_CYCLES_RESIDUAL 7u /* from rows to the end of RESIDUAL, beside Groups / 2 */
+#define TP_CYCLES_HEADS 12u /* from rows to the end of QUERY, KEY, VALUE, beside Groups / 2, word */
+#define TP_CYCLES_WORD_8 6u /* from the last pair of a word to the word, heads of 8 */
+#define TP_CYCLES_WORD_16 8u /* the same, heads of 16 */
+#define TP_CYCLES_WORD_32 12u /* the same, heads of 32 and more */
+#define TP_CYCLES_HEAD_NORM 18u /* added by a head norm, beside 2 per pair of a head */
+#define TP_CYCLES_GATE 28u /* from rows to the end of GATE, beside Groups / 2 */
+#define TP_CYCLES_LOGIT 8u /* from rows to the logit of the first of them; one a cycle */
+#define TP_CYCLES_SAMPLER 49u /* from the last logit to the token, without the top-k scan */
+#define TP_CYCLES_EMBED 36u /* EMBED: from issue to completion, beside 16 per block */
+#define TP_CYCLES_NORM 18u /* NORM: from issue to completion, beside 8 per block */
+#define TP_CYCLES_ANGLES 10u /* ANGLES: from issue to completion, beside 2 per pair */
+#define TP_CYCLES_ATTENTION 72u /* ATTENTION: beside 16 per column and page and 8 per further set */
 
 #define TP_OP_END 0u /* the program of this slot ends */
 #define TP_OP_EMBED 1u /* reads the token's row of the embedding into the residual x */

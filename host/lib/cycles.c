@@ -14,79 +14,83 @@ static uint32_t larger(uint32_t a, uint32_t b) {
     return a > b ? a : b;
 }
 
+// From the rows of the last row group to the end of the instruction; not for LOGITS.
+static uint32_t tail_cycles(const struct tp_limits *limits, const struct tp_op_matvec *op) {
+    uint32_t serial = limits->groups / 2;  // two rows a cycle
+    uint32_t head_norm =
+        op->head_norm != 0 ? (1u << op->head_log2) + TP_CYCLES_HEAD_NORM : 0;  // 2 per pair
+    uint32_t word = op->head_log2 == 3   ? TP_CYCLES_WORD_8
+                    : op->head_log2 == 4 ? TP_CYCLES_WORD_16
+                                         : TP_CYCLES_WORD_32;
+    uint32_t last_block = (op->rows / 2 - 1) % TP_BLOCK + 1;
+    switch (op->dest) {
+    case TP_DEST_RESIDUAL:
+        return TP_CYCLES_RESIDUAL + serial;
+    case TP_DEST_GATE:
+        // A short last block waits as long as one of 8 elements would have needed.
+        return TP_CYCLES_GATE + serial + (last_block < 8 ? 8 - last_block : 0);
+    default:
+        return TP_CYCLES_HEADS + serial + head_norm + word;
+    }
+}
+
 static struct tp_duration matvec_cycles(const struct tp_limits *limits, const uint32_t *words,
                                         const struct tp_step_slot *slot) {
     struct tp_op_matvec op;
     tp_matvec_unpack(words, &op);
     uint32_t least = op.dest == TP_DEST_LOGITS ? limits->groups : larger(1, limits->groups / 2);
-    uint32_t interval = larger(op.blocks * (op.planes + 1), least);
-    uint32_t issue = op.rows / limits->groups * interval;
-    uint32_t tail = 0;
-    switch (op.dest) {
-    case TP_DEST_RESIDUAL:
-        tail = TP_CYCLES_RESIDUAL;
-        break;
-    case TP_DEST_GATE:
-        tail = TP_CYCLES_GATE;
-        break;
-    case TP_DEST_LOGITS:
-        tail = TP_CYCLES_LOGITS + (slot->top_k ? TP_TOP_K_MAX : 0);
-        break;
-    default:
-        tail = TP_CYCLES_HEADS;
-        break;
+    uint32_t beats = op.blocks * (op.planes + 1);
+    uint32_t interval = larger(beats, least);
+    uint32_t row_groups = op.rows / limits->groups;
+    if (op.dest != TP_DEST_LOGITS) {
+        uint32_t rows = TP_CYCLES_ROWS + beats + (row_groups - 1) * interval;
+        return (struct tp_duration){.occupy = row_groups * interval,
+                                    .complete = rows + tail_cycles(limits, &op)};
     }
-    struct tp_duration duration = {issue + TP_CYCLES_MATVEC_ISSUE, issue + tail};
-    if (op.dest == TP_DEST_LOGITS) {
-        duration.occupy = duration.complete + TP_CYCLES_MATVEC_ISSUE;
-    }
-    return duration;
+    // The sampler starts with the last row that is a token, and holds the unit until it is done.
+    uint32_t last = (uint32_t)op.epsilon - 1;
+    uint32_t token = TP_CYCLES_ROWS + beats + last / limits->groups * interval + TP_CYCLES_LOGIT +
+                     last % limits->groups + TP_CYCLES_SAMPLER +
+                     (slot->top_k ? TP_TOP_K_MAX : 0);
+    return (struct tp_duration){.occupy = token + 1, .complete = token};
 }
 
 struct tp_duration tp__instruction_cycles(const struct tp_limits *limits, const uint32_t *words,
                                           const struct tp_step_slot *slot) {
     struct tp_op_any any;
     tp_any_unpack(words, &any);
-    struct tp_duration duration = {0, 0};
     switch (any.opcode) {
     case TP_OP_EMBED: {
         struct tp_op_embed op;
         tp_embed_unpack(words, &op);
-        duration.occupy = TP_CYCLES_EMBED_ISSUE + 16 * op.blocks;
-        duration.complete = TP_CYCLES_EMBED + 16 * op.blocks;
-        break;
+        return (struct tp_duration){.occupy = 16 * (op.blocks + 1),
+                                    .complete = TP_CYCLES_EMBED + 16 * op.blocks};
     }
     case TP_OP_MATVEC:
-        duration = matvec_cycles(limits, words, slot);
-        break;
+        return matvec_cycles(limits, words, slot);
     case TP_OP_NORM: {
         struct tp_op_norm op;
         tp_norm_unpack(words, &op);
-        duration.complete = TP_CYCLES_NORM + 8 * op.blocks;
-        duration.occupy = duration.complete;
-        break;
+        return (struct tp_duration){.occupy = 8 * op.blocks,
+                                    .complete = TP_CYCLES_NORM + 8 * op.blocks};
     }
     case TP_OP_ANGLES: {
         struct tp_op_angles op;
         tp_angles_unpack(words, &op);
-        duration.complete = TP_CYCLES_ANGLES + 2 * op.pairs;
-        duration.occupy = duration.complete;
-        break;
+        uint32_t cycles = TP_CYCLES_ANGLES + 2 * op.pairs;
+        return (struct tp_duration){.occupy = cycles, .complete = cycles};
     }
     case TP_OP_ATTENTION: {
         struct tp_op_attention op;
         tp_attention_unpack(words, &op);
-        uint32_t columns = op.words * op.turns;
         uint32_t pages = slot->position / TP_PAGE + 1;
-        duration.complete = TP_CYCLES_ATTENTION + 16 * columns * pages +
-                            columns * (op.sets + 1) * TP_CYCLES_ATTENTION_WORD;
-        duration.occupy = duration.complete;
-        break;
+        uint32_t cycles =
+            TP_CYCLES_ATTENTION + 8 * op.sets + TP_PAGE * op.words * op.turns * pages;
+        return (struct tp_duration){.occupy = cycles + 1, .complete = cycles};
     }
     default:
-        break;
+        return (struct tp_duration){.occupy = 0, .complete = 0};
     }
-    return duration;
 }
 
 static enum unit unit_of(uint32_t opcode) {

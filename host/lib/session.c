@@ -246,6 +246,12 @@ void tp_session_destroy(tp_session *session) {
 
 // ---- feeding ----
 
+// Tokens that still fit. The history may be one longer than the context: its last token was sampled
+// at the last position.
+static uint32_t room_of(const tp_session *session) {
+    return session->length < session->context ? session->context - session->length : 0;
+}
+
 tp_status tp_session_feed(tp_session *session, const uint32_t *tokens, size_t count,
                           struct tp_error *error) {
     if (session == NULL || (tokens == NULL && count != 0)) {
@@ -260,11 +266,11 @@ tp_status tp_session_feed(tp_session *session, const uint32_t *tokens, size_t co
     if (session->reading) {
         return tp__fail(error, TP_ERROR_BUSY, "the session's run has not been read to its end");
     }
-    if (count > session->context - session->length) {
+    if (count > room_of(session)) {
         return tp__fail(error, TP_ERROR_FULL,
                         "the context has room for %u more tokens, %zu were given - try: a larger "
                         "context, or a shorter prompt",
-                        (unsigned)(session->context - session->length), count);
+                        (unsigned)room_of(session), count);
     }
     for (size_t i = 0; i < count; i++) {
         session->history[session->length++] = tokens[i];
@@ -285,7 +291,7 @@ tp_status tp_session_feed_text(tp_session *session, const char *text, struct tp_
         return tp__fail(error, TP_ERROR_BUSY, "the session's run has not been read to its end");
     }
     bool start = session->length == 0;
-    uint32_t room = session->context - session->length;
+    uint32_t room = room_of(session);
     uint32_t count = 0;
     tp_status status = tp__encode(&session->encoder, text, strlen(text),
                                   start && tokenizer->add_bos, start && tokenizer->add_space,

@@ -31,28 +31,34 @@ package tp_map_pkg;
   localparam int unsigned TP_CYCLES_FIRST_ISSUE = 3;
   // from an issue to the earliest next issue of the same slot
   localparam int unsigned TP_CYCLES_NEXT_ISSUE = 12;
-  // MATVEC: the unit is free again this long after its last beat
-  localparam int unsigned TP_CYCLES_MATVEC_ISSUE = 1;
-  // MATVEC to RESIDUAL: after the beats
-  localparam int unsigned TP_CYCLES_RESIDUAL = 40;
-  // MATVEC to GATE: after the beats
-  localparam int unsigned TP_CYCLES_GATE = 60;
-  // MATVEC to QUERY, KEY, VALUE: after the beats
-  localparam int unsigned TP_CYCLES_HEADS = 60;
-  // MATVEC to LOGITS: after the beats, without the top-k scan
-  localparam int unsigned TP_CYCLES_LOGITS = 50;
-  // EMBED: occupancy beside 16 per block
-  localparam int unsigned TP_CYCLES_EMBED_ISSUE = 40;
-  // EMBED: completion beside 16 per block
-  localparam int unsigned TP_CYCLES_EMBED = 60;
-  // NORM: beside 8 per block
-  localparam int unsigned TP_CYCLES_NORM = 30;
-  // ANGLES: beside 2 per pair
+  // MATVEC: from the first beat of a row group to its rows, beside beats
+  localparam int unsigned TP_CYCLES_ROWS = 18;
+  // from rows to the end of RESIDUAL, beside Groups / 2
+  localparam int unsigned TP_CYCLES_RESIDUAL = 7;
+  // from rows to the end of QUERY, KEY, VALUE, beside Groups / 2, word
+  localparam int unsigned TP_CYCLES_HEADS = 12;
+  // from the last pair of a word to the word, heads of 8
+  localparam int unsigned TP_CYCLES_WORD_8 = 6;
+  // the same, heads of 16
+  localparam int unsigned TP_CYCLES_WORD_16 = 8;
+  // the same, heads of 32 and more
+  localparam int unsigned TP_CYCLES_WORD_32 = 12;
+  // added by a head norm, beside 2 per pair of a head
+  localparam int unsigned TP_CYCLES_HEAD_NORM = 18;
+  // from rows to the end of GATE, beside Groups / 2
+  localparam int unsigned TP_CYCLES_GATE = 28;
+  // from rows to the logit of the first of them; one a cycle
+  localparam int unsigned TP_CYCLES_LOGIT = 8;
+  // from the last logit to the token, without the top-k scan
+  localparam int unsigned TP_CYCLES_SAMPLER = 49;
+  // EMBED: from issue to completion, beside 16 per block
+  localparam int unsigned TP_CYCLES_EMBED = 36;
+  // NORM: from issue to completion, beside 8 per block
+  localparam int unsigned TP_CYCLES_NORM = 18;
+  // ANGLES: from issue to completion, beside 2 per pair
   localparam int unsigned TP_CYCLES_ANGLES = 10;
-  // ATTENTION: beside 16 per column and page
-  localparam int unsigned TP_CYCLES_ATTENTION = 80;
-  // ATTENTION: normalisation of one output word
-  localparam int unsigned TP_CYCLES_ATTENTION_WORD = 8;
+  // ATTENTION: beside 16 per column and page and 8 per further set
+  localparam int unsigned TP_CYCLES_ATTENTION = 72;
 
   // the program of this slot ends
   localparam logic [3:0] TP_OP_END = 4'd0;

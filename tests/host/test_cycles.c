@@ -68,7 +68,9 @@ static void random_instruction(struct tp_random *random, uint32_t *words) {
                                   .dest = tp_random_below(random, 6),
                                   .planes = tp_random_below(random, 2),
                                   .blocks = 1 + tp_random_below(random, 4),
-                                  .rows = 8 * (1 + tp_random_below(random, 16))};
+                                  .rows = 8 * (1 + tp_random_below(random, 16)),
+                                  .head_log2 = 3 + tp_random_below(random, 3)};
+        op.epsilon = op.rows - tp_random_below(random, 4);
         tp_matvec_pack(&op, words);
         break;
     }
