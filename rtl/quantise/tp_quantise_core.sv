@@ -126,6 +126,7 @@ module tp_quantise_core #(
   logic [4:0] exponent_q2;
   logic [4:0] exponent_q3;
   logic       clip_q;
+  logic [30:7] past_q2, past_q3;
 
   always_comb begin
     need = '0;
@@ -147,20 +148,50 @@ module tp_quantise_core #(
       place_q2     <= place_q;
       min_q2       <= min_q;
       max_q2       <= max_q;
+      past_q2      <= past_bits(max_q);
       tag_q2       <= tag_q;
     end
   end
 
   // ---- convert: read a quad, shift it, round and clip it into its place ----
 
+  // Nine bits from half a step on, all that a code that fits needs: bits e - 1 .. e + 7 of x. One
+  // narrowing step per bit of e takes a third of the LUTs of a whole shifter.
+  function automatic logic [8:0] window(input logic [31:0] x, input logic [4:0] e);
+    logic [39:0] whole;
+    logic [23:0] by_16;
+    logic [15:0] by_8;
+    logic [11:0] by_4;
+    logic [ 9:0] by_2;
+    whole  = {{7{x[31]}}, x, 1'b0};
+    by_16  = e[4] ? whole[39:16] : whole[23:0];
+    by_8   = e[3] ? by_16[23:8] : by_16[15:0];
+    by_4   = e[2] ? by_8[15:4] : by_8[11:0];
+    by_2   = e[1] ? by_4[11:2] : by_4[9:0];
+    window = e[0] ? by_2[9:1] : by_2[8:0];
+  endfunction
+
+  // Bits of a magnitude that are too much for the largest exponent: from bit 7 + max on.
+  function automatic logic [30:7] past_bits(input logic [4:0] exponent_max);
+    past_bits = 24'hff_ffff << exponent_max;
+  endfunction
+
+  function automatic logic is_past(input logic [31:7] x, input logic [30:7] bits);
+    is_past = |((x[30:7] ^{24{x[31]}}) & bits);
+  endfunction
+
   logic       read_busy_q;
   logic [2:0] read_quad_q;
   logic shift_valid_q, shift_first_q, shift_last_q;
   logic [2:0]       shift_quad_q;
   logic [3:0][31:0] shift_data_q;
+  logic [3:0]       shift_keep_q;
   logic clip_valid_q, clip_first_q, clip_last_q;
   logic [2:0]       clip_quad_q;
-  logic [3:0][32:0] clip_data_q;  // signed, one fraction bit
+  logic [3:0][ 8:0] clip_data_q;  // signed, one fraction bit; right unless past
+  logic [3:0]       clip_sign_q;
+  logic [3:0]       clip_past_q;  // an element that the largest exponent cannot hold
+  logic [3:0]       clip_keep_q;
   logic [3:0][ 7:0] code;
   logic [7:0][31:0] word_q;
   logic             out_valid_q;
@@ -188,19 +219,20 @@ module tp_quantise_core #(
     end
   end
 
-  // Missing elements of a short block are 0.
   always_ff @(posedge clk_i) begin
     if (read_now) begin
       read_quad_q   <= read_quad + 3'd1;
       shift_first_q <= start_q;
       shift_last_q  <= read_last;
       shift_quad_q  <= read_quad;
+      shift_data_q  <= bank_data;
       for (int unsigned lane = 0; lane < 4; lane++) begin
-        shift_data_q[lane] <= {1'b0, read_quad, 2'(lane)} < count_q2 ? bank_data[lane] : '0;
+        shift_keep_q[lane] <= {1'b0, read_quad, 2'(lane)} < count_q2;
       end
     end
     if (start_q) begin
       exponent_q <= exponent;
+      past_q3    <= past_q2;
       place_q3   <= place_q2;
       tag_q3     <= tag_q2;
     end
@@ -211,8 +243,11 @@ module tp_quantise_core #(
       clip_first_q <= shift_first_q;
       clip_last_q  <= shift_last_q;
       clip_quad_q  <= shift_quad_q;
+      clip_keep_q  <= shift_keep_q;
       for (int unsigned lane = 0; lane < 4; lane++) begin
-        clip_data_q[lane] <= 33'($signed({shift_data_q[lane], 1'b0}) >>> exponent_q);
+        clip_data_q[lane] <= window(shift_data_q[lane], exponent_q);
+        clip_sign_q[lane] <= shift_data_q[lane][31];
+        clip_past_q[lane] <= is_past(shift_data_q[lane][31:7], past_q3);
       end
       if (shift_first_q) begin
         exponent_q2 <= exponent_q;
@@ -222,27 +257,27 @@ module tp_quantise_core #(
     end
   end
 
-  // (v + 1) >> 1 is past 127 from v = 255 on, and past -127 down from v = -256.
+  // (v + 1) >> 1 is past 127 from v = 255 on, and past -127 down from v = -256. Missing elements of
+  // a short block are 0.
   always_comb begin
     for (int unsigned lane = 0; lane < 4; lane++) begin
-      logic fits;
       logic past;
-      fits = clip_data_q[lane][32:8] == {25{clip_data_q[lane][32]}};
-      code[lane] = 8'((9'(clip_data_q[lane][8:0]) + 9'd1) >> 1);
-      past = !fits || clip_data_q[lane][8:0] == 9'h0ff || clip_data_q[lane][8:0] == 9'h100;
+      past = clip_past_q[lane] || clip_data_q[lane] == 9'h0ff || clip_data_q[lane] == 9'h100;
 `ifdef TP_PLANT_BUG
       // The planted fault lets the code -128 through.
-      past = !fits || clip_data_q[lane][8:0] == 9'h0ff;
+      past = clip_past_q[lane] || clip_data_q[lane] == 9'h0ff;
 `endif
-      if (past) begin
-        code[lane] = clip_data_q[lane][32] ? 8'h81 : 8'h7f;
-      end
+      code[lane] = 8'((clip_data_q[lane] + 9'd1) >> 1);
+      if (past) code[lane] = clip_sign_q[lane] ? 8'h81 : 8'h7f;
+      if (!clip_keep_q[lane]) code[lane] = '0;
     end
   end
 
   always_ff @(posedge clk_i) begin
     if (clip_valid_q) begin
-      word_q[word_quad] <= code;
+      for (int unsigned quad = 0; quad < 8; quad++) begin
+        if (word_quad == 3'(quad)) word_q[quad] <= code;
+      end
       if (clip_first_q) begin
         exponent_q3 <= exponent_q2;
         tag_q5      <= tag_q4;

@@ -8,8 +8,8 @@
 //       enable is 0. The pairs of a head leave without gaps.
 // Rate  one pair per cycle for ever. A head of P pairs whose last one comes in cycle t leaves in
 //       the cycles t + P + 19 .. t + 2 P + 18: 23, 27, 35 cycles from last in to first out.
-// Not   does not mix head sizes without a pause: the last pair of a smaller head of S pairs comes at
-//       least 2 P - S cycles after that of a head of P pairs.
+// Not   does not mix head sizes without a pause: the last pair of a smaller head of S pairs comes
+//       at least 2 P - S cycles after that of a head of P pairs.
 //
 // A head is read twice from a ring of pairs: for the squares, when the OR of its magnitudes is
 // known, and for the output, when its factor is.
@@ -230,6 +230,7 @@ module tp_head_norm (
   logic [3:0] apply_last_pair_q;
   logic [3:0] apply_pair_q;
   address_t apply_base_q;
+  address_t apply_next;
   address_t apply_address;
   logic [1:0][31:0] apply_data;
   logic [8:1] apply_valid_q;
@@ -257,7 +258,8 @@ module tp_head_norm (
   logic [3:0] saturations_q;
 
   assign apply_now = factor_valid || apply_busy_q;
-  assign apply_address = factor_valid ? factor_head.base : apply_base_q + AddressWidth'(apply_pair_q);
+  assign apply_next = apply_base_q + AddressWidth'(apply_pair_q);
+  assign apply_address = factor_valid ? factor_head.base : apply_next;
   assign apply_last = !factor_valid && apply_pair_q == apply_last_pair_q;
 
   always_ff @(posedge clk_i) begin

@@ -8,8 +8,8 @@
 //       equal tp_rmsnorm_factor().
 // Rate  four elements a cycle. A command of b blocks accepted in cycle t: free again in t + 8 b,
 //       block i leaves in t + 8 i + 26, done in t + 8 b + 18. Commands may follow back to back.
-// Not   does not look at padding: elements of x beyond the model's are 0. Does not shift left:
-//       the shift of the instruction is 0..63.
+// Not   does not look at padding: elements of x beyond the model's are 0. The shift of the
+//       instruction is 8..23, which is more than a compiler needs.
 //
 // x lies here in a copy of its own, four banks by element number, so that a quad is read at once.
 // Stage numbers in names count from the cycle in which the read address stands (1).
@@ -68,7 +68,7 @@ module tp_rmsnorm #(
   logic              [10:0] quad_q;
   logic              [10:0] last_quad_q;
   logic              [15:0] gain_address_q;
-  logic              [ 5:0] shift_q;
+  logic              [ 3:0] shift_q;  // shift - 8
   logic              [ 4:0] cap_q;
   logic              [47:0] epsilon_q;
 
@@ -94,7 +94,7 @@ module tp_rmsnorm #(
       quad_q         <= '0;
       last_quad_q    <= {norm.blocks, 3'b0} - 11'd1;
       gain_address_q <= norm.gain_base;
-      shift_q        <= norm.shift[5:0];
+      shift_q        <= norm.shift[3:0] ^ 4'h8;
       cap_q          <= norm.cap;
       epsilon_q      <= norm.epsilon;
     end else if (busy_q) begin
@@ -108,7 +108,7 @@ module tp_rmsnorm #(
 
   logic [3:0][31:0] x;
   logic [3:0][15:0] gain;
-  logic             cfg_gain;
+  logic cfg_gain;
 
   for (genvar bank = 0; bank < 4; bank++) begin : gen_x
     tp_ram #(
@@ -147,77 +147,98 @@ module tp_rmsnorm #(
 
   // ---- stages: valid, first and last quad of a command ----
 
-  logic [7:2] valid;
-  logic [6:2] first;
-  logic [7:2] final_quad;
+  logic [9:2] valid;
+  logic [8:2] first;
+  logic [9:2] final_quad;
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) valid <= '0;
-    else valid <= {valid[6:2], busy_q};
+    else valid <= {valid[8:2], busy_q};
   end
 
   always_ff @(posedge clk_i) begin
-    first      <= {first[5:2], busy_q && first_q};
-    final_quad <= {final_quad[6:2], last};
+    first      <= {first[7:2], busy_q && first_q};
+    final_quad <= {final_quad[8:2], last};
   end
 
   // What belongs to a command moves on with its first quad; it is followed by 7 more at least.
-  logic [5:0] shift_q5;
+  logic [3:0] shift_q5;
+  logic [7:0] past_q5;  // bits of a product that do not fit after the shift, from bit 39 on
   logic [4:0] cap_q5, cap_q7;
-  logic [2:0] slot_q5, slot_q7;
+  logic [2:0] slot_q5, slot_q7, slot_q9;
 
   always_ff @(posedge clk_i) begin
     if (valid[4] && first[4]) begin
       shift_q5 <= shift_q;
       cap_q5   <= cap_q;
+      past_q5  <= 8'hff << shift_q;
       slot_q5  <= slot_q;
     end
     if (valid[6] && first[6]) begin
       cap_q7  <= cap_q5;
       slot_q7 <= slot_q5;
     end
+    if (valid[8] && first[8]) slot_q9 <= slot_q7;
   end
 
   // ---- gain: h = sat32(rnd(x * gain, shift)) ----
 
-  logic [3:0][31:0] high_q4;  // signed
-  logic [3:0][32:0] low_q4;  // signed
-  logic [3:0][47:0] product_q5;  // signed, |x * gain| <= 2^46
-  logic [3:0][48:0] shifted_q6;  // signed, one fraction bit
+  logic [3:0][47:0] product;  // signed, of stage 5; |x * gain| <= 2^46
+  logic [3:0][32:0] shifted_q6;  // signed, one fraction bit; right unless past
+  logic [3:0] sign_q6;
+  logic [3:0] past_q6;  // the product does not fit 32 bits after the shift
+  logic [3:0] far_q6;  // nor 33 bits
   logic [3:0][31:0] h, h_q7;
   logic [3:0] saturated;
   logic [3:0] saturations_q;
+  logic [3:0] unused_product_valid;
+
+  // Bits s - 1 .. s + 31 of the product, shift s = 8 + by. One narrowing step per bit of the shift.
+  function automatic logic [32:0] window(input logic [47:7] v, input logic [3:0] by);
+    logic [47:0] whole;
+    logic [39:0] by_8;
+    logic [35:0] by_4;
+    logic [33:0] by_2;
+    whole  = {{7{v[47]}}, v};
+    by_8   = by[3] ? whole[47:8] : whole[39:0];
+    by_4   = by[2] ? by_8[39:4] : by_8[35:0];
+    by_2   = by[1] ? by_4[35:2] : by_4[33:0];
+    window = by[0] ? by_2[33:1] : by_2[32:0];
+  endfunction
+
+  for (genvar i = 0; i < 4; i++) begin : gen_product
+    tp_product u_product (
+      .clk_i      (clk_i),
+      .rst_ni     (rst_ni),
+      .in_valid_i (valid[3]),
+      .in_x_i     (x[i]),
+      .in_gain_i  (gain[i]),
+      .out_valid_o(unused_product_valid[i]),
+      .out_data_o (product[i])
+    );
+  end
 
   always_ff @(posedge clk_i) begin
-    if (valid[3]) begin
-      for (int unsigned i = 0; i < 4; i++) begin
-        high_q4[i] <= 32'($signed(x[i][31:16])) * 32'($signed(gain[i]));
-        low_q4[i]  <= 33'({1'b0, x[i][15:0]}) * 33'($signed(gain[i]));
-      end
-    end
-    if (valid[4]) begin
-      for (int unsigned i = 0; i < 4; i++) begin
-        product_q5[i] <= {high_q4[i], 16'b0} + 48'($signed(low_q4[i]));
-      end
-    end
     if (valid[5]) begin
       for (int unsigned i = 0; i < 4; i++) begin
-        shifted_q6[i] <= 49'($signed({product_q5[i], 1'b0}) >>> shift_q5);
+        shifted_q6[i] <= window(product[i][47:7], shift_q5);
+        sign_q6[i]    <= product[i][47];
+        past_q6[i]    <= |((product[i][46:39] ^{8{product[i][47]}}) & past_q5);
+        far_q6[i]     <= |((product[i][46:39] ^{8{product[i][47]}}) &{past_q5[6:0], 1'b0});
       end
     end
   end
 
-  // The rounded value is (v + 1) >> 1. Its high part is that of v plus the carry of the low one.
+  // The rounded value is (v + 1) >> 1. The carry out of the low part decides at both limits: it
+  // takes the largest number past the range and the one below the range into it.
   always_comb begin
     for (int unsigned i = 0; i < 4; i++) begin
       logic carry;
-      logic fits;
       carry = &shifted_q6[i][31:0];
-      fits = shifted_q6[i][48:32] == 17'h1ffff || (shifted_q6[i][48:32] == '0 && !carry) ||
-             (shifted_q6[i][48:32] == 17'h1fffe && carry);
-      saturated[i] = !fits;
-      h[i] = 32'((shifted_q6[i][32:0] + 33'd1) >> 1);
-      if (!fits) h[i] = shifted_q6[i][48] ? 32'h8000_0000 : 32'h7fff_ffff;
+      if (past_q6[i]) saturated[i] = !(sign_q6[i] && !far_q6[i] && carry);
+      else saturated[i] = !sign_q6[i] && carry;
+      h[i] = 32'((shifted_q6[i] + 33'd1) >> 1);
+      if (saturated[i]) h[i] = sign_q6[i] ? 32'h8000_0000 : 32'h7fff_ffff;
     end
   end
 
@@ -251,22 +272,23 @@ module tp_rmsnorm #(
 
   // ---- factor: A = sum (x >> sh)^2 + (C >> 2 sh), then 1 / sqrt(A) ----
 
-  logic [     31:0]       any_q2;
-  logic [      4:0]       right;
-  logic [      4:0]       right_q3;  // sh, 0..17
-  logic [      4:0]       right_q7;
-  logic [     47:0]       epsilon_q4;
-  logic [      3:0][15:0] scaled_q4;  // signed
-  logic [      3:0][30:0] square_q5;
-  logic [     32:0]       sum_q6;
-  logic [     48:0]       total_q7;
-  logic                   factor_valid;
-  logic [     16:0]       factor_rm;
-  logic [      4:0]       factor_half_k;
-  logic [      2:0]       factor_slot;
-  logic [      4:0]       factor_right;
+  logic [31:0] any_q2;
+  logic [ 4:0] right;
+  logic [ 4:0] right_q3;  // sh, 0..17
+  logic [4:0] right_q7, right_q9;
+  logic [47:0] epsilon_q4;
+  logic [3:0][15:0] scaled_q4;  // signed
+  logic [3:0][30:0] square;  // of stage 7
+  logic [32:0] sum_q8;
+  logic [48:0] total_q9;
+  logic [3:0] unused_square_valid;
+  logic factor_valid;
+  logic [16:0] factor_rm;
+  logic [4:0] factor_half_k;
+  logic [2:0] factor_slot;
+  logic [4:0] factor_right;
   logic [Slots-1:0][16:0] factor_rm_q;
-  logic [Slots-1:0][ 5:0] factor_shift_q;
+  logic [Slots-1:0][5:0] factor_shift_q;
 
   always_comb begin
     right = '0;
@@ -283,21 +305,28 @@ module tp_rmsnorm #(
     if (valid[3] && first[3]) epsilon_q4 <= epsilon_q >> {right_q3, 1'b0};
 `endif
     if (valid[6] && first[6]) right_q7 <= right_q3;
+    if (valid[8] && first[8]) right_q9 <= right_q7;
   end
 
   always_ff @(posedge clk_i) begin
     if (valid[3]) begin
       for (int unsigned i = 0; i < 4; i++) scaled_q4[i] <= 16'($signed(x[i]) >>> right_q3);
     end
-    if (valid[4]) begin
-      for (int unsigned i = 0; i < 4; i++) begin
-        square_q5[i] <= 31'(32'($signed(scaled_q4[i])) * 32'($signed(scaled_q4[i])));
-      end
+    if (valid[7]) begin
+      sum_q8 <= (33'(square[0]) + 33'(square[1])) + (33'(square[2]) + 33'(square[3]));
     end
-    if (valid[5]) begin
-      sum_q6 <= (33'(square_q5[0]) + 33'(square_q5[1])) + (33'(square_q5[2]) + 33'(square_q5[3]));
-    end
-    if (valid[6]) total_q7 <= (first[6] ? 49'(epsilon_q4) : total_q7) + 49'(sum_q6);
+    if (valid[8]) total_q9 <= (first[8] ? 49'(epsilon_q4) : total_q9) + 49'(sum_q8);
+  end
+
+  for (genvar i = 0; i < 4; i++) begin : gen_square
+    tp_square u_square (
+      .clk_i      (clk_i),
+      .rst_ni     (rst_ni),
+      .in_valid_i (valid[4]),
+      .in_data_i  (scaled_q4[i]),
+      .out_valid_o(unused_square_valid[i]),
+      .out_data_o (square[i])
+    );
   end
 
   tp_rsqrt #(
@@ -306,9 +335,9 @@ module tp_rmsnorm #(
   ) u_rsqrt (
     .clk_i       (clk_i),
     .rst_ni      (rst_ni),
-    .in_valid_i  (valid[7] && final_quad[7]),
-    .in_value_i  (total_q7),
-    .in_tag_i    ({slot_q7, right_q7}),
+    .in_valid_i  (valid[9] && final_quad[9]),
+    .in_value_i  (total_q9),
+    .in_tag_i    ({slot_q9, right_q9}),
     .out_valid_o (factor_valid),
     .out_rm_o    (factor_rm),
     .out_half_k_o(factor_half_k),
@@ -328,7 +357,7 @@ module tp_rmsnorm #(
 
   // ---- outputs ----
 
-  // The factor is ready before the last block: it needs 5 cycles less.
+  // The factor is ready before the last block: it needs 4 cycles less.
   assign done_valid_o   = block_valid_o && block_last;
   assign done_slot_o    = block_slot_o;
   assign free_o         = free_q;
@@ -338,14 +367,14 @@ module tp_rmsnorm #(
 
   logic unused_fields;
   assign unused_fields = ^{cmd_i.position, cmd_i.token, norm.unused_0, norm.unused_1, norm.unused_2,
-                           norm.unused_3, norm.unused_4, norm.logits, norm.drain, norm.shift[7:6],
+                           norm.unused_3, norm.unused_4, norm.logits, norm.drain, norm.shift[7:4],
                            gain_address_q};
 
   `TP_ASSERT(CommandWhenFree_A, !cmd_valid_i || free_q)
   `TP_ASSERT(CommandIsNorm_A, !cmd_valid_i || norm.opcode == tp_map_pkg::TP_OP_NORM)
   `TP_ASSERT(SlotExists_A, !cmd_valid_i || 32'(cmd_i.slot) < Slots)
   `TP_ASSERT(BlocksFit_A, !cmd_valid_i || (norm.blocks != '0 && 32'(norm.blocks) * 32 <= DimMax))
-  `TP_ASSERT(ShiftIsRight_A, !cmd_valid_i || norm.shift[7:6] == '0)
+  `TP_ASSERT(ShiftFits_A, !cmd_valid_i || (norm.shift >= 8'sd8 && norm.shift <= 8'sd23))
   `TP_ASSERT(GainsExist_A, !busy_q || 32'(gain_address_q) < GainQuads)
   `TP_ASSERT(XFits_A, !x_valid_i || (32'(x_slot_i) < Slots && 32'(x_pair_i) < DimMax / 2))
   `TP_COVER(BackToBack_C, cmd_valid_i && busy_q)

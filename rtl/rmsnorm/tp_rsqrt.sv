@@ -35,16 +35,17 @@ module tp_rsqrt #(
   logic valid_q, valid_q2, valid_q3, valid_q4, valid_q5;
   logic [TagWidth-1:0] tag_q, tag_q2, tag_q3, tag_q4, tag_q5;
   logic [4:0] half_k_q2, half_k_q3, half_k_q4, half_k_q5;
-  logic [      5:0] k;
-  logic [      5:0] k_q;
+  logic [5:0] k;
+  logic [5:0] k_q;
   logic [Width-1:0] value_q;
   logic [Width-1:0] aligned;
-  logic             odd_q2;
-  logic [     14:0] fraction_q2;  // below the leading one
+  logic odd_q2;
+  logic [14:0] fraction_q2;  // below the leading one
   logic [16:0] left_q3, left_q4;
-  logic [ 9:0] slope_q3;
-  logic [ 9:0] step_q3;
-  logic [19:0] product_q4;
+  logic [9:0] slope_q3;
+  logic [9:0] step_q3;
+  logic [2:0][13:0] part_q4;  // rows 0 to 3, 4 to 7, 8 and 9 of slope * step
+  logic [19:0] product;
   logic [16:0] rm_q5;
 
   always_ff @(posedge clk_i) begin
@@ -56,6 +57,14 @@ module tp_rsqrt #(
       };
     end
   end
+
+  // A product in rows, so that synthesis does not take a DSP block for it.
+  function automatic logic [13:0] rows(input logic [9:0] slope, input logic [3:0] step);
+    rows = {4'b0, slope & {10{step[0]}}} + {3'b0, slope & {10{step[1]}}, 1'b0} +
+           {2'b0, slope & {10{step[2]}}, 2'b0} + {1'b0, slope & {10{step[3]}}, 3'b0};
+  endfunction
+
+  assign product = 20'(part_q4[0]) + 20'({part_q4[1], 4'b0}) + 20'({part_q4[2], 8'b0});
 
   // Place of the leading one.
   always_comb begin
@@ -99,7 +108,9 @@ module tp_rsqrt #(
 
   always_ff @(posedge clk_i) begin
     if (valid_q3) begin
-      product_q4 <= slope_q3 * step_q3;
+      part_q4[0] <= rows(slope_q3, step_q3[3:0]);
+      part_q4[1] <= rows(slope_q3, step_q3[7:4]);
+      part_q4[2] <= rows(slope_q3, {2'b0, step_q3[9:8]});
       left_q4    <= left_q3;
       half_k_q4  <= half_k_q3;
       tag_q4     <= tag_q3;
@@ -108,7 +119,7 @@ module tp_rsqrt #(
 
   always_ff @(posedge clk_i) begin
     if (valid_q4) begin
-      rm_q5     <= left_q4 - 17'((21'(product_q4) + 21'd512) >> 10);
+      rm_q5     <= left_q4 - 17'((21'(product) + 21'd512) >> 10);
       half_k_q5 <= half_k_q4;
       tag_q5    <= tag_q4;
     end

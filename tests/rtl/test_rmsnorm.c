@@ -31,7 +31,7 @@ enum {
     COMMANDS = 150,
     BLOCK_LATENCY = 26,
     DONE_LATENCY = 18,
-    FACTOR_LATENCY = 12,
+    FACTOR_LATENCY = 14,
     EVENTS_MAX = 64
 };
 
@@ -56,7 +56,8 @@ struct bench {
     struct tp_counters expected;
     struct tp_counters counted;
     int32_t x[SLOTS][DIM_MAX];
-    uint32_t any[SLOTS];  // what or_i shows
+    uint32_t any[SLOTS];   // what or_i shows
+    uint32_t edge[SLOTS];  // shift with which x and the first gains meet the edges of int32
     int16_t gain[GAINS];
     struct block blocks[EVENTS_MAX];
     uint32_t block_count;
@@ -225,6 +226,12 @@ static void new_x(struct bench *b, uint32_t slot)
     uint32_t bits = 1 + tp_random_below(&b->random, 32);
     bool zero = tp_random_chance(&b->random, 16);
     for (uint32_t i = 0; i < DIM_MAX; i++) b->x[slot][i] = zero ? 0 : random_x(b, bits);
+    // Times the first gains: -(2^31 + 1/2) and 2^31 - 1/2, which round to opposite sides of the
+    // edge.
+    uint32_t edge = 8 + tp_random_below(&b->random, 7);
+    if (!zero) b->x[slot][0] = -6700417 * (1 << (edge - 6));
+    if (!zero) b->x[slot][1] = 196611 * (1 << (edge - 1));
+    b->edge[slot] = edge;
     b->write_slot = slot;
     b->write_pair = 0;
 }
@@ -232,10 +239,14 @@ static void new_x(struct bench *b, uint32_t slot)
 static struct command random_command(struct bench *b, uint32_t slot)
 {
     struct command c = {.slot = slot, .blocks = 1 + tp_random_below(&b->random, BLOCKS_MAX)};
-    c.shift = (int)tp_random_below(&b->random, tp_random_chance(&b->random, 128) ? 20 : 64);
+    c.shift = (int)tp_random_range(&b->random, 8, 23);
     c.cap = tp_random_below(&b->random, 26);
     c.gain_base = tp_random_below(&b->random, TP_PARAM_GainQuads - 8 * c.blocks + 1);
     c.epsilon = tp_random_u64(&b->random) >> (16 + tp_random_below(&b->random, 48));
+    if (tp_random_chance(&b->random, 64)) {
+        c.gain_base = 0;
+        c.shift = (int)b->edge[slot];
+    }
     return c;
 }
 
@@ -243,6 +254,8 @@ static void write_gains(struct bench *b)
 {
     for (uint32_t i = 0; i < GAINS; i++) b->gain[i] = (int16_t)tp_random_signed(&b->random, 16);
     for (uint32_t i = 0; i < 4; i++) b->gain[tp_random_below(&b->random, GAINS)] = INT16_MIN;
+    b->gain[0] = 641 << 5;
+    b->gain[1] = 21845;
     for (uint32_t i = 0; i < GAINS / 2 + 2; i++) {
         uint32_t word = i < GAINS / 2 ? (uint32_t)(uint16_t)b->gain[2 * i] |
                                             (uint32_t)(uint16_t)b->gain[2 * i + 1] << 16
