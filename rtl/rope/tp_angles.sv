@@ -208,15 +208,17 @@ module tp_angles
   assign angle_sum_o    = sum_out_q;
 
   `TP_ASSERT(CommandWhenFree_A, !cmd_valid_i || free_q)
-  `TP_ASSERT(
-      CommandLegal_A,
-      !cmd_valid_i || (instruction.opcode == TP_OP_ANGLES && instruction.pairs != '0 && 32'(instruction.pairs) <= Pairs && 32'(instruction.frequency_base) + 32'(instruction.pairs) <= Frequencies && 32'(cmd_i.slot) < Slots))
-  `TP_ASSERT(
-      ConfigurationInRange_A,
-      !(cfg_valid_i && cfg_space_i == TP_SPACE_FREQUENCY) || (cfg_address_i < Frequencies && free_q))
-  `TP_ASSERT(
-      ReadInRange_A,
-      !(angle_valid_i && !angle_identity_i) || (32'(angle_slot_i) < Slots && 32'(angle_pair_i) < Pairs))
+  logic pairs_fit;
+  logic frequency_here;
+  assign pairs_fit = instruction.pairs != '0 && 32'(instruction.pairs) <= Pairs
+      && 32'(instruction.frequency_base) + 32'(instruction.pairs) <= Frequencies;
+  assign frequency_here = cfg_valid_i && cfg_space_i == TP_SPACE_FREQUENCY;
+  `TP_ASSERT(CommandIsOurs_A, !cmd_valid_i || instruction.opcode == TP_OP_ANGLES)
+  `TP_ASSERT(CommandFits_A, !cmd_valid_i || (pairs_fit && 32'(cmd_i.slot) < Slots))
+  `TP_ASSERT(FrequencyFits_A, !frequency_here || cfg_address_i < Frequencies)
+  `TP_ASSERT(FrequencyAtRest_A, !frequency_here || free_q)
+  `TP_ASSERT(SlotFits_A, !angle_valid_i || angle_identity_i || 32'(angle_slot_i) < Slots)
+  `TP_ASSERT(PairFits_A, !angle_valid_i || angle_identity_i || 32'(angle_pair_i) < Pairs)
   `TP_COVER(Overlap_C, table_write && angle_valid_i)
 
 endmodule
