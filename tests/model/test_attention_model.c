@@ -18,7 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { POSITIONS_MAX = 2048, PAGES_MAX = POSITIONS_MAX / 16, WORDS_MAX = 8, COUNT_MAX = 64 };
+enum { POSITIONS_MAX = 2048, PAGES_MAX = POSITIONS_MAX / 16, WORDS_MAX = 9, COUNT_MAX = 64 };
 enum { ROWS_MAX = WORDS_MAX * POSITIONS_MAX + 1024 };
 
 struct scene {
@@ -82,14 +82,18 @@ static void scene_free(struct scene *s)
     free(s->kv.exponents);
 }
 
+// The rows that the scene and one more word can reach.
 static void random_rows(struct scene *s)
 {
-    for (size_t i = 0; i < (size_t)ROWS_MAX * 32; i++) s->kv.key[i] = random_code(&s->random);
-    for (size_t i = 0; i < (size_t)ROWS_MAX * 32; i++) s->kv.value[i] = random_code(&s->random);
-    for (size_t i = 0; i < (size_t)ROWS_MAX * 4; i++) {
+    size_t rows = 1024 + (s->shape.words + 1) * (s->position / 16 + 1) * 16;
+    ck_assert_uint_le(rows, ROWS_MAX);
+    for (size_t i = 0; i < rows * 32; i++) s->kv.key[i] = random_code(&s->random);
+    for (size_t i = 0; i < rows * 32; i++) s->kv.value[i] = random_code(&s->random);
+    for (size_t i = 0; i < rows * 4; i++) {
         s->kv.exponents[i] =
             (uint8_t)(tp_random_below(&s->random, 8) | tp_random_below(&s->random, 16) << 4);
     }
+    s->kv.rows = (uint32_t)rows;
 }
 
 static void random_pages(struct scene *s)
@@ -113,10 +117,10 @@ static void scene_init(struct scene *s, uint64_t seed, uint32_t head_log2, uint3
     memset(s, 0, sizeof *s);
     tp_random_init(&s->random, seed, head_log2 * 100 + heat);
     scene_memory(s);
-    random_rows(s);
     s->position = position;
     s->shape.head_log2 = head_log2;
     s->shape.words = blocks_of(s) * (1 + tp_random_below(&s->random, blocks_of(s) > 1 ? 2 : 3));
+    random_rows(s);
     s->shape.turns = 1 + tp_random_below(&s->random, 2);
     s->shape.sets = 1 + tp_random_below(&s->random, 2);
     s->shape.key_base = tp_random_below(&s->random, 5);
@@ -311,7 +315,7 @@ static void scene_padded(const struct scene *from, struct scene *to)
     scene_memory(to);
     to->shape.head_log2++;
     to->shape.words = is_wide ? 2 : 1;
-    for (uint32_t row = 0; row < ROWS_MAX / 2; row++) {
+    for (uint32_t row = 0; row < from->kv.rows; row++) {
         memset(to->kv.key + 32 * row, 0, 32);
         memset(to->kv.value + 32 * row, 0, 32);
         memcpy(to->kv.key + 32 * row, from->kv.key + 32 * row, lanes);
@@ -383,6 +387,7 @@ START_TEST(largest_numbers_stay_in_range)
     static int32_t out[COUNT_MAX][32];
     struct tp_counters counters = {0, 0};
     scene_init(&s, 1, 3 + (uint32_t)_i, POSITIONS_MAX - 1, 25);
+    s.kv.rows = ROWS_MAX;
     s.shape.words = blocks_of(&s);
     s.shape.key_base = 31;
     s.shape.value_base = 31;
