@@ -119,6 +119,9 @@ static void make_grid(tp_format format, struct grid *grid)
 static uint32_t nearest(const struct grid *grid, double weight)
 {
     uint32_t index = 0;
+#ifdef TP_PLANT_BUG
+    weight += 0.25;  // rounds upwards too soon
+#endif
     for (uint32_t i = 0; i + 1 < grid->count; i++) index += weight > grid->limits[i];
     return index;
 }

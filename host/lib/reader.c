@@ -19,13 +19,13 @@ tp_status tp__reader_take(struct tp_reader *reader, uint64_t count, const char *
 {
     assert(reader->offset <= reader->size);
     size_t left = reader->size - reader->offset;
+    *bytes = reader->bytes + reader->offset;
     if (count > left) {
         return tp__fail(reader->error, TP_ERROR_FORMAT,
                         "%s: byte %zu: %s needs %llu bytes, but the file ends after %zu more; it "
                         "is cut short or damaged, copy it again",
                         reader->name, reader->offset, what, (unsigned long long)count, left);
     }
-    *bytes = reader->bytes + reader->offset;
     reader->offset += (size_t)count;
     return TP_OK;
 }

@@ -92,7 +92,11 @@ static void rotate(const struct tp_reference *reference, float *heads, uint32_t 
         for (uint32_t pair = 0; pair < pairs; pair++) {
             float a = first[pair * step];
             float b = first[pair * step + partner];
+#ifdef TP_PLANT_BUG
+            first[pair * step] = a * cosine[pair] + b * sine[pair];
+#else
             first[pair * step] = a * cosine[pair] - b * sine[pair];
+#endif
             first[pair * step + partner] = a * sine[pair] + b * cosine[pair];
         }
     }
