@@ -25,7 +25,7 @@
 #define TP_FRAME_MARKER 167u /* first byte of every frame */
 #define TP_CYCLES_FIRST_ISSUE 3u /* from activation to the first issue of the lowest slot */
 #define TP_CYCLES_NEXT_ISSUE 12u /* from an issue to the earliest next issue of the same slot */
-#define TP_CYCLES_ROWS 18u /* MATVEC: from the first beat of a row group to its rows, beside beats */
+#define TP_CYCLES_ROWS 18u /* MATVEC: from issue to the last rows, beside the intervals */
 #define TP_CYCLES_RESIDUAL 7u /* from rows to the end of RESIDUAL, beside Groups / 2 */
 #define TP_CYCLES_HEADS 12u /* from rows to the end of QUERY, KEY, VALUE, beside Groups / 2, word */
 #define TP_CYCLES_WORD_8 6u /* from the last pair of a word to the word, heads of 8 */
@@ -33,7 +33,7 @@
 #define TP_CYCLES_WORD_32 12u /* the same, heads of 32 and more */
 #define TP_CYCLES_HEAD_NORM 18u /* added by a head norm, beside 2 per pair of a head */
 #define TP_CYCLES_GATE 28u /* from rows to the end of GATE, beside Groups / 2 */
-#define TP_CYCLES_LOGIT 8u /* from rows to the logit of the first of them; one a cycle */
+#define TP_CYCLES_LOGIT 7u /* from rows to their last logit, beside Groups */
 #define TP_CYCLES_SAMPLER 49u /* from the last logit to the token, without the top-k scan */
 #define TP_CYCLES_EMBED 36u /* EMBED: from issue to completion, beside 16 per block */
 #define TP_CYCLES_NORM 18u /* NORM: from issue to completion, beside 8 per block */
@@ -160,7 +160,7 @@ struct tp_op_matvec {
     uint32_t norm; /* multiply by the slot's norm factor */
     uint32_t bias; /* add the bias constants before head norm and rotation */
     uint32_t centre; /* subtract the centre constants after rotation */
-    uint32_t head_norm; /* norm per head before rotation */
+    uint32_t head_norm; /* norm per head before rotation; VALUE rows only wait */
     uint32_t align; /* 15 + D of the matrix */
     int32_t z_shift; /* right shift of the accumulator; the norm's is added to it */
     uint32_t weight_base; /* first weight beat */
@@ -173,7 +173,7 @@ struct tp_op_matvec {
     uint32_t gain_base; /* first quad of head norm gains (head_norm) */
     uint32_t kv_base; /* first KV row of this layer (DEST KEY, VALUE) */
     int32_t head_shift; /* ge - 31 of the head norm */
-    uint32_t epsilon; /* C of the head norm: round(head size * eps * 2^32) */
+    uint32_t epsilon; /* C of the head norm; for DEST LOGITS the vocabulary */
 };
 
 /* Packs op into six words; asserts that every field fits. */

@@ -39,18 +39,14 @@ static struct tp_duration matvec_cycles(const struct tp_limits *limits, const ui
     struct tp_op_matvec op;
     tp_matvec_unpack(words, &op);
     uint32_t least = op.dest == TP_DEST_LOGITS ? limits->groups : larger(1, limits->groups / 2);
-    uint32_t beats = op.blocks * (op.planes + 1);
-    uint32_t interval = larger(beats, least);
-    uint32_t row_groups = op.rows / limits->groups;
+    uint32_t interval = larger(op.blocks * (op.planes + 1), least);
+    uint32_t issue = op.rows / limits->groups * interval;
+    uint32_t rows = TP_CYCLES_ROWS + issue;
     if (op.dest != TP_DEST_LOGITS) {
-        uint32_t rows = TP_CYCLES_ROWS + beats + (row_groups - 1) * interval;
-        return (struct tp_duration){.occupy = row_groups * interval,
-                                    .complete = rows + tail_cycles(limits, &op)};
+        return (struct tp_duration){.occupy = issue, .complete = rows + tail_cycles(limits, &op)};
     }
-    // The sampler starts with the last row that is a token, and holds the unit until it is done.
-    uint32_t last = (uint32_t)op.epsilon - 1;
-    uint32_t token = TP_CYCLES_ROWS + beats + last / limits->groups * interval + TP_CYCLES_LOGIT +
-                     last % limits->groups + TP_CYCLES_SAMPLER +
+    // The sampler holds the unit until it is done.
+    uint32_t token = rows + TP_CYCLES_LOGIT + limits->groups + TP_CYCLES_SAMPLER +
                      (slot->top_k ? TP_TOP_K_MAX : 0);
     return (struct tp_duration){.occupy = token + 1, .complete = token};
 }

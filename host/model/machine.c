@@ -11,8 +11,8 @@
 #include "tp_map.h"
 
 #define FREQUENCIES 64u
-#define SOURCES 3u
-#define CODEBOOKS 4u
+#define SOURCES     3u
+#define CODEBOOKS   4u
 
 /* One decoded instruction. codes and scales are the matrix of a MATVEC, unpacked. */
 struct instruction {
@@ -30,13 +30,13 @@ struct instruction {
 
 /* What one slot keeps between instructions of a step. */
 struct slot_state {
-    int32_t *x;                           /* [dim_max] */
-    int8_t *block_data[SOURCES];          /* [blocks][32] */
-    uint8_t *block_exponents[SOURCES];    /* [blocks] */
-    int8_t *query;                        /* [query_max] */
-    uint8_t *query_exponents;             /* [query_max / 32][4] */
-    int8_t *key;                          /* [query_max], held until the values come */
-    uint8_t *key_exponents;               /* [query_max / 32][4], relative to the base */
+    int32_t *x;                        /* [dim_max] */
+    int8_t *block_data[SOURCES];       /* [blocks][32] */
+    uint8_t *block_exponents[SOURCES]; /* [blocks] */
+    int8_t *query;                     /* [query_max] */
+    uint8_t *query_exponents;          /* [query_max / 32][4] */
+    int8_t *key;                       /* [query_max], held until the values come */
+    uint8_t *key_exponents;            /* [query_max / 32][4], relative to the base */
     int32_t cosine[FREQUENCIES];
     int32_t sine[FREQUENCIES];
     struct tp_norm_factor factor;
@@ -56,24 +56,27 @@ struct tp_machine {
     uint32_t kv_stride;
     struct tp_kv_memory kv;
     struct slot_state *slots;
-    int32_t *row;  /* one vector of the longest kind */
+    int32_t *row; /* one vector of the longest kind */
     uint32_t vector_max;
     struct instruction *instructions;
     uint32_t instruction_count;
     struct tp_counters counters;
 };
 
-static uint32_t blocks_of(const struct tp_machine *m, uint32_t source) {
+static uint32_t blocks_of(const struct tp_machine *m, uint32_t source)
+{
     const uint32_t elements[SOURCES] = {m->limits.dim_max, m->limits.query_max,
                                         m->limits.hidden_max};
     return elements[source] / TP_BLOCK;
 }
 
-static uint32_t larger(uint32_t a, uint32_t b) {
+static uint32_t larger(uint32_t a, uint32_t b)
+{
     return a > b ? a : b;
 }
 
-static bool create_slot(const struct tp_machine *m, struct slot_state *slot) {
+static bool create_slot(const struct tp_machine *m, struct slot_state *slot)
+{
     slot->x = calloc(m->limits.dim_max, sizeof *slot->x);
     slot->query = calloc(m->limits.query_max, 1);
     slot->query_exponents = calloc(m->limits.query_max / TP_BLOCK, 4);
@@ -88,7 +91,8 @@ static bool create_slot(const struct tp_machine *m, struct slot_state *slot) {
     return ok;
 }
 
-struct tp_machine *tp_machine_create(const struct tp_limits *limits) {
+struct tp_machine *tp_machine_create(const struct tp_limits *limits)
+{
     const struct tp_limits *l = limits;
     if (l->groups == 0 || l->groups > 8 || l->slots == 0 || l->slots > TP_SLOTS_MAX ||
         l->dim_max == 0 || l->dim_max % TP_BLOCK != 0 || l->query_max == 0 ||
@@ -129,7 +133,8 @@ struct tp_machine *tp_machine_create(const struct tp_limits *limits) {
     return m;
 }
 
-static void drop_instructions(struct tp_machine *m) {
+static void drop_instructions(struct tp_machine *m)
+{
     for (uint32_t i = 0; i < m->instruction_count; i++) {
         free(m->instructions[i].codes);
         free(m->instructions[i].scales);
@@ -139,7 +144,8 @@ static void drop_instructions(struct tp_machine *m) {
     m->instruction_count = 0;
 }
 
-void tp_machine_destroy(struct tp_machine *machine) {
+void tp_machine_destroy(struct tp_machine *machine)
+{
     struct tp_machine *m = machine;
     if (m == NULL) {
         return;
@@ -172,7 +178,8 @@ void tp_machine_destroy(struct tp_machine *machine) {
     free(m);
 }
 
-bool tp_machine_write(struct tp_machine *machine, uint32_t space, uint32_t address, uint32_t data) {
+bool tp_machine_write(struct tp_machine *machine, uint32_t space, uint32_t address, uint32_t data)
+{
     struct tp_machine *m = machine;
     const struct tp_limits *l = &m->limits;
     switch (space) {
@@ -240,7 +247,8 @@ bool tp_machine_write(struct tp_machine *machine, uint32_t space, uint32_t addre
 /* Codes of one block of a row as signed values, and its scale byte. */
 static uint8_t read_block(const struct tp_machine *m, uint32_t base, uint32_t blocks,
                           uint32_t planes, uint32_t codebook, uint32_t row, uint32_t block,
-                          int8_t codes[TP_BLOCK]) {
+                          int8_t codes[TP_BLOCK])
+{
     uint32_t group = row % m->limits.groups;
     size_t beat = base + ((size_t)(row / m->limits.groups) * blocks + block) * (planes + 1);
     const uint32_t *high = m->weights + beat * m->lanes;
@@ -261,12 +269,14 @@ static uint8_t read_block(const struct tp_machine *m, uint32_t base, uint32_t bl
 
 /* True when the beats of `rows` rows lie inside the weight memory. */
 static bool weights_fit(const struct tp_machine *m, uint32_t base, uint32_t rows, uint32_t blocks,
-                        uint32_t planes) {
+                        uint32_t planes)
+{
     uint64_t groups = (rows + m->limits.groups - 1) / m->limits.groups;
     return base + groups * blocks * (planes + 1) <= m->limits.weight_beats;
 }
 
-static bool prepare_matvec(struct tp_machine *m, struct instruction *in, bool *no_memory) {
+static bool prepare_matvec(struct tp_machine *m, struct instruction *in, bool *no_memory)
+{
     const struct tp_op_matvec *op = &in->matvec;
     const struct tp_limits *l = &m->limits;
     bool head = op->dest == TP_DEST_QUERY || op->dest == TP_DEST_KEY || op->dest == TP_DEST_VALUE;
@@ -284,14 +294,14 @@ static bool prepare_matvec(struct tp_machine *m, struct instruction *in, bool *n
                  op->head_log2 > 7 || op->exponent_base > 10)) {
         return false;
     }
-    if (op->head_norm != 0 &&
-        (l->head_norm == 0 || !head ||
-         op->gain_base + ((1u << op->head_log2) + 3) / 4 > l->gain_quads)) {
+    if (op->head_norm != 0 && (l->head_norm == 0 || !head ||
+                               op->gain_base + ((1u << op->head_log2) + 3) / 4 > l->gain_quads)) {
         return false;
     }
     if ((op->dest == TP_DEST_RESIDUAL && op->rows > l->dim_max) ||
         (op->dest == TP_DEST_GATE && op->rows / 2 > l->hidden_max) ||
-        (op->dest == TP_DEST_LOGITS && (op->epsilon > op->rows || op->epsilon > l->vocab_max))) {
+        (op->dest == TP_DEST_LOGITS &&
+         (op->epsilon == 0 || op->epsilon > op->rows || op->epsilon > l->vocab_max))) {
         return false;
     }
     in->codes = malloc((size_t)op->rows * op->blocks * TP_BLOCK);
@@ -303,9 +313,8 @@ static bool prepare_matvec(struct tp_machine *m, struct instruction *in, bool *n
     for (uint32_t row = 0; row < op->rows; row++) {
         for (uint32_t block = 0; block < op->blocks; block++) {
             size_t index = (size_t)row * op->blocks + block;
-            in->scales[index] =
-                read_block(m, op->weight_base, op->blocks, op->planes, op->codebook, row, block,
-                           in->codes + index * TP_BLOCK);
+            in->scales[index] = read_block(m, op->weight_base, op->blocks, op->planes, op->codebook,
+                                           row, block, in->codes + index * TP_BLOCK);
             if (op->align < 15u + 25u && op->align < (uint32_t)(in->scales[index] >> 4)) {
                 return false; /* the aligning shift could become negative */
             }
@@ -314,7 +323,8 @@ static bool prepare_matvec(struct tp_machine *m, struct instruction *in, bool *n
     return true;
 }
 
-static bool prepare(struct tp_machine *m, struct instruction *in, bool *no_memory) {
+static bool prepare(struct tp_machine *m, struct instruction *in, bool *no_memory)
+{
     const struct tp_limits *l = &m->limits;
     switch (in->opcode) {
     case TP_OP_END:
@@ -344,7 +354,8 @@ static bool prepare(struct tp_machine *m, struct instruction *in, bool *no_memor
     }
 }
 
-static void unpack(const uint32_t *words, struct instruction *in) {
+static void unpack(const uint32_t *words, struct instruction *in)
+{
     tp_any_unpack(words, &in->any);
     in->opcode = in->any.opcode;
     tp_embed_unpack(words, &in->embed);
@@ -355,7 +366,8 @@ static void unpack(const uint32_t *words, struct instruction *in) {
     in->exponent_max = 0;
 }
 
-bool tp_machine_prepare(struct tp_machine *machine, uint32_t *index) {
+bool tp_machine_prepare(struct tp_machine *machine, uint32_t *index)
+{
     struct tp_machine *m = machine;
     if (m->instruction_count != 0) {
         return true;
@@ -382,7 +394,8 @@ bool tp_machine_prepare(struct tp_machine *machine, uint32_t *index) {
 /* ---- execution ---- */
 
 static void run_embed(struct tp_machine *m, struct slot_state *slot, const struct tp_op_embed *op,
-                      uint32_t token) {
+                      uint32_t token)
+{
     int8_t codes[TP_BLOCK];
     if (!weights_fit(m, op->weight_base, token + 1, op->blocks, op->planes)) {
         memset(slot->x, 0, (size_t)op->blocks * TP_BLOCK * sizeof *slot->x);
@@ -395,7 +408,8 @@ static void run_embed(struct tp_machine *m, struct slot_state *slot, const struc
     }
 }
 
-static void run_norm(struct tp_machine *m, struct slot_state *slot, const struct tp_op_norm *op) {
+static void run_norm(struct tp_machine *m, struct slot_state *slot, const struct tp_op_norm *op)
+{
     uint32_t count = op->blocks * TP_BLOCK;
     slot->factor = tp_rmsnorm_factor(slot->x, count, op->epsilon);
     tp_rmsnorm_gain(slot->x, m->gains + (size_t)op->gain_base * 4, count, op->shift, m->row,
@@ -409,12 +423,15 @@ static void run_norm(struct tp_machine *m, struct slot_state *slot, const struct
 
 /* Bias, head norm, rotation and centring of query, key and value rows, in place. */
 static void finish_heads(struct tp_machine *m, struct slot_state *slot,
-                         const struct tp_op_matvec *op, int32_t *y) {
+                         const struct tp_op_matvec *op, int32_t *y)
+{
     uint32_t size = 1u << op->head_log2;
     for (uint32_t i = 0; op->bias != 0 && i < op->rows; i++) {
         y[i] = tp_sat32((int64_t)y[i] + m->bias[2 * op->constant_base + i], &m->counters);
     }
-    for (uint32_t i = 0; op->head_norm != 0 && i < op->rows; i += size) {
+    /* Values have the bit only to stay in order behind the keys. */
+    bool norm = op->head_norm != 0 && op->dest != TP_DEST_VALUE;
+    for (uint32_t i = 0; norm && i < op->rows; i += size) {
         tp_head_norm(y + i, m->gains + (size_t)op->gain_base * 4, size, op->head_shift,
                      (uint32_t)op->epsilon, &m->counters);
     }
@@ -429,7 +446,8 @@ static void finish_heads(struct tp_machine *m, struct slot_state *slot,
 
 /* Quantises rows per head (per 32 elements of a larger head) into words; exponents [words][4]. */
 static void quantise_heads(struct tp_machine *m, const struct tp_op_matvec *op, const int32_t *y,
-                           uint8_t low, uint8_t high, int8_t *data, uint8_t *exponents) {
+                           uint8_t low, uint8_t high, int8_t *data, uint8_t *exponents)
+{
     uint32_t size = op->head_log2 > 5 ? TP_BLOCK : 1u << op->head_log2;
     for (uint32_t i = 0; i < op->rows; i += size) {
         exponents[i / TP_BLOCK * 4 + i % TP_BLOCK / size] =
@@ -439,7 +457,8 @@ static void quantise_heads(struct tp_machine *m, const struct tp_op_matvec *op, 
 
 static void store_values(struct tp_machine *m, struct slot_state *slot,
                          const struct tp_op_matvec *op, const uint16_t *pages, uint32_t position,
-                         const int32_t *y) {
+                         const int32_t *y)
+{
     uint8_t base = (uint8_t)op->exponent_base;
     int8_t data[TP_BLOCK];
     for (uint32_t word = 0; word < op->rows / TP_BLOCK; word++) {
@@ -461,8 +480,9 @@ static void store_values(struct tp_machine *m, struct slot_state *slot,
     }
 }
 
-static void store_keys(struct tp_machine *m, struct slot_state *slot,
-                       const struct tp_op_matvec *op, const int32_t *y) {
+static void store_keys(struct tp_machine *m, struct slot_state *slot, const struct tp_op_matvec *op,
+                       const int32_t *y)
+{
     uint8_t base = (uint8_t)op->exponent_base;
     memset(slot->key_exponents, base, op->rows / TP_BLOCK * 4);
     quantise_heads(m, op, y, base, (uint8_t)(base + 15), slot->key, slot->key_exponents);
@@ -472,7 +492,8 @@ static void store_keys(struct tp_machine *m, struct slot_state *slot,
 }
 
 static void run_gate(struct tp_machine *m, struct slot_state *slot, const struct tp_op_matvec *op,
-                     const int32_t *y) {
+                     const int32_t *y)
+{
     uint32_t hidden = op->rows / 2;
     for (uint32_t first = 0; first < hidden; first += TP_BLOCK) {
         uint32_t count = hidden - first < TP_BLOCK ? hidden - first : TP_BLOCK;
@@ -489,7 +510,8 @@ static void run_gate(struct tp_machine *m, struct slot_state *slot, const struct
 
 /* Rows of the matrix times the slot's blocks, scaled; y [rows]. */
 static void multiply(struct tp_machine *m, struct slot_state *slot, struct instruction *in,
-                     int32_t *y, uint32_t rows) {
+                     int32_t *y, uint32_t rows)
+{
     const struct tp_op_matvec *op = &in->matvec;
     const int8_t *q = slot->block_data[op->source];
     const uint8_t *exponents = slot->block_exponents[op->source];
@@ -507,7 +529,8 @@ static void multiply(struct tp_machine *m, struct slot_state *slot, struct instr
 }
 
 static void run_matvec(struct tp_machine *m, struct slot_state *slot, struct instruction *in,
-                       const uint16_t *pages, uint32_t position) {
+                       const uint16_t *pages, uint32_t position)
+{
     const struct tp_op_matvec *op = &in->matvec;
     int32_t *y = m->row;
     multiply(m, slot, in, y, op->rows);
@@ -537,7 +560,8 @@ static void run_matvec(struct tp_machine *m, struct slot_state *slot, struct ins
 
 static void run_attention(struct tp_machine *m, struct slot_state *slot,
                           const struct tp_op_attention *op, const uint16_t *pages,
-                          uint32_t position) {
+                          uint32_t position)
+{
     const struct tp_attention_shape shape = {.head_log2 = op->head_log2,
                                              .words = op->words,
                                              .turns = op->turns,
@@ -555,7 +579,8 @@ static void run_attention(struct tp_machine *m, struct slot_state *slot,
 }
 
 uint32_t tp_machine_step(struct tp_machine *machine, uint32_t slot, uint32_t position,
-                         uint32_t token, int32_t *logits) {
+                         uint32_t token, int32_t *logits)
+{
     struct tp_machine *m = machine;
     assert(m->instruction_count != 0 && slot < m->limits.slots);
     assert(position < m->limits.positions_max);
@@ -597,10 +622,12 @@ uint32_t tp_machine_step(struct tp_machine *machine, uint32_t slot, uint32_t pos
     return written;
 }
 
-struct tp_counters tp_machine_counters(const struct tp_machine *machine) {
+struct tp_counters tp_machine_counters(const struct tp_machine *machine)
+{
     return machine->counters;
 }
 
-uint32_t tp_machine_exponent_max(const struct tp_machine *machine, uint32_t index) {
+uint32_t tp_machine_exponent_max(const struct tp_machine *machine, uint32_t index)
+{
     return index < machine->instruction_count ? machine->instructions[index].exponent_max : 0;
 }

@@ -31,7 +31,7 @@ package tp_map_pkg;
   localparam int unsigned TP_CYCLES_FIRST_ISSUE = 3;
   // from an issue to the earliest next issue of the same slot
   localparam int unsigned TP_CYCLES_NEXT_ISSUE = 12;
-  // MATVEC: from the first beat of a row group to its rows, beside beats
+  // MATVEC: from issue to the last rows, beside the intervals
   localparam int unsigned TP_CYCLES_ROWS = 18;
   // from rows to the end of RESIDUAL, beside Groups / 2
   localparam int unsigned TP_CYCLES_RESIDUAL = 7;
@@ -47,8 +47,8 @@ package tp_map_pkg;
   localparam int unsigned TP_CYCLES_HEAD_NORM = 18;
   // from rows to the end of GATE, beside Groups / 2
   localparam int unsigned TP_CYCLES_GATE = 28;
-  // from rows to the logit of the first of them; one a cycle
-  localparam int unsigned TP_CYCLES_LOGIT = 8;
+  // from rows to their last logit, beside Groups
+  localparam int unsigned TP_CYCLES_LOGIT = 7;
   // from the last logit to the token, without the top-k scan
   localparam int unsigned TP_CYCLES_SAMPLER = 49;
   // EMBED: from issue to completion, beside 16 per block
