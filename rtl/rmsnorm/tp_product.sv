@@ -6,9 +6,9 @@
 // Out   the exact product, 48 bits signed, 2 cycles later.
 // Rate  one product per cycle.
 // Not   is no DSP block: those are scarce. A plain product would be taken for one in synthesis, so
-//       there it is the sum of eight pairs of gated rows, each one carry chain with the gates inside
-//       (tp_ecp5_carry). TP_PRODUCT_ROWS takes this form anywhere. Two levels of adders, a register,
-//       two levels, a register.
+//       there it is the sum of eight pairs of gated rows, each one carry chain with the gates
+//       inside (tp_ecp5_carry). TP_PRODUCT_ROWS takes this form anywhere. Two levels of adders, a
+//       register, two levels, a register.
 
 `include "tp_assert.svh"
 

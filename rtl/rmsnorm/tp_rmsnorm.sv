@@ -9,7 +9,7 @@
 // Rate  four elements a cycle. A command of b blocks accepted in cycle t: free again in t + 8 b,
 //       block i leaves in t + 8 i + 26, done in t + 8 b + 18. Commands may follow back to back.
 // Not   does not look at padding: elements of x beyond the model's are 0. The shift of the
-//       instruction is 8..23, which is more than a compiler needs.
+//       instruction is 12..19: 15 is the rule.
 //
 // x lies here in a copy of its own, four banks by element number, so that a quad is read at once.
 // Stage numbers in names count from the cycle in which the read address stands (1).
@@ -68,7 +68,7 @@ module tp_rmsnorm #(
   logic              [10:0] quad_q;
   logic              [10:0] last_quad_q;
   logic              [15:0] gain_address_q;
-  logic              [ 3:0] shift_q;  // shift - 8
+  logic              [ 2:0] shift_q;  // shift - 12
   logic              [ 4:0] cap_q;
   logic              [47:0] epsilon_q;
 
@@ -94,7 +94,7 @@ module tp_rmsnorm #(
       quad_q         <= '0;
       last_quad_q    <= {norm.blocks, 3'b0} - 11'd1;
       gain_address_q <= norm.gain_base;
-      shift_q        <= norm.shift[3:0] ^ 4'h8;
+      shift_q        <= norm.shift[2:0] ^ 3'd4;
       cap_q          <= norm.cap;
       epsilon_q      <= norm.epsilon;
     end else if (busy_q) begin
@@ -162,8 +162,8 @@ module tp_rmsnorm #(
   end
 
   // What belongs to a command moves on with its first quad; it is followed by 7 more at least.
-  logic [3:0] shift_q5;
-  logic [7:0] past_q5;  // bits of a product that do not fit after the shift, from bit 39 on
+  logic [2:0] shift_q5;
+  logic [3:0] past_q5;  // bits of a product that do not fit after the shift, from bit 43 on
   logic [4:0] cap_q5, cap_q7;
   logic [2:0] slot_q5, slot_q7, slot_q9;
 
@@ -171,7 +171,7 @@ module tp_rmsnorm #(
     if (valid[4] && first[4]) begin
       shift_q5 <= shift_q;
       cap_q5   <= cap_q;
-      past_q5  <= 8'hff << shift_q;
+      past_q5  <= 4'hf << shift_q;
       slot_q5  <= slot_q;
     end
     if (valid[6] && first[6]) begin
@@ -193,17 +193,20 @@ module tp_rmsnorm #(
   logic [3:0] saturations_q;
   logic [3:0] unused_product_valid;
 
-  // Bits s - 1 .. s + 31 of the product, shift s = 8 + by. One narrowing step per bit of the shift.
-  function automatic logic [32:0] window(input logic [47:7] v, input logic [3:0] by);
-    logic [47:0] whole;
-    logic [39:0] by_8;
+  // Bits s - 1 .. s + 31 of the product, shift s = 12 + by. One narrowing step per bit of by.
+  function automatic logic [32:0] window(input logic [47:11] v, input logic [2:0] by);
+    logic [39:0] whole;
     logic [35:0] by_4;
     logic [33:0] by_2;
-    whole  = {{7{v[47]}}, v};
-    by_8   = by[3] ? whole[47:8] : whole[39:0];
-    by_4   = by[2] ? by_8[39:4] : by_8[35:0];
+    whole  = {{3{v[47]}}, v};
+    by_4   = by[2] ? whole[39:4] : whole[35:0];
     by_2   = by[1] ? by_4[35:2] : by_4[33:0];
     window = by[0] ? by_2[33:1] : by_2[32:0];
+  endfunction
+
+  // Bits of a product that differ from its sign.
+  function automatic logic [3:0] top(input logic [47:43] v);
+    top = v[46:43] ^ {4{v[47]}};
   endfunction
 
   for (genvar i = 0; i < 4; i++) begin : gen_product
@@ -221,10 +224,10 @@ module tp_rmsnorm #(
   always_ff @(posedge clk_i) begin
     if (valid[5]) begin
       for (int unsigned i = 0; i < 4; i++) begin
-        shifted_q6[i] <= window(product[i][47:7], shift_q5);
+        shifted_q6[i] <= window(product[i][47:11], shift_q5);
         sign_q6[i]    <= product[i][47];
-        past_q6[i]    <= |((product[i][46:39] ^{8{product[i][47]}}) & past_q5);
-        far_q6[i]     <= |((product[i][46:39] ^{8{product[i][47]}}) &{past_q5[6:0], 1'b0});
+        past_q6[i]    <= |(top(product[i][47:43]) & past_q5);
+        far_q6[i]     <= |(top(product[i][47:43]) &{past_q5[2:0], 1'b0});
       end
     end
   end
@@ -367,14 +370,14 @@ module tp_rmsnorm #(
 
   logic unused_fields;
   assign unused_fields = ^{cmd_i.position, cmd_i.token, norm.unused_0, norm.unused_1, norm.unused_2,
-                           norm.unused_3, norm.unused_4, norm.logits, norm.drain, norm.shift[7:4],
+                           norm.unused_3, norm.unused_4, norm.logits, norm.drain, norm.shift[7:3],
                            gain_address_q};
 
   `TP_ASSERT(CommandWhenFree_A, !cmd_valid_i || free_q)
   `TP_ASSERT(CommandIsNorm_A, !cmd_valid_i || norm.opcode == tp_map_pkg::TP_OP_NORM)
   `TP_ASSERT(SlotExists_A, !cmd_valid_i || 32'(cmd_i.slot) < Slots)
   `TP_ASSERT(BlocksFit_A, !cmd_valid_i || (norm.blocks != '0 && 32'(norm.blocks) * 32 <= DimMax))
-  `TP_ASSERT(ShiftFits_A, !cmd_valid_i || (norm.shift >= 8'sd8 && norm.shift <= 8'sd23))
+  `TP_ASSERT(ShiftFits_A, !cmd_valid_i || (norm.shift >= 8'sd12 && norm.shift <= 8'sd19))
   `TP_ASSERT(GainsExist_A, !busy_q || 32'(gain_address_q) < GainQuads)
   `TP_ASSERT(XFits_A, !x_valid_i || (32'(x_slot_i) < Slots && 32'(x_pair_i) < DimMax / 2))
   `TP_COVER(BackToBack_C, cmd_valid_i && busy_q)

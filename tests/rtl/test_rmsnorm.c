@@ -228,7 +228,7 @@ static void new_x(struct bench *b, uint32_t slot)
     for (uint32_t i = 0; i < DIM_MAX; i++) b->x[slot][i] = zero ? 0 : random_x(b, bits);
     // Times the first gains: -(2^31 + 1/2) and 2^31 - 1/2, which round to opposite sides of the
     // edge.
-    uint32_t edge = 8 + tp_random_below(&b->random, 7);
+    uint32_t edge = 12 + tp_random_below(&b->random, 3);
     if (!zero) b->x[slot][0] = -6700417 * (1 << (edge - 6));
     if (!zero) b->x[slot][1] = 196611 * (1 << (edge - 1));
     b->edge[slot] = edge;
@@ -239,7 +239,7 @@ static void new_x(struct bench *b, uint32_t slot)
 static struct command random_command(struct bench *b, uint32_t slot)
 {
     struct command c = {.slot = slot, .blocks = 1 + tp_random_below(&b->random, BLOCKS_MAX)};
-    c.shift = (int)tp_random_range(&b->random, 8, 23);
+    c.shift = (int)tp_random_range(&b->random, 12, 19);
     c.cap = tp_random_below(&b->random, 26);
     c.gain_base = tp_random_below(&b->random, TP_PARAM_GainQuads - 8 * c.blocks + 1);
     c.epsilon = tp_random_u64(&b->random) >> (16 + tp_random_below(&b->random, 48));
