@@ -65,25 +65,25 @@ module tp_core #(
 
   // ---- link ----
 
-  logic                 frame_valid;
-  logic                 frame_ready;
-  logic          [ 7:0] frame_type;
-  logic          [ 7:0] frame_sequence;
-  logic          [ 8:0] frame_length;
-  logic                 word_valid;
-  logic                 word_ready;
-  logic          [31:0] word_data;
-  logic                 word_last;
-  logic                 frame_bad;
-  logic                 reply_valid;
-  logic                 reply_ready;
-  logic          [ 7:0] reply_type;
-  logic          [ 7:0] reply_sequence;
-  logic          [ 8:0] reply_length;
-  logic                 part_valid;
-  logic                 part_ready;
-  logic          [31:0] part_data;
-  logic                 control_idle;
+  logic        frame_valid;
+  logic        frame_ready;
+  logic [ 7:0] frame_type;
+  logic [ 7:0] frame_sequence;
+  logic [ 8:0] frame_length;
+  logic        word_valid;
+  logic        word_ready;
+  logic [31:0] word_data;
+  logic        word_last;
+  logic        frame_bad;
+  logic        reply_valid;
+  logic        reply_ready;
+  logic [ 7:0] reply_type;
+  logic [ 7:0] reply_sequence;
+  logic [ 8:0] reply_length;
+  logic        part_valid;
+  logic        part_ready;
+  logic [31:0] part_data;
+  logic        control_idle;
 
   tp_framer_rx u_framer_rx (
     .clk_i           (clk_i),
@@ -244,41 +244,41 @@ module tp_core #(
 
   // ---- matrix unit, weights, epilogue, angles ----
 
-  logic                             read_valid;
-  logic        [      23:0]         weight_address;
-  logic        [Groups*136-1:0]     weight_data;
-  logic        [       1:0]         block_source;
-  logic        [       2:0]         block_slot;
-  logic        [       7:0]         block_index;
-  logic        [     255:0]         block_data;
-  logic        [       4:0]         block_exponent;
-  logic                             row_valid;
-  logic        [Groups-1:0][39:0]   row_data;
-  logic                             row_last;
-  logic                             embed_valid;
-  logic        [       1:0][31:0]   embed_data;
-  logic                             embed_last;
-  logic        [ Slots-1:0][16:0]   factor_rm;
-  logic        [ Slots-1:0][ 5:0]   factor_shift;
-  logic                             angle_valid;
-  logic        [       2:0]         angle_slot;
-  logic        [       5:0]         angle_pair;
-  logic                             angle_identity;
-  logic signed [      16:0]         angle_cosine;
-  logic signed [      16:0]         angle_sine;
-  logic signed [      17:0]         angle_sum;
-  logic                             x_valid;
-  logic        [       2:0]         x_slot;
-  logic        [      11:0]         x_pair;
-  logic        [       1:0][31:0]   x_data;
-  logic        [ Slots-1:0][31:0]   x_or;
-  logic                             head_valid;
-  logic        [       1:0][31:0]   head_data;
-  tp_pkg::word_context_t            head_context;
-  logic                             head_last;
-  block_t                           norm_block;
-  block_t                           attention_block;
-  block_t                           ffn_block;
+  logic                                         read_valid;
+  logic                  [          23:0]       weight_address;
+  logic                  [Groups*136-1:0]       weight_data;
+  logic                  [           1:0]       block_source;
+  logic                  [           2:0]       block_slot;
+  logic                  [           7:0]       block_index;
+  logic                  [         255:0]       block_data;
+  logic                  [           4:0]       block_exponent;
+  logic                                         row_valid;
+  logic                  [    Groups-1:0][39:0] row_data;
+  logic                                         row_last;
+  logic                                         embed_valid;
+  logic                  [           1:0][31:0] embed_data;
+  logic                                         embed_last;
+  logic                  [     Slots-1:0][16:0] factor_rm;
+  logic                  [     Slots-1:0][ 5:0] factor_shift;
+  logic                                         angle_valid;
+  logic                  [           2:0]       angle_slot;
+  logic                  [           5:0]       angle_pair;
+  logic                                         angle_identity;
+  logic signed           [          16:0]       angle_cosine;
+  logic signed           [          16:0]       angle_sine;
+  logic signed           [          17:0]       angle_sum;
+  logic                                         x_valid;
+  logic                  [           2:0]       x_slot;
+  logic                  [          11:0]       x_pair;
+  logic                  [           1:0][31:0] x_data;
+  logic                  [     Slots-1:0][31:0] x_or;
+  logic                                         head_valid;
+  logic                  [           1:0][31:0] head_data;
+  tp_pkg::word_context_t                        head_context;
+  logic                                         head_last;
+  block_t                                       norm_block;
+  block_t                                       attention_block;
+  block_t                                       ffn_block;
 
   tp_matvec #(
     .Groups   (Groups),
@@ -446,14 +446,14 @@ module tp_core #(
 
   // ---- activation memories ----
 
-  logic [1:0]   block_source_q;
-  logic [1:0]   block_source_q2;
+  logic [  1:0] block_source_q;
+  logic [  1:0] block_source_q2;
   logic [255:0] norm_read_data;
-  logic [4:0]   norm_read_exponent;
+  logic [  4:0] norm_read_exponent;
   logic [255:0] attention_read_data;
-  logic [4:0]   attention_read_exponent;
+  logic [  4:0] attention_read_exponent;
   logic [255:0] ffn_read_data;
-  logic [4:0]   ffn_read_exponent;
+  logic [  4:0] ffn_read_exponent;
 
   always_ff @(posedge clk_i) begin
     block_source_q  <= block_source;
@@ -471,8 +471,13 @@ module tp_core #(
         block_exponent = attention_read_exponent;
       end
       default: begin
-        block_data     = ffn_read_data;
+        block_data = ffn_read_data;
+`ifdef TP_PLANT_BUG
+        // The planted fault takes the exponent from the wrong memory.
+        block_exponent = norm_read_exponent;
+`else
         block_exponent = ffn_read_exponent;
+`endif
       end
     endcase
   end
@@ -533,22 +538,22 @@ module tp_core #(
 
   // ---- heads, KV memory, attention ----
 
-  logic                         kv_word_valid;
-  logic          [255:0]        kv_word_data;
-  logic          [  3:0][4:0]   kv_word_exponents;
-  tp_pkg::word_context_t        kv_word_context;
-  logic          [  7:0]        kv_word_index;
-  logic                         kv_word_last;
-  logic                         query_valid;
-  logic          [  2:0]        query_slot;
-  logic          [  7:0]        query_index;
-  logic          [255:0]        query_data;
-  logic          [  3:0][4:0]   query_exponents;
-  kv_read_t                     key_read;
-  logic          [255:0]        key_data;
-  logic          [  3:0][7:0]   key_exponents;
-  kv_read_t                     value_read;
-  logic          [255:0]        value_data;
+  logic                               kv_word_valid;
+  logic                  [255:0]      kv_word_data;
+  logic                  [  3:0][4:0] kv_word_exponents;
+  tp_pkg::word_context_t              kv_word_context;
+  logic                  [  7:0]      kv_word_index;
+  logic                               kv_word_last;
+  logic                               query_valid;
+  logic                  [  2:0]      query_slot;
+  logic                  [  7:0]      query_index;
+  logic                  [255:0]      query_data;
+  logic                  [  3:0][4:0] query_exponents;
+  kv_read_t                           key_read;
+  logic                  [255:0]      key_data;
+  logic                  [  3:0][7:0] key_exponents;
+  kv_read_t                           value_read;
+  logic                  [255:0]      value_data;
 
   tp_head_quantise u_head_quantise (
     .clk_i           (clk_i),

@@ -66,7 +66,7 @@ module tp_commands
   output logic                                     cancel_valid_o,  // early; flow
   output logic         [      2:0]                 cancel_slot_o,   // early
   output logic                                     lock_o,          // early
-  output logic idle_o,  // early; no frame is executed
+  output logic                                     idle_o,          // early; no frame is executed
   input  logic                                     locked_i,        // late
   input  logic         [Slots-1:0]                 open_i,          // early
   input  logic         [Slots-1:0]                 running_i,       // early

@@ -109,8 +109,8 @@ module tp_control
   logic         [      2:0]                 cancel_slot;
   logic                                     lock;
   logic                                     locked;
-  logic commands_idle;
-  logic slots_idle;
+  logic                                     commands_idle;
+  logic                                     slots_idle;
   logic         [Slots-1:0]                 open;
   logic         [Slots-1:0]                 running;
   logic         [Slots-1:0]                 ended;

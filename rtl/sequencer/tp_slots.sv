@@ -22,26 +22,26 @@ module tp_slots
   input logic rst_ni,
 
   // from and to tp_commands
-  input  logic                                     table_valid_i,   // early; flow
-  input  table_write_t                             table_data_i,    // early
-  input  logic                                     open_valid_i,    // early; the table is written
-  input  logic         [      2:0]                 open_slot_i,     // early
-  input  logic                                     queue_valid_i,   // early; flow
-  input  queue_write_t                             queue_data_i,    // early
-  input  logic                                     feed_valid_i,    // early; tokens are queued
-  input  logic         [      2:0]                 feed_slot_i,     // early
-  input  logic         [      6:0]                 feed_count_i,    // early; 1..127
-  input  logic                                     run_valid_i,     // early; flow
-  input  run_t                                     run_data_i,      // early
-  input  logic                                     cancel_valid_i,  // early; flow
-  input  logic         [      2:0]                 cancel_slot_i,   // early
-  input  logic                                     lock_i,          // early; no step may begin
-  output logic                                     locked_o,        // late; no step runs
+  input logic table_valid_i,  // early; flow
+  input table_write_t table_data_i,  // early
+  input logic open_valid_i,  // early; the table is written
+  input logic [2:0] open_slot_i,  // early
+  input logic queue_valid_i,  // early; flow
+  input queue_write_t queue_data_i,  // early
+  input logic feed_valid_i,  // early; tokens are queued
+  input logic [2:0] feed_slot_i,  // early
+  input logic [6:0] feed_count_i,  // early; 1..127
+  input logic run_valid_i,  // early; flow
+  input run_t run_data_i,  // early
+  input logic cancel_valid_i,  // early; flow
+  input logic [2:0] cancel_slot_i,  // early
+  input logic lock_i,  // early; no step may begin
+  output logic locked_o,  // late; no step runs
   output logic idle_o,  // early; nothing to do without the host
-  output logic         [Slots-1:0]                 open_o,          // early
-  output logic         [Slots-1:0]                 running_o,       // early
-  output logic         [Slots-1:0]                 ended_o,         // early; context is full
-  output logic         [Slots-1:0][LevelWidth-1:0] level_o,         // early; tokens in the queue
+  output logic [Slots-1:0] open_o,  // early
+  output logic [Slots-1:0] running_o,  // early
+  output logic [Slots-1:0] ended_o,  // early; context is full
+  output logic [Slots-1:0][LevelWidth-1:0] level_o,  // early; tokens in the queue
 
   // steps
   output logic                                start_o,        // early
