@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// tp_pkg: number types, the command that the sequencer sends to a unit, and the contract's rounding.
+// tp_pkg: number types, the command that the sequencer sends to a unit, and rounding.
 
 package tp_pkg;
   // One work item: an instruction for one slot. Position and token are the slot's in this step.
