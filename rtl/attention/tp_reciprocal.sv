@@ -62,28 +62,29 @@ module tp_reciprocal (
     end
   end
 
-  // ---- 3: two halves of the product, 4: their sum rounded, 5: the factor ----
-  function automatic logic [15:0] rows(input logic [10:0] slope, input logic [4:0] rest);
-    rows = '0;
-    for (int unsigned i = 0; i < 5; i++) if (rest[i]) rows = rows + (16'(slope) << i);
+  // ---- 3: the product in three parts, 4: their sum rounded, 5: the factor ----
+  function automatic logic [12:0] two_rows(input logic [10:0] slope, input logic [1:0] rest);
+    two_rows = {2'b0, slope & {11{rest[0]}}} + {1'b0, slope & {11{rest[1]}}, 1'b0};
   endfunction
 
   logic [16:0] start_q2;
   logic [16:0] start_q3;
-  logic [15:0] low_q;
-  logic [15:0] high_q;
+  logic [14:0] low_q;
+  logic [14:0] middle_q;
+  logic [12:0] high_q;
   logic [10:0] step_q;
   logic [16:0] factor_q;
 
   always_ff @(posedge clk_i) begin
     if (valid_q[3]) begin
       start_q2 <= start_q;
-      low_q    <= rows(slope_q, rest_q[4:0]);
-      high_q   <= rows(slope_q, rest_q[9:5]);
+      low_q    <= 15'(two_rows(slope_q, rest_q[1:0])) + {two_rows(slope_q, rest_q[3:2]), 2'd0};
+      middle_q <= 15'(two_rows(slope_q, rest_q[5:4])) + {two_rows(slope_q, rest_q[7:6]), 2'd0};
+      high_q   <= two_rows(slope_q, rest_q[9:8]);
     end
     if (valid_q[4]) begin
       start_q3 <= start_q2;
-      step_q   <= 11'((21'(low_q) + {high_q, 5'd0} + 21'd512) >> 10);
+      step_q   <= 11'(((21'(low_q) + 21'({middle_q, 4'd0})) + ({high_q, 8'd0} + 21'd512)) >> 10);
     end
     if (valid_q[5]) factor_q <= start_q3 - 17'(step_q);
   end
