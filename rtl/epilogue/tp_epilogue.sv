@@ -246,7 +246,7 @@ module tp_epilogue
     .cmd_index_i(cmd_index),
     .cmd_vocabulary_i(matvec.epsilon[16:0]),
     .ahead_valid_i(valid[6]),
-    .ahead_index_i(place_6.index),
+    .ahead_place_i(place_6),
     .pair_valid_i(valid[7]),
     .pair_place_i(place_7),
     .pair_data_i(data_7),

@@ -19,7 +19,7 @@ module tp_epilogue_logits
   input  index_t              cmd_index_i,       // early
   input  logic   [16:0]       cmd_vocabulary_i,  // early; rows that exist, 1..65536
   input  logic                ahead_valid_i,     // early; stage 6
-  input  index_t              ahead_index_i,     // early; stage 6
+  input  place_t              ahead_place_i,     // early; stage 6
   input  logic                pair_valid_i,      // early; stage 7
   input  place_t              pair_place_i,      // early; stage 7
   input  logic   [ 1:0][31:0] pair_data_i,       // early; stage 7
@@ -31,7 +31,10 @@ module tp_epilogue_logits
 );
 
   logic [16:0] vocabulary_last;
-  logic [16:0] vocabulary_last_q;
+  // Where the pair stands to that of the last row that exists; whether it is the upper one there.
+  logic below_q;
+  logic at_q;
+  logic odd_q;
 
   tp_ram_async #(
     .Width(17),
@@ -41,30 +44,36 @@ module tp_epilogue_logits
     .write_enable_i (cmd_valid_i),
     .write_address_i(cmd_index_i),
     .write_data_i   (cmd_vocabulary_i - 17'd1),
-    .read_address_i (ahead_index_i),
+    .read_address_i (ahead_place_i.index),
     .read_data_o    (vocabulary_last)
   );
 
   always_ff @(posedge clk_i) begin
-    if (ahead_valid_i) vocabulary_last_q <= vocabulary_last;
+    if (ahead_valid_i) begin
+      below_q <= ahead_place_i.pair < vocabulary_last[16:1];
+      at_q    <= ahead_place_i.pair == vocabulary_last[16:1];
+      odd_q   <= vocabulary_last[0];
+    end
   end
 
   logic logit_here;
   logic logit_second_q;
   logic logit_end_q;
   logic [2:0] logit_slot_q;
-  logic [15:0] logit_pair_q;
+  logic [14:0] logit_pair_q;
   logic [31:0] logit_second_data_q;
-  logic [16:0] logit_index;
+  logic is_before;  // in front of the last row that exists
+  logic exists;
   logic logit_end;
   logic logit_valid_q;
   logic [15:0] logit_index_q;
   logic [31:0] logit_data_q;
   logic logit_last_q;
 
-  assign logit_here  = pair_valid_i && pair_place_i.kind == TP_DEST_LOGITS;
-  assign logit_index = logit_second_q ? {logit_pair_q, 1'b1} : {pair_place_i.pair, 1'b0};
-  assign logit_end   = logit_second_q && logit_end_q;
+  assign logit_here = pair_valid_i && pair_place_i.kind == TP_DEST_LOGITS;
+  assign logit_end  = logit_second_q && logit_end_q;
+  assign is_before  = below_q || (!logit_second_q && at_q && odd_q);
+  assign exists     = below_q || (at_q && (!logit_second_q || odd_q));
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
@@ -72,14 +81,13 @@ module tp_epilogue_logits
       logit_valid_q  <= 1'b0;
     end else begin
       logit_second_q <= logit_here;
-      logit_valid_q  <= (logit_here || logit_second_q)
-          && (logit_index < vocabulary_last_q || logit_end);
+      logit_valid_q  <= (logit_here || logit_second_q) && (is_before || logit_end);
     end
   end
 
   always_ff @(posedge clk_i) begin
     if (logit_here) begin
-      logit_pair_q        <= pair_place_i.pair;
+      logit_pair_q        <= pair_place_i.pair[14:0];
       logit_slot_q        <= pair_place_i.slot;
       logit_end_q         <= pair_place_i.last;
       logit_second_data_q <= pair_data_i[1];
@@ -87,8 +95,8 @@ module tp_epilogue_logits
     if (logit_here || logit_second_q) begin
       logit_last_q <= logit_end;
       // The padding behind the vocabulary does not displace its last row.
-      if (logit_index <= vocabulary_last_q) begin
-        logit_index_q <= logit_index[15:0];
+      if (exists) begin
+        logit_index_q <= {logit_second_q ? logit_pair_q : pair_place_i.pair[14:0], logit_second_q};
         logit_data_q  <= logit_second_q ? logit_second_data_q : pair_data_i[0];
       end
     end
@@ -101,7 +109,7 @@ module tp_epilogue_logits
   assign logit_last_o  = logit_last_q;
 
   logic unused_bits;
-  assign unused_bits = ^pair_place_i;
+  assign unused_bits = ^{pair_place_i, ahead_place_i};
 
   `TP_ASSERT(LogitsApart_A, !(logit_here && logit_second_q))
   `TP_ASSERT(NothingBetween_A, !(ahead_valid_i && logit_here))
