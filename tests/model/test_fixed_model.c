@@ -55,7 +55,7 @@ static const int64_t corners[] = {
     INT64_MIN + 1,
     0x5555555555555555LL,
 };
-enum { CORNERS = sizeof corners / sizeof corners[0], RANDOM_COUNT = 4000 };
+enum { CORNERS = sizeof corners / sizeof corners[0], RANDOM_COUNT = 2000 };
 
 static int64_t number(struct tp_random *random, uint32_t i)
 {
@@ -70,7 +70,7 @@ START_TEST(rnd_rounds_half_up_at_every_shift)
         int64_t v = number(&random, i);
         for (int s = 1; s <= 62; s++) {
             int64_t exact = (int64_t)floorl(ldexpl((long double)v, -s) + 0.5L);
-            ck_assert_msg(rnd(v, s) == exact, "rnd(%lld, %d)", (long long)v, s);
+            if (rnd(v, s) != exact) ck_abort_msg("rnd(%lld, %d)", (long long)v, s);
         }
         ck_assert_int_eq(rnd(v, 63), 0);
         ck_assert_int_eq(rnd(v, 127), 0);
@@ -87,7 +87,7 @@ START_TEST(flr_rounds_down_at_every_shift)
         int64_t v = number(&random, i);
         for (int s = 0; s <= 127; s++) {
             int64_t exact = (int64_t)floorl(ldexpl((long double)v, -s));
-            ck_assert_msg(tp_flr(v, s) == exact, "flr(%lld, %d)", (long long)v, s);
+            if (tp_flr(v, s) != exact) ck_abort_msg("flr(%lld, %d)", (long long)v, s);
         }
     }
 }
@@ -100,8 +100,9 @@ START_TEST(negative_shifts_multiply)
     for (uint32_t i = 0; i < RANDOM_COUNT; i++) {
         int64_t v = tp_random_signed(&random, 32);
         for (int s = 0; s <= 31; s++) {
-            ck_assert_int_eq(tp_rnd(v, -s), v * (INT64_C(1) << s));
-            ck_assert_int_eq(tp_flr(v, -s), v * (INT64_C(1) << s));
+            int64_t exact = v * (INT64_C(1) << s);
+            bool equal = tp_rnd(v, -s) == exact && tp_flr(v, -s) == exact;
+            if (!equal) ck_abort_msg("%lld times 2^%d", (long long)v, s);
         }
     }
 }
@@ -129,7 +130,8 @@ START_TEST(saturation_is_exact_and_counted_at_every_shift)
             long double exact = ldexpl((long double)v, -s);
             if (s > 0) exact = s > 62 ? 0 : floorl(exact + 0.5L);
             int32_t y = tp_rnd_sat32(v, s, &counters);
-            ck_assert_msg(y == clamp(exact, &expected), "rnd_sat32(%lld, %d)", (long long)v, s);
+            bool equal = y == clamp(exact, &expected);
+            if (!equal) ck_abort_msg("rnd_sat32(%lld, %d)", (long long)v, s);
         }
     }
     ck_assert_uint_eq(counters.saturations, expected);

@@ -148,7 +148,8 @@ START_TEST(embedding_is_rounded_from_the_exact_product)
             bool above = exact > 2147483647.0L;
             bool below = exact < -2147483648.0L;
             saturations += above || below;
-            ck_assert_int_eq(x[i], above ? INT32_MAX : below ? INT32_MIN : (int32_t)exact);
+            int32_t right = above ? INT32_MAX : below ? INT32_MIN : (int32_t)exact;
+            if (x[i] != right) ck_abort_msg("element %d, expected %d", x[i], right);
         }
     }
     ck_assert_uint_eq(counters.saturations, saturations);

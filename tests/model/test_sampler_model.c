@@ -4,7 +4,7 @@
 // of the exact noise and rises with its argument, that sampled tokens follow softmax of the kept
 // logits, and that greedy and top-k keep the order and the ties of the contract.
 //
-// Random123's published vectors; noise against double at every leading bit; 200,000 samples per
+// Random123's published vectors; noise against double at every leading bit; 100,000 samples per
 // setting against exact probabilities by a chi-square limit that a right sampler passes all but
 // once in 10^6 (the seeds are fixed, so the result never changes).
 
@@ -57,7 +57,8 @@ static double exact_gumbel(uint32_t r)
 static void check_gumbel(uint32_t r)
 {
     // 5.3e-4 of the tables and half a unit of 1/256.
-    ck_assert_msg(fabs(gumbel(r) / 256.0 - exact_gumbel(r)) <= 0.0026, "noise of %08x", r);
+    double error = fabs(gumbel(r) / 256.0 - exact_gumbel(r));
+    if (error > 0.0026) ck_abort_msg("noise of %08x is wrong by %g", r, error);
 }
 
 START_TEST(noise_is_near_the_exact_one)
@@ -85,7 +86,7 @@ START_TEST(noise_rises_with_its_argument)
     int32_t last = gumbel(0);
     for (uint64_t r = 0; r < UINT64_C(1) << 32; r += 4099) {
         int32_t noise = gumbel((uint32_t)r);
-        ck_assert_int_ge(noise, last);
+        if (noise < last) ck_abort_msg("noise falls at %08x", (uint32_t)r);
         last = noise;
     }
     for (uint32_t bit = 1; bit < 32; bit++) {
@@ -95,7 +96,7 @@ START_TEST(noise_rises_with_its_argument)
 }
 END_TEST
 
-enum { VOCAB = 24, SAMPLES = 200000 };
+enum { VOCAB = 24, SAMPLES = 100000 };
 
 // Softmax of the k largest logits at temperature; k 0 keeps all. Ties do not occur here.
 static void softmax(const int32_t *logits, double temperature, uint32_t k, double *probability)
