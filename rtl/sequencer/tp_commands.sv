@@ -384,6 +384,9 @@ module tp_commands
 
   // ---- answers ----
 
+  logic [  2:0] sum_next;
+  logic [ 31:0] sums_q;  // low half of the sum to be sent
+  logic [ 31:0] frames_bad_q;
   logic [383:0] sums_words;
   logic [ 31:0] sum_high_q;  // high half of the sum whose low half was sent last
 
@@ -442,8 +445,6 @@ module tp_commands
 
   // The sum to be sent is taken over while its low word is not yet shown, so that both halves and
   // the held word belong together.
-  logic [31:0] sums_q;
-  logic [31:0] frames_bad_q;
   always_ff @(posedge clk_i) begin
     if (state_q == StAnswer || (state_q == StAnswerWords && answer_word_ready_i && index_q[0])) begin
       for (int unsigned i = 0; i < 6; i++) begin
@@ -455,7 +456,6 @@ module tp_commands
     end
     if (state_q == StAnswer) frames_bad_q <= frames_bad_i;
   end
-  logic [2:0] sum_next;
   assign sum_next = state_q == StAnswer ? 3'd0 : index_q[3:1] + 3'd1;
 
   `TP_ASSERT(AnswerHolds_A, `TP_HOLDS(answer_frame_valid_o, answer_frame_ready_i, ({

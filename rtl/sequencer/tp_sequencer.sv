@@ -41,7 +41,6 @@ module tp_sequencer
 );
 
   localparam int unsigned PcWidth = $clog2(ProgramMax);
-  localparam int unsigned SlotWidth = Slots > 1 ? $clog2(Slots) : 1;
   localparam int unsigned InflightWidth = 5;
 
   `TP_REQUIRE(Slots >= 1 && Slots <= TP_SLOTS_MAX)
