@@ -287,21 +287,23 @@ $(VENV)/.done: requirements.txt
 build: ## Builds library, CLI, and one simulated device for each configuration.
 build: $(BUILD)/libtokproc.a $(BUILD)/libtokproc.so $(if $(TOOL_SRCS),$(BUILD)/tokproc) $(SIMS)
 
-# The shipped model; MODEL=, CONFIG=, PROMPT= and RUN= (further options) change the run.
+# The shipped model; MODEL=, CONFIG=, FORMAT=, PROMPT= and RUN= (further options) change the run.
 MODEL  ?= models/tokproc-stories.bin
 CONFIG ?= ulx3s-85f
+FORMAT ?= nf4
 PROMPT ?= Once upon a time
 
 .PHONY: run
 run: $(BUILD)/tokproc $(filter %/$(CONFIG).so,$(SIMS))
 run: ## Streams a story from the shipped model through the simulated device.
-	$(BUILD)/tokproc run -m $(MODEL) -d sim --config $(CONFIG) -p "$(PROMPT)" $(RUN)
+	$(BUILD)/tokproc run -m $(MODEL) -d sim --config $(CONFIG) --format $(FORMAT) \
+	  --temp 0.7 -p "$(PROMPT)" $(RUN)
 
 .PHONY: bench
 bench: $(BUILD)/tokproc $(filter %/$(CONFIG).so,$(SIMS))
 bench: ## Cycles per token and speed, on the simulated device and on the emulator.
-	$(BUILD)/tokproc bench -m $(MODEL) -d sim --config $(CONFIG) $(RUN)
-	$(BUILD)/tokproc bench -m $(MODEL) -d emu --config $(CONFIG) $(RUN)
+	$(BUILD)/tokproc bench -m $(MODEL) -d sim --config $(CONFIG) --format $(FORMAT) $(RUN)
+	$(BUILD)/tokproc bench -m $(MODEL) -d emu --config $(CONFIG) --format $(FORMAT) $(RUN)
 
 .PHONY: test-programs
 test-programs: $(TEST_PROGRAMS) $(if $(TOOL_SRCS),$(BUILD)/san/tokproc) \
@@ -338,6 +340,14 @@ style: ## Columns, licence lines, names, dead files, fresh map.
 .PHONY: formal
 formal: ## Proves the cells and the framer (SymbiYosys, Z3).
 	$(RUNNER) $(FORMAL_TESTS)
+
+FUZZ_SECONDS ?= 60
+
+.PHONY: fuzz
+fuzz: $(BUILD)/test/host/loader $(BUILD)/test/host/tokenizer
+fuzz: ## Damages model and tokenizer files under sanitizers; FUZZ_SECONDS=60.
+	TP_FUZZ_SECONDS=$(FUZZ_SECONDS) $(BUILD)/test/host/loader
+	TP_FUZZ_SECONDS=$(FUZZ_SECONDS) $(BUILD)/test/host/tokenizer
 
 # SYNTH="tp_matvec tp_core" restricts it; the core takes long.
 .PHONY: synth-check

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The emulator: the golden machine behind the frames of the link. It has no clock: the cycles of its
-// STEP events are 0, which means "not counted".
+// The emulator: the golden machine behind the frames of the link. It has no clock: the cycles of
+// its STEP events are 0, which means "not counted".
 //
 // Names: "" is a device with room for models of a hundred million weights; a configuration's name
 // gives the limits of that configuration.
@@ -58,11 +58,11 @@ static const struct {
     struct tp_limits limits;
 } configurations[] = {
     {"", {4, 8, 1u << 20, 1u << 20, 4096, 8192, 16384, 65536, 4096, 1024, 1u << 15, 32767, 3, 1}},
-#define TP_CONFIG(name, groups, slots, weight_beats, kv_rows, dim_max, query_max, hidden_max,   \
-                  vocab_max, positions_max, program_max, gain_quads, constant_pairs, codebooks, \
-                  head_norm, text)                                                              \
-    {#name,                                                                                     \
-     {groups, slots, weight_beats, kv_rows, dim_max, query_max, hidden_max, vocab_max,          \
+#define TP_CONFIG(name, groups, slots, weight_beats, kv_rows, dim_max, query_max, hidden_max,      \
+                  vocab_max, positions_max, program_max, gain_quads, constant_pairs, codebooks,    \
+                  head_norm, text)                                                                 \
+    {#name,                                                                                        \
+     {groups, slots, weight_beats, kv_rows, dim_max, query_max, hidden_max, vocab_max,             \
       positions_max, program_max, gain_quads, constant_pairs, codebooks, head_norm}},
 #include "tp_configs.def"
 #undef TP_CONFIG
@@ -71,17 +71,20 @@ static const struct {
 // ---- frames to the host ----
 
 static void send(struct emulator *e, uint8_t type, uint8_t sequence, const uint8_t *payload,
-                 size_t length) {
+                 size_t length)
+{
     struct tp_frame frame = {.type = type, .sequence = sequence, .length = (uint16_t)length};
     memcpy(frame.payload, payload, length);
     e->reply_count += tp__frame_encode(&frame, e->reply + e->reply_count);
 }
 
-static void send_event(struct emulator *e, uint8_t type, const uint8_t *payload, size_t length) {
+static void send_event(struct emulator *e, uint8_t type, const uint8_t *payload, size_t length)
+{
     send(e, type, e->event_sequence++, payload, length);
 }
 
-static void send_hello(struct emulator *e, uint8_t sequence) {
+static void send_hello(struct emulator *e, uint8_t sequence)
+{
     const struct tp_limits *l = &e->limits;
     uint8_t p[40] = {0};
     tp__put16(p, TP_PROTOCOL_VERSION);
@@ -105,7 +108,8 @@ static void send_hello(struct emulator *e, uint8_t sequence) {
     send(e, TP_FRAME_HELLO_REPLY, sequence, p, sizeof p);
 }
 
-static void send_statistics(struct emulator *e, uint8_t sequence) {
+static void send_statistics(struct emulator *e, uint8_t sequence)
+{
     struct tp_counters counters = tp_machine_counters(e->machine);
     uint8_t p[56] = {0};
     tp__put64(p + 16, e->step);
@@ -118,7 +122,8 @@ static void send_statistics(struct emulator *e, uint8_t sequence) {
 
 // ---- frames from the host ----
 
-static bool any_running(const struct emulator *e) {
+static bool any_running(const struct emulator *e)
+{
     for (uint32_t s = 0; s < e->limits.slots; s++) {
         if (e->slots[s].running) {
             return true;
@@ -128,7 +133,8 @@ static bool any_running(const struct emulator *e) {
 }
 
 // Addresses of a space, as the table of docs/link.md gives them.
-static uint32_t space_size(const struct tp_limits *l, uint32_t space) {
+static uint32_t space_size(const struct tp_limits *l, uint32_t space)
+{
     switch (space) {
     case TP_SPACE_WEIGHT:
         return l->weight_beats * 64;
@@ -152,7 +158,8 @@ static uint32_t space_size(const struct tp_limits *l, uint32_t space) {
     }
 }
 
-static uint8_t handle_write(struct emulator *e, const struct tp_frame *frame) {
+static uint8_t handle_write(struct emulator *e, const struct tp_frame *frame)
+{
     if (frame->length < 12 || frame->length % 4 != 0) {
         return TP_ACK_LENGTH;
     }
@@ -175,7 +182,8 @@ static uint8_t handle_write(struct emulator *e, const struct tp_frame *frame) {
     return TP_ACK_OK;
 }
 
-static uint8_t handle_slot(struct emulator *e, const struct tp_frame *frame) {
+static uint8_t handle_slot(struct emulator *e, const struct tp_frame *frame)
+{
     const uint8_t *p = frame->payload;
     struct emulated_slot *slot = &e->slots[p[0]];
     if (slot->running) {
@@ -203,7 +211,8 @@ static uint8_t handle_slot(struct emulator *e, const struct tp_frame *frame) {
     return slot->open ? TP_ACK_OK : TP_ACK_RANGE;
 }
 
-static uint8_t handle_feed(struct emulator *e, const struct tp_frame *frame) {
+static uint8_t handle_feed(struct emulator *e, const struct tp_frame *frame)
+{
     struct emulated_slot *slot = &e->slots[frame->payload[0]];
     uint32_t count = (frame->length - 2u) / 2u;
     if (slot->running) {
@@ -227,7 +236,8 @@ static uint8_t handle_feed(struct emulator *e, const struct tp_frame *frame) {
     return TP_ACK_OK;
 }
 
-static uint8_t handle_run(struct emulator *e, const struct tp_frame *frame) {
+static uint8_t handle_run(struct emulator *e, const struct tp_frame *frame)
+{
     struct emulated_slot *slot = &e->slots[frame->payload[0]];
     if (slot->running) {
         return TP_ACK_BUSY;
@@ -247,11 +257,12 @@ static uint8_t handle_run(struct emulator *e, const struct tp_frame *frame) {
     return TP_ACK_OK;
 }
 
-static uint8_t handle(struct emulator *e, const struct tp_frame *frame) {
+static uint8_t handle(struct emulator *e, const struct tp_frame *frame)
+{
     bool has_slot = frame->type >= TP_FRAME_SLOT && frame->type <= TP_FRAME_CANCEL;
-    bool length_ok = frame->type == TP_FRAME_SLOT   ? frame->length == 36
-                     : frame->type == TP_FRAME_FEED ? frame->length >= 4 && frame->length % 2 == 0
-                     : frame->type == TP_FRAME_RUN  ? frame->length == 8
+    bool length_ok = frame->type == TP_FRAME_SLOT     ? frame->length == 36
+                     : frame->type == TP_FRAME_FEED   ? frame->length >= 4 && frame->length % 2 == 0
+                     : frame->type == TP_FRAME_RUN    ? frame->length == 8
                      : frame->type == TP_FRAME_CANCEL ? frame->length == 4
                                                       : true;
     if (!length_ok) {
@@ -277,7 +288,8 @@ static uint8_t handle(struct emulator *e, const struct tp_frame *frame) {
     }
 }
 
-static void take_frame(struct emulator *e, const struct tp_frame *frame) {
+static void take_frame(struct emulator *e, const struct tp_frame *frame)
+{
     if ((frame->type == TP_FRAME_HELLO || frame->type == TP_FRAME_STATISTICS) &&
         frame->length == 0) {
         if (frame->type == TP_FRAME_HELLO) {
@@ -303,7 +315,8 @@ static void take_frame(struct emulator *e, const struct tp_frame *frame) {
 
 // ---- steps ----
 
-static void send_logits(struct emulator *e, uint32_t slot, uint32_t vocab) {
+static void send_logits(struct emulator *e, uint32_t slot, uint32_t vocab)
+{
     uint8_t p[8 + 4 * 60];
     for (uint32_t first = 0; first < vocab; first += 60) {
         uint32_t count = vocab - first < 60 ? vocab - first : 60;
@@ -319,7 +332,8 @@ static void send_logits(struct emulator *e, uint32_t slot, uint32_t vocab) {
 }
 
 // One slot's part of a step. Returns the reason that ends its run, or -1.
-static int step_slot(struct emulator *e, uint32_t s, bool *logits_part, int32_t *sampled) {
+static int step_slot(struct emulator *e, uint32_t s, bool *logits_part, int32_t *sampled)
+{
     struct emulated_slot *slot = &e->slots[s];
     uint32_t token = slot->next;
     if (slot->queue_count != 0) {
@@ -362,11 +376,13 @@ static int step_slot(struct emulator *e, uint32_t s, bool *logits_part, int32_t 
 }
 
 // True when the bit of slot s is set.
-static bool has(uint8_t mask, uint32_t s) {
+static bool has(uint8_t mask, uint32_t s)
+{
     return (((uint32_t)mask >> s) & 1u) != 0;
 }
 
-static bool run_step(struct emulator *e) {
+static bool run_step(struct emulator *e)
+{
     uint8_t step[28] = {0};
     int32_t sampled[TP_SLOTS_MAX];
     int reason[TP_SLOTS_MAX];
@@ -411,7 +427,8 @@ static bool run_step(struct emulator *e) {
 
 // ---- the table ----
 
-static void emulator_close(void *state) {
+static void emulator_close(void *state)
+{
     struct emulator *e = state;
     if (e != NULL) {
         tp_machine_destroy(e->machine);
@@ -422,7 +439,8 @@ static void emulator_close(void *state) {
 }
 
 static tp_status emulator_open(const char *name, const char *folder, void **state,
-                               struct tp_error *error) {
+                               struct tp_error *error)
+{
     (void)folder;
     size_t index = 0;
     while (index < sizeof configurations / sizeof *configurations &&
@@ -453,7 +471,8 @@ static tp_status emulator_open(const char *name, const char *folder, void **stat
 
 static tp_status emulator_exchange(void *state, const uint8_t *out, size_t out_count,
                                    size_t *out_taken, uint8_t *in, size_t in_max, size_t *in_count,
-                                   struct tp_error *error) {
+                                   struct tp_error *error)
+{
     struct emulator *e = state;
     (void)error;
     struct tp_frame frame;

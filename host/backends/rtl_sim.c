@@ -22,7 +22,8 @@ struct simulated {
     struct tp_sim *sim;
 };
 
-static void sim_close(void *state) {
+static void sim_close(void *state)
+{
     struct simulated *s = state;
     if (s == NULL) {
         return;
@@ -37,7 +38,8 @@ static void sim_close(void *state) {
 }
 
 static tp_status load(struct simulated *s, const char *name, const char *path,
-                      struct tp_error *error) {
+                      struct tp_error *error)
+{
     FILE *file = fopen(path, "rb");
     if (file == NULL) {
         return tp__fail(error, TP_ERROR_NOT_FOUND,
@@ -61,7 +63,8 @@ static tp_status load(struct simulated *s, const char *name, const char *path,
 }
 
 static tp_status sim_open(const char *name, const char *folder, void **state,
-                          struct tp_error *error) {
+                          struct tp_error *error)
+{
     char path[PATH_BYTES];
     if (name[0] == 0 || strchr(name, '/') != NULL) {
         return tp__fail(error, TP_ERROR_NOT_FOUND,
@@ -85,8 +88,8 @@ static tp_status sim_open(const char *name, const char *folder, void **state,
 }
 
 static tp_status sim_exchange(void *state, const uint8_t *out, size_t out_count, size_t *out_taken,
-                              uint8_t *in, size_t in_max, size_t *in_count,
-                              struct tp_error *error) {
+                              uint8_t *in, size_t in_max, size_t *in_count, struct tp_error *error)
+{
     struct simulated *s = state;
     (void)error;
     (void)s->entry->run(s->sim, CYCLES_OF_EXCHANGE, out, out_count, out_taken, in, in_max,

@@ -13,10 +13,10 @@
 #include "texts.h"
 
 enum {
-    TOKENS_MAX = 2048,       // of calibration text: enough for means, quick for small models
-    TEXTS_MAX = 8,           // of a given file, from its beginning
+    TOKENS_MAX = 2048,  // of calibration text: enough for means, quick for small models
+    TEXTS_MAX = 8,      // of a given file, from its beginning
     GENERATED_TEXT_MAX = 256,
-    WORK_MAX_LOG2 = 33       // weights * tokens: large models get fewer tokens
+    WORK_MAX_LOG2 = 33  // weights * tokens: large models get fewer tokens
 };
 
 struct corpus {
@@ -25,7 +25,8 @@ struct corpus {
     uint32_t count;
 };
 
-static uint32_t token_budget(const struct tp_source_model *model) {
+static uint32_t token_budget(const struct tp_source_model *model)
+{
     uint64_t tokens = ((uint64_t)1 << WORK_MAX_LOG2) / tp__parameter_count(&model->shape);
     return tokens > TOKENS_MAX ? TOKENS_MAX : tokens < 64 ? 64 : (uint32_t)tokens;
 }
@@ -34,7 +35,8 @@ static uint32_t token_budget(const struct tp_source_model *model) {
 
 static tp_status read_corpus(const struct tp_source_model *model,
                              const struct tp_tokenizer *tokenizer, const char *path,
-                             struct corpus *corpus, struct tp_error *error) {
+                             struct corpus *corpus, struct tp_error *error)
+{
     uint32_t budget = token_budget(model);
     struct tp_bytes bytes;
     tp_status status = tp__file_read(path, (size_t)1 << 26, &bytes, error);
@@ -52,8 +54,8 @@ static tp_status read_corpus(const struct tp_source_model *model,
     tp__texts_start(&texts, (const char *)bytes.data, bytes.size);
     while (status == TP_OK && corpus->count < TEXTS_MAX && tp__texts_next(&texts, &text)) {
         uint32_t start = corpus->starts[corpus->count];
-        uint32_t room = budget - start < model->shape.context ? budget - start
-                                                              : model->shape.context;
+        uint32_t room =
+            budget - start < model->shape.context ? budget - start : model->shape.context;
         uint32_t count = 0;
         status = tp__encode(&encoder, text.text, text.size, true, tokenizer->add_space,
                             corpus->tokens + start, room, &count, error);
@@ -80,7 +82,8 @@ static tp_status read_corpus(const struct tp_source_model *model,
 
 // Draws from the softmax of logits with the contract's random stream, so that every machine agrees
 // up to float rounding.
-static uint32_t draw(const float *logits, uint32_t vocab, uint32_t text, uint32_t position) {
+static uint32_t draw(const float *logits, uint32_t vocab, uint32_t text, uint32_t position)
+{
     float most = logits[tp__top_token(logits, vocab)];
     double sum = 0;
     for (uint32_t i = 0; i < vocab; i++) {
@@ -99,11 +102,12 @@ static uint32_t draw(const float *logits, uint32_t vocab, uint32_t text, uint32_
 
 static tp_status generate_corpus(const tp_context *context, struct tp_reference *reference,
                                  const struct tp_source_model *model, uint32_t bos,
-                                 struct corpus *corpus, struct tp_error *error) {
+                                 struct corpus *corpus, struct tp_error *error)
+{
     uint32_t vocab = model->shape.vocab;
     uint32_t budget = token_budget(model);
-    uint32_t length = budget / TEXTS_MAX < GENERATED_TEXT_MAX ? budget / TEXTS_MAX
-                                                              : (uint32_t)GENERATED_TEXT_MAX;
+    uint32_t length =
+        budget / TEXTS_MAX < GENERATED_TEXT_MAX ? budget / TEXTS_MAX : (uint32_t)GENERATED_TEXT_MAX;
     length = length < model->shape.context ? length : model->shape.context;
     float *logits = calloc(vocab, sizeof *logits);
     if (logits == NULL) {
@@ -130,7 +134,8 @@ static tp_status generate_corpus(const tp_context *context, struct tp_reference 
 // ---- key means ----
 
 static void add_keys(struct tp_reference *reference, const struct tp_model_shape *shape,
-                     uint32_t position, double *sums) {
+                     uint32_t position, double *sums)
+{
     size_t per_layer = (size_t)shape->kv_heads * shape->head_size;
     for (uint32_t layer = 0; layer < shape->layers; layer++) {
         const float *key = tp__reference_key(reference, layer, position);
@@ -142,7 +147,8 @@ static void add_keys(struct tp_reference *reference, const struct tp_model_shape
 
 static tp_status mean_keys(const tp_context *context, struct tp_reference *reference,
                            const struct tp_model_shape *shape, const struct corpus *corpus,
-                           float *means, struct tp_error *error) {
+                           float *means, struct tp_error *error)
+{
     size_t count = (size_t)shape->layers * shape->kv_heads * shape->head_size;
     double *sums = calloc(count, sizeof *sums);
     if (sums == NULL) {
@@ -169,7 +175,8 @@ static tp_status mean_keys(const tp_context *context, struct tp_reference *refer
 // ---- exponents of the edges ----
 
 static tp_status write_machine(void *user, uint32_t space, uint32_t address, const uint32_t *words,
-                               size_t count, struct tp_error *error) {
+                               size_t count, struct tp_error *error)
+{
     for (size_t i = 0; i < count; i++) {
         if (!tp_machine_write(user, space, address + (uint32_t)i, words[i])) {
             return tp__fail(error, TP_ERROR_DEVICE, "the machine refused a word of space %u",
@@ -181,7 +188,8 @@ static tp_status write_machine(void *user, uint32_t space, uint32_t address, con
 
 // Exponents by instruction to exponents by edge: the order of the matrices in a layer is fixed.
 static void take_exponents(const struct tp_machine *machine, const struct tp_image *image,
-                           uint8_t *exponent_max) {
+                           uint8_t *exponent_max)
+{
     uint32_t layer = 0;
     for (uint32_t i = 0; i < image->program_count; i++) {
         const uint32_t *words = image->program + (size_t)i * TP_INSTRUCTION_WORDS;
@@ -215,10 +223,11 @@ static void take_exponents(const struct tp_machine *machine, const struct tp_ima
 // Runs the 8-bit image on a machine that is just large enough.
 static tp_status measure_exponents(const tp_context *context, const struct tp_source_model *model,
                                    const struct corpus *corpus, struct tp_calibration *calibration,
-                                   struct tp_error *error) {
+                                   struct tp_error *error)
+{
     const struct tp_load_options options = {.format = TP_FORMAT_Q8};
-    struct tp_limits limits = {4,     1,    1u << 22, 1u << 20, 1u << 14, 1u << 14, 1u << 16, 1u << 17,
-                               4096u, 1u << 13, 1u << 18, 1u << 20, 1, 0};
+    struct tp_limits limits = {4,        1,     1u << 22, 1u << 20, 1u << 14, 1u << 14, 1u << 16,
+                               1u << 17, 4096u, 1u << 13, 1u << 18, 1u << 20, 1,        0};
     struct tp_image *image = NULL;
     tp_status status =
         tp__compile(context, model, &options, &limits, 7, calibration, &image, error);
@@ -256,7 +265,8 @@ static tp_status measure_exponents(const tp_context *context, const struct tp_so
 
 // ---- the whole ----
 
-void tp__calibration_free(struct tp_calibration *calibration) {
+void tp__calibration_free(struct tp_calibration *calibration)
+{
     free(calibration->key_mean);
     free(calibration->exponent_max);
     *calibration = (struct tp_calibration){0};
@@ -264,7 +274,8 @@ void tp__calibration_free(struct tp_calibration *calibration) {
 
 tp_status tp__calibrate(const tp_context *context, const struct tp_source_model *model,
                         const struct tp_tokenizer *tokenizer, const char *path,
-                        struct tp_calibration *calibration, struct tp_error *error) {
+                        struct tp_calibration *calibration, struct tp_error *error)
+{
     const struct tp_model_shape *shape = &model->shape;
     size_t edges = (size_t)TP_EDGES * shape->layers + 1;
     struct tp_calibration made = {
@@ -282,10 +293,10 @@ tp_status tp__calibrate(const tp_context *context, const struct tp_source_model 
         status = tp__reference_open(model, context_max, &reference, error);
     }
     if (status == TP_OK) {
-        status = path != NULL ? read_corpus(model, tokenizer, path, corpus, error)
-                              : generate_corpus(context, reference, model,
-                                                tokenizer != NULL ? tokenizer->bos : 1, corpus,
-                                                error);
+        status = path != NULL
+                     ? read_corpus(model, tokenizer, path, corpus, error)
+                     : generate_corpus(context, reference, model,
+                                       tokenizer != NULL ? tokenizer->bos : 1, corpus, error);
     }
     if (status == TP_OK) {
         status = mean_keys(context, reference, shape, corpus, made.key_mean, error);

@@ -16,11 +16,11 @@
 #include "quantise_weights.h"
 
 enum {
-    KV_EXPONENT_BASE = 4,   // smallest exponent of K and V: 16 exponents reach |x| = 1,016
-    ACC_SPAN = 21,          // D - e_x beyond which the accumulator loses what matters
-    CAP_HEADROOM = 2,       // a calibrated cap leaves 4 times the largest value seen
-    NORM_SHIFT = 15,        // h = rnd(x * gain, 15)
-    RESIDUAL_SHIFT = 16     // T - 16 of the embedding: x has 16 fraction bits
+    KV_EXPONENT_BASE = 4,  // smallest exponent of K and V: 16 exponents reach |x| = 1,016
+    ACC_SPAN = 21,         // D - e_x beyond which the accumulator loses what matters
+    CAP_HEADROOM = 2,      // a calibrated cap leaves 4 times the largest value seen
+    NORM_SHIFT = 15,       // h = rnd(x * gain, 15)
+    RESIDUAL_SHIFT = 16    // T - 16 of the embedding: x has 16 fraction bits
 };
 
 struct compiler {
@@ -45,9 +45,9 @@ struct placed {
     uint32_t rows;
     uint32_t blocks;
     uint32_t planes;
-    int32_t exponent;   // T
-    uint32_t alignment; // D
-    uint32_t cap;       // X of its input edge
+    int32_t exponent;    // T
+    uint32_t alignment;  // D
+    uint32_t cap;        // X of its input edge
 };
 
 // A norm's gains in the gain memory.
@@ -60,11 +60,11 @@ struct gain {
 
 // Nibbles of one block of 32 into the beat of its group: code i in word i / 8.
 static void pack_block(const struct compiler *c, const struct placed *m, uint32_t row,
-                       uint32_t block, const uint8_t *nibbles, uint8_t scale, uint32_t plane) {
+                       uint32_t block, const uint8_t *nibbles, uint8_t scale, uint32_t plane)
+{
     uint32_t groups = c->image->limits.groups;
     uint32_t group = row % groups;
-    uint32_t beat =
-        m->weight_base + (row / groups * m->blocks + block) * (m->planes + 1) + plane;
+    uint32_t beat = m->weight_base + (row / groups * m->blocks + block) * (m->planes + 1) + plane;
     uint32_t *words = c->image->weights + (size_t)beat * c->image->lanes;
     for (uint32_t i = 0; i < TP_BLOCK; i++) {
         words[4 * group + i / 8] |= (uint32_t)nibbles[i] << (4 * (i % 8));
@@ -73,7 +73,8 @@ static void pack_block(const struct compiler *c, const struct placed *m, uint32_
 }
 
 static void pack_matrix(const struct compiler *c, const struct placed *m,
-                        const struct tp_quantised *q) {
+                        const struct tp_quantised *q)
+{
     for (uint32_t row = 0; row < m->rows; row++) {
         for (uint32_t block = 0; block < m->blocks; block++) {
             size_t index = (size_t)row * m->blocks + block;
@@ -94,7 +95,8 @@ static void pack_matrix(const struct compiler *c, const struct placed *m,
 
 // X of an edge. The limit of 25 never clips; it is lowered only where the accumulator would lose
 // precision, and then the calibration says how far.
-static uint32_t choose_cap(const struct compiler *c, uint32_t alignment, uint32_t edge) {
+static uint32_t choose_cap(const struct compiler *c, uint32_t alignment, uint32_t edge)
+{
     uint32_t seen = c->calibration == NULL ? TP_EXPONENT_MAX : c->calibration->exponent_max[edge];
     uint32_t cap = seen + CAP_HEADROOM;
     return alignment <= seen + ACC_SPAN || cap > TP_EXPONENT_MAX ? TP_EXPONENT_MAX : cap;
@@ -102,7 +104,8 @@ static uint32_t choose_cap(const struct compiler *c, uint32_t alignment, uint32_
 
 // D and X of a matrix.
 static tp_status choose_alignment(struct compiler *c, const struct tp_quantised *q, uint32_t edge,
-                                  const char *name, struct placed *m) {
+                                  const char *name, struct placed *m)
+{
     m->cap = TP_EXPONENT_MAX;
     tp_status status =
         tp__accumulator_shift(q->bound, q->blocks, m->cap, name, &m->alignment, c->error);
@@ -115,7 +118,8 @@ static tp_status choose_alignment(struct compiler *c, const struct tp_quantised 
 
 // Quantises c->matrix [rows][columns], places and packs it.
 static struct placed place(struct compiler *c, uint32_t rows, uint32_t columns, double multiplier,
-                           bool embedding, uint32_t edge, const char *name) {
+                           bool embedding, uint32_t edge, const char *name)
+{
     struct placed m = {.weight_base = c->next_beat, .rows = rows};
     if (c->status != TP_OK) {
         return m;
@@ -141,7 +145,8 @@ static struct placed place(struct compiler *c, uint32_t rows, uint32_t columns, 
     c->next_beat += rows / c->image->limits.groups * m.blocks * (m.planes + 1);
     c->matrices_done++;
     uint32_t all = 6 * c->shape->layers + (c->shape->tied ? 1 : 2);
-    if (c->status == TP_OK && !tp__progress(c->context, "quantising", (double)c->matrices_done / all)) {
+    if (c->status == TP_OK &&
+        !tp__progress(c->context, "quantising", (double)c->matrices_done / all)) {
         c->status = tp__fail(c->error, TP_ERROR_CANCELLED, "cancelled while quantising");
     }
     return m;
@@ -150,16 +155,19 @@ static struct placed place(struct compiler *c, uint32_t rows, uint32_t columns, 
 // ---- layout of tensors into c->matrix ----
 
 // Row of element i of a head in the source tensor: rotation pairs become adjacent.
-static uint32_t source_element(const struct compiler *c, uint32_t i) {
+static uint32_t source_element(const struct compiler *c, uint32_t i)
+{
     return c->shape->rope_adjacent ? i : i / 2 + (i % 2) * (c->shape->head_size / 2);
 }
 
-static void clear(struct compiler *c, uint32_t rows, uint32_t columns) {
+static void clear(struct compiler *c, uint32_t rows, uint32_t columns)
+{
     memset(c->matrix, 0, (size_t)rows * columns * sizeof *c->matrix);
 }
 
 static void copy_rows(struct compiler *c, const float *from, uint32_t rows, uint32_t columns,
-                      uint32_t first, uint32_t step) {
+                      uint32_t first, uint32_t step)
+{
     for (uint32_t r = 0; r < rows; r++) {
         memcpy(c->matrix + (size_t)(first + r * step) * columns, from + (size_t)r * columns,
                columns * sizeof *from);
@@ -167,21 +175,22 @@ static void copy_rows(struct compiler *c, const float *from, uint32_t rows, uint
 }
 
 // Source row of query row `row` of the layout; false for padding.
-static bool query_source(const struct compiler *c, uint32_t row, uint32_t *source) {
+static bool query_source(const struct compiler *c, uint32_t row, uint32_t *source)
+{
     const struct tp_plan *plan = &c->image->plan;
     uint32_t lane = row % TP_BLOCK;
     uint32_t span = plan->head_padded < TP_BLOCK ? plan->head_padded : TP_BLOCK;
     uint32_t head = 0;
     uint32_t first = 0;
-    bool is_head =
-        tp__plan_query_head(c->shape, plan, row / TP_BLOCK, lane / span, &head, &first);
+    bool is_head = tp__plan_query_head(c->shape, plan, row / TP_BLOCK, lane / span, &head, &first);
     uint32_t element = first + lane % span;
     *source = head * c->shape->head_size + source_element(c, element);
     return is_head && element < c->shape->head_size;
 }
 
 // The same for key and value rows.
-static bool key_source(const struct compiler *c, uint32_t row, bool rotated, uint32_t *source) {
+static bool key_source(const struct compiler *c, uint32_t row, bool rotated, uint32_t *source)
+{
     const struct tp_plan *plan = &c->image->plan;
     uint32_t head = row / plan->head_padded;
     uint32_t element = row % plan->head_padded;
@@ -189,7 +198,8 @@ static bool key_source(const struct compiler *c, uint32_t row, bool rotated, uin
     return head < c->shape->kv_heads && element < c->shape->head_size;
 }
 
-static struct placed place_query(struct compiler *c, uint32_t layer) {
+static struct placed place_query(struct compiler *c, uint32_t layer)
+{
     const float *from = tp__source_tensor(c->model, TP_TENSOR_QUERY, layer);
     uint32_t rows = c->image->plan.query_words * TP_BLOCK;
     uint32_t dim = c->shape->dim;
@@ -202,11 +212,11 @@ static struct placed place_query(struct compiler *c, uint32_t layer) {
     }
     // Scores in log2 units: the scale of the softmax goes into the queries.
     double scale = log2(exp(1.0)) / sqrt((double)c->shape->head_size);
-    return place(c, rows, dim, scale, false, TP_EDGES * layer + TP_EDGE_ATTENTION_NORM,
-                 "queries");
+    return place(c, rows, dim, scale, false, TP_EDGES * layer + TP_EDGE_ATTENTION_NORM, "queries");
 }
 
-static struct placed place_key_value(struct compiler *c, uint32_t layer, enum tp_tensor tensor) {
+static struct placed place_key_value(struct compiler *c, uint32_t layer, enum tp_tensor tensor)
+{
     const float *from = tp__source_tensor(c->model, tensor, layer);
     uint32_t rows = c->image->plan.kv_words * TP_BLOCK;
     uint32_t dim = c->shape->dim;
@@ -223,7 +233,8 @@ static struct placed place_key_value(struct compiler *c, uint32_t layer, enum tp
 
 // The columns of the output matrix follow the order of the query rows, but unrotated: values keep
 // the order of their elements.
-static struct placed place_output(struct compiler *c, uint32_t layer) {
+static struct placed place_output(struct compiler *c, uint32_t layer)
+{
     const float *from = tp__source_tensor(c->model, TP_TENSOR_OUTPUT, layer);
     const struct tp_plan *plan = &c->image->plan;
     uint32_t columns = plan->query_words * TP_BLOCK;
@@ -234,8 +245,8 @@ static struct placed place_output(struct compiler *c, uint32_t layer) {
         uint32_t head = 0;
         uint32_t first = 0;
         uint32_t lane = column % TP_BLOCK;
-        bool is_head = tp__plan_query_head(c->shape, plan, column / TP_BLOCK, lane / span, &head,
-                                           &first);
+        bool is_head =
+            tp__plan_query_head(c->shape, plan, column / TP_BLOCK, lane / span, &head, &first);
         uint32_t element = first + lane % span;
         if (!is_head || element >= c->shape->head_size) {
             continue;
@@ -249,7 +260,8 @@ static struct placed place_output(struct compiler *c, uint32_t layer) {
                  "attention output");
 }
 
-static struct placed place_gate(struct compiler *c, uint32_t layer) {
+static struct placed place_gate(struct compiler *c, uint32_t layer)
+{
     uint32_t rows = c->image->plan.gate_rows;
     clear(c, rows, c->shape->dim);
     copy_rows(c, tp__source_tensor(c->model, TP_TENSOR_GATE, layer), c->shape->hidden,
@@ -261,7 +273,8 @@ static struct placed place_gate(struct compiler *c, uint32_t layer) {
 }
 
 static struct placed place_rows(struct compiler *c, enum tp_tensor tensor, uint32_t layer,
-                                uint32_t rows, bool embedding, uint32_t edge) {
+                                uint32_t rows, bool embedding, uint32_t edge)
+{
     uint32_t source_rows = 0;
     uint32_t columns = 0;
     tp__tensor_size(c->shape, tensor, &source_rows, &columns);
@@ -273,7 +286,8 @@ static struct placed place_rows(struct compiler *c, enum tp_tensor tensor, uint3
 
 // ---- gains and constants ----
 
-static struct gain place_gain(struct compiler *c, enum tp_tensor tensor, uint32_t layer) {
+static struct gain place_gain(struct compiler *c, enum tp_tensor tensor, uint32_t layer)
+{
     struct gain gain = {.base = c->next_gain};
     const float *from = tp__source_tensor(c->model, tensor, layer);
     if (c->status == TP_OK) {
@@ -286,7 +300,8 @@ static struct gain place_gain(struct compiler *c, enum tp_tensor tensor, uint32_
 }
 
 // K means of a layer in the order of the key rows, Q16.16. Returns their place.
-static uint32_t place_means(struct compiler *c, uint32_t layer) {
+static uint32_t place_means(struct compiler *c, uint32_t layer)
+{
     const struct tp_plan *plan = &c->image->plan;
     uint32_t rows = plan->kv_words * TP_BLOCK;
     uint32_t base = c->next_constant;
@@ -304,7 +319,8 @@ static uint32_t place_means(struct compiler *c, uint32_t layer) {
     return base;
 }
 
-static void place_frequencies(struct compiler *c) {
+static void place_frequencies(struct compiler *c)
+{
     uint32_t pairs = c->image->plan.head_padded / 2;
     for (uint32_t j = 0; j < pairs; j++) {
         if (j >= c->shape->head_size / 2) {
@@ -321,7 +337,8 @@ static void place_frequencies(struct compiler *c) {
 
 static uint32_t *append(struct compiler *c, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
-static uint32_t *append(struct compiler *c, const char *format, ...) {
+static uint32_t *append(struct compiler *c, const char *format, ...)
+{
     struct tp_image *image = c->image;
     va_list arguments;
     va_start(arguments, format);
@@ -333,7 +350,8 @@ static uint32_t *append(struct compiler *c, const char *format, ...) {
 // The fields that follow from the matrix. With a norm the accumulator's unit also depends on the
 // gains' exponent: docs/numbers.md, section 4.
 static struct tp_op_matvec matvec(const struct placed *m, uint32_t dest, uint32_t source,
-                                  const struct gain *gain) {
+                                  const struct gain *gain)
+{
     struct tp_op_matvec op = {.opcode = TP_OP_MATVEC,
                               .drain = 1,
                               .dest = dest,
@@ -350,7 +368,8 @@ static struct tp_op_matvec matvec(const struct placed *m, uint32_t dest, uint32_
 }
 
 static void emit_norm(struct compiler *c, const struct gain *gain, uint32_t cap, bool logits,
-                      const char *note, uint32_t layer) {
+                      const char *note, uint32_t layer)
+{
     double epsilon = (double)c->shape->dim * (double)c->shape->norm_epsilon * 4294967296.0;
     struct tp_op_norm op = {.opcode = TP_OP_NORM,
                             .drain = 1,
@@ -360,11 +379,12 @@ static void emit_norm(struct compiler *c, const struct gain *gain, uint32_t cap,
                             .cap = cap,
                             .gain_base = gain->base,
                             .epsilon = (uint64_t)floor(epsilon + 0.5)};
-    tp_norm_pack(&op, logits ? append(c, "%s", note) : append(c, "layer %" PRIu32 ": %s", layer,
-                                                              note));
+    tp_norm_pack(&op,
+                 logits ? append(c, "%s", note) : append(c, "layer %" PRIu32 ": %s", layer, note));
 }
 
-static void emit_attention(struct compiler *c, uint32_t layer) {
+static void emit_attention(struct compiler *c, uint32_t layer)
+{
     const struct tp_plan *plan = &c->image->plan;
     uint32_t kv_base = layer * plan->kv_words * plan->kv_stride;
     struct gain gain = place_gain(c, TP_TENSOR_NORM_ATTENTION, layer);
@@ -417,7 +437,8 @@ static void emit_attention(struct compiler *c, uint32_t layer) {
     tp_matvec_pack(&op, append(c, "layer %" PRIu32 ": output, x +=", layer));
 }
 
-static void emit_ffn(struct compiler *c, uint32_t layer) {
+static void emit_ffn(struct compiler *c, uint32_t layer)
+{
     struct gain gain = place_gain(c, TP_TENSOR_NORM_FFN, layer);
     struct placed gate = place_gate(c, layer);
     struct placed down = place_rows(c, TP_TENSOR_DOWN, layer, c->image->plan.dim_rows, false,
@@ -433,16 +454,16 @@ static void emit_ffn(struct compiler *c, uint32_t layer) {
     tp_matvec_pack(&op, append(c, "layer %" PRIu32 ": down, x +=", layer));
 }
 
-static void emit_program(struct compiler *c) {
+static void emit_program(struct compiler *c)
+{
     const struct tp_plan *plan = &c->image->plan;
     uint32_t last_edge = TP_EDGES * c->shape->layers;
     struct placed classifier =
         place_rows(c, c->shape->tied ? TP_TENSOR_EMBEDDING : TP_TENSOR_CLASSIFIER, 0,
                    plan->vocab_rows, true, last_edge);
-    struct placed embedding = c->shape->tied
-                                  ? classifier
-                                  : place_rows(c, TP_TENSOR_EMBEDDING, 0, plan->vocab_rows, true,
-                                               last_edge);
+    struct placed embedding =
+        c->shape->tied ? classifier
+                       : place_rows(c, TP_TENSOR_EMBEDDING, 0, plan->vocab_rows, true, last_edge);
     struct tp_op_angles angles = {.opcode = TP_OP_ANGLES, .pairs = plan->head_padded / 2};
     tp_angles_pack(&angles, append(c, "rotation of this position"));
     struct tp_op_embed embed = {.opcode = TP_OP_EMBED,
@@ -474,7 +495,8 @@ static void emit_program(struct compiler *c) {
 // ---- the whole ----
 
 // Elements of the largest laid out matrix.
-static size_t matrix_elements(const struct tp_model_shape *shape, const struct tp_plan *plan) {
+static size_t matrix_elements(const struct tp_model_shape *shape, const struct tp_plan *plan)
+{
     size_t query_elements = (size_t)plan->query_words * TP_BLOCK;
     size_t most = (size_t)plan->vocab_rows * shape->dim;
     const size_t others[] = {query_elements * shape->dim, plan->dim_rows * query_elements,
@@ -488,7 +510,8 @@ static size_t matrix_elements(const struct tp_model_shape *shape, const struct t
 }
 
 static struct tp_image *create_image(const struct tp_plan *plan, const struct tp_limits *limits,
-                                     uint32_t vocab) {
+                                     uint32_t vocab)
+{
     struct tp_image *image = calloc(1, sizeof *image);
     if (image == NULL) {
         return NULL;
@@ -512,10 +535,10 @@ static struct tp_image *create_image(const struct tp_plan *plan, const struct tp
 tp_status tp__compile(const tp_context *context, const struct tp_source_model *model,
                       const struct tp_load_options *options, const struct tp_limits *limits,
                       uint32_t head_log2_max, const struct tp_calibration *calibration,
-                      struct tp_image **image, struct tp_error *error) {
+                      struct tp_image **image, struct tp_error *error)
+{
     struct tp_plan plan;
-    tp_status status =
-        tp__plan(&model->shape, options, limits, head_log2_max, &plan, error);
+    tp_status status = tp__plan(&model->shape, options, limits, head_log2_max, &plan, error);
     if (status != TP_OK) {
         return status;
     }

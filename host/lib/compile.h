@@ -10,8 +10,8 @@
 /** What the contract takes from text (docs/numbers.md): made by tp__calibrate. */
 struct tp_calibration {
     float *key_mean;  // [layers][kv_heads][head_size], rotated keys, as the reference gives them
-    // Largest block exponent seen on each edge, 25 when nothing was measured: per layer the inputs of
-    // queries, output, gate and down; then the classifier's.
+    // Largest block exponent seen on each edge, 25 when nothing was measured: per layer the inputs
+    // of queries, output, gate and down; then the classifier's.
     uint8_t *exponent_max;  // [4 * layers + 1]
 };
 
@@ -24,7 +24,7 @@ enum tp_edge { TP_EDGE_ATTENTION_NORM, TP_EDGE_ATTENTION, TP_EDGE_FFN_NORM, TP_E
 TP_MUST_USE tp_status tp__compile(const tp_context *context, const struct tp_source_model *model,
                                   const struct tp_load_options *options,
                                   const struct tp_limits *limits, uint32_t head_log2_max,
-                                  const struct tp_calibration *calibration,
-                                  struct tp_image **image, struct tp_error *error);
+                                  const struct tp_calibration *calibration, struct tp_image **image,
+                                  struct tp_error *error);
 
 #endif

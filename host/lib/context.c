@@ -11,7 +11,8 @@
 #include "internal.h"
 
 // The folder "sim" beside the running program, where `make build` puts simulated devices.
-static tp_status default_folder(char *folder, struct tp_error *error) {
+static tp_status default_folder(char *folder, struct tp_error *error)
+{
     char path[TP_PATH_BYTES];
     ssize_t size = readlink("/proc/self/exe", path, sizeof path - sizeof "/sim");
     if (size < 0) {
@@ -27,7 +28,8 @@ static tp_status default_folder(char *folder, struct tp_error *error) {
 }
 
 tp_status tp_context_create(const struct tp_context_options *options, tp_context **context,
-                            struct tp_error *error) {
+                            struct tp_error *error)
+{
     static const struct tp_context_options none;
     options = options == NULL ? &none : options;
     if (context == NULL) {
@@ -56,15 +58,18 @@ tp_status tp_context_create(const struct tp_context_options *options, tp_context
     return TP_OK;
 }
 
-void tp_context_destroy(tp_context *context) {
+void tp_context_destroy(tp_context *context)
+{
     free(context);
 }
 
-bool tp__progress(const tp_context *context, const char *what, double fraction) {
+bool tp__progress(const tp_context *context, const char *what, double fraction)
+{
     return context->progress == NULL || context->progress(context->progress_user, what, fraction);
 }
 
-double tp__seconds(void) {
+double tp__seconds(void)
+{
     struct timespec now;
     (void)clock_gettime(CLOCK_MONOTONIC, &now);
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;

@@ -10,12 +10,14 @@
 
 enum unit { UNIT_MATVEC, UNIT_NORM, UNIT_ANGLES, UNIT_ATTENTION, UNIT_COUNT, UNIT_NONE };
 
-static uint32_t larger(uint32_t a, uint32_t b) {
+static uint32_t larger(uint32_t a, uint32_t b)
+{
     return a > b ? a : b;
 }
 
 // From the rows of the last row group to the end of the instruction; not for LOGITS.
-static uint32_t tail_cycles(const struct tp_limits *limits, const struct tp_op_matvec *op) {
+static uint32_t tail_cycles(const struct tp_limits *limits, const struct tp_op_matvec *op)
+{
     uint32_t serial = limits->groups / 2;  // two rows a cycle
     uint32_t head_norm =
         op->head_norm != 0 ? (1u << op->head_log2) + TP_CYCLES_HEAD_NORM : 0;  // 2 per pair
@@ -35,7 +37,8 @@ static uint32_t tail_cycles(const struct tp_limits *limits, const struct tp_op_m
 }
 
 static struct tp_duration matvec_cycles(const struct tp_limits *limits, const uint32_t *words,
-                                        const struct tp_step_slot *slot) {
+                                        const struct tp_step_slot *slot)
+{
     struct tp_op_matvec op;
     tp_matvec_unpack(words, &op);
     uint32_t least = op.dest == TP_DEST_LOGITS ? limits->groups : larger(1, limits->groups / 2);
@@ -52,7 +55,8 @@ static struct tp_duration matvec_cycles(const struct tp_limits *limits, const ui
 }
 
 struct tp_duration tp__instruction_cycles(const struct tp_limits *limits, const uint32_t *words,
-                                          const struct tp_step_slot *slot) {
+                                          const struct tp_step_slot *slot)
+{
     struct tp_op_any any;
     tp_any_unpack(words, &any);
     switch (any.opcode) {
@@ -80,8 +84,7 @@ struct tp_duration tp__instruction_cycles(const struct tp_limits *limits, const 
         struct tp_op_attention op;
         tp_attention_unpack(words, &op);
         uint32_t pages = slot->position / TP_PAGE + 1;
-        uint32_t cycles =
-            TP_CYCLES_ATTENTION + 8 * op.sets + TP_PAGE * op.words * op.turns * pages;
+        uint32_t cycles = TP_CYCLES_ATTENTION + 8 * op.sets + TP_PAGE * op.words * op.turns * pages;
         return (struct tp_duration){.occupy = cycles + 1, .complete = cycles};
     }
     default:
@@ -89,7 +92,8 @@ struct tp_duration tp__instruction_cycles(const struct tp_limits *limits, const 
     }
 }
 
-static enum unit unit_of(uint32_t opcode) {
+static enum unit unit_of(uint32_t opcode)
+{
     switch (opcode) {
     case TP_OP_EMBED:
     case TP_OP_MATVEC:
@@ -115,7 +119,8 @@ struct walk {
 
 /* Looks at the next instruction of a slot, which can be issued from cycle `fetched` on. */
 static void look(const uint32_t *program, uint32_t count, const struct tp_step_slot *slot,
-                 struct walk *walk, uint32_t fetched) {
+                 struct walk *walk, uint32_t fetched)
+{
     assert(walk->index < count);
     struct tp_op_any any;
     tp_any_unpack(program + (size_t)walk->index * TP_INSTRUCTION_WORDS, &any);
@@ -127,7 +132,8 @@ static void look(const uint32_t *program, uint32_t count, const struct tp_step_s
 }
 
 uint32_t tp__step_cycles(const struct tp_limits *limits, const uint32_t *program, uint32_t count,
-                         const struct tp_step_slot *slots) {
+                         const struct tp_step_slot *slots)
+{
     struct walk walks[TP_SLOTS_MAX];
     uint32_t unit_free[UNIT_COUNT] = {0};
     uint32_t last = 0;
@@ -167,7 +173,8 @@ uint32_t tp__step_cycles(const struct tp_limits *limits, const uint32_t *program
     }
 }
 
-uint64_t tp__program_products(const uint32_t *program, uint32_t count, bool logits) {
+uint64_t tp__program_products(const uint32_t *program, uint32_t count, bool logits)
+{
     uint64_t products = 0;
     for (uint32_t i = 0; i < count; i++) {
         const uint32_t *words = program + (size_t)i * TP_INSTRUCTION_WORDS;

@@ -31,8 +31,8 @@ struct tp_duration tp__instruction_cycles(const struct tp_limits *limits, const 
 uint32_t tp__step_cycles(const struct tp_limits *limits, const uint32_t *program, uint32_t count,
                          const struct tp_step_slot *slots);
 
-/* Multiply-accumulates that the program asks for in a step of this slot: rows * 32 * blocks of every
- * MATVEC, counted once for two planes; the numerator of the multiplier use. */
+/* Multiply-accumulates that the program asks for in a step of this slot: rows * 32 * blocks of
+ * every MATVEC, counted once for two planes; the numerator of the multiplier use. */
 uint64_t tp__program_products(const uint32_t *program, uint32_t count, bool logits);
 
 #endif

@@ -16,24 +16,24 @@ enum { CHUNK_BYTES = 4096, WRITE_WORDS_MAX = 62 };
 static const struct tp_backend *const backends[] = {&tp__backend_sim, &tp__backend_emulator};
 
 static const struct tp_device_info configurations[] = {
-#define TP_CONFIG(name_, groups_, slots_, weight_beats_, kv_rows_, dim_max_, query_max_,          \
-                  hidden_max_, vocab_max_, positions_max_, program_max_, gain_quads_,             \
-                  constant_pairs_, codebooks_, head_norm_, text_)                                 \
-    {.name = #name_,                                                                              \
-     .text = text_,                                                                               \
-     .groups = groups_,                                                                           \
-     .slots = slots_,                                                                             \
-     .weight_beats = weight_beats_,                                                               \
-     .kv_rows = kv_rows_,                                                                         \
-     .dim_max = dim_max_,                                                                         \
-     .query_max = query_max_,                                                                     \
-     .hidden_max = hidden_max_,                                                                   \
-     .vocab_max = vocab_max_,                                                                     \
-     .positions_max = positions_max_,                                                             \
-     .program_max = program_max_,                                                                 \
-     .gain_quads = gain_quads_,                                                                   \
-     .constant_pairs = constant_pairs_,                                                           \
-     .codebooks = codebooks_,                                                                     \
+#define TP_CONFIG(name_, groups_, slots_, weight_beats_, kv_rows_, dim_max_, query_max_,           \
+                  hidden_max_, vocab_max_, positions_max_, program_max_, gain_quads_,              \
+                  constant_pairs_, codebooks_, head_norm_, text_)                                  \
+    {.name = #name_,                                                                               \
+     .text = text_,                                                                                \
+     .groups = groups_,                                                                            \
+     .slots = slots_,                                                                              \
+     .weight_beats = weight_beats_,                                                                \
+     .kv_rows = kv_rows_,                                                                          \
+     .dim_max = dim_max_,                                                                          \
+     .query_max = query_max_,                                                                      \
+     .hidden_max = hidden_max_,                                                                    \
+     .vocab_max = vocab_max_,                                                                      \
+     .positions_max = positions_max_,                                                              \
+     .program_max = program_max_,                                                                  \
+     .gain_quads = gain_quads_,                                                                    \
+     .constant_pairs = constant_pairs_,                                                            \
+     .codebooks = codebooks_,                                                                      \
      .head_norm = head_norm_},
 #include "tp_configs.def"
 #undef TP_CONFIG
@@ -41,12 +41,14 @@ static const struct tp_device_info configurations[] = {
 
 // ---- the thread ----
 
-static bool works(const tp_device *device) {
+static bool works(const tp_device *device)
+{
     return device->failure.status == TP_OK;
 }
 
 // With the mutex held. The first failure stays.
-static void fail(tp_device *device, const struct tp_error *error) {
+static void fail(tp_device *device, const struct tp_error *error)
+{
     if (works(device)) {
         device->failure = *error;
         for (uint32_t s = 0; s < TP_SLOTS_MAX; s++) {
@@ -59,7 +61,8 @@ static void fail(tp_device *device, const struct tp_error *error) {
 }
 
 // An answer to a frame of the host.
-static void take_answer(tp_device *device, const struct tp_frame *frame) {
+static void take_answer(tp_device *device, const struct tp_frame *frame)
+{
     pthread_mutex_lock(&device->mutex);
     if (frame->type == TP_FRAME_ACK) {
         if (frame->payload[1] != TP_ACK_OK && device->ack_status == TP_ACK_OK) {
@@ -75,12 +78,14 @@ static void take_answer(tp_device *device, const struct tp_frame *frame) {
 }
 
 // True when the bit of slot s is set.
-static bool has(uint8_t mask, uint32_t s) {
+static bool has(uint8_t mask, uint32_t s)
+{
     return (((uint32_t)mask >> s) & 1u) != 0;
 }
 
 // The contract of the machine: the compiler predicts each step to the cycle.
-static void check_step(tp_device *device, const struct tp_frame *frame) {
+static void check_step(tp_device *device, const struct tp_frame *frame)
+{
     const uint8_t *p = frame->payload;
     struct tp_step_slot slots[TP_SLOTS_MAX] = {{0}};
     uint32_t cycles = tp__get32(p + 4);
@@ -102,15 +107,16 @@ static void check_step(tp_device *device, const struct tp_frame *frame) {
         struct tp_error error;
         error.status =
             tp__fail(&error, TP_ERROR_MISMATCH,
-                       "%s: step %" PRIu32 " took %" PRIu32 " cycles, predicted were %" PRIu32
-                       " (slots %02x, logits %02x, position %" PRIu32 " of the lowest slot)",
-                       device->info.name, tp__get32(p), cycles, predicted, p[8], p[9],
-                       (uint32_t)tp__get16(p + 12));
+                     "%s: step %" PRIu32 " took %" PRIu32 " cycles, predicted were %" PRIu32
+                     " (slots %02x, logits %02x, position %" PRIu32 " of the lowest slot)",
+                     device->info.name, tp__get32(p), cycles, predicted, p[8], p[9],
+                     (uint32_t)tp__get16(p + 12));
         fail(device, &error);
     }
 }
 
-static void take_step(tp_device *device, const struct tp_frame *frame) {
+static void take_step(tp_device *device, const struct tp_frame *frame)
+{
     pthread_mutex_lock(&device->mutex);
     if (device->image != NULL) {
         check_step(device, frame);
@@ -124,7 +130,8 @@ static void take_step(tp_device *device, const struct tp_frame *frame) {
 }
 
 // Events of one slot. Sessions take the mutex themselves: callbacks must run without it.
-static void take_slot_event(tp_device *device, const struct tp_frame *frame) {
+static void take_slot_event(tp_device *device, const struct tp_frame *frame)
+{
     const uint8_t *p = frame->payload;
     pthread_mutex_lock(&device->mutex);
     tp_session *session = p[0] < TP_SLOTS_MAX ? device->sessions[p[0]] : NULL;
@@ -146,7 +153,8 @@ static void take_slot_event(tp_device *device, const struct tp_frame *frame) {
 }
 
 // Shortest payload of a device frame; 0 for types that the library does not know.
-static uint16_t least_length(uint8_t type) {
+static uint16_t least_length(uint8_t type)
+{
     switch (type) {
     case TP_FRAME_ACK:
     case TP_FRAME_DONE:
@@ -166,7 +174,8 @@ static uint16_t least_length(uint8_t type) {
     }
 }
 
-static void take_frame(tp_device *device, const struct tp_frame *frame) {
+static void take_frame(tp_device *device, const struct tp_frame *frame)
+{
     uint16_t least = least_length(frame->type);
     if (least == 0 || frame->length < least ||
         (frame->type == TP_FRAME_LOGITS &&
@@ -181,7 +190,7 @@ static void take_frame(tp_device *device, const struct tp_frame *frame) {
         struct tp_error error;
         error.status =
             tp__fail(&error, TP_ERROR_LINK, "%s: an event of the device was lost on the link",
-                       device->info.name);
+                     device->info.name);
         pthread_mutex_lock(&device->mutex);
         fail(device, &error);
         pthread_mutex_unlock(&device->mutex);
@@ -195,9 +204,11 @@ static void take_frame(tp_device *device, const struct tp_frame *frame) {
 }
 
 // With the mutex held: waits until there is something to do; false when the thread shall end.
-static bool wait_for_work(tp_device *device) {
-    while (!device->quit && (!works(device) || (device->out_count == 0 &&
-                                                device->outstanding == 0 && device->running == 0))) {
+static bool wait_for_work(tp_device *device)
+{
+    while (!device->quit &&
+           (!works(device) ||
+            (device->out_count == 0 && device->outstanding == 0 && device->running == 0))) {
         pthread_cond_wait(&device->changed, &device->mutex);
         device->moved_at = tp__seconds();
     }
@@ -205,7 +216,8 @@ static bool wait_for_work(tp_device *device) {
 }
 
 // With the mutex held, which is given up in between: sessions with callbacks hear of the failure.
-static void tell_callbacks(tp_device *device) {
+static void tell_callbacks(tp_device *device)
+{
     for (uint32_t s = 0; s < TP_SLOTS_MAX; s++) {
         tp_session *session = device->sessions[s];
         if (session != NULL) {
@@ -216,7 +228,8 @@ static void tell_callbacks(tp_device *device) {
     }
 }
 
-static void *run_thread(void *user) {
+static void *run_thread(void *user)
+{
     tp_device *device = user;
     uint8_t out[CHUNK_BYTES];
     uint8_t in[CHUNK_BYTES];
@@ -261,7 +274,8 @@ static void *run_thread(void *user) {
 
 // ---- commands ----
 
-static const char *ack_text(uint8_t status) {
+static const char *ack_text(uint8_t status)
+{
     static const char *const texts[] = {"done",
                                         "broken frame",
                                         "unknown frame type",
@@ -273,7 +287,8 @@ static const char *ack_text(uint8_t status) {
 }
 
 // With the mutex held: waits for all answers and takes the first bad status.
-static tp_status wait_for_answers(tp_device *device, struct tp_error *error) {
+static tp_status wait_for_answers(tp_device *device, struct tp_error *error)
+{
     while (works(device) && device->outstanding != 0) {
         pthread_cond_wait(&device->changed, &device->mutex);
     }
@@ -290,7 +305,8 @@ static tp_status wait_for_answers(tp_device *device, struct tp_error *error) {
 }
 
 tp_status tp__device_send(tp_device *device, uint8_t type, const uint8_t *payload, size_t length,
-                          bool wait, struct tp_error *error) {
+                          bool wait, struct tp_error *error)
+{
     struct tp_frame frame = {.type = type, .length = (uint16_t)length};
     if (length != 0) {
         memcpy(frame.payload, payload, length);
@@ -318,7 +334,8 @@ tp_status tp__device_send(tp_device *device, uint8_t type, const uint8_t *payloa
 }
 
 tp_status tp__device_write(tp_device *device, uint32_t space, uint32_t address,
-                           const uint32_t *words, size_t count, struct tp_error *error) {
+                           const uint32_t *words, size_t count, struct tp_error *error)
+{
     tp_status status = TP_OK;
     for (size_t first = 0; first < count && status == TP_OK; first += WRITE_WORDS_MAX) {
         size_t part = count - first < WRITE_WORDS_MAX ? count - first : WRITE_WORDS_MAX;
@@ -334,7 +351,8 @@ tp_status tp__device_write(tp_device *device, uint32_t space, uint32_t address,
 
 // ---- opening and closing ----
 
-static tp_status hello(tp_device *device, struct tp_error *error) {
+static tp_status hello(tp_device *device, struct tp_error *error)
+{
     tp_status status = tp__device_send(device, TP_FRAME_HELLO, NULL, 0, true, error);
     if (status != TP_OK) {
         return status;
@@ -371,7 +389,8 @@ static tp_status hello(tp_device *device, struct tp_error *error) {
     return TP_OK;
 }
 
-struct tp_limits tp__limits_of(const struct tp_device_info *info) {
+struct tp_limits tp__limits_of(const struct tp_device_info *info)
+{
     return (struct tp_limits){.groups = info->groups,
                               .slots = info->slots,
                               .weight_beats = info->weight_beats,
@@ -388,7 +407,8 @@ struct tp_limits tp__limits_of(const struct tp_device_info *info) {
                               .head_norm = info->head_norm};
 }
 
-static const struct tp_backend *find_backend(const char *name, const char **rest) {
+static const struct tp_backend *find_backend(const char *name, const char **rest)
+{
     for (size_t i = 0; i < sizeof backends / sizeof *backends; i++) {
         size_t size = strlen(backends[i]->kind);
         if (strncmp(name, backends[i]->kind, size) == 0 && (name[size] == ':' || name[size] == 0)) {
@@ -400,7 +420,8 @@ static const struct tp_backend *find_backend(const char *name, const char **rest
 }
 
 tp_status tp_device_open(tp_context *context, const char *name, tp_device **device,
-                         struct tp_error *error) {
+                         struct tp_error *error)
+{
     if (context == NULL || name == NULL || device == NULL || strlen(name) >= TP_NAME_BYTES) {
         return tp__fail(error, TP_ERROR_INVALID, "tp_device_open: an argument is NULL or too long");
     }
@@ -441,7 +462,8 @@ tp_status tp_device_open(tp_context *context, const char *name, tp_device **devi
     return TP_OK;
 }
 
-void tp_device_close(tp_device *device) {
+void tp_device_close(tp_device *device)
+{
     if (device == NULL) {
         return;
     }
@@ -462,7 +484,8 @@ void tp_device_close(tp_device *device) {
 // ---- facts ----
 
 tp_status tp_device_list(tp_context *context, struct tp_device_info *infos, size_t max,
-                         size_t *count, struct tp_error *error) {
+                         size_t *count, struct tp_error *error)
+{
     if (context == NULL || count == NULL || (infos == NULL && max != 0)) {
         return tp__fail(error, TP_ERROR_INVALID, "tp_device_list: an argument is NULL");
     }
@@ -470,8 +493,8 @@ tp_status tp_device_list(tp_context *context, struct tp_device_info *infos, size
     *count = 0;
     for (size_t i = 0; i < configuration_count; i++) {
         char path[TP_PATH_BYTES + TP_NAME_BYTES];
-        int size = snprintf(path, sizeof path, "%s/%s.so", context->device_folder,
-                            configurations[i].name);
+        int size =
+            snprintf(path, sizeof path, "%s/%s.so", context->device_folder, configurations[i].name);
         FILE *file = size > 0 && (size_t)size < sizeof path ? fopen(path, "rb") : NULL;
         if (file == NULL) {
             continue;
@@ -502,7 +525,8 @@ tp_status tp_device_list(tp_context *context, struct tp_device_info *infos, size
     return TP_OK;
 }
 
-tp_status tp_device_get_info(const tp_device *device, struct tp_device_info *info) {
+tp_status tp_device_get_info(const tp_device *device, struct tp_device_info *info)
+{
     if (device == NULL || info == NULL) {
         return TP_ERROR_INVALID;
     }
@@ -511,7 +535,8 @@ tp_status tp_device_get_info(const tp_device *device, struct tp_device_info *inf
 }
 
 tp_status tp_device_get_statistics(tp_device *device, struct tp_device_statistics *statistics,
-                                   struct tp_error *error) {
+                                   struct tp_error *error)
+{
     if (device == NULL || statistics == NULL) {
         return tp__fail(error, TP_ERROR_INVALID, "tp_device_get_statistics: an argument is NULL");
     }
@@ -521,16 +546,16 @@ tp_status tp_device_get_statistics(tp_device *device, struct tp_device_statistic
     }
     pthread_mutex_lock(&device->mutex);
     const uint8_t *p = device->reply.payload;
-    *statistics = (struct tp_device_statistics){.cycles_total = tp__get64(p),
-                                                .cycles_steps = tp__get64(p + 8),
-                                                .cycles_predicted = device->cycles_predicted,
-                                                .steps = tp__get64(p + 16),
-                                                .tokens = tp__get64(p + 24),
-                                                .saturations = tp__get64(p + 32),
-                                                .clips = tp__get64(p + 40),
-                                                .products = device->products,
-                                                .frames_bad =
-                                                    tp__get32(p + 48) + device->decoder.bad};
+    *statistics =
+        (struct tp_device_statistics){.cycles_total = tp__get64(p),
+                                      .cycles_steps = tp__get64(p + 8),
+                                      .cycles_predicted = device->cycles_predicted,
+                                      .steps = tp__get64(p + 16),
+                                      .tokens = tp__get64(p + 24),
+                                      .saturations = tp__get64(p + 32),
+                                      .clips = tp__get64(p + 40),
+                                      .products = device->products,
+                                      .frames_bad = tp__get32(p + 48) + device->decoder.bad};
     pthread_mutex_unlock(&device->mutex);
     return TP_OK;
 }

@@ -10,7 +10,8 @@
 // Layout: marker, type, sequence, length (2), payload, crc (4); the CRC starts at the type.
 enum { HEADER_BYTES = 5, CRC_BYTES = 4, CRC_FIRST = 1 };
 
-uint32_t tp__crc32(const uint8_t *bytes, size_t count) {
+uint32_t tp__crc32(const uint8_t *bytes, size_t count)
+{
     // Four bits at a time: a table of 16 entries is small enough to be checked by eye.
     static const uint32_t nibble[16] = {0x00000000, 0x1db71064, 0x3b6e20c8, 0x26d930ac,
                                         0x76dc4190, 0x6b6b51f4, 0x4db26158, 0x5005713c,
@@ -25,7 +26,8 @@ uint32_t tp__crc32(const uint8_t *bytes, size_t count) {
     return ~crc;
 }
 
-size_t tp__frame_encode(const struct tp_frame *frame, uint8_t *bytes) {
+size_t tp__frame_encode(const struct tp_frame *frame, uint8_t *bytes)
+{
     assert(frame->length <= TP_PAYLOAD_MAX);
     size_t end = HEADER_BYTES + (size_t)frame->length;
     bytes[0] = TP_FRAME_MARKER;
@@ -37,7 +39,8 @@ size_t tp__frame_encode(const struct tp_frame *frame, uint8_t *bytes) {
     return end + CRC_BYTES;
 }
 
-bool tp__frame_decode(struct tp_frame_decoder *decoder, uint8_t byte, struct tp_frame *frame) {
+bool tp__frame_decode(struct tp_frame_decoder *decoder, uint8_t byte, struct tp_frame *frame)
+{
     if (decoder->count == 0 && byte != TP_FRAME_MARKER) {
         return false;
     }
@@ -67,29 +70,35 @@ bool tp__frame_decode(struct tp_frame_decoder *decoder, uint8_t byte, struct tp_
     return true;
 }
 
-uint16_t tp__get16(const uint8_t *bytes) {
+uint16_t tp__get16(const uint8_t *bytes)
+{
     return (uint16_t)(bytes[0] | bytes[1] << 8);
 }
 
-uint32_t tp__get32(const uint8_t *bytes) {
+uint32_t tp__get32(const uint8_t *bytes)
+{
     return (uint32_t)tp__get16(bytes) | (uint32_t)tp__get16(bytes + 2) << 16;
 }
 
-uint64_t tp__get64(const uint8_t *bytes) {
+uint64_t tp__get64(const uint8_t *bytes)
+{
     return (uint64_t)tp__get32(bytes) | (uint64_t)tp__get32(bytes + 4) << 32;
 }
 
-void tp__put16(uint8_t *bytes, uint16_t value) {
+void tp__put16(uint8_t *bytes, uint16_t value)
+{
     bytes[0] = (uint8_t)value;
     bytes[1] = (uint8_t)(value >> 8);
 }
 
-void tp__put32(uint8_t *bytes, uint32_t value) {
+void tp__put32(uint8_t *bytes, uint32_t value)
+{
     tp__put16(bytes, (uint16_t)value);
     tp__put16(bytes + 2, (uint16_t)(value >> 16));
 }
 
-void tp__put64(uint8_t *bytes, uint64_t value) {
+void tp__put64(uint8_t *bytes, uint64_t value)
+{
     tp__put32(bytes, (uint32_t)value);
     tp__put32(bytes + 4, (uint32_t)(value >> 32));
 }

@@ -12,7 +12,8 @@
 
 #include "cycles.h"
 
-void tp__image_free(struct tp_image *image) {
+void tp__image_free(struct tp_image *image)
+{
     if (image != NULL) {
         free(image->program);
         free(image->notes);
@@ -31,18 +32,21 @@ struct writer {
 };
 
 static void put(struct writer *w, uint32_t space, uint32_t address, const uint32_t *words,
-                size_t count) {
+                size_t count)
+{
     if (w->status == TP_OK) {
         w->status = w->sink(w->user, space, address, words, count, w->error);
     }
 }
 
-static void put_word(struct writer *w, uint32_t space, uint32_t address, uint32_t word) {
+static void put_word(struct writer *w, uint32_t space, uint32_t address, uint32_t word)
+{
     put(w, space, address, &word, 1);
 }
 
 // Sessions own equal shares of the KV memory: session s has the pages s * share + (0 .. share - 1).
-static void put_pages(struct writer *w, const struct tp_image *image) {
+static void put_pages(struct writer *w, const struct tp_image *image)
+{
     uint32_t share = image->plan.kv_stride / TP_PAGE / image->plan.sessions;
     uint32_t pages = (image->plan.context + TP_PAGE - 1) / TP_PAGE;
     for (uint32_t session = 0; session < image->plan.sessions; session++) {
@@ -53,7 +57,8 @@ static void put_pages(struct writer *w, const struct tp_image *image) {
 }
 
 tp_status tp__image_write(const struct tp_image *image, tp_image_sink sink, void *user,
-                          struct tp_error *error) {
+                          struct tp_error *error)
+{
     struct writer w = {.sink = sink, .user = user, .error = error, .status = TP_OK};
     const struct tp_plan *plan = &image->plan;
     for (uint32_t i = 0; i < plan->weight_beats && w.status == TP_OK; i++) {
@@ -89,7 +94,8 @@ struct listing {
 };
 
 static void print(struct listing *l, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static void print(struct listing *l, const char *format, ...) {
+static void print(struct listing *l, const char *format, ...)
+{
     va_list arguments;
     va_start(arguments, format);
     size_t room = l->size < l->max ? l->max - l->size : 0;
@@ -98,7 +104,8 @@ static void print(struct listing *l, const char *format, ...) {
     l->size += count > 0 ? (size_t)count : 0;
 }
 
-static void print_matvec(struct listing *l, const uint32_t *words) {
+static void print_matvec(struct listing *l, const uint32_t *words)
+{
     static const char *const dests[] = {"RESIDUAL", "GATE", "QUERY", "KEY", "VALUE", "LOGITS"};
     static const char *const sources[] = {"NORM", "ATTENTION", "FFN", "?"};
     struct tp_op_matvec op;
@@ -125,7 +132,8 @@ static void print_matvec(struct listing *l, const uint32_t *words) {
     }
 }
 
-static void print_operands(struct listing *l, const uint32_t *words, uint32_t opcode) {
+static void print_operands(struct listing *l, const uint32_t *words, uint32_t opcode)
+{
     struct tp_op_embed embed;
     struct tp_op_norm norm;
     struct tp_op_angles angles;
@@ -141,8 +149,9 @@ static void print_operands(struct listing *l, const uint32_t *words, uint32_t op
         break;
     case TP_OP_NORM:
         tp_norm_unpack(words, &norm);
-        print(l, "blocks=%" PRIu32 " gain_base=%" PRIu32 " shift=%" PRId32 " cap=%" PRIu32
-                 " epsilon=%" PRIu64,
+        print(l,
+              "blocks=%" PRIu32 " gain_base=%" PRIu32 " shift=%" PRId32 " cap=%" PRIu32
+              " epsilon=%" PRIu64,
               norm.blocks, norm.gain_base, norm.shift, norm.cap, norm.epsilon);
         break;
     case TP_OP_ANGLES:
@@ -163,7 +172,8 @@ static void print_operands(struct listing *l, const uint32_t *words, uint32_t op
     }
 }
 
-size_t tp__image_listing(const struct tp_image *image, char *text, size_t max) {
+size_t tp__image_listing(const struct tp_image *image, char *text, size_t max)
+{
     static const char *const names[] = {"END", "EMBED", "MATVEC", "NORM", "ANGLES", "ATTENTION"};
     struct listing l = {.text = text, .max = max, .size = 0};
     struct tp_step_slot slots[TP_SLOTS_MAX] = {{.active = true, .logits = true}};
@@ -180,8 +190,7 @@ size_t tp__image_listing(const struct tp_image *image, char *text, size_t max) {
         print(&l, "  ; %s\n", image->notes[i]);
     }
     slots[0].logits = false;
-    uint32_t prefill =
-        tp__step_cycles(&image->limits, image->program, image->program_count, slots);
+    uint32_t prefill = tp__step_cycles(&image->limits, image->program, image->program_count, slots);
     slots[0].logits = true;
     uint32_t first = tp__step_cycles(&image->limits, image->program, image->program_count, slots);
     slots[0].position = image->plan.context - 1;

@@ -17,12 +17,12 @@ struct tp_image {
     uint32_t lanes;  // 32-bit words of a weight beat
 
     uint32_t program_count;
-    uint32_t *program;              // [program_count][TP_INSTRUCTION_WORDS]
-    char (*notes)[TP_NOTE_BYTES];   // [program_count], "layer 3: queries"
-    uint32_t *weights;              // [plan.weight_beats][lanes]
-    int16_t *gains;                 // [plan.gain_quads][4]
-    int32_t *centre;                // [plan.constant_pairs][2]
-    uint32_t frequency[64];         // [head_padded / 2]
+    uint32_t *program;                   // [program_count][TP_INSTRUCTION_WORDS]
+    char (*notes)[TP_NOTE_BYTES];        // [program_count], "layer 3: queries"
+    uint32_t *weights;                   // [plan.weight_beats][lanes]
+    int16_t *gains;                      // [plan.gain_quads][4]
+    int32_t *centre;                     // [plan.constant_pairs][2]
+    uint32_t frequency[64];              // [head_padded / 2]
     int8_t codebook[TP_CODEBOOK_CODES];  // table 0
 };
 

@@ -61,10 +61,10 @@ struct tp_device {
 
     uint8_t out[TP_DEVICE_OUT_BYTES];
     size_t out_count;
-    uint8_t sequence;      // of the next frame
-    uint32_t outstanding;  // frames without an answer
-    uint8_t ack_status;    // first answer that was not OK since the last wait
-    uint8_t ack_type;      // of the frame that it answered
+    uint8_t sequence;       // of the next frame
+    uint32_t outstanding;   // frames without an answer
+    uint8_t ack_status;     // first answer that was not OK since the last wait
+    uint8_t ack_type;       // of the frame that it answered
     struct tp_frame reply;  // last HELLO_REPLY or STATISTICS_REPLY
     double moved_at;        // when a byte last moved
 

@@ -12,14 +12,16 @@
 #include "internal.h"
 #include "reference.h"
 
-static const char *const format_names[TP_FORMAT_COUNT] = {
-    "q8", "fp4", "nf4", "int4", "fp4-all", "nf4-all", "int4-all"};
+static const char *const format_names[TP_FORMAT_COUNT] = {"q8",      "fp4",     "nf4",     "int4",
+                                                          "fp4-all", "nf4-all", "int4-all"};
 
-const char *tp_format_name(tp_format format) {
+const char *tp_format_name(tp_format format)
+{
     return (unsigned)format < TP_FORMAT_COUNT ? format_names[format] : NULL;
 }
 
-tp_format tp_format_find(const char *name) {
+tp_format tp_format_find(const char *name)
+{
     for (int i = 0; name != NULL && i < TP_FORMAT_COUNT; i++) {
         if (strcmp(format_names[i], name) == 0) {
             return (tp_format)i;
@@ -31,18 +33,20 @@ tp_format tp_format_find(const char *name) {
 // ---- opening ----
 
 // "story.bin" has its tokenizer in "story-tok.bin" when that file exists.
-static bool sibling_tokenizer(const char *path, char *sibling, size_t max) {
+static bool sibling_tokenizer(const char *path, char *sibling, size_t max)
+{
     const char *slash = strrchr(path, '/');
     const char *dot = strrchr(path, '.');
-    size_t stem = dot != NULL && (slash == NULL || dot > slash) ? (size_t)(dot - path)
-                                                                 : strlen(path);
+    size_t stem =
+        dot != NULL && (slash == NULL || dot > slash) ? (size_t)(dot - path) : strlen(path);
     int size = snprintf(sibling, max, "%.*s-tok.bin", (int)stem, path);
     struct stat facts;
     return size > 0 && (size_t)size < max && stat(sibling, &facts) == 0;
 }
 
 static tp_status open_tokenizer(tp_model *model, const struct tp_model_options *options,
-                                struct tp_error *error) {
+                                struct tp_error *error)
+{
     char sibling[TP_PATH_BYTES];
     const char *path = options->tokenizer_path;
     if (path == NULL && !model->source.has_tokenizer) {
@@ -52,9 +56,8 @@ static tp_status open_tokenizer(tp_model *model, const struct tp_model_options *
         path = sibling;
     }
     struct tp_tokenizer tokenizer;
-    tp_status status = path != NULL
-                           ? tp__tokenizer_load(path, &tokenizer, error)
-                           : tp__tokenizer_of_model(&model->source, &tokenizer, error);
+    tp_status status = path != NULL ? tp__tokenizer_load(path, &tokenizer, error)
+                                    : tp__tokenizer_of_model(&model->source, &tokenizer, error);
     if (status != TP_OK) {
         return status;
     }
@@ -70,7 +73,8 @@ static tp_status open_tokenizer(tp_model *model, const struct tp_model_options *
 }
 
 tp_status tp_model_open(tp_context *context, const struct tp_model_options *options,
-                        tp_model **model, struct tp_error *error) {
+                        tp_model **model, struct tp_error *error)
+{
     if (context == NULL || options == NULL || options->path == NULL || model == NULL) {
         return tp__fail(error, TP_ERROR_INVALID, "tp_model_open: an argument is NULL");
     }
@@ -81,8 +85,7 @@ tp_status tp_model_open(tp_context *context, const struct tp_model_options *opti
     made->context = context;
     made->references = 1;
     const char *slash = strrchr(options->path, '/');
-    (void)snprintf(made->name, sizeof made->name, "%s",
-                   slash == NULL ? options->path : slash + 1);
+    (void)snprintf(made->name, sizeof made->name, "%s", slash == NULL ? options->path : slash + 1);
     pthread_mutex_init(&made->mutex, NULL);
     tp_status status = tp__source_model_load(options->path, &made->source, error);
     if (status != TP_OK) {
@@ -99,13 +102,15 @@ tp_status tp_model_open(tp_context *context, const struct tp_model_options *opti
     return TP_OK;
 }
 
-void tp__model_retain(tp_model *model) {
+void tp__model_retain(tp_model *model)
+{
     pthread_mutex_lock(&model->mutex);
     model->references++;
     pthread_mutex_unlock(&model->mutex);
 }
 
-void tp__model_release(tp_model *model) {
+void tp__model_release(tp_model *model)
+{
     if (model == NULL) {
         return;
     }
@@ -123,11 +128,13 @@ void tp__model_release(tp_model *model) {
     }
 }
 
-void tp_model_close(tp_model *model) {
+void tp_model_close(tp_model *model)
+{
     tp__model_release(model);
 }
 
-void tp_model_get_info(const tp_model *model, struct tp_model_info *info) {
+void tp_model_get_info(const tp_model *model, struct tp_model_info *info)
+{
     const struct tp_model_shape *shape = &model->source.shape;
     *info = (struct tp_model_info){.dim = shape->dim,
                                    .hidden = shape->hidden,
@@ -149,7 +156,8 @@ void tp_model_get_info(const tp_model *model, struct tp_model_info *info) {
 }
 
 tp_status tp_model_encode(const tp_model *model, const char *text, size_t size, uint32_t *tokens,
-                          size_t max, size_t *count, struct tp_error *error) {
+                          size_t max, size_t *count, struct tp_error *error)
+{
     if (model == NULL || text == NULL || count == NULL) {
         return tp__fail(error, TP_ERROR_INVALID, "tp_model_encode: an argument is NULL");
     }
@@ -181,10 +189,12 @@ tp_status tp_model_encode(const tp_model *model, const char *text, size_t size, 
 }
 
 tp_status tp_model_reference(const tp_model *model, const uint32_t *tokens, size_t count,
-                             double *nats, uint32_t *top, struct tp_error *error) {
+                             double *nats, uint32_t *top, struct tp_error *error)
+{
     if (model == NULL || tokens == NULL || count < 2 || count > model->source.shape.context) {
-        return tp__fail(error, TP_ERROR_INVALID,
-                        "tp_model_reference: an argument is NULL, or the text is empty or too long");
+        return tp__fail(
+            error, TP_ERROR_INVALID,
+            "tp_model_reference: an argument is NULL, or the text is empty or too long");
     }
     uint32_t vocab = model->source.shape.vocab;
     for (size_t i = 0; i < count; i++) {
@@ -194,8 +204,7 @@ tp_status tp_model_reference(const tp_model *model, const uint32_t *tokens, size
         }
     }
     struct tp_reference *reference = NULL;
-    tp_status status =
-        tp__reference_open(&model->source, (uint32_t)count, &reference, error);
+    tp_status status = tp__reference_open(&model->source, (uint32_t)count, &reference, error);
     float *logits = status == TP_OK ? calloc(vocab, sizeof *logits) : NULL;
     if (status == TP_OK && logits == NULL) {
         status = tp__fail(error, TP_ERROR_NO_MEMORY, "no memory for the reference");
@@ -217,7 +226,8 @@ tp_status tp_model_reference(const tp_model *model, const uint32_t *tokens, size
 // ---- loading ----
 
 tp_status tp_model_check(const tp_model *model, const struct tp_device_info *info,
-                         const struct tp_load_options *options, struct tp_error *error) {
+                         const struct tp_load_options *options, struct tp_error *error)
+{
     if (model == NULL || info == NULL || options == NULL) {
         return tp__fail(error, TP_ERROR_INVALID, "tp_model_check: an argument is NULL");
     }
@@ -233,7 +243,8 @@ struct upload {
 };
 
 static tp_status upload_words(void *user, uint32_t space, uint32_t address, const uint32_t *words,
-                              size_t count, struct tp_error *error) {
+                              size_t count, struct tp_error *error)
+{
     struct upload *upload = user;
     upload->beats_done += space == TP_SPACE_WEIGHT ? 1 : 0;
     if (upload->beats_done % 64 == 0 &&
@@ -246,18 +257,20 @@ static tp_status upload_words(void *user, uint32_t space, uint32_t address, cons
 
 // Replaces what the device holds; the old image is gone also when this fails.
 static tp_status upload_image(tp_device *device, const struct tp_image *image,
-                              struct tp_error *error) {
+                              struct tp_error *error)
+{
     struct upload upload = {.device = device, .beats = image->plan.weight_beats};
     tp_status status = tp__image_write(image, upload_words, &upload, error);
     // An empty question waits for the answers of all frames before it.
-    tp_status flushed = tp__device_send(device, TP_FRAME_STATISTICS, NULL, 0, true,
-                                        status == TP_OK ? error : NULL);
+    tp_status flushed =
+        tp__device_send(device, TP_FRAME_STATISTICS, NULL, 0, true, status == TP_OK ? error : NULL);
     (void)tp__progress(device->context, "loading", 1.0);
     return status == TP_OK ? flushed : status;
 }
 
 tp_status tp_device_load(tp_device *device, tp_model *model, const struct tp_load_options *options,
-                         struct tp_error *error) {
+                         struct tp_error *error)
+{
     if (device == NULL || model == NULL || options == NULL ||
         (unsigned)options->format >= TP_FORMAT_COUNT) {
         return tp__fail(error, TP_ERROR_INVALID, "tp_device_load: an argument is NULL or unknown");
@@ -304,7 +317,8 @@ tp_status tp_device_load(tp_device *device, tp_model *model, const struct tp_loa
 }
 
 tp_status tp_device_listing(tp_device *device, char *text, size_t max, size_t *size,
-                            struct tp_error *error) {
+                            struct tp_error *error)
+{
     if (device == NULL || size == NULL || (text == NULL && max != 0) || device->image == NULL) {
         return tp__fail(error, TP_ERROR_INVALID,
                         "tp_device_listing: an argument is NULL or no model is loaded");

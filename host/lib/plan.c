@@ -9,23 +9,27 @@
 
 #include "tp_map.h"
 
-static uint32_t divide_up(uint32_t a, uint32_t b) {
+static uint32_t divide_up(uint32_t a, uint32_t b)
+{
     return a / b + (a % b != 0 ? 1 : 0);
 }
 
-static uint32_t round_up(uint32_t a, uint32_t b) {
+static uint32_t round_up(uint32_t a, uint32_t b)
+{
     return divide_up(a, b) * b;
 }
 
-bool tp__format_is_q8(tp_format format, bool embedding) {
+bool tp__format_is_q8(tp_format format, bool embedding)
+{
     return format == TP_FORMAT_Q8 ||
-           (embedding && (format == TP_FORMAT_FP4 || format == TP_FORMAT_NF4 ||
-                          format == TP_FORMAT_INT4));
+           (embedding &&
+            (format == TP_FORMAT_FP4 || format == TP_FORMAT_NF4 || format == TP_FORMAT_INT4));
 }
 
 // One limit of the device against one need.
 static tp_status fits(uint64_t need, uint64_t have, const char *what, const char *unit,
-                      struct tp_error *error) {
+                      struct tp_error *error)
+{
     if (need <= have) {
         return TP_OK;
     }
@@ -36,7 +40,8 @@ static tp_status fits(uint64_t need, uint64_t have, const char *what, const char
 }
 
 static tp_status plan_heads(const struct tp_model_shape *shape, uint32_t head_log2_max,
-                            struct tp_plan *plan, struct tp_error *error) {
+                            struct tp_plan *plan, struct tp_error *error)
+{
     plan->head_log2 = 3;
     while (plan->head_log2 < 8 && 1u << plan->head_log2 < shape->head_size) {
         plan->head_log2++;
@@ -57,12 +62,14 @@ static tp_status plan_heads(const struct tp_model_shape *shape, uint32_t head_lo
     return TP_OK;
 }
 
-static uint64_t beats(uint64_t rows, uint64_t blocks, uint32_t planes, uint32_t groups) {
+static uint64_t beats(uint64_t rows, uint64_t blocks, uint32_t planes, uint32_t groups)
+{
     return rows / groups * blocks * (planes + 1);
 }
 
 static tp_status plan_memories(const struct tp_model_shape *shape, const struct tp_limits *limits,
-                               struct tp_plan *plan, struct tp_error *error) {
+                               struct tp_plan *plan, struct tp_error *error)
+{
     uint32_t g = limits->groups;
     uint64_t query_rows = (uint64_t)plan->query_words * TP_BLOCK;
     uint64_t kv_rows = (uint64_t)plan->kv_words * TP_BLOCK;
@@ -70,9 +77,9 @@ static tp_status plan_memories(const struct tp_model_shape *shape, const struct 
                      beats(plan->dim_rows, plan->query_words, plan->matrix_planes, g) +
                      beats(plan->gate_rows, plan->dim_blocks, plan->matrix_planes, g) +
                      beats(plan->dim_rows, plan->hidden_blocks, plan->matrix_planes, g);
-    uint64_t weights = layer * shape->layers + beats(plan->vocab_rows, plan->dim_blocks,
-                                                     plan->embedding_planes, g) *
-                                                   (shape->tied ? 1 : 2);
+    uint64_t weights = layer * shape->layers +
+                       beats(plan->vocab_rows, plan->dim_blocks, plan->embedding_planes, g) *
+                           (shape->tied ? 1 : 2);
     uint64_t gains = (2 * (uint64_t)shape->layers + 1) * plan->dim_blocks * (TP_BLOCK / 4);
     uint64_t constants = (uint64_t)shape->layers * plan->kv_words * (TP_BLOCK / 2);
     uint64_t program = 9 * (uint64_t)shape->layers + 5;
@@ -95,7 +102,8 @@ static tp_status plan_memories(const struct tp_model_shape *shape, const struct 
 
 static tp_status plan_context(const struct tp_model_shape *shape,
                               const struct tp_load_options *options, const struct tp_limits *limits,
-                              struct tp_plan *plan, struct tp_error *error) {
+                              struct tp_plan *plan, struct tp_error *error)
+{
     plan->sessions = options->sessions == 0 ? 1 : options->sessions;
     if (plan->sessions > limits->slots) {
         return fits(plan->sessions, limits->slots, "sessions", "slots", error);
@@ -108,8 +116,8 @@ static tp_status plan_context(const struct tp_model_shape *shape,
     if (options->context > most) {
         return tp__fail(error, TP_ERROR_TOO_LARGE,
                         "a context of %" PRIu32 " positions for each of %" PRIu32
-                        " sessions does not fit: at most %" PRIu32
-                        " (KV memory %" PRIu32 ", device %" PRIu32 ", model %" PRIu32 ")",
+                        " sessions does not fit: at most %" PRIu32 " (KV memory %" PRIu32
+                        ", device %" PRIu32 ", model %" PRIu32 ")",
                         options->context, plan->sessions, most, own, limits->positions_max,
                         shape->context);
     }
@@ -121,7 +129,8 @@ static tp_status plan_context(const struct tp_model_shape *shape,
 
 tp_status tp__plan(const struct tp_model_shape *shape, const struct tp_load_options *options,
                    const struct tp_limits *limits, uint32_t head_log2_max, struct tp_plan *plan,
-                   struct tp_error *error) {
+                   struct tp_error *error)
+{
     uint32_t row_multiple = limits->groups > 4 ? limits->groups : 4;
     *plan = (struct tp_plan){0};
     tp_status status = plan_heads(shape, head_log2_max, plan, error);
@@ -163,7 +172,8 @@ tp_status tp__plan(const struct tp_model_shape *shape, const struct tp_load_opti
 }
 
 bool tp__plan_query_head(const struct tp_model_shape *shape, const struct tp_plan *plan,
-                         uint32_t word, uint32_t index, uint32_t *head, uint32_t *first) {
+                         uint32_t word, uint32_t index, uint32_t *head, uint32_t *first)
+{
     uint32_t ratio = shape->heads / shape->kv_heads;
     uint32_t part = word % plan->words_per_head;
     uint32_t turn_set = word / plan->words_per_head % (plan->turns * plan->sets);

@@ -2,9 +2,9 @@
 //
 // Sessions: a history of tokens on the host, a slot on the device, runs in between.
 //
-// history[0 .. processed) are in the KV memory, history[processed .. length) will be fed by the next
-// run. The device's thread appends sampled tokens and the reason of the end; the reader turns them
-// into text. All fields are guarded by the device's mutex, but for those of the reader's side.
+// history[0 .. processed) are in the KV memory, history[processed .. length) will be fed by the
+// next run. The device's thread appends sampled tokens and the reason of the end; the reader turns
+// them into text. All fields are guarded by the device's mutex, but for those of the reader's side.
 
 #include <math.h>
 #include <poll.h>
@@ -35,7 +35,7 @@ struct tp_session {
     uint32_t processed;  // positions in the KV memory
     uint32_t read;       // tokens of the history that the reader has seen
     bool running;
-    bool ended;          // the run's end waits for the reader
+    bool ended;  // the run's end waits for the reader
     tp_end end;
     bool cancel_sent;
     double started_at;
@@ -49,18 +49,19 @@ struct tp_session {
     int32_t *logits;       // [vocab], or NULL; device's thread
 
     // reader's side
-    bool reading;           // a run was started and its end not yet read
-    bool stop_found;        // a stop string was completed: swallow the rest
-    uint32_t stop_length;   // history up to the token that completed it
+    bool reading;          // a run was started and its end not yet read
+    bool stop_found;       // a stop string was completed: swallow the rest
+    uint32_t stop_length;  // history up to the token that completed it
     struct tp_encoder encoder;
     struct tp_decoder decoder;
-    char *text;             // decoded and not yet given out
+    char *text;  // decoded and not yet given out
     size_t text_count;
-    size_t text_given;      // bytes at the front that the last read gave out
+    size_t text_given;  // bytes at the front that the last read gave out
     size_t text_max;
 };
 
-static void signal_reader(tp_session *session) {
+static void signal_reader(tp_session *session)
+{
     if (session->descriptor >= 0) {
         const uint64_t one = 1;
         ssize_t ignored = write(session->descriptor, &one, sizeof one);
@@ -69,12 +70,14 @@ static void signal_reader(tp_session *session) {
     pthread_cond_broadcast(&session->device->changed);
 }
 
-bool tp__session_top_k(const tp_session *session) {
+bool tp__session_top_k(const tp_session *session)
+{
     return session->options.top_k != 0 && session->temperature != 0;
 }
 
 // Asks the device once to end the run.
-static tp_status cancel_run(tp_session *session, struct tp_error *error) {
+static tp_status cancel_run(tp_session *session, struct tp_error *error)
+{
     pthread_mutex_lock(&session->device->mutex);
     bool send = session->running && !session->cancel_sent;
     session->cancel_sent = session->cancel_sent || send;
@@ -87,7 +90,8 @@ static tp_status cancel_run(tp_session *session, struct tp_error *error) {
 // ---- creation ----
 
 static tp_status check_options(const tp_device *device, const struct tp_session_options *options,
-                               struct tp_error *error) {
+                               struct tp_error *error)
+{
     if (!(options->temperature == 0.0f ||
           (options->temperature >= 0.01f && options->temperature <= 100.0f))) {
         return tp__fail(error, TP_ERROR_INVALID,
@@ -122,7 +126,8 @@ static tp_status check_options(const tp_device *device, const struct tp_session_
     return TP_OK;
 }
 
-static void take_options(tp_session *session, const struct tp_session_options *options) {
+static void take_options(tp_session *session, const struct tp_session_options *options)
+{
     const struct tp_tokenizer *tokenizer = session->device->model->tokenizer;
     session->options = *options;
     for (uint32_t i = 0; i < options->stop_string_count; i++) {
@@ -141,7 +146,8 @@ static void take_options(tp_session *session, const struct tp_session_options *o
         temperature == 0 ? 0 : (uint32_t)lround(log2(exp(1.0)) / temperature * 4096.0);
 }
 
-static tp_status take_memory(tp_session *session, struct tp_error *error) {
+static tp_status take_memory(tp_session *session, struct tp_error *error)
+{
     const struct tp_tokenizer *tokenizer = session->device->model->tokenizer;
     session->history = calloc((size_t)session->context + 1, sizeof *session->history);
     bool ok = session->history != NULL;
@@ -164,7 +170,8 @@ static tp_status take_memory(tp_session *session, struct tp_error *error) {
     return TP_OK;
 }
 
-static void free_session(tp_session *session) {
+static void free_session(tp_session *session)
+{
     if (session->device->model->tokenizer != NULL) {
         tp__encoder_close(&session->encoder);
     }
@@ -178,7 +185,8 @@ static void free_session(tp_session *session) {
 }
 
 tp_status tp_session_create(tp_device *device, const struct tp_session_options *options,
-                            tp_session **session, struct tp_error *error) {
+                            tp_session **session, struct tp_error *error)
+{
     static const struct tp_session_options none;
     options = options == NULL ? &none : options;
     if (device == NULL || session == NULL || device->image == NULL) {
@@ -207,8 +215,7 @@ tp_status tp_session_create(tp_device *device, const struct tp_session_options *
     }
     if (status == TP_OK) {
         pthread_mutex_lock(&device->mutex);
-        while (made->slot < device->image->plan.sessions &&
-               device->sessions[made->slot] != NULL) {
+        while (made->slot < device->image->plan.sessions && device->sessions[made->slot] != NULL) {
             made->slot++;
         }
         if (made->slot == device->image->plan.sessions) {
@@ -228,7 +235,8 @@ tp_status tp_session_create(tp_device *device, const struct tp_session_options *
     return TP_OK;
 }
 
-void tp_session_destroy(tp_session *session) {
+void tp_session_destroy(tp_session *session)
+{
     if (session == NULL) {
         return;
     }
@@ -248,12 +256,14 @@ void tp_session_destroy(tp_session *session) {
 
 // Tokens that still fit. The history may be one longer than the context: its last token was sampled
 // at the last position.
-static uint32_t room_of(const tp_session *session) {
+static uint32_t room_of(const tp_session *session)
+{
     return session->length < session->context ? session->context - session->length : 0;
 }
 
 tp_status tp_session_feed(tp_session *session, const uint32_t *tokens, size_t count,
-                          struct tp_error *error) {
+                          struct tp_error *error)
+{
     if (session == NULL || (tokens == NULL && count != 0)) {
         return tp__fail(error, TP_ERROR_INVALID, "tp_session_feed: an argument is NULL");
     }
@@ -279,7 +289,8 @@ tp_status tp_session_feed(tp_session *session, const uint32_t *tokens, size_t co
     return TP_OK;
 }
 
-tp_status tp_session_feed_text(tp_session *session, const char *text, struct tp_error *error) {
+tp_status tp_session_feed_text(tp_session *session, const char *text, struct tp_error *error)
+{
     if (session == NULL || text == NULL) {
         return tp__fail(error, TP_ERROR_INVALID, "tp_session_feed_text: an argument is NULL");
     }
@@ -312,7 +323,8 @@ tp_status tp_session_feed_text(tp_session *session, const char *text, struct tp_
 
 // ---- runs ----
 
-static tp_status send_slot(tp_session *session, struct tp_error *error) {
+static tp_status send_slot(tp_session *session, struct tp_error *error)
+{
     uint8_t p[36] = {(uint8_t)session->slot};
     p[1] = session->logits != NULL ? 1 : 0;
     p[2] = (uint8_t)session->options.top_k;
@@ -327,23 +339,25 @@ static tp_status send_slot(tp_session *session, struct tp_error *error) {
     return tp__device_send(session->device, TP_FRAME_SLOT, p, sizeof p, false, error);
 }
 
-static tp_status send_tokens(tp_session *session, struct tp_error *error) {
+static tp_status send_tokens(tp_session *session, struct tp_error *error)
+{
     tp_status status = TP_OK;
     for (uint32_t i = session->processed; i < session->length && status == TP_OK;) {
         uint8_t p[2 + 2 * FEED_TOKENS_MAX] = {(uint8_t)session->slot};
-        uint32_t part = session->length - i < FEED_TOKENS_MAX ? session->length - i
-                                                              : (uint32_t)FEED_TOKENS_MAX;
+        uint32_t part =
+            session->length - i < FEED_TOKENS_MAX ? session->length - i : (uint32_t)FEED_TOKENS_MAX;
         for (uint32_t j = 0; j < part; j++) {
             tp__put16(p + 2 + 2 * (size_t)j, (uint16_t)session->history[i + j]);
         }
-        status = tp__device_send(session->device, TP_FRAME_FEED, p, 2 + 2 * (size_t)part, false,
-                                 error);
+        status =
+            tp__device_send(session->device, TP_FRAME_FEED, p, 2 + 2 * (size_t)part, false, error);
         i += part;
     }
     return status;
 }
 
-tp_status tp_session_generate(tp_session *session, uint32_t count, struct tp_error *error) {
+tp_status tp_session_generate(tp_session *session, uint32_t count, struct tp_error *error)
+{
     if (session == NULL) {
         return tp__fail(error, TP_ERROR_INVALID, "tp_session_generate: session is NULL");
     }
@@ -402,7 +416,8 @@ tp_status tp_session_generate(tp_session *session, uint32_t count, struct tp_err
     return status;
 }
 
-tp_status tp_session_cancel(tp_session *session, struct tp_error *error) {
+tp_status tp_session_cancel(tp_session *session, struct tp_error *error)
+{
     if (session == NULL) {
         return tp__fail(error, TP_ERROR_INVALID, "tp_session_cancel: session is NULL");
     }
@@ -413,7 +428,8 @@ tp_status tp_session_cancel(tp_session *session, struct tp_error *error) {
 
 // Bytes at the end of the text that could become a stop string; found says that one is complete, at
 // the returned distance from the end.
-static size_t held_back(const tp_session *session, bool *found) {
+static size_t held_back(const tp_session *session, bool *found)
+{
     size_t most = 0;
     *found = false;
     for (uint32_t i = 0; i < session->options.stop_string_count; i++) {
@@ -440,7 +456,8 @@ static size_t held_back(const tp_session *session, bool *found) {
 }
 
 // Gives out what cannot belong to a stop string any more; all of it at the end of a run.
-static void give_text(tp_session *session, struct tp_token *token, bool all) {
+static void give_text(tp_session *session, struct tp_token *token, bool all)
+{
     bool found = false;
     size_t held = all ? 0 : held_back(session, &found);
     size_t give = session->text_count - held;
@@ -457,12 +474,14 @@ static void give_text(tp_session *session, struct tp_token *token, bool all) {
     }
 }
 
-static void drop_given_text(tp_session *session) {
+static void drop_given_text(tp_session *session)
+{
     memmove(session->text, session->text + session->text_given, session->text_count);
     session->text_given = 0;
 }
 
-static void read_end(tp_session *session, struct tp_token *token) {
+static void read_end(tp_session *session, struct tp_token *token)
+{
     drop_given_text(session);
     if (session->device->model->tokenizer != NULL && !session->stop_found) {
         session->text_count +=
@@ -477,7 +496,8 @@ static void read_end(tp_session *session, struct tp_token *token) {
     session->reading = false;
 }
 
-static bool is_stop_token(const tp_session *session, uint32_t id) {
+static bool is_stop_token(const tp_session *session, uint32_t id)
+{
     for (uint32_t i = 0; i < session->stop_token_count; i++) {
         if (session->stop_tokens[i] == id) {
             return true;
@@ -487,7 +507,8 @@ static bool is_stop_token(const tp_session *session, uint32_t id) {
 }
 
 // Takes one token or the end without waiting. With the mutex held. False: nothing is there.
-static bool take_next(tp_session *session, struct tp_token *token, bool *cancel) {
+static bool take_next(tp_session *session, struct tp_token *token, bool *cancel)
+{
     while (session->stop_found && session->read < session->length) {
         session->read++;  // sampled before the cancel arrived
     }
@@ -496,8 +517,8 @@ static bool take_next(tp_session *session, struct tp_token *token, bool *cancel)
         token->id = session->history[session->read++];
         drop_given_text(session);
         if (session->device->model->tokenizer != NULL && !is_stop_token(session, token->id)) {
-            session->text_count += tp__decode(&session->decoder, token->id,
-                                              session->text + session->text_count);
+            session->text_count +=
+                tp__decode(&session->decoder, token->id, session->text + session->text_count);
         }
         give_text(session, token, false);
         if (session->stop_found) {
@@ -513,8 +534,8 @@ static bool take_next(tp_session *session, struct tp_token *token, bool *cancel)
         // What came after the stop string never happened.
         session->length = session->stop_length;
         session->read = session->length;
-        session->processed = session->processed < session->length - 1 ? session->processed
-                                                                      : session->length - 1;
+        session->processed =
+            session->processed < session->length - 1 ? session->processed : session->length - 1;
     }
     session->ended = false;
     *token = (struct tp_token){.end = session->end};
@@ -523,7 +544,8 @@ static bool take_next(tp_session *session, struct tp_token *token, bool *cancel)
 }
 
 // With the mutex held: keeps the descriptor readable exactly while a read would not wait.
-static void settle_descriptor(tp_session *session) {
+static void settle_descriptor(tp_session *session)
+{
     if (session->descriptor >= 0 && session->read == session->length && !session->ended) {
         uint64_t count = 0;
         ssize_t ignored = read(session->descriptor, &count, sizeof count);
@@ -531,7 +553,8 @@ static void settle_descriptor(tp_session *session) {
     }
 }
 
-static bool wait_changed(tp_device *device, double until) {
+static bool wait_changed(tp_device *device, double until)
+{
     if (until < 0) {
         pthread_cond_wait(&device->changed, &device->mutex);
         return true;
@@ -550,7 +573,8 @@ static bool wait_changed(tp_device *device, double until) {
 }
 
 tp_status tp_session_read(tp_session *session, struct tp_token *token, int timeout_ms,
-                          struct tp_error *error) {
+                          struct tp_error *error)
+{
     if (session == NULL || token == NULL || session->options.on_token != NULL) {
         return tp__fail(error, TP_ERROR_INVALID,
                         "tp_session_read: an argument is NULL, or the session has a callback");
@@ -581,14 +605,16 @@ tp_status tp_session_read(tp_session *session, struct tp_token *token, int timeo
     return status;
 }
 
-int tp_session_descriptor(const tp_session *session) {
+int tp_session_descriptor(const tp_session *session)
+{
     return session == NULL ? -1 : session->descriptor;
 }
 
 // ---- events, in the device's thread ----
 
 // Hands everything that waits to the callback.
-static void call_back(tp_session *session) {
+static void call_back(tp_session *session)
+{
     tp_device *device = session->device;
     struct tp_token token;
     for (;;) {
@@ -606,7 +632,8 @@ static void call_back(tp_session *session) {
     }
 }
 
-void tp__session_token(tp_session *session, uint32_t token) {
+void tp__session_token(tp_session *session, uint32_t token)
+{
     pthread_mutex_lock(&session->device->mutex);
     if (session->running && session->length <= session->context) {
         session->first_at = session->first_at == 0 ? tp__seconds() : session->first_at;
@@ -620,13 +647,14 @@ void tp__session_token(tp_session *session, uint32_t token) {
     }
 }
 
-void tp__session_step(tp_session *session) {
+void tp__session_step(tp_session *session)
+{
     session->event_place++;
     session->processed++;
 }
 
-void tp__session_logits(tp_session *session, uint32_t first, uint32_t count,
-                        const uint8_t *values) {
+void tp__session_logits(tp_session *session, uint32_t first, uint32_t count, const uint8_t *values)
+{
     if (session->logits == NULL || first >= session->vocab || count > session->vocab - first) {
         return;
     }
@@ -639,7 +667,8 @@ void tp__session_logits(tp_session *session, uint32_t first, uint32_t count,
     }
 }
 
-static tp_end end_of(uint32_t reason) {
+static tp_end end_of(uint32_t reason)
+{
     switch (reason) {
     case TP_REASON_FED:
         return TP_END_FED;
@@ -654,7 +683,8 @@ static tp_end end_of(uint32_t reason) {
     }
 }
 
-void tp__session_done(tp_session *session, uint32_t reason, uint32_t position) {
+void tp__session_done(tp_session *session, uint32_t reason, uint32_t position)
+{
     tp_device *device = session->device;
     pthread_mutex_lock(&device->mutex);
     // A callback must have seen the end before the session may be destroyed. Without one the reader
@@ -680,7 +710,8 @@ void tp__session_done(tp_session *session, uint32_t reason, uint32_t position) {
     }
 }
 
-void tp__session_failed(tp_session *session) {
+void tp__session_failed(tp_session *session)
+{
     if (session->running) {
         session->running = false;
         session->device->running--;
@@ -690,7 +721,8 @@ void tp__session_failed(tp_session *session) {
     signal_reader(session);
 }
 
-void tp__session_call_back(tp_session *session) {
+void tp__session_call_back(tp_session *session)
+{
     if (session->options.on_token != NULL) {
         call_back(session);
     }
@@ -698,21 +730,21 @@ void tp__session_call_back(tp_session *session) {
 
 // ---- facts ----
 
-const char *tp_end_name(tp_end end) {
-    static const char *const names[] = {"none",      "fed",     "limit", "stop",
+const char *tp_end_name(tp_end end)
+{
+    static const char *const names[] = {"none",      "fed",     "limit",  "stop",
                                         "stop text", "context", "cancel", "failed"};
     return (size_t)end < sizeof names / sizeof *names ? names[end] : "unknown";
 }
 
-void tp_session_get_statistics(const tp_session *session,
-                               struct tp_session_statistics *statistics) {
+void tp_session_get_statistics(const tp_session *session, struct tp_session_statistics *statistics)
+{
     pthread_mutex_lock(&session->device->mutex);
     *statistics = (struct tp_session_statistics){
         .position = session->processed,
         .prompt_tokens = session->prompt_tokens,
         .generated_tokens = session->generated_tokens,
-        .seconds_to_first =
-            session->first_at == 0 ? 0 : session->first_at - session->started_at,
+        .seconds_to_first = session->first_at == 0 ? 0 : session->first_at - session->started_at,
         .seconds_run = (session->running ? tp__seconds() : session->done_at) - session->started_at};
     pthread_mutex_unlock(&session->device->mutex);
 }

@@ -10,12 +10,14 @@
 
 static const char separator[] = "<|endoftext|>";
 
-void tp__texts_start(struct tp_texts *texts, const char *text, size_t size) {
+void tp__texts_start(struct tp_texts *texts, const char *text, size_t size)
+{
     *texts = (struct tp_texts){.text = text, .size = size, .offset = 0};
 }
 
 bool tp_text_next(const char *data, size_t size, size_t *offset, const char **text,
-                  size_t *text_size) {
+                  size_t *text_size)
+{
     struct tp_texts texts = {.text = data, .size = size, .offset = *offset};
     struct tp_string found;
     bool is_found = tp__texts_next(&texts, &found);
@@ -27,11 +29,13 @@ bool tp_text_next(const char *data, size_t size, size_t *offset, const char **te
     return is_found;
 }
 
-static bool is_space(char c) {
+static bool is_space(char c)
+{
     return c == ' ' || c == '\n' || c == '\r' || c == '\t';
 }
 
-static struct tp_string trim(struct tp_string s) {
+static struct tp_string trim(struct tp_string s)
+{
     while (s.size != 0 && is_space(s.text[0])) {
         s.text++;
         s.size--;
@@ -43,7 +47,8 @@ static struct tp_string trim(struct tp_string s) {
 }
 
 // The line at the offset, without its end; moves the offset behind it.
-static struct tp_string next_line(struct tp_texts *texts) {
+static struct tp_string next_line(struct tp_texts *texts)
+{
     const char *start = texts->text + texts->offset;
     size_t left = texts->size - texts->offset;
     const char *end = memchr(start, '\n', left);
@@ -52,7 +57,8 @@ static struct tp_string next_line(struct tp_texts *texts) {
     return (struct tp_string){start, size};
 }
 
-bool tp__texts_next(struct tp_texts *texts, struct tp_string *text) {
+bool tp__texts_next(struct tp_texts *texts, struct tp_string *text)
+{
     size_t first = texts->offset;
     while (texts->offset < texts->size) {
         size_t line_at = texts->offset;

@@ -135,8 +135,8 @@ uint32_t tp_random(uint64_t seed, uint32_t position, uint32_t token);
 /* Gumbel noise in log2 units, 8 fraction bits, of 32 random bits. */
 int32_t tp_gumbel(uint32_t r);
 /* Token of logits [vocab], Q16.16, at `position` (of the token that was fed). Greedy: the largest
- * logit. Else z = clamp24(rnd(logit * temperature, 20)); with top_k only the k largest z stay (lowest id
- * first on ties); the largest z + noise wins, lowest id on ties. */
+ * logit. Else z = clamp24(rnd(logit * temperature, 20)); with top_k only the k largest z stay
+ * (lowest id first on ties); the largest z + noise wins, lowest id on ties. */
 uint32_t tp_sample(const struct tp_sampling *sampling, uint32_t position, const int32_t *logits,
                    uint32_t vocab);
 

@@ -10,7 +10,8 @@
 
 enum { LANES_OF_GROUP = 32 };
 
-int verb_bench(const struct options *options) {
+int verb_bench(const struct options *options)
+{
     struct work work;
     struct answer a = {0};
     int status = work_open(&work, options);
@@ -50,15 +51,15 @@ int verb_bench(const struct options *options) {
         printf("%-22s %" PRIu64 " saturations, %" PRIu64 " clips\n", "numbers", u->saturations,
                u->clips);
     } else {
-        status = print_json(json_pack(
-            "{s:s, s:s, s:s, s:i, s:I, s:f, s:I, s:I, s:f, s:f, s:f, s:f, s:I, s:I}", "model",
-            work.model_info.name, "device", work.device_name, "format",
-            tp_format_name(options->format), "sessions", (int)options->sessions, "tokens",
-            (json_int_t)u->tokens, "cycles_per_token", per_token, "cycles_predicted",
-            (json_int_t)u->cycles_predicted, "cycles_counted", (json_int_t)u->cycles_steps,
-            "cycles_between_steps_per_token", outside, "simulated_khz", khz, "tokens_per_second",
-            per_second, "multiplier_use", use, "saturations", (json_int_t)u->saturations, "clips",
-            (json_int_t)u->clips));
+        status = print_json(
+            json_pack("{s:s, s:s, s:s, s:i, s:I, s:f, s:I, s:I, s:f, s:f, s:f, s:f, s:I, s:I}",
+                      "model", work.model_info.name, "device", work.device_name, "format",
+                      tp_format_name(options->format), "sessions", (int)options->sessions, "tokens",
+                      (json_int_t)u->tokens, "cycles_per_token", per_token, "cycles_predicted",
+                      (json_int_t)u->cycles_predicted, "cycles_counted",
+                      (json_int_t)u->cycles_steps, "cycles_between_steps_per_token", outside,
+                      "simulated_khz", khz, "tokens_per_second", per_second, "multiplier_use", use,
+                      "saturations", (json_int_t)u->saturations, "clips", (json_int_t)u->clips));
     }
     answer_free(&a);
     work_close(&work);

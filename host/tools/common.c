@@ -19,7 +19,8 @@ enum { DEVICES_MAX = 32, TEXT_BYTES_MAX = 1 << 28 };
 
 static volatile sig_atomic_t interrupts;
 
-static void on_interrupt(int number) {
+static void on_interrupt(int number)
+{
     interrupts++;
     if (interrupts > 1) {
         (void)signal(number, SIG_DFL);
@@ -27,18 +28,21 @@ static void on_interrupt(int number) {
     }
 }
 
-void catch_interrupt(void) {
+void catch_interrupt(void)
+{
     struct sigaction action = {.sa_handler = on_interrupt};
     (void)sigemptyset(&action.sa_mask);
     (void)sigaction(SIGINT, &action, NULL);
     (void)signal(SIGPIPE, SIG_IGN);
 }
 
-bool interrupted(void) {
+bool interrupted(void)
+{
     return interrupts != 0;
 }
 
-int failed(const struct tp_error *error) {
+int failed(const struct tp_error *error)
+{
     if (interrupted()) {
         fprintf(stderr, "tokproc: interrupted\n");
         return EXIT_INTERRUPTED;
@@ -47,7 +51,8 @@ int failed(const struct tp_error *error) {
     return error->status == TP_ERROR_INVALID ? EXIT_USAGE : EXIT_FAILED;
 }
 
-double seconds_now(void) {
+double seconds_now(void)
+{
     struct timespec now;
     (void)clock_gettime(CLOCK_MONOTONIC, &now);
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
@@ -55,7 +60,8 @@ double seconds_now(void) {
 
 // ---- progress: a line on a terminal, for work of more than a second ----
 
-static bool on_progress(void *user, const char *what, double fraction) {
+static bool on_progress(void *user, const char *what, double fraction)
+{
     static double started;
     static bool shown;
     const struct options *options = user;
@@ -81,7 +87,8 @@ static bool on_progress(void *user, const char *what, double fraction) {
 
 // ---- opening ----
 
-int work_open_model(struct work *work, const struct options *options) {
+int work_open_model(struct work *work, const struct options *options)
+{
     *work = (struct work){0};
     struct tp_error error = {.status = TP_OK};
     const struct tp_context_options context_options = {.device_folder = options->device_folder,
@@ -103,7 +110,8 @@ int work_open_model(struct work *work, const struct options *options) {
     return EXIT_OK;
 }
 
-static struct tp_load_options load_options(const struct options *options) {
+static struct tp_load_options load_options(const struct options *options)
+{
     return (struct tp_load_options){.format = options->format,
                                     .context = options->context,
                                     .sessions = options->sessions,
@@ -113,7 +121,8 @@ static struct tp_load_options load_options(const struct options *options) {
 // The first simulated device that holds the model. When none does, says what the last, largest
 // limit was.
 static int choose_simulated(struct work *work, const struct options *options,
-                            const struct tp_device_info *infos, size_t count) {
+                            const struct tp_device_info *infos, size_t count)
+{
     const struct tp_load_options load = load_options(options);
     struct tp_error error = {.status = TP_OK};
     const struct tp_device_info *largest = NULL;
@@ -140,7 +149,8 @@ static int choose_simulated(struct work *work, const struct options *options,
 }
 
 int work_choose_device(struct work *work, const struct options *options, uint32_t index,
-                       const char *fallback) {
+                       const char *fallback)
+{
     struct tp_device_info infos[DEVICES_MAX];
     size_t count = 0;
     struct tp_error error = {.status = TP_OK};
@@ -166,7 +176,8 @@ int work_choose_device(struct work *work, const struct options *options, uint32_
     return EXIT_OK;
 }
 
-int work_load(struct work *work, const struct options *options) {
+int work_load(struct work *work, const struct options *options)
+{
     struct tp_error error = {.status = TP_OK};
     const struct tp_load_options load = load_options(options);
     if (tp_device_open(work->context, work->device_name, &work->device, &error) != TP_OK ||
@@ -177,7 +188,8 @@ int work_load(struct work *work, const struct options *options) {
     return EXIT_OK;
 }
 
-int work_open(struct work *work, const struct options *options) {
+int work_open(struct work *work, const struct options *options)
+{
     int status = work_open_model(work, options);
     if (status == EXIT_OK) {
         status = work_choose_device(work, options, 0, NULL);
@@ -185,7 +197,8 @@ int work_open(struct work *work, const struct options *options) {
     return status == EXIT_OK ? work_load(work, options) : status;
 }
 
-void work_close(struct work *work) {
+void work_close(struct work *work)
+{
     tp_device_close(work->device);
     tp_model_close(work->model);
     tp_context_destroy(work->context);
@@ -193,7 +206,8 @@ void work_close(struct work *work) {
 
 // ---- files and output ----
 
-char *read_text(const char *path, size_t *size) {
+char *read_text(const char *path, size_t *size)
+{
     FILE *file = fopen(path, "rb");
     if (file == NULL) {
         fprintf(stderr, "tokproc: %s cannot be opened: %s\n", path, strerror(errno));
@@ -229,7 +243,8 @@ char *read_text(const char *path, size_t *size) {
     return NULL;
 }
 
-int print_json(json_t *object) {
+int print_json(json_t *object)
+{
     int bad = object == NULL || json_dumpf(object, stdout, JSON_COMPACT | JSON_REAL_PRECISION(10));
     json_decref(object);
     if (bad || printf("\n") < 0 || fflush(stdout) != 0) {

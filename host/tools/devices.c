@@ -9,7 +9,8 @@
 
 enum { DEVICES_MAX = 32 };
 
-static json_t *describe(const struct tp_device_info *info) {
+static json_t *describe(const struct tp_device_info *info)
+{
     return json_pack("{s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:b}", "name", info->name,
                      "text", info->text, "groups", (int)info->groups, "slots", (int)info->slots,
                      "weight_beats", (int)info->weight_beats, "kv_rows", (int)info->kv_rows,
@@ -18,7 +19,8 @@ static json_t *describe(const struct tp_device_info *info) {
                      "counts_cycles", (int)info->counts_cycles);
 }
 
-int verb_devices(const struct options *options) {
+int verb_devices(const struct options *options)
+{
     struct tp_error error = {.status = TP_OK};
     struct tp_device_info infos[DEVICES_MAX];
     size_t count = 0;
@@ -40,8 +42,8 @@ int verb_devices(const struct options *options) {
         const struct tp_device_info *d = &infos[i];
         (void)json_array_append_new(list, describe(d));
         if (!options->json) {
-            printf("%-16s %6" PRIu32 " %5" PRIu32 " %8" PRIu32 " %8" PRIu32 " %5" PRIu32 " %6" PRIu32
-                   " %6" PRIu32 " %9" PRIu32 "  %s\n",
+            printf("%-16s %6" PRIu32 " %5" PRIu32 " %8" PRIu32 " %8" PRIu32 " %5" PRIu32
+                   " %6" PRIu32 " %6" PRIu32 " %9" PRIu32 "  %s\n",
                    d->name, d->groups, d->slots, d->weight_beats, d->kv_rows, d->dim_max,
                    d->hidden_max, d->vocab_max, d->positions_max, d->text);
         }

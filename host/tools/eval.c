@@ -29,7 +29,8 @@ struct totals {
     uint32_t skipped;
 };
 
-static void on_logits(void *user, uint32_t position, const int32_t *logits, uint32_t vocab) {
+static void on_logits(void *user, uint32_t position, const int32_t *logits, uint32_t vocab)
+{
     struct scoring *s = user;
     if (position + 1 >= s->count) {
         return;
@@ -49,7 +50,8 @@ static void on_logits(void *user, uint32_t position, const int32_t *logits, uint
 }
 
 // Feeds all but the last token; every position's logits come back through on_logits.
-static tp_status score_device(struct work *work, struct scoring *scoring, struct tp_error *error) {
+static tp_status score_device(struct work *work, struct scoring *scoring, struct tp_error *error)
+{
     const struct tp_session_options options = {
         .ignore_eos = true, .on_logits = on_logits, .user = scoring};
     tp_session *session = NULL;
@@ -70,7 +72,8 @@ static tp_status score_device(struct work *work, struct scoring *scoring, struct
 
 // Scores one text of the file; tokens has room for the context and one more.
 static tp_status score_text(struct work *work, uint32_t *tokens, size_t count, double *nats,
-                            uint32_t *top, struct totals *totals, struct tp_error *error) {
+                            uint32_t *top, struct totals *totals, struct tp_error *error)
+{
     tp_status status = tp_model_reference(work->model, tokens, count, nats, top, error);
     struct scoring scoring = {.tokens = tokens, .count = count, .reference_top = top};
     if (status == TP_OK) {
@@ -90,7 +93,8 @@ static tp_status score_text(struct work *work, uint32_t *tokens, size_t count, d
 }
 
 static void show_progress(const struct options *options, size_t offset, size_t size,
-                          const struct totals *t) {
+                          const struct totals *t)
+{
     if (!options->quiet && isatty(STDERR_FILENO) != 0 && t->tokens != 0) {
         fprintf(stderr, "\r%3.0f %%  %" PRIu64 " tokens  %.4f nats (reference %.4f) ",
                 100.0 * (double)offset / (double)size, t->tokens, t->nats / (double)t->tokens,
@@ -99,10 +103,10 @@ static void show_progress(const struct options *options, size_t offset, size_t s
 }
 
 static int score_file(struct work *work, const struct options *options, const char *data,
-                      size_t size, struct totals *totals) {
+                      size_t size, struct totals *totals)
+{
     uint32_t context = work->model_info.context;
-    context = context < work->device_info.positions_max ? context
-                                                        : work->device_info.positions_max;
+    context = context < work->device_info.positions_max ? context : work->device_info.positions_max;
     context = options->context != 0 && options->context < context ? options->context : context;
     uint32_t *tokens = calloc((size_t)context + 1, sizeof *tokens);
     uint32_t *top = calloc((size_t)context + 1, sizeof *top);
@@ -117,8 +121,8 @@ static int score_file(struct work *work, const struct options *options, const ch
            tp_text_next(data, size, &offset, &text, &text_size)) {
         size_t count = 0;
         tokens[0] = work->model_info.bos;
-        status = tp_model_encode(work->model, text, text_size, tokens + 1, context - 1, &count,
-                                 &error);
+        status =
+            tp_model_encode(work->model, text, text_size, tokens + 1, context - 1, &count, &error);
         if (status == TP_ERROR_FULL) {
             totals->skipped++;
             status = TP_OK;
@@ -137,19 +141,20 @@ static int score_file(struct work *work, const struct options *options, const ch
 }
 
 static int print_totals(const struct work *work, const struct options *options,
-                        const struct totals *t) {
+                        const struct totals *t)
+{
     double n = (double)t->tokens;
     double nats = t->nats / n;
     double reference = t->reference_nats / n;
     double agreement = (double)t->agreed / n;
     if (options->json) {
-        return print_json(json_pack(
-            "{s:s, s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:I, s:i, s:i}", "model",
-            work->model_info.name, "device", work->device_name, "format",
-            tp_format_name(options->format), "nats_per_token", nats, "reference_nats_per_token",
-            reference, "perplexity", exp(nats), "reference_perplexity", exp(reference),
-            "top_agreement", agreement, "tokens", (json_int_t)t->tokens, "texts", (int)t->texts,
-            "texts_skipped", (int)t->skipped));
+        return print_json(json_pack("{s:s, s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:I, s:i, s:i}",
+                                    "model", work->model_info.name, "device", work->device_name,
+                                    "format", tp_format_name(options->format), "nats_per_token",
+                                    nats, "reference_nats_per_token", reference, "perplexity",
+                                    exp(nats), "reference_perplexity", exp(reference),
+                                    "top_agreement", agreement, "tokens", (json_int_t)t->tokens,
+                                    "texts", (int)t->texts, "texts_skipped", (int)t->skipped));
     }
     printf("%s, %s, %s: %" PRIu64 " tokens of %" PRIu32 " texts", work->model_info.name,
            work->device_name, tp_format_name(options->format), t->tokens, t->texts);
@@ -163,7 +168,8 @@ static int print_totals(const struct work *work, const struct options *options,
     return EXIT_OK;
 }
 
-int verb_eval(const struct options *options) {
+int verb_eval(const struct options *options)
+{
     struct work work;
     struct totals totals = {0};
     if (options->text == NULL) {

@@ -10,12 +10,14 @@
 
 enum { SESSIONS_MAX = 8, POLL_MS = 100 };
 
-void answer_free(struct answer *answer) {
+void answer_free(struct answer *answer)
+{
     free(answer->tokens);
     free(answer->text);
 }
 
-static bool keep(struct answer *answer, const struct tp_token *token) {
+static bool keep(struct answer *answer, const struct tp_token *token)
+{
     char *text = realloc(answer->text, answer->text_bytes + token->text_bytes + 1);
     if (text == NULL) {
         return false;
@@ -38,7 +40,8 @@ static bool keep(struct answer *answer, const struct tp_token *token) {
 
 // Reads one session to its end. With answer NULL the tokens are dropped.
 static tp_status drain(tp_session *session, bool stream, struct answer *answer,
-                       struct tp_error *error) {
+                       struct tp_error *error)
+{
     bool cancelled = false;
     for (;;) {
         struct tp_token token;
@@ -74,7 +77,8 @@ static tp_status drain(tp_session *session, bool stream, struct answer *answer,
 }
 
 static tp_status start(struct work *work, const struct options *options, bool ignore_eos,
-                       uint32_t index, tp_session **session, struct tp_error *error) {
+                       uint32_t index, tp_session **session, struct tp_error *error)
+{
     struct tp_session_options settings = {.temperature = (float)options->temperature,
                                           .top_k = options->top_k,
                                           .seed = options->seed + index,
@@ -93,7 +97,8 @@ static tp_status start(struct work *work, const struct options *options, bool ig
     return tp_session_feed(*session, &first, 1, error);
 }
 
-static void subtract(struct tp_device_statistics *a, const struct tp_device_statistics *b) {
+static void subtract(struct tp_device_statistics *a, const struct tp_device_statistics *b)
+{
     a->cycles_total -= b->cycles_total;
     a->cycles_steps -= b->cycles_steps;
     a->cycles_predicted -= b->cycles_predicted;
@@ -105,7 +110,8 @@ static void subtract(struct tp_device_statistics *a, const struct tp_device_stat
 }
 
 int generate(struct work *work, const struct options *options, bool ignore_eos, bool stream,
-             struct answer *answer) {
+             struct answer *answer)
+{
     tp_session *sessions[SESSIONS_MAX] = {NULL};
     struct tp_error error = {.status = TP_OK};
     struct tp_device_statistics before = {0};

@@ -19,9 +19,9 @@ struct answer {
     struct tp_device_statistics used;  // differences over the run
 };
 
-/** Runs options->sessions sessions with the same prompt and seeds seed, seed + 1, ...; the answer is
- *  that of the first. stream writes its text to standard output as it comes.
- *  Returns an exit status; answer_free releases the answer in any case. */
+/** Runs options->sessions sessions with the same prompt and seeds seed, seed + 1, ...; the answer
+ * is that of the first. stream writes its text to standard output as it comes. Returns an exit
+ * status; answer_free releases the answer in any case. */
 int generate(struct work *work, const struct options *options, bool ignore_eos, bool stream,
              struct answer *answer);
 

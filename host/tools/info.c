@@ -9,7 +9,8 @@
 
 #include "verbs.h"
 
-static void print_facts(const struct tp_model_info *m) {
+static void print_facts(const struct tp_model_info *m)
+{
     printf("%s: %s, %" PRIu64 " parameters\n", m->name, m->file_format, m->parameters);
     printf("dim %" PRIu32 ", hidden %" PRIu32 ", %" PRIu32 " layers, %" PRIu32 " heads of %" PRIu32
            ", %" PRIu32 " KV heads, vocabulary %" PRIu32 ", %" PRIu32 " positions, classifier %s\n",
@@ -23,13 +24,15 @@ static void print_facts(const struct tp_model_info *m) {
 }
 
 // A device of the chosen configuration is needed for its limits only, so the emulator will do.
-static void prefer_emulator(struct work *work) {
+static void prefer_emulator(struct work *work)
+{
     if (strncmp(work->device_name, "sim:", 4) == 0) {
         memmove(work->device_name, "emu:", 4);
     }
 }
 
-static int print_program(struct work *work) {
+static int print_program(struct work *work)
+{
     struct tp_error error = {.status = TP_OK};
     size_t size = 0;
     tp_status status = tp_device_listing(work->device, NULL, 0, &size, &error);
@@ -46,7 +49,8 @@ static int print_program(struct work *work) {
     return EXIT_OK;
 }
 
-int verb_info(const struct options *options) {
+int verb_info(const struct options *options)
+{
     struct work work;
     int status = work_open_model(&work, options);
     const struct tp_model_info *m = &work.model_info;

@@ -12,16 +12,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum kind { KIND_TEXT, KIND_COUNT, KIND_SEED, KIND_REAL, KIND_FLAG, KIND_FORMAT, KIND_DEVICE, KIND_STOP };
+enum kind {
+    KIND_TEXT,
+    KIND_COUNT,
+    KIND_SEED,
+    KIND_REAL,
+    KIND_FLAG,
+    KIND_FORMAT,
+    KIND_DEVICE,
+    KIND_STOP
+};
 
 struct option {
-    char letter;             // in verb.options; also the short form when has_short
+    char letter;  // in verb.options; also the short form when has_short
     bool has_short;
-    const char *name;        // long form without the dashes
-    const char *argument;    // name of the value in the help, or NULL
+    const char *name;      // long form without the dashes
+    const char *argument;  // name of the value in the help, or NULL
     enum kind kind;
-    size_t offset;           // of the field in struct options
-    double least;            // numbers: range
+    size_t offset;  // of the field in struct options
+    double least;   // numbers: range
     double most;
     const char *text;
 };
@@ -38,7 +47,8 @@ static const struct option table[] = {
      "configuration of the device; default: the first that holds the model"},
     {'c', true, "context", "N", KIND_COUNT, FIELD(context), 1, 65535,
      "positions of a session; default: as many as fit"},
-    {'p', true, "prompt", "TEXT", KIND_TEXT, FIELD(prompt), 0, 0, "text to continue; default: none"},
+    {'p', true, "prompt", "TEXT", KIND_TEXT, FIELD(prompt), 0, 0,
+     "text to continue; default: none"},
     {'n', true, "tokens", "N", KIND_COUNT, FIELD(tokens), 1, 4e9,
      "most tokens to generate (eval: to score); default 256 (eval: all)"},
     {'F', false, "format", "NAME", KIND_FORMAT, FIELD(format), 0, 0,
@@ -47,7 +57,8 @@ static const struct option table[] = {
      "temperature, 0 = greedy; default 0.8"},
     {'k', false, "top-k", "K", KIND_COUNT, FIELD(top_k), 0, 64, "candidates, 0 = all; default 0"},
     {'s', true, "seed", "N", KIND_SEED, FIELD(seed), 0, 0, "of the random stream; default 1"},
-    {'S', false, "stop", "TEXT", KIND_STOP, 0, 0, 0, "end the answer before this text; up to 8 times"},
+    {'S', false, "stop", "TEXT", KIND_STOP, 0, 0, 0,
+     "end the answer before this text; up to 8 times"},
     {'i', false, "ignore-eos", NULL, KIND_FLAG, FIELD(ignore_eos), 0, 0,
      "go on after the end-of-text token"},
     {'j', true, "sessions", "N", KIND_COUNT, FIELD(sessions), 1, 8,
@@ -65,18 +76,20 @@ static const struct option table[] = {
 };
 enum { OPTIONS = sizeof table / sizeof *table };
 
-static void print_option(const struct option *option) {
+static void print_option(const struct option *option)
+{
     char head[64];
-    int size = option->has_short ? snprintf(head, sizeof head, "-%c, --%s", option->letter,
-                                            option->name)
-                                 : snprintf(head, sizeof head, "    --%s", option->name);
+    int size = option->has_short
+                   ? snprintf(head, sizeof head, "-%c, --%s", option->letter, option->name)
+                   : snprintf(head, sizeof head, "    --%s", option->name);
     if (option->argument != NULL && size > 0) {
         (void)snprintf(head + size, sizeof head - (size_t)size, " %s", option->argument);
     }
     printf("  %-26s %s\n", head, option->text);
 }
 
-void options_help(const struct verb *verb) {
+void options_help(const struct verb *verb)
+{
     printf("usage: tokproc %s [options]\n\n%s\n\n", verb->name, verb->text);
     for (int i = 0; i < OPTIONS; i++) {
         if (strchr(verb->options, table[i].letter) != NULL) {
@@ -86,17 +99,19 @@ void options_help(const struct verb *verb) {
     printf("  %-26s %s\n", "-h, --help", "this text");
 }
 
-static int usage(const struct verb *verb, const char *what, const char *which) {
+static int usage(const struct verb *verb, const char *what, const char *which)
+{
     fprintf(stderr, "tokproc %s: %s%s%s - try: tokproc %s --help\n", verb->name, what,
             which[0] != 0 ? " " : "", which, verb->name);
     return EXIT_USAGE;
 }
 
-static const struct option *find(const struct verb *verb, const char *argument, size_t size) {
+static const struct option *find(const struct verb *verb, const char *argument, size_t size)
+{
     for (int i = 0; i < OPTIONS; i++) {
         const struct option *option = &table[i];
-        bool is_short = option->has_short && size == 2 && argument[0] == '-' &&
-                        argument[1] == option->letter;
+        bool is_short =
+            option->has_short && size == 2 && argument[0] == '-' && argument[1] == option->letter;
         bool is_long = size > 2 && strncmp(argument, "--", 2) == 0 &&
                        strlen(option->name) == size - 2 &&
                        strncmp(argument + 2, option->name, size - 2) == 0;
@@ -107,7 +122,8 @@ static const struct option *find(const struct verb *verb, const char *argument, 
     return NULL;
 }
 
-static bool parse_real(const char *text, double least, double most, double *value) {
+static bool parse_real(const char *text, double least, double most, double *value)
+{
     char *end = NULL;
     errno = 0;
     *value = strtod(text, &end);
@@ -115,7 +131,8 @@ static bool parse_real(const char *text, double least, double most, double *valu
            *value <= most;
 }
 
-static bool parse_seed(const char *text, uint64_t *value) {
+static bool parse_seed(const char *text, uint64_t *value)
+{
     char *end = NULL;
     errno = 0;
     *value = strtoull(text, &end, 0);
@@ -123,7 +140,8 @@ static bool parse_seed(const char *text, uint64_t *value) {
 }
 
 // Stores one value. False: it is not of the option's kind or range.
-static bool store(const struct option *option, const char *value, struct options *options) {
+static bool store(const struct option *option, const char *value, struct options *options)
+{
     char *field = (char *)options + option->offset;
     double number = 0;
     switch (option->kind) {
@@ -166,7 +184,8 @@ static bool store(const struct option *option, const char *value, struct options
     }
 }
 
-int options_parse(const struct verb *verb, int argc, char **argv, struct options *options) {
+int options_parse(const struct verb *verb, int argc, char **argv, struct options *options)
+{
     *options = (struct options){.tokens = 256, .temperature = 0.8, .seed = 1, .sessions = 1};
     for (int i = 0; i < argc; i++) {
         const char *equals = strncmp(argv[i], "--", 2) == 0 ? strchr(argv[i], '=') : NULL;

@@ -39,14 +39,15 @@ struct options {
 /** One verb of the program. */
 struct verb {
     const char *name;
-    const char *text;           // one line
-    const char *options;        // letters of the options that it takes
+    const char *text;     // one line
+    const char *options;  // letters of the options that it takes
     int (*run)(const struct options *options);
 };
 
 enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_INTERRUPTED = 130 };
 
-/** Parses argv behind the verb. Returns EXIT_OK, or EXIT_USAGE after a message on standard error. */
+/** Parses argv behind the verb. Returns EXIT_OK, or EXIT_USAGE after a message on standard error.
+ */
 int options_parse(const struct verb *verb, int argc, char **argv, struct options *options);
 
 /** Prints the help of one verb. */

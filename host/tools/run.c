@@ -8,12 +8,14 @@
 #include "generate.h"
 #include "verbs.h"
 
-static void print_figures(const struct work *work, const struct answer *a) {
+static void print_figures(const struct work *work, const struct answer *a)
+{
     fprintf(stderr, "%zu tokens in %.2f s, %.1f tokens per second (%s, end: %s)", a->count,
             a->seconds, (double)a->count / a->seconds, work->device_name, tp_end_name(a->end));
     double tokens = a->used.tokens == 0 ? 1 : (double)a->used.tokens;
     if (a->used.cycles_steps != 0) {
-        fprintf(stderr, "; cycles per token: %.1f counted, %.1f predicted; simulated clock %.0f kHz",
+        fprintf(stderr,
+                "; cycles per token: %.1f counted, %.1f predicted; simulated clock %.0f kHz",
                 (double)a->used.cycles_steps / tokens, (double)a->used.cycles_predicted / tokens,
                 (double)a->used.cycles_total / a->seconds / 1e3);
     } else {
@@ -27,7 +29,8 @@ static void print_figures(const struct work *work, const struct answer *a) {
     fprintf(stderr, "\n");
 }
 
-static int print_result(const struct work *work, const struct answer *a) {
+static int print_result(const struct work *work, const struct answer *a)
+{
     json_t *ids = json_array();
     for (size_t i = 0; i < a->count; i++) {
         (void)json_array_append_new(ids, json_integer(a->tokens[i]));
@@ -42,7 +45,8 @@ static int print_result(const struct work *work, const struct answer *a) {
         "cycles_predicted", (json_int_t)a->used.cycles_predicted));
 }
 
-int verb_run(const struct options *options) {
+int verb_run(const struct options *options)
+{
     struct work work;
     struct answer answer = {0};
     int status = work_open(&work, options);

@@ -25,7 +25,8 @@ static const struct verb verbs[] = {
 };
 enum { VERBS = sizeof verbs / sizeof *verbs };
 
-static int help(FILE *file, int status) {
+static int help(FILE *file, int status)
+{
     fprintf(file, "usage: tokproc VERB [options]\n\n");
     for (int i = 0; i < VERBS; i++) {
         fprintf(file, "  %-8s %s\n", verbs[i].name, verbs[i].text);
@@ -37,7 +38,8 @@ static int help(FILE *file, int status) {
     return status;
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char **argv)
+{
     if (argc < 2) {
         return help(stderr, EXIT_USAGE);
     }

@@ -11,7 +11,8 @@
 static const char *const default_devices[2] = {"sim", "emu"};
 
 static int run_on(const struct options *options, uint32_t index, struct answer *answer,
-                  char name[TP_NAME_BYTES]) {
+                  char name[TP_NAME_BYTES])
+{
     struct work work;
     int status = work_open_model(&work, options);
     if (status == EXIT_OK) {
@@ -28,7 +29,8 @@ static int run_on(const struct options *options, uint32_t index, struct answer *
     return status;
 }
 
-int verb_verify(const struct options *options) {
+int verb_verify(const struct options *options)
+{
     struct answer answers[2] = {{0}, {0}};
     char names[2][TP_NAME_BYTES] = {"", ""};
     int status = EXIT_OK;
@@ -47,12 +49,12 @@ int verb_verify(const struct options *options) {
         }
         bool equal = same == a->count && same == b->count && a->end == b->end;
         if (options->json) {
-            status = print_json(json_pack(
-                "{s:b, s:I, s:I, s:I, s:[s,s], s:I, s:I}", "equal", (int)equal, "same_tokens",
-                (json_int_t)same, "tokens", (json_int_t)a->count, "other_tokens",
-                (json_int_t)b->count, "devices", names[0], names[1], "cycles_counted",
-                (json_int_t)a->used.cycles_steps, "cycles_predicted",
-                (json_int_t)a->used.cycles_predicted));
+            status = print_json(
+                json_pack("{s:b, s:I, s:I, s:I, s:[s,s], s:I, s:I}", "equal", (int)equal,
+                          "same_tokens", (json_int_t)same, "tokens", (json_int_t)a->count,
+                          "other_tokens", (json_int_t)b->count, "devices", names[0], names[1],
+                          "cycles_counted", (json_int_t)a->used.cycles_steps, "cycles_predicted",
+                          (json_int_t)a->used.cycles_predicted));
         } else if (equal) {
             printf("%s and %s: all %zu tokens are equal\n", names[0], names[1], same);
         } else if (same < a->count && same < b->count) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A simulated device: the Verilated tp_top_sim of one configuration, as a shared object with plain C
-// entry points. The library finds it with dlopen and looks up TP_SIM_ENTRY.
+// A simulated device: the Verilated tp_top_sim of one configuration, as a shared object with plain
+// C entry points. The library finds it with dlopen and looks up TP_SIM_ENTRY.
 //
 // No global state: any number of devices may live side by side, each used by one thread at a time.
 

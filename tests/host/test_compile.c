@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Claims about the compiler: a compiled model computes what the float32 reference computes, for any
-// shape: grouped queries of any ratio, head sizes that need padding or several words, dim, hidden and
-// vocabulary that are no multiples of anything, tied or not, both orders of rotation pairs, groups of
-// 2, 4 and 8 lanes. A model that does not fit is refused with the limit, the need and the excess.
+// shape: grouped queries of any ratio, head sizes that need padding or several words, dim, hidden
+// and vocabulary that are no multiples of anything, tied or not, both orders of rotation pairs,
+// groups of 2, 4 and 8 lanes. A model that does not fit is refused with the limit, the need and the
+// excess.
 //
 // Models of random weights, run on the golden machine; the measure is the distance of the logits
 // relative to their size. A wrong row, column, head or exponent gives a distance near 1.
@@ -43,7 +44,8 @@ static const struct tp_limits roomy = {.groups = 4,
                                        .head_norm = 0};
 
 static tp_status write_machine(void *user, uint32_t space, uint32_t address, const uint32_t *words,
-                               size_t count, struct tp_error *error) {
+                               size_t count, struct tp_error *error)
+{
     (void)error;
     for (size_t i = 0; i < count; i++) {
         ck_assert(tp_machine_write(user, space, address + (uint32_t)i, words[i]));
@@ -51,7 +53,8 @@ static tp_status write_machine(void *user, uint32_t space, uint32_t address, con
     return TP_OK;
 }
 
-static void load(const struct tp_test_model *made, struct tp_source_model *source) {
+static void load(const struct tp_test_model *made, struct tp_source_model *source)
+{
     struct tp_test_bytes file = {NULL, 0, 0};
     struct tp_error error = {.status = TP_OK};
     tp_test_write_llama2c(made, 1, &file);
@@ -62,7 +65,8 @@ static void load(const struct tp_test_model *made, struct tp_source_model *sourc
 
 // Distance of the machine's logits from the reference's, relative, over a few positions.
 static double distance(const struct tp_source_model *source, const struct tp_limits *limits,
-                       tp_format format) {
+                       tp_format format)
+{
     const tp_context context = {.progress = NULL};
     const struct tp_load_options options = {.format = format};
     struct tp_error error = {.status = TP_OK};
@@ -121,7 +125,8 @@ static const struct tp_test_model shapes[] = {
 };
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 
-START_TEST(compiled_model_computes_what_the_reference_computes) {
+START_TEST(compiled_model_computes_what_the_reference_computes)
+{
     struct tp_source_model source;
     load(&shapes[_i % SHAPES], &source);
     // The other order of rotation pairs is another model with the same tensors.
@@ -137,14 +142,15 @@ START_TEST(compiled_model_computes_what_the_reference_computes) {
 }
 END_TEST
 
-START_TEST(four_bits_lose_more_and_eight_bit_embeddings_less) {
+START_TEST(four_bits_lose_more_and_eight_bit_embeddings_less)
+{
     struct tp_source_model source;
     load(&shapes[0], &source);
     double q8 = distance(&source, &roomy, TP_FORMAT_Q8);
     for (tp_format format = TP_FORMAT_FP4; format <= TP_FORMAT_INT4; format++) {
         double plain = distance(&source, &roomy, format);
-        double all = distance(&source, &roomy,
-                              (tp_format)(format - TP_FORMAT_FP4 + TP_FORMAT_FP4_ALL));
+        double all =
+            distance(&source, &roomy, (tp_format)(format - TP_FORMAT_FP4 + TP_FORMAT_FP4_ALL));
         ck_assert_msg(q8 < plain && plain < all && all < 0.5, "%s: %.4f %.4f %.4f",
                       tp_format_name(format), q8, plain, all);
     }
@@ -152,7 +158,8 @@ START_TEST(four_bits_lose_more_and_eight_bit_embeddings_less) {
 }
 END_TEST
 
-START_TEST(images_are_deterministic) {
+START_TEST(images_are_deterministic)
+{
     const tp_context context = {.progress = NULL};
     const struct tp_load_options options = {.format = TP_FORMAT_NF4};
     struct tp_error error = {.status = TP_OK};
@@ -180,7 +187,8 @@ START_TEST(images_are_deterministic) {
 END_TEST
 
 // Each limit, one below what the model needs.
-static void lower_limit(struct tp_limits *limits, const struct tp_plan *plan, int which) {
+static void lower_limit(struct tp_limits *limits, const struct tp_plan *plan, int which)
+{
     switch (which) {
     case 0:
         limits->weight_beats = plan->weight_beats - 1;
@@ -212,9 +220,11 @@ static void lower_limit(struct tp_limits *limits, const struct tp_plan *plan, in
     }
 }
 
-START_TEST(each_limit_is_named) {
-    static const char *const names[] = {"weights", "dim",        "queries",   "hidden", "vocabulary",
-                                        "program", "norm gains", "constants", "KV memory"};
+START_TEST(each_limit_is_named)
+{
+    static const char *const names[] = {"weights",    "dim",        "queries",
+                                        "hidden",     "vocabulary", "program",
+                                        "norm gains", "constants",  "KV memory"};
     const struct tp_load_options options = {.format = TP_FORMAT_Q8};
     struct tp_error error = {.status = TP_OK};
     struct tp_source_model source;
@@ -231,7 +241,8 @@ START_TEST(each_limit_is_named) {
 }
 END_TEST
 
-START_TEST(head_sizes_and_contexts_beyond_the_device_are_refused) {
+START_TEST(head_sizes_and_contexts_beyond_the_device_are_refused)
+{
     struct tp_load_options options = {.format = TP_FORMAT_Q8};
     struct tp_error error = {.status = TP_OK};
     struct tp_source_model source;
@@ -251,7 +262,8 @@ START_TEST(head_sizes_and_contexts_beyond_the_device_are_refused) {
 }
 END_TEST
 
-START_TEST(listing_names_every_instruction) {
+START_TEST(listing_names_every_instruction)
+{
     const tp_context context = {.progress = NULL};
     const struct tp_load_options options = {.format = TP_FORMAT_FP4};
     struct tp_error error = {.status = TP_OK};
@@ -265,8 +277,9 @@ START_TEST(listing_names_every_instruction) {
     ck_assert_ptr_nonnull(text);
     ck_assert_uint_eq(tp__image_listing(image, text, size), size);
     ck_assert_uint_eq(strlen(text) + 1, size);
-    static const char *const words[] = {"EMBED",    "ANGLES",    "NORM",  "dest=QUERY", "dest=KEY",
-                                        "dest=VALUE", "ATTENTION", "dest=GATE", "dest=LOGITS", "END"};
+    static const char *const words[] = {"EMBED",       "ANGLES",     "NORM",      "dest=QUERY",
+                                        "dest=KEY",    "dest=VALUE", "ATTENTION", "dest=GATE",
+                                        "dest=LOGITS", "END"};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
         ck_assert_msg(strstr(text, words[i]) != NULL, "%s is missing", words[i]);
     }
@@ -276,7 +289,8 @@ START_TEST(listing_names_every_instruction) {
 }
 END_TEST
 
-Suite *tp_test_suite(void) {
+Suite *tp_test_suite(void)
+{
     Suite *suite = suite_create("compile");
     TCase *tc = tcase_create("compile");
     tcase_set_timeout(tc, 120);

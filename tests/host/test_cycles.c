@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Claims about the cycle prediction: it is the issue rule of docs/architecture.md, section 4, for any
-// program and any set of active slots. The rule is played here cycle by cycle, in the plainest way,
-// with the durations that the prediction itself uses (those are the units' tests' business).
+// Claims about the cycle prediction: it is the issue rule of docs/architecture.md, section 4, for
+// any program and any set of active slots. The rule is played here cycle by cycle, in the plainest
+// way, with the durations that the prediction itself uses (those are the units' tests' business).
 //
 // The RTL sequencer is held against the same rule in tests/rtl/test_sequencer.c.
 
@@ -16,7 +16,8 @@
 
 enum { PROGRAM_MAX = 24, UNITS = 4, DONE_MAX = 4096 };
 
-static uint32_t unit_of(uint32_t opcode) {
+static uint32_t unit_of(uint32_t opcode)
+{
     switch (opcode) {
     case TP_OP_NORM:
         return 1;
@@ -29,27 +30,25 @@ static uint32_t unit_of(uint32_t opcode) {
     }
 }
 
-static void random_instruction(struct tp_random *random, uint32_t *words) {
+static void random_instruction(struct tp_random *random, uint32_t *words)
+{
     uint32_t drain = tp_random_below(random, 2);
     switch (tp_random_below(random, 5)) {
     case 0: {
-        struct tp_op_embed op = {.opcode = TP_OP_EMBED,
-                                 .drain = drain,
-                                 .blocks = 1 + tp_random_below(random, 4)};
+        struct tp_op_embed op = {
+            .opcode = TP_OP_EMBED, .drain = drain, .blocks = 1 + tp_random_below(random, 4)};
         tp_embed_pack(&op, words);
         break;
     }
     case 1: {
-        struct tp_op_norm op = {.opcode = TP_OP_NORM,
-                                .drain = drain,
-                                .blocks = 1 + tp_random_below(random, 4)};
+        struct tp_op_norm op = {
+            .opcode = TP_OP_NORM, .drain = drain, .blocks = 1 + tp_random_below(random, 4)};
         tp_norm_pack(&op, words);
         break;
     }
     case 2: {
-        struct tp_op_angles op = {.opcode = TP_OP_ANGLES,
-                                  .drain = drain,
-                                  .pairs = 4u << tp_random_below(random, 3)};
+        struct tp_op_angles op = {
+            .opcode = TP_OP_ANGLES, .drain = drain, .pairs = 4u << tp_random_below(random, 3)};
         tp_angles_pack(&op, words);
         break;
     }
@@ -86,7 +85,8 @@ struct played {
 
 // The rule, one cycle after the other. A done of cycle t counts from t + 1.
 static uint32_t play(const struct tp_limits *limits, const uint32_t *program,
-                     const struct tp_step_slot *slots) {
+                     const struct tp_step_slot *slots)
+{
     struct played played[TP_SLOTS_MAX] = {{0}};
     uint32_t unit_free[UNITS] = {0};
     static uint8_t done[1 << 16][TP_SLOTS_MAX];
@@ -105,8 +105,8 @@ static uint32_t play(const struct tp_limits *limits, const uint32_t *program,
             const uint32_t *words = program + (size_t)played[s].next * TP_INSTRUCTION_WORDS;
             struct tp_op_any any;
             tp_any_unpack(words, &any);
-            played[s].ended = played[s].ended || any.opcode == TP_OP_END ||
-                              (any.logits != 0 && !slots[s].logits);
+            played[s].ended =
+                played[s].ended || any.opcode == TP_OP_END || (any.logits != 0 && !slots[s].logits);
             all_ended = all_ended && played[s].ended && played[s].in_flight == 0;
         }
         if (all_ended) {
@@ -135,7 +135,8 @@ static uint32_t play(const struct tp_limits *limits, const uint32_t *program,
     return 0;
 }
 
-START_TEST(prediction_is_the_rule_played_cycle_by_cycle) {
+START_TEST(prediction_is_the_rule_played_cycle_by_cycle)
+{
     struct tp_random random;
     tp_random_init(&random, tp_test_seed(_i), 0);
     struct tp_limits limits = {.groups = 2u << tp_random_below(&random, 3),
@@ -164,7 +165,8 @@ START_TEST(prediction_is_the_rule_played_cycle_by_cycle) {
 }
 END_TEST
 
-START_TEST(inactive_slots_and_other_positions_cost_what_they_must) {
+START_TEST(inactive_slots_and_other_positions_cost_what_they_must)
+{
     struct tp_limits limits = {.groups = 4, .slots = 4};
     uint32_t program[2 * TP_INSTRUCTION_WORDS];
     const struct tp_op_attention attention = {.opcode = TP_OP_ATTENTION, .words = 1, .turns = 1};
@@ -182,7 +184,8 @@ START_TEST(inactive_slots_and_other_positions_cost_what_they_must) {
 }
 END_TEST
 
-Suite *tp_test_suite(void) {
+Suite *tp_test_suite(void)
+{
     Suite *suite = suite_create("cycles");
     TCase *tc = tcase_create("cycles");
     tcase_set_timeout(tc, 60);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Claims about frames on the host's side: every frame survives encoding and decoding, byte by byte;
-// every single bit error and every cut is noticed; after any broken bytes the decoder finds the next
-// frame. The RTL's framer has tests of its own; the CRC's check value ties both to the standard.
+// every single bit error and every cut is noticed; after any broken bytes the decoder finds the
+// next frame. The RTL's framer has tests of its own; the CRC's check value ties both to the
+// standard.
 
 #include "frame.h"
 
@@ -11,7 +12,8 @@
 #include "check_main.h"
 #include "random.h"
 
-static struct tp_frame random_frame(struct tp_random *random, uint16_t length) {
+static struct tp_frame random_frame(struct tp_random *random, uint16_t length)
+{
     struct tp_frame frame = {.type = (uint8_t)tp_random_u32(random),
                              .sequence = (uint8_t)tp_random_u32(random),
                              .length = length};
@@ -21,18 +23,21 @@ static struct tp_frame random_frame(struct tp_random *random, uint16_t length) {
     return frame;
 }
 
-static bool same(const struct tp_frame *a, const struct tp_frame *b) {
+static bool same(const struct tp_frame *a, const struct tp_frame *b)
+{
     return a->type == b->type && a->sequence == b->sequence && a->length == b->length &&
            memcmp(a->payload, b->payload, a->length) == 0;
 }
 
-START_TEST(crc_has_the_check_value_of_the_standard) {
+START_TEST(crc_has_the_check_value_of_the_standard)
+{
     ck_assert_uint_eq(tp__crc32((const uint8_t *)"123456789", 9), 0xcbf43926u);
     ck_assert_uint_eq(tp__crc32((const uint8_t *)"", 0), 0);
 }
 END_TEST
 
-START_TEST(every_length_survives) {
+START_TEST(every_length_survives)
+{
     struct tp_random random;
     tp_random_init(&random, tp_test_seed(_i), 0);
     struct tp_frame_decoder decoder = {.count = 0};
@@ -52,7 +57,8 @@ START_TEST(every_length_survives) {
 }
 END_TEST
 
-START_TEST(every_bit_error_is_noticed_and_the_next_frames_arrive) {
+START_TEST(every_bit_error_is_noticed_and_the_next_frames_arrive)
+{
     struct tp_random random;
     tp_random_init(&random, tp_test_seed(_i), 0);
     uint8_t bytes[TP_FRAME_BYTES_MAX];
@@ -80,7 +86,8 @@ START_TEST(every_bit_error_is_noticed_and_the_next_frames_arrive) {
 }
 END_TEST
 
-START_TEST(noise_never_becomes_a_frame) {
+START_TEST(noise_never_becomes_a_frame)
+{
     struct tp_random random;
     tp_random_init(&random, tp_test_seed(_i), 0);
     struct tp_frame_decoder decoder = {.count = 0};
@@ -95,7 +102,8 @@ START_TEST(noise_never_becomes_a_frame) {
 }
 END_TEST
 
-START_TEST(numbers_are_little_endian) {
+START_TEST(numbers_are_little_endian)
+{
     uint8_t bytes[8];
     tp__put64(bytes, 0x0807060504030201u);
     for (uint8_t i = 0; i < 8; i++) {
@@ -107,7 +115,8 @@ START_TEST(numbers_are_little_endian) {
 }
 END_TEST
 
-Suite *tp_test_suite(void) {
+Suite *tp_test_suite(void)
+{
     Suite *suite = suite_create("frame");
     TCase *tc = tcase_create("frame");
     tcase_add_test(tc, crc_has_the_check_value_of_the_standard);

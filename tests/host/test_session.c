@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Claims about the library, on the emulator: tokens come by blocking read, by polling a descriptor and
-// by callback, and are the same each way; a run in two parts gives what one run gives; sessions side
-// by side give what each gives alone; stop tokens, stop strings, limit, context and cancel end a run as
-// documented; text pieces join to the decoded text; after creation no call takes memory; every
-// argument that is not allowed gives its error and leaves the session usable.
+// Claims about the library, on the emulator: tokens come by blocking read, by polling a descriptor
+// and by callback, and are the same each way; a run in two parts gives what one run gives; sessions
+// side by side give what each gives alone; stop tokens, stop strings, limit, context and cancel end
+// a run as documented; text pieces join to the decoded text; after creation no call takes memory;
+// every argument that is not allowed gives its error and leaves the session usable.
 //
-// A model of random weights that the test makes itself. Not covered: devices that fail (the emulator
-// does not), the simulated RTL (tests/system).
+// A model of random weights that the test makes itself. Not covered: devices that fail (the
+// emulator does not), the simulated RTL (tests/system).
 //
 // TP_LINK: -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc
 
@@ -36,15 +36,18 @@ void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t count, size_t size);
 void *__wrap_realloc(void *old, size_t size);
 
-void *__wrap_malloc(size_t size) {
+void *__wrap_malloc(size_t size)
+{
     atomic_fetch_add(&allocations, 1);
     return __real_malloc(size);
 }
-void *__wrap_calloc(size_t count, size_t size) {
+void *__wrap_calloc(size_t count, size_t size)
+{
     atomic_fetch_add(&allocations, 1);
     return __real_calloc(count, size);
 }
-void *__wrap_realloc(void *old, size_t size) {
+void *__wrap_realloc(void *old, size_t size)
+{
     atomic_fetch_add(&allocations, 1);
     return __real_realloc(old, size);
 }
@@ -58,7 +61,8 @@ static struct tp_error error;
 
 #define OK(call) ck_assert_msg((call) == TP_OK, "%s", error.text)
 
-static void setup(void) {
+static void setup(void)
+{
     const struct tp_test_model made = {64, 96, 2, 8, 4, VOCAB, CONTEXT, false, 7};
     struct tp_test_bytes model_file = {NULL, 0, 0};
     struct tp_test_bytes tokenizer_file = {NULL, 0, 0};
@@ -80,16 +84,19 @@ static void setup(void) {
     tp_test_bytes_free(&tokenizer_file);
 }
 
-static void teardown(void) {
+static void teardown(void)
+{
     tp_device_close(device);
     tp_model_close(model);
     tp_context_destroy(context);
 }
 
-static const struct tp_session_options sampled = {.temperature = 1.0f, .seed = 5, .ignore_eos = true};
+static const struct tp_session_options sampled = {
+    .temperature = 1.0f, .seed = 5, .ignore_eos = true};
 static const uint32_t prompt[] = {1, 40, 50, 60};
 
-static tp_session *open_session(const struct tp_session_options *options) {
+static tp_session *open_session(const struct tp_session_options *options)
+{
     tp_session *session = NULL;
     OK(tp_session_create(device, options, &session, &error));
     OK(tp_session_feed(session, prompt, 4, &error));
@@ -104,7 +111,8 @@ struct heard {
     atomic_bool ended;
 };
 
-static void hear(void *user, const struct tp_token *token) {
+static void hear(void *user, const struct tp_token *token)
+{
     struct heard *heard = user;
     ck_assert_uint_lt(heard->count, TOKENS_MAX);
     strncat(heard->text, token->text, TEXT_MAX - 1 - strlen(heard->text));
@@ -116,7 +124,8 @@ static void hear(void *user, const struct tp_token *token) {
     }
 }
 
-static void read_all(tp_session *session, struct heard *heard) {
+static void read_all(tp_session *session, struct heard *heard)
+{
     while (!atomic_load(&heard->ended)) {
         struct tp_token token;
         OK(tp_session_read(session, &token, -1, &error));
@@ -124,13 +133,15 @@ static void read_all(tp_session *session, struct heard *heard) {
     }
 }
 
-static void generate(tp_session *session, uint32_t count, struct heard *heard) {
+static void generate(tp_session *session, uint32_t count, struct heard *heard)
+{
     memset(heard, 0, sizeof *heard);
     OK(tp_session_generate(session, count, &error));
     read_all(session, heard);
 }
 
-static void same(const struct heard *a, const struct heard *b) {
+static void same(const struct heard *a, const struct heard *b)
+{
     ck_assert_uint_eq(a->count, b->count);
     ck_assert_mem_eq(a->tokens, b->tokens, a->count * sizeof *a->tokens);
     ck_assert_str_eq(a->text, b->text);
@@ -138,7 +149,8 @@ static void same(const struct heard *a, const struct heard *b) {
 
 static struct heard reference;
 
-static void make_reference(uint32_t count) {
+static void make_reference(uint32_t count)
+{
     tp_session *session = open_session(&sampled);
     generate(session, count, &reference);
     ck_assert_int_eq(reference.end, TP_END_LIMIT);
@@ -148,7 +160,8 @@ static void make_reference(uint32_t count) {
 
 // ---- three ways to read ----
 
-START_TEST(descriptor_is_readable_exactly_while_tokens_wait) {
+START_TEST(descriptor_is_readable_exactly_while_tokens_wait)
+{
     make_reference(30);
     tp_session *session = open_session(&sampled);
     struct heard heard = {.count = 0};
@@ -171,7 +184,8 @@ START_TEST(descriptor_is_readable_exactly_while_tokens_wait) {
 }
 END_TEST
 
-START_TEST(callback_hears_the_same_tokens) {
+START_TEST(callback_hears_the_same_tokens)
+{
     make_reference(30);
     struct heard heard = {.count = 0};
     struct tp_session_options options = sampled;
@@ -189,7 +203,8 @@ START_TEST(callback_hears_the_same_tokens) {
 }
 END_TEST
 
-START_TEST(two_runs_give_what_one_gives) {
+START_TEST(two_runs_give_what_one_gives)
+{
     make_reference(30);
     tp_session *session = open_session(&sampled);
     struct heard first;
@@ -204,7 +219,8 @@ START_TEST(two_runs_give_what_one_gives) {
 }
 END_TEST
 
-START_TEST(company_does_not_change_a_session) {
+START_TEST(company_does_not_change_a_session)
+{
     make_reference(12);
     tp_session *sessions[4];
     for (uint32_t i = 0; i < 4; i++) {
@@ -235,7 +251,8 @@ END_TEST
 
 // ---- ends ----
 
-START_TEST(stop_token_ends_a_run_and_the_next_goes_on) {
+START_TEST(stop_token_ends_a_run_and_the_next_goes_on)
+{
     make_reference(12);
     struct tp_session_options options = sampled;
     options.stop_tokens[0] = reference.tokens[5];
@@ -255,14 +272,15 @@ START_TEST(stop_token_ends_a_run_and_the_next_goes_on) {
 }
 END_TEST
 
-START_TEST(stop_string_ends_the_text_before_it_and_rewinds) {
+START_TEST(stop_string_ends_the_text_before_it_and_rewinds)
+{
     make_reference(14);
     // Two characters from the middle of the text, wherever token borders lie.
     size_t length = strlen(reference.text);
     ck_assert_uint_gt(length, 8);
     size_t at = length / 2;
-    while (at + 2 < length && ((uint8_t)reference.text[at] >= 0x80 ||
-                               (uint8_t)reference.text[at + 1] >= 0x80)) {
+    while (at + 2 < length &&
+           ((uint8_t)reference.text[at] >= 0x80 || (uint8_t)reference.text[at + 1] >= 0x80)) {
         at++;
     }
     char stop[3] = {reference.text[at], reference.text[at + 1], 0};
@@ -289,7 +307,8 @@ START_TEST(stop_string_ends_the_text_before_it_and_rewinds) {
 }
 END_TEST
 
-START_TEST(context_ends_a_run_and_then_refuses) {
+START_TEST(context_ends_a_run_and_then_refuses)
+{
     tp_session *session = open_session(&sampled);
     struct heard heard;
     generate(session, 1000, &heard);
@@ -301,7 +320,8 @@ START_TEST(context_ends_a_run_and_then_refuses) {
 }
 END_TEST
 
-START_TEST(cancel_ends_a_run) {
+START_TEST(cancel_ends_a_run)
+{
     tp_session *session = open_session(&sampled);
     OK(tp_session_generate(session, 1000, &error));
     OK(tp_session_cancel(session, &error));
@@ -318,7 +338,8 @@ END_TEST
 
 // ---- memory and arguments ----
 
-START_TEST(no_memory_is_taken_after_creation) {
+START_TEST(no_memory_is_taken_after_creation)
+{
     tp_session *session = NULL;
     struct heard heard;
     OK(tp_session_create(device, &sampled, &session, &error));
@@ -345,7 +366,8 @@ START_TEST(no_memory_is_taken_after_creation) {
 }
 END_TEST
 
-START_TEST(bad_arguments_are_refused_and_harm_nothing) {
+START_TEST(bad_arguments_are_refused_and_harm_nothing)
+{
     tp_session *session = open_session(&sampled);
     struct tp_token token;
     const uint32_t foreign = VOCAB;
@@ -368,7 +390,8 @@ START_TEST(bad_arguments_are_refused_and_harm_nothing) {
 }
 END_TEST
 
-START_TEST(bad_settings_are_refused) {
+START_TEST(bad_settings_are_refused)
+{
     struct tp_session_options options = {.temperature = -1.0f};
     tp_session *session = NULL;
     ck_assert_int_eq(tp_session_create(device, &options, &session, &error), TP_ERROR_INVALID);
@@ -387,7 +410,8 @@ START_TEST(bad_settings_are_refused) {
 }
 END_TEST
 
-START_TEST(small_configurations_hold_the_same_tokens) {
+START_TEST(small_configurations_hold_the_same_tokens)
+{
     make_reference(20);
     tp_device_close(device);
     device = NULL;
@@ -402,7 +426,8 @@ START_TEST(small_configurations_hold_the_same_tokens) {
 }
 END_TEST
 
-static void *run_context(void *user) {
+static void *run_context(void *user)
+{
     tp_context *own = NULL;
     tp_device *own_device = NULL;
     struct tp_error own_error;
@@ -414,7 +439,8 @@ static void *run_context(void *user) {
     return NULL;
 }
 
-START_TEST(contexts_never_meet) {
+START_TEST(contexts_never_meet)
+{
     pthread_t threads[4];
     for (int i = 0; i < 4; i++) {
         ck_assert_int_eq(pthread_create(&threads[i], NULL, run_context, NULL), 0);
@@ -426,7 +452,8 @@ START_TEST(contexts_never_meet) {
 }
 END_TEST
 
-Suite *tp_test_suite(void) {
+Suite *tp_test_suite(void)
+{
     Suite *suite = suite_create("session");
     TCase *tc = tcase_create("session");
     tcase_add_checked_fixture(tc, setup, teardown);
