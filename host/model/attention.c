@@ -105,6 +105,7 @@ static void score(const struct cache *cache, const struct head *head, uint32_t p
 }
 
 /* Positions first .. first + count - 1, all of one page. */
+TP_VECTORISED
 static void sum_page(const struct cache *cache, const struct head *head, uint32_t first,
                      uint32_t count, struct sums *page)
 {

@@ -40,12 +40,7 @@ int64_t tp_flr(int64_t v, int s)
 
 int tp_bits(uint64_t v)
 {
-    int count = 0;
-    while (v != 0) {
-        v >>= 1;
-        count++;
-    }
-    return count;
+    return v == 0 ? 0 : 64 - __builtin_clzll(v);
 }
 
 uint32_t tp_magnitude(int32_t v)

@@ -19,6 +19,7 @@ static int scale_exponent(uint8_t scale)
     return scale >> 4;
 }
 
+TP_VECTORISED
 int64_t tp_matvec_row(const int8_t *codes, const uint8_t *scales, const int8_t *q,
                       const uint8_t *exponents, uint32_t blocks, int align)
 {
