@@ -1,0 +1,253 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+#
+# Claims about the command line, built with sanitizers, on the emulator: a bad input gives exactly
+# one line on standard error, which says what is wrong, and a non-zero exit status, without a crash,
+# a leak or a sanitizer's report; Ctrl-C ends a run at once and cleanly; every verb gives the
+# documented keys of JSON.
+#
+# Needs python3, to make damaged files and to read JSON.
+
+TOKPROC=${TOKPROC_SAN:-build/san/tokproc}
+MODEL=models/tokproc-stories.bin
+TOKENIZER=models/tokproc-stories-tok.bin
+# Constants from a given text: the default, text that the model generates, is slow with sanitizers.
+QUICK="--calibrate models/prompts.txt"
+FAST="-d emu --config ulx3s-85f --format fp4 $QUICK"
+ROOM=$(mktemp -d) || exit 1
+trap 'rm -rf "$ROOM"' EXIT
+count=0
+failed=0
+
+if [ ! -x "$TOKPROC" ]; then
+    echo "skipped: $TOKPROC was not built"
+    exit 77
+fi
+
+# report STATUS NAME: one test; STATUS 0 is a pass, else the outputs are shown.
+report() {
+    count=$((count + 1))
+    if [ "$1" = 0 ]; then
+        echo "ok $count - $2"
+    else
+        failed=$((failed + 1))
+        echo "not ok $count - $2"
+        sed 's/^/# err: /' "$ROOM/err" | head -20
+        tail -n 5 "$ROOM/out" | cut -c 1-200 | sed 's/^/# out: /'
+    fi
+}
+
+# run ARGUMENTS: leaves $ROOM/out, $ROOM/err and $status.
+run() {
+    "$TOKPROC" "$@" > "$ROOM/out" 2> "$ROOM/err" < /dev/null
+    status=$?
+}
+
+# refused NAME PATTERN ARGUMENTS: one line on standard error that matches, exit status 1 or 2.
+refused() {
+    name=$1
+    pattern=$2
+    shift 2
+    run "$@"
+    good=0
+    [ "$status" = 1 ] || [ "$status" = 2 ] || good=1
+    [ "$(wc -l < "$ROOM/err")" = 1 ] || good=1
+    grep -q "^tokproc" "$ROOM/err" || good=1
+    grep -qE -e "$pattern" "$ROOM/err" || good=1
+    [ "$good" = 0 ] || echo "# exit status $status, wanted a line with: $pattern"
+    report $good "$name"
+}
+
+# works NAME ARGUMENTS: exit status 0.
+works() {
+    name=$1
+    shift
+    run "$@"
+    [ "$status" = 0 ] || echo "# exit status $status"
+    report "$status" "$name"
+}
+
+# has_keys NAME KEYS: the last line of the last run is a JSON object with these keys.
+has_keys() {
+    tail -n 1 "$ROOM/out" | python3 -c '
+import json, sys
+value = json.loads(sys.stdin.readline())
+missing = [key for key in sys.argv[1:] if key not in value]
+sys.exit("no " + ", ".join(missing) if missing else 0)' $2 2>> "$ROOM/err"
+    report $? "$1"
+}
+
+python3 - "$MODEL" "$ROOM" << 'END' || exit 1
+import math, pathlib, struct, sys
+model = pathlib.Path(sys.argv[1]).read_bytes()
+room = pathlib.Path(sys.argv[2])
+(room / "short.bin").write_bytes(model[:len(model) // 3])
+(room / "header.bin").write_bytes(model[:20])
+(room / "empty.bin").write_bytes(b"")
+(room / "long.bin").write_bytes(model + b"more")
+(room / "foreign.bin").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 40)
+for name, value in (("nan", math.nan), ("infinite", -math.inf)):
+    at = len(model) // 2 // 4 * 4
+    (room / f"{name}.bin").write_bytes(model[:at] + struct.pack("<f", value) + model[at + 4:])
+pieces = b"".join(struct.pack("<fi", 0.0, 1) + bytes([97 + i % 26]) for i in range(300))
+(room / "tokens300.bin").write_bytes(struct.pack("<i", 4) + pieces)
+END
+
+# ---- models ----
+
+bad_model() {
+    refused "$1" "$2" run -m "$ROOM/$3" --tokenizer "$TOKENIZER" $FAST -n 2
+}
+bad_model "truncated model" "short.bin" short.bin
+bad_model "model with nothing but a header" "header.bin" header.bin
+bad_model "empty model" "empty.bin" empty.bin
+bad_model "model with bytes behind it" "long.bin" long.bin
+bad_model "foreign file" "foreign.bin" foreign.bin
+bad_model "NaN weight" "nan.bin" nan.bin
+bad_model "infinite weight" "infinite.bin" infinite.bin
+bad_model "model that is not there" "nothing.bin" nothing.bin
+refused "directory for a model" "models" run -m models $FAST
+refused "model that cannot be read" "mem" run -m /proc/self/mem $FAST
+refused "no model" "which model" run -d emu
+refused "no model for info" "which model" info
+refused "tokenizer of another vocabulary" "300.*512|512.*300" \
+    run -m "$MODEL" --tokenizer "$ROOM/tokens300.bin" $FAST
+refused "model for a tokenizer" "tokproc-stories" run -m "$MODEL" --tokenizer "$MODEL" $FAST
+refused "tokenizer that is not there" "nothing.bin" \
+    run -m "$MODEL" --tokenizer "$ROOM/nothing.bin" $FAST
+refused "weights too large for the device" "weights: [0-9]+ beats.* 3072 .*too many" \
+    run -m "$MODEL" -d emu --config ulx3s-85f --format q8
+refused "model too large for a small device" "weights: [0-9]+ beats.* 1024 " \
+    run -m "$MODEL" -d emu --config small
+refused "text for constants that is not there" "nothing.txt" \
+    run -m "$MODEL" $FAST --calibrate "$ROOM/nothing.txt"
+
+# ---- prompts and texts ----
+
+refused "prompt longer than the context" "context" \
+    run -m "$MODEL" $FAST -c 8 -p "Once upon a time there was a little dog who liked the sun"
+refused "prompt that is not UTF-8" "UTF-8" run -m "$MODEL" $FAST -p "$(printf 'one \377 two')"
+refused "context longer than the device's" "[0-9]" run -m "$MODEL" $FAST -c 5000
+refused "no text for eval" "which text" eval -m "$MODEL" $FAST
+refused "text for eval that is not there" "nothing.txt" \
+    eval -m "$MODEL" $FAST --text "$ROOM/nothing.txt"
+refused "directory for a text" "models" eval -m "$MODEL" $FAST --text models
+printf 'bad \377 text\n' > "$ROOM/bad.txt"
+refused "text that is not UTF-8" "UTF-8" eval -m "$MODEL" $FAST --text "$ROOM/bad.txt"
+: > "$ROOM/empty.txt"
+refused "empty text" "empty.txt" eval -m "$MODEL" $FAST --text "$ROOM/empty.txt"
+
+# ---- options ----
+
+option() {
+    name=$1
+    shift
+    refused "$name" "try: tokproc" run -m "$MODEL" -d emu "$@"
+}
+option "unknown option" --colour
+option "unknown format" --format q9
+option "negative temperature" --temp -1
+option "temperature of 101" --temp 101
+option "temperature of 0.001" --temp 0.001
+option "temperature that is no number" --temp warm
+option "temperature nan" --temp nan
+option "top-k of 65" --top-k 65
+option "no tokens" -n 0
+option "negative tokens" -n -5
+option "half a token" -n 1.5
+option "seed that is no number" --seed x
+option "context of 0" -c 0
+option "missing value" -p
+option "empty stop string" --stop ""
+option "value of a flag" --json=yes
+option "option of another verb" --text x.txt
+refused "nine sessions" "try: tokproc" bench -m "$MODEL" -d emu -j 9
+refused "unknown device" "toaster" run -m "$MODEL" -d toaster
+refused "unknown configuration" "nothing" run -m "$MODEL" -d emu --config nothing
+refused "simulated device that was not built" "nothing" run -m "$MODEL" -d sim --config nothing
+refused "path for a configuration" "devices" run -m "$MODEL" -d sim --config ../sim/small
+refused "folder without devices" "sim" run -m "$MODEL" -d sim --device-folder "$ROOM"
+
+run paint
+[ "$status" = 2 ] && head -n 1 "$ROOM/err" | grep -q "no verb 'paint'"
+report $? "unknown verb"
+run
+[ "$status" = 2 ] && grep -q "usage" "$ROOM/err"
+report $? "no verb"
+
+# ---- what works ----
+
+works "help" --help
+works "help of a verb" run --help
+grep -q -e "--top-k" "$ROOM/out"
+report $? "help of a verb has its options"
+works "version" --version
+works "devices" devices
+grep -q "^emu" "$ROOM/out"
+report $? "devices has the emulator"
+works "devices in JSON" devices --json
+has_keys "devices: keys" "devices"
+works "info" info -m "$MODEL"
+works "info in JSON" info -m "$MODEL" --json
+has_keys "info: keys" "name parameters dim vocab context"
+works "listing" info -m "$MODEL" $FAST --program
+grep -qi "matvec" "$ROOM/out"
+report $? "listing has instructions"
+works "run" run -m "$MODEL" $FAST -p "Once upon a time" -n 12 --temp 0 --json
+has_keys "run: keys" "tokens text prompt_tokens"
+tail -n 1 "$ROOM/out" | python3 -c '
+import json, sys
+value = json.loads(sys.stdin.readline())
+ok = len(value["tokens"]) == 12 and len(value["text"]) > 12 and value["prompt_tokens"] > 1
+sys.exit(0 if ok else 1)'
+report $? "run: 12 tokens and their text"
+works "bench of four sessions" bench -m "$MODEL" $FAST -j 4 -n 4
+works "bench" bench -m "$MODEL" $FAST -n 8 --json
+has_keys "bench: keys" "cycles_per_token cycles_predicted cycles_counted simulated_khz
+    tokens_per_second multiplier_use"
+works "eval" eval -m "$MODEL" $FAST --text models/eval.txt -n 100 --json
+has_keys "eval: keys" "nats_per_token reference_nats_per_token tokens"
+works "verify" verify -m "$MODEL" --format fp4 $QUICK -d emu -d emu:ulx3s-85f -n 8
+grep -q "all 8 tokens are equal" "$ROOM/out"
+report $? "verify: equal"
+works "stop string" run -m "$MODEL" $FAST -p "Once upon a time" -n 40 --temp 0 --stop " the" --json
+tail -n 1 "$ROOM/out" | python3 -c '
+import json, sys
+value = json.loads(sys.stdin.readline())
+sys.exit(0 if value["end"] == "stop text" and " the" not in value["text"] else 1)'
+report $? "stop string: the text ends before it"
+
+# ---- Ctrl-C ----
+
+# interrupt BYTES ARGUMENTS: sends SIGINT when that much is on standard output, or after a
+# second; the text must be whole. A shell starts jobs with SIGINT ignored; python does not.
+interrupt() {
+    python3 - "$ROOM" "$TOKPROC" "$@" 2> "$ROOM/note" << 'END'
+import pathlib, signal, subprocess, sys, time
+room, program, least = pathlib.Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+with (room / "out").open("wb") as out, (room / "err").open("wb") as err:
+    process = subprocess.Popen([program] + sys.argv[4:], stdout=out, stderr=err,
+                               stdin=subprocess.DEVNULL)
+    end = time.monotonic() + (60 if least else 1)
+    while ((room / "out").stat().st_size < least or not least) and time.monotonic() < end:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    status = process.wait(60)
+text = (room / "out").read_bytes().decode("utf-8")
+sys.exit(0 if status == 130 and len(text) >= least else f"exit status {status}, text: {text}")
+END
+    result=$?
+    cat "$ROOM/note" >> "$ROOM/err"
+    return $result
+}
+interrupt 8 run -m "$MODEL" -d emu --format fp4 $QUICK -n 100000 --ignore-eos -p "Once"
+report $? "Ctrl-C ends a run with status 130"
+[ "$(wc -l < "$ROOM/err")" -le 1 ]
+report $? "Ctrl-C during a run: nothing but the figures"
+interrupt 0 run -m "$MODEL" -d emu --format fp4 -p "Once"
+report $? "Ctrl-C ends the preparation with status 130"
+[ "$(cat "$ROOM/err")" = "tokproc: interrupted" ]
+report $? "Ctrl-C during the preparation: one line"
+
+echo "1..$count"
+[ "$failed" = 0 ]

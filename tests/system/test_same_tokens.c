@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Claims: a model gives the same tokens on the simulated RTL as on the emulator, whatever its
+// format and sampling; a session gives the same tokens alone and beside others, and with one slot
+// or four; both devices count the same positions, products, saturations and clips; the cycles that
+// the device counts are those that the compiler predicts, in sum here and in each step by the
+// library.
+//
+// The shipped model and stories260K in 4 bits on ulx3s-85f and in 8 bits on large, and a model of
+// random weights on small and small-1. Simulated devices are looked for in $TP_DEVICES, else in the
+// folder sim of the build; what is not there is skipped.
+//
+// TP_TIME_LIMIT_S: 600
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "check_main.h"
+#include "model_files.h"
+#include "tokproc.h"
+
+enum { SESSIONS = 4, TOKENS = 10, PATH_BYTES = 512, SHORT_CONTEXT = 64 };
+
+static tp_context *context;
+static tp_model *model;
+static const char *calibrate_path;  // a text makes loading quicker
+static struct tp_error error;
+
+#define OK(call) ck_assert_msg((call) == TP_OK, "%s", error.text)
+
+// One way of sampling and one length of prompt for each session.
+static const struct tp_session_options settings[SESSIONS] = {
+    {.ignore_eos = true},
+    {.temperature = 0.8f, .seed = 1, .ignore_eos = true},
+    {.temperature = 1.0f, .top_k = 5, .seed = 2, .ignore_eos = true},
+    {.temperature = 1.5f, .top_k = 64, .seed = 3, .ignore_eos = true},
+};
+static const uint32_t prompt[SESSIONS] = {1, 40, 90, 200};
+
+struct story {
+    uint32_t tokens[TOKENS];
+};
+
+// ---- devices and models ----
+
+static const char *device_folder(void)
+{
+    static char folder[PATH_BYTES];
+    const char *devices = getenv("TP_DEVICES");
+    const char *build = getenv("TP_BUILD");
+    if (devices != NULL) {
+        return devices;
+    }
+    (void)snprintf(folder, sizeof folder, "%s/sim", build != NULL ? build : "build");
+    return folder;
+}
+
+// False, with the test marked as skipped: the device was not built.
+static bool have_simulated(const char *config)
+{
+    char path[2 * PATH_BYTES];
+    (void)snprintf(path, sizeof path, "%s/%s.so", device_folder(), config);
+    if (access(path, R_OK) == 0) {
+        return true;
+    }
+    (void)snprintf(path, sizeof path, "sim:%s was not built", config);
+    tp_test_skip(path);
+    return false;
+}
+
+static void open_context(void)
+{
+    const struct tp_context_options options = {.device_folder = device_folder()};
+    OK(tp_context_create(&options, &context, &error));
+}
+
+static void close_context(void)
+{
+    tp_model_close(model);
+    model = NULL;
+    tp_context_destroy(context);
+}
+
+static void open_model(const char *path)
+{
+    const struct tp_model_options options = {.path = path};
+    struct tp_model_info info;
+    OK(tp_model_open(context, &options, &model, &error));
+    tp_model_get_info(model, &info);
+    calibrate_path = info.has_tokenizer ? "models/prompts.txt" : NULL;
+}
+
+static void open_random_model(void)
+{
+    const struct tp_test_model made = {64, 96, 2, 8, 4, 300, SHORT_CONTEXT, false, 7};
+    struct tp_test_bytes file = {NULL, 0, 0};
+    char path[PATH_BYTES];
+    tp_test_write_llama2c(&made, 0, &file);
+    tp_test_write_file(&file, path, sizeof path);
+    open_model(path);
+    (void)unlink(path);
+    tp_test_bytes_free(&file);
+}
+
+static tp_device *open_device(const char *kind, const char *config, tp_format format,
+                              uint32_t sessions)
+{
+    char name[TP_NAME_BYTES];
+    tp_device *device = NULL;
+    const struct tp_load_options load = {.format = format,
+                                         .context = SHORT_CONTEXT,
+                                         .sessions = sessions,
+                                         .calibrate_path = calibrate_path};
+    (void)snprintf(name, sizeof name, "%s:%s", kind, config);
+    OK(tp_device_open(context, name, &device, &error));
+    OK(tp_device_load(device, model, &load, &error));
+    return device;
+}
+
+// ---- runs ----
+
+static tp_session *start(tp_device *device, uint32_t which)
+{
+    tp_session *session = NULL;
+    OK(tp_session_create(device, &settings[which], &session, &error));
+    OK(tp_session_feed(session, prompt, 1 + which, &error));
+    OK(tp_session_generate(session, TOKENS, &error));
+    return session;
+}
+
+static void finish(tp_session *session, struct story *story)
+{
+    struct tp_token token;
+    uint32_t count = 0;
+    for (;;) {
+        OK(tp_session_read(session, &token, -1, &error));
+        if (token.end != TP_END_NONE) {
+            break;
+        }
+        ck_assert_uint_lt(count, TOKENS);
+        story->tokens[count++] = token.id;
+    }
+    ck_assert_int_eq(token.end, TP_END_LIMIT);
+    ck_assert_uint_eq(count, TOKENS);
+    tp_session_destroy(session);
+}
+
+static void run_alone(tp_device *device, struct story stories[SESSIONS])
+{
+    for (uint32_t i = 0; i < SESSIONS; i++) {
+        finish(start(device, i), &stories[i]);
+    }
+}
+
+static void run_together(tp_device *device, struct story stories[SESSIONS])
+{
+    tp_session *sessions[SESSIONS];
+    for (uint32_t i = 0; i < SESSIONS; i++) {
+        sessions[i] = start(device, i);
+    }
+    for (uint32_t i = 0; i < SESSIONS; i++) {
+        finish(sessions[i], &stories[i]);
+    }
+}
+
+static void same(const struct story *expected, const struct story *stories, const char *what)
+{
+    for (uint32_t i = 0; i < SESSIONS; i++) {
+        for (uint32_t t = 0; t < TOKENS; t++) {
+            ck_assert_msg(stories[i].tokens[t] == expected[i].tokens[t],
+                          "%s, session %u, token %u: %u instead of %u", what, i, t,
+                          stories[i].tokens[t], expected[i].tokens[t]);
+        }
+    }
+}
+
+static void same_counts(tp_device *emulated, tp_device *simulated)
+{
+    struct tp_device_statistics e;
+    struct tp_device_statistics s;
+    OK(tp_device_get_statistics(emulated, &e, &error));
+    OK(tp_device_get_statistics(simulated, &s, &error));
+    ck_assert_uint_ne(s.tokens, 0);
+    ck_assert_uint_eq(s.tokens, e.tokens);
+    ck_assert_uint_ne(s.products, 0);
+    ck_assert_uint_eq(s.products, e.products);
+    ck_assert_uint_eq(s.saturations, e.saturations);
+    ck_assert_uint_eq(s.clips, e.clips);
+    ck_assert_uint_ne(s.cycles_steps, 0);
+    ck_assert_uint_eq(s.cycles_steps, s.cycles_predicted);
+    ck_assert_uint_gt(s.cycles_total, s.cycles_steps);
+    ck_assert_uint_eq(e.cycles_steps, 0);
+    ck_assert_uint_ne(e.cycles_predicted, 0);
+    ck_assert_uint_eq(s.frames_bad, 0);
+}
+
+// Everything about one model on one configuration of several slots; expected is given out.
+static void compare(const char *config, tp_format format, struct story expected[SESSIONS])
+{
+    struct story heard[SESSIONS];
+    tp_device *emulated = open_device("emu", config, format, SESSIONS);
+    tp_device *simulated = open_device("sim", config, format, SESSIONS);
+    run_alone(emulated, expected);
+    run_alone(simulated, heard);
+    same(expected, heard, "sim, alone");
+    ck_assert_int_ne(memcmp(&expected[0], &expected[3], sizeof expected[0]), 0);
+    same_counts(emulated, simulated);
+
+    struct tp_device_statistics before;
+    struct tp_device_statistics after;
+    OK(tp_device_get_statistics(simulated, &before, &error));
+    run_together(emulated, heard);
+    same(expected, heard, "emu, side by side");
+    run_together(simulated, heard);
+    same(expected, heard, "sim, side by side");
+    same_counts(emulated, simulated);
+    OK(tp_device_get_statistics(simulated, &after, &error));
+    // Else they were not side by side.
+    ck_assert_uint_lt(after.steps - before.steps, after.tokens - before.tokens);
+    tp_device_close(emulated);
+    tp_device_close(simulated);
+}
+
+// ---- the cases ----
+
+static const struct {
+    const char *config;
+    tp_format format;
+} real_cases[] = {
+    {"ulx3s-85f", TP_FORMAT_FP4},
+    {"ulx3s-85f", TP_FORMAT_NF4_ALL},
+    {"large", TP_FORMAT_Q8},
+};
+enum { REAL_CASES = sizeof real_cases / sizeof *real_cases };
+
+START_TEST(shipped_model_gives_the_same_tokens)
+{
+    struct story stories[SESSIONS];
+    if (have_simulated(real_cases[_i].config)) {
+        open_model("models/tokproc-stories.bin");
+        compare(real_cases[_i].config, real_cases[_i].format, stories);
+    }
+}
+END_TEST
+
+START_TEST(stories260k_gives_the_same_tokens)
+{
+    struct story stories[SESSIONS];
+    char path[PATH_BYTES];
+    if (have_simulated(real_cases[_i].config) &&
+        tp_test_find_model("stories260K.gguf", path, sizeof path)) {
+        open_model(path);
+        compare(real_cases[_i].config, real_cases[_i].format, stories);
+    }
+}
+END_TEST
+
+START_TEST(random_model_gives_the_same_tokens_with_one_and_four_slots)
+{
+    static const tp_format formats[] = {TP_FORMAT_Q8, TP_FORMAT_INT4};
+    struct story four[SESSIONS];
+    struct story one[SESSIONS];
+    if (have_simulated("small") && have_simulated("small-1")) {
+        open_random_model();
+        compare("small", formats[_i], four);
+        tp_device *emulated = open_device("emu", "small-1", formats[_i], 1);
+        tp_device *simulated = open_device("sim", "small-1", formats[_i], 1);
+        run_alone(emulated, one);
+        same(four, one, "emu, one slot");
+        run_alone(simulated, one);
+        same(four, one, "sim, one slot");
+        same_counts(emulated, simulated);
+        tp_device_close(emulated);
+        tp_device_close(simulated);
+    }
+}
+END_TEST
+
+Suite *tp_test_suite(void)
+{
+    Suite *suite = suite_create("same tokens");
+    TCase *tc = tcase_create("devices");
+    tcase_add_checked_fixture(tc, open_context, close_context);
+    tcase_set_timeout(tc, 300);
+    tcase_add_loop_test(tc, random_model_gives_the_same_tokens_with_one_and_four_slots, 0, 2);
+    tcase_add_loop_test(tc, shipped_model_gives_the_same_tokens, 0, REAL_CASES);
+    tcase_add_loop_test(tc, stories260k_gives_the_same_tokens, 0, REAL_CASES);
+    suite_add_tcase(suite, tc);
+    return suite;
+}
