@@ -66,10 +66,24 @@ module tp_rsqrt #(
 
   assign product = 20'(part_q4[0]) + 20'({part_q4[1], 4'b0}) + 20'({part_q4[2], 8'b0});
 
-  // Place of the leading one.
+  // Place of the leading one: in each group of eight, then the highest group that has one.
+  localparam int unsigned Groups = (Width + 7) / 8;
+  logic [8*Groups-1:0] padded;
+  assign padded = (8 * Groups)'(in_value_i);
+
+  function automatic logic [2:0] place(input logic [7:1] v);
+    logic odd_high;
+    logic odd_low;
+    odd_high = v[7] || (!v[6] && v[5]);
+    odd_low  = v[3] || (!v[2] && v[1]);
+    if (v[7:4] != '0) place = {1'b1, v[7:6] != '0, odd_high};
+    else place = {1'b0, v[3:2] != '0, odd_low};
+  endfunction
+
   always_comb begin
     k = '0;
-    for (int unsigned i = 0; i < Width; i++) if (in_value_i[i]) k = 6'(i);
+    for (int unsigned i = 0; i < Groups; i++)
+    if (|padded[8*i+:8]) k = {3'(i), place(padded[8*i+1+:7])};
   end
 
   always_ff @(posedge clk_i) begin
