@@ -79,17 +79,28 @@ module tp_framer_rx
   logic           [IndexWidth-1:0] gather_index_q;
   logic           [          31:0] crc;
   logic                            length_bad;
+  logic                            intact;  // the CRC is right
   logic                            commit;
   logic                            release_bank;
 
   assign accept = in_valid_i && in_ready_o;
   assign in_ready_o = receive_q != StCheck && !full_q[write_bank_q];
   assign length_bad = 32'({in_data_i, header_q.length[7:0]}) > PayloadMax;
+`ifdef PROVE_TP_FRAMER_RX
+  // The proof is about places and order; which frames are intact is free in it.
+  logic prove_intact_q;
+  always_ff @(posedge clk_i) begin
+    if (accept && receive_q == StCrc) prove_intact_q <= in_data_i[0];
+  end
+  assign intact = prove_intact_q;
+`else
+  assign intact = crc == CrcResidue;
+`endif
 `ifdef TP_PLANT_BUG
   // The planted fault takes every frame as intact.
   assign commit = receive_q == StCheck;
 `else
-  assign commit = receive_q == StCheck && crc == CrcResidue;
+  assign commit = receive_q == StCheck && intact;
 `endif
 
   always_comb begin
@@ -255,8 +266,87 @@ module tp_framer_rx
   `TP_ASSERT(LengthLegal_A, !frame_valid_o || 32'(frame_length_o) <= PayloadMax)
   `TP_ASSERT(WordsLeft_A, !word_valid_o || word_left_q != '0)
   `TP_ASSERT(CommitIsFree_A, !commit || !full_q[write_bank_q])
+  `TP_ASSERT(OnlyIntact_A, !commit || intact)
   `TP_COVER(BothFull_C, &full_q)
   `TP_COVER(Bad_C, bad_o)
   `TP_COVER(Word_C, word_valid_o && word_last_o)
+
+`ifdef PROVE_TP_FRAMER_RX
+  // Any one byte of the payload memory that the proof picks: the byte that was received for that
+  // place of an intact frame is the one that is handed over from it. With the order of the banks
+  // this is: payloads leave unchanged and in order. The rest are the invariants that induction needs.
+  logic prove_bank_q;  // registers without reset or load hold any value for ever
+  length_t prove_place_q;  // of the byte in the payload
+  length_t prove_count_q;  // payload bytes received of this frame
+  logic [7:0] prove_data_q;  // the byte that was received for the place
+  logic prove_receiving;  // a frame for the bank is being received, behind its length
+  logic prove_pending;  // its word has been gathered and is being written
+  logic [31:0] prove_memory;
+  logic [7:0] prove_stored;
+  logic prove_reading;  // the bank is being handed over
+  logic prove_inside;  // the place lies inside the frame that the bank holds
+  always_ff @(posedge clk_i) begin
+    prove_bank_q  <= prove_bank_q;
+    prove_place_q <= prove_place_q;
+    if (receive_q == StMarker) prove_count_q <= '0;
+    else if (accept && receive_q == StPayload) prove_count_q <= prove_count_q + 9'd1;
+    if (accept && receive_q == StPayload && write_bank_q == prove_bank_q &&
+        prove_count_q == prove_place_q)
+      prove_data_q <= in_data_i;
+  end
+  assign prove_receiving = write_bank_q == prove_bank_q &&
+      (receive_q == StPayload || receive_q == StCrc || receive_q == StCheck);
+  assign prove_pending = gather_done_q && gather_index_q == IndexWidth'(prove_place_q >> 2);
+  assign prove_memory = u_payload.memory[{prove_bank_q, IndexWidth'(prove_place_q>>2)}];
+  assign prove_stored = prove_memory[8*prove_place_q[1:0]+:8];
+  assign prove_reading = deliver_q != StFrame && read_bank_q == prove_bank_q;
+  assign prove_inside = full_q[prove_bank_q] && prove_place_q < bank_header_q[prove_bank_q].length;
+
+  `TP_ASSERT(PlaceKept_A, !prove_inside || prove_stored == prove_data_q)
+  `TP_ASSERT(
+      HandedOver_A,
+      !(word_valid_o && prove_inside && prove_reading && 32'(read_index_q) == 32'(prove_place_q >> 2)) || word_data_o[8*prove_place_q[1:0]+:8] == prove_data_q)
+
+  `TP_ASSERT(BanksInTurn_A, (write_bank_q == read_bank_q) == (full_q == 2'b00 || full_q == 2'b11))
+  `TP_ASSERT(OldestFirst_A, full_q == '0 || full_q[read_bank_q])
+  `TP_ASSERT(ReadsFull_A, deliver_q == StFrame || full_q[read_bank_q])
+  `TP_ASSERT(FullWaits_A, !full_q[write_bank_q] || (receive_q == StMarker && !gather_done_q))
+  `TP_ASSERT(GathersInFrame_A, !gather_done_q || receive_q == StPayload || receive_q == StCrc)
+  `TP_ASSERT(States_A, deliver_q <= StWord && (deliver_q == StRead || !read_wait_q))
+  `TP_ASSERT(
+      HeaderFits_A,
+      !(receive_q == StPayload || receive_q == StCrc || receive_q == StCheck) || 32'(header_q.length) <= PayloadMax)
+  `TP_ASSERT(
+      BankFits_A,
+      (!full_q[0] || 32'(bank_header_q[0].length) <= PayloadMax) && (!full_q[1] || 32'(bank_header_q[1].length) <= PayloadMax))
+  `TP_ASSERT(
+      CountsStart_A,
+      !(receive_q inside {StType, StSequence, StLengthLow, StLengthHigh}) || prove_count_q == '0)
+  `TP_ASSERT(
+      CountsDown_A,
+      receive_q != StPayload || (left_q != '0 && 32'(prove_count_q) + 32'(left_q) == 32'(header_q.length)))
+  `TP_ASSERT(
+      CountsLanes_A,
+      receive_q != StPayload || (lane_q == prove_count_q[1:0] && 32'(index_q) == 32'(prove_count_q >> 2)))
+  `TP_ASSERT(CountsAll_A,
+             !(receive_q == StCrc || receive_q == StCheck) || prove_count_q == header_q.length)
+  `TP_ASSERT(CrcLeft_A, receive_q != StCrc || (left_q >= 9'd1 && left_q <= 9'd4))
+  `TP_ASSERT(WrittenBeforeCheck_A, !(gather_done_q && receive_q == StCrc) || left_q == 9'd4)
+  `TP_ASSERT(GatherIndex_A,
+             !gather_done_q || 32'(gather_index_q) == 32'((prove_count_q - 9'd1) >> 2))
+  // The byte stands in the word that is gathered, or in the memory.
+  `TP_ASSERT(
+      Gathered_A,
+      !(prove_receiving && prove_place_q < prove_count_q) || ((prove_pending || (receive_q == StPayload && prove_count_q[1:0] != '0 && prove_count_q[8:2] == prove_place_q[8:2])) ? gather_q[8*prove_place_q[1:0]+:8] == prove_data_q : prove_stored == prove_data_q))
+  `TP_ASSERT(
+      WordsLeftFit_A,
+      deliver_q == StFrame || (word_left_q != '0 && 32'(read_index_q) + 32'(word_left_q) == (32'(bank_header_q[read_bank_q].length) + 3) / 4))
+  `TP_ASSERT(
+      ReadData_A,
+      !(read_wait_q && prove_reading && 32'(read_index_q) == 32'(prove_place_q >> 2)) || u_payload.read_data_q == prove_memory)
+  `TP_ASSERT(
+      ReadDataHeld_A,
+      !(deliver_q == StWord && prove_reading && 32'(read_index_q) == 32'(prove_place_q >> 2)) || (word_data_o == prove_memory && u_payload.read_data_q == prove_memory))
+`endif
 
 endmodule

@@ -3,8 +3,7 @@
 // Claims that tp_framer_tx writes each frame as docs/link.md says, byte for byte, whatever its
 // three neighbours pause, and one byte per cycle when they do not.
 //
-// Random frames of whole words; the reference writes the frame plainly. Proved for all inputs in
-// part: tests/formal/framer_tx.sby. Not covered: clock speed.
+// Random frames of whole words; the reference writes the frame plainly. Not covered: clock speed.
 
 #include "check_main.h"
 #include "compare.h"
