@@ -64,7 +64,7 @@ void tp_embed_row(const int8_t *codes, const uint8_t *scales, uint32_t blocks, i
 /* ---- rmsnorm.c: late norm ---- */
 
 struct tp_norm_factor {
-    uint32_t rm;   /* 46341..65536, rsqrt mantissa, 16 fraction bits */
+    uint32_t rm;   /* 32768..65536, rsqrt mantissa, 16 fraction bits */
     int32_t shift; /* k / 2 + sh, 0..38 */
 };
 /* rm with 1/sqrt(a) = rm * 2^-16 * 2^(-k/2), k even; a > 0. Writes k / 2. */
