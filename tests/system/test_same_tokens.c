@@ -92,12 +92,11 @@ static void open_model(const char *path)
     calibrate_path = info.has_tokenizer ? "models/prompts.txt" : NULL;
 }
 
-static void open_random_model(void)
+static void open_random_model(const struct tp_test_model *made)
 {
-    const struct tp_test_model made = {64, 96, 2, 8, 4, 300, SHORT_CONTEXT, false, 7};
     struct tp_test_bytes file = {NULL, 0, 0};
     char path[PATH_BYTES];
-    tp_test_write_llama2c(&made, 0, &file);
+    tp_test_write_llama2c(made, 0, &file);
     tp_test_write_file(&file, path, sizeof path);
     open_model(path);
     (void)unlink(path);
@@ -257,16 +256,26 @@ START_TEST(stories260k_gives_the_same_tokens)
 }
 END_TEST
 
+// As large as the configuration small allows.
+static const struct {
+    tp_format format;
+    struct tp_test_model model;
+} random_cases[] = {
+    {TP_FORMAT_Q8, {32, 64, 2, 4, 2, 240, SHORT_CONTEXT, false, 7}},
+    {TP_FORMAT_INT4_ALL, {64, 96, 1, 8, 4, 240, SHORT_CONTEXT, false, 8}},
+};
+enum { RANDOM_CASES = sizeof random_cases / sizeof *random_cases };
+
 START_TEST(random_model_gives_the_same_tokens_with_one_and_four_slots)
 {
-    static const tp_format formats[] = {TP_FORMAT_Q8, TP_FORMAT_INT4};
     struct story four[SESSIONS];
     struct story one[SESSIONS];
     if (have_simulated("small") && have_simulated("small-1")) {
-        open_random_model();
-        compare("small", formats[_i], four);
-        tp_device *emulated = open_device("emu", "small-1", formats[_i], 1);
-        tp_device *simulated = open_device("sim", "small-1", formats[_i], 1);
+        const tp_format format = random_cases[_i].format;
+        open_random_model(&random_cases[_i].model);
+        compare("small", format, four);
+        tp_device *emulated = open_device("emu", "small-1", format, 1);
+        tp_device *simulated = open_device("sim", "small-1", format, 1);
         run_alone(emulated, one);
         same(four, one, "emu, one slot");
         run_alone(simulated, one);
@@ -284,7 +293,8 @@ Suite *tp_test_suite(void)
     TCase *tc = tcase_create("devices");
     tcase_add_checked_fixture(tc, open_context, close_context);
     tcase_set_timeout(tc, 300);
-    tcase_add_loop_test(tc, random_model_gives_the_same_tokens_with_one_and_four_slots, 0, 2);
+    tcase_add_loop_test(tc, random_model_gives_the_same_tokens_with_one_and_four_slots, 0,
+                        RANDOM_CASES);
     tcase_add_loop_test(tc, shipped_model_gives_the_same_tokens, 0, REAL_CASES);
     tcase_add_loop_test(tc, stories260k_gives_the_same_tokens, 0, REAL_CASES);
     suite_add_tcase(suite, tc);
