@@ -3,8 +3,8 @@
 // tp_crc32: CRC-32 of IEEE 802.3 over a byte flow.
 //
 // In    start_i begins a new sum (before the first byte); then any number of bytes.
-// Out   crc_o: the register (not inverted) over all bytes up to the cycle before. The CRC of a frame
-//       is its complement; a frame followed by its CRC leaves tp_link_pkg::CrcResidue.
+// Out   crc_o: the register (not inverted) over all bytes up to the cycle before. The CRC of a
+//       frame is its complement; a frame followed by its CRC leaves tp_link_pkg::CrcResidue.
 // Rate  one byte per cycle.
 // Not   start_i and valid_i are not raised in the same cycle.
 

@@ -3,9 +3,9 @@
 // tp_framer_rx: finds frames in a byte stream, checks them and hands over whole ones.
 //
 // In    bytes of docs/link.md.
-// Out   for each intact frame one beat of the frame stream (type, sequence, length), then its payload
-//       as ceil(length / 4) beats of the word stream: byte 0 of a word is the first, the bytes behind
-//       the end are 0. The next frame beat comes when the last word has moved.
+// Out   for each intact frame one beat of the frame stream (type, sequence, length), then its
+//       payload as ceil(length / 4) beats of the word stream: byte 0 of a word is the first, the
+//       bytes behind the end are 0. The next frame beat comes when the last word has moved.
 // Rate  one byte per cycle in; one word per three cycles out.
 // Not   does not answer broken frames: each raises bad_o for one cycle and leaves no other trace.
 //
@@ -274,38 +274,64 @@ module tp_framer_rx
 `ifdef PROVE_TP_FRAMER_RX
   // Any one byte of the payload memory that the proof picks: the byte that was received for that
   // place of an intact frame is the one that is handed over from it. With the order of the banks
-  // this is: payloads leave unchanged and in order. The rest are the invariants that induction needs.
+  // this is: payloads leave unchanged and in order. The rest are invariants for the induction.
   logic prove_bank_q;  // registers without reset or load hold any value for ever
   length_t prove_place_q;  // of the byte in the payload
   length_t prove_count_q;  // payload bytes received of this frame
   logic [7:0] prove_data_q;  // the byte that was received for the place
-  logic prove_receiving;  // a frame for the bank is being received, behind its length
-  logic prove_pending;  // its word has been gathered and is being written
+  logic prove_take;  // a byte of the payload is received
+  logic prove_body;  // a frame is being received, behind its length
+  logic prove_head;  // before that
+  logic prove_received;  // the byte was received in this frame
+  logic prove_gathered;  // its word is being gathered, or written in this cycle
   logic [31:0] prove_memory;
   logic [7:0] prove_stored;
-  logic prove_reading;  // the bank is being handed over
-  logic prove_inside;  // the place lies inside the frame that the bank holds
+  logic [7:0] prove_gather;
+  logic [7:0] prove_given;
+  logic prove_inside;  // the bank holds a frame, and the place lies inside
+  logic prove_read;  // the word of the place is being handed over
+  logic [31:0] prove_words;  // words of the frame that is being handed over
+  logic [31:0] prove_word;  // that holds the place
+  logic [31:0] prove_sum;  // payload bytes received and to come
+  logic prove_lanes;  // lane and index follow from the count
+
   always_ff @(posedge clk_i) begin
     prove_bank_q  <= prove_bank_q;
     prove_place_q <= prove_place_q;
     if (receive_q == StMarker) prove_count_q <= '0;
-    else if (accept && receive_q == StPayload) prove_count_q <= prove_count_q + 9'd1;
-    if (accept && receive_q == StPayload && write_bank_q == prove_bank_q &&
-        prove_count_q == prove_place_q)
+    else if (prove_take) prove_count_q <= prove_count_q + 9'd1;
+    if (prove_take && write_bank_q == prove_bank_q && prove_count_q == prove_place_q) begin
       prove_data_q <= in_data_i;
+    end
   end
-  assign prove_receiving = write_bank_q == prove_bank_q &&
-      (receive_q == StPayload || receive_q == StCrc || receive_q == StCheck);
-  assign prove_pending = gather_done_q && gather_index_q == IndexWidth'(prove_place_q >> 2);
-  assign prove_memory = u_payload.memory[{prove_bank_q, IndexWidth'(prove_place_q>>2)}];
+
+  assign prove_take = accept && receive_q == StPayload;
+  assign prove_body = receive_q inside {StPayload, StCrc, StCheck};
+  assign prove_head = receive_q inside {StType, StSequence, StLengthLow, StLengthHigh};
+  assign prove_received = prove_body && write_bank_q == prove_bank_q &&
+      prove_place_q < prove_count_q;
+  assign prove_word = 32'(prove_place_q >> 2);
+  always_comb begin
+    prove_gathered = gather_done_q && 32'(gather_index_q) == prove_word;
+    if (receive_q == StPayload && prove_count_q[1:0] != '0 &&
+        32'(prove_count_q >> 2) == prove_word) begin
+      prove_gathered = 1'b1;
+    end
+  end
+  assign prove_memory = u_payload.memory[{prove_bank_q, IndexWidth'(prove_word)}];
   assign prove_stored = prove_memory[8*prove_place_q[1:0]+:8];
-  assign prove_reading = deliver_q != StFrame && read_bank_q == prove_bank_q;
+  assign prove_gather = gather_q[8*prove_place_q[1:0]+:8];
+  assign prove_given = word_data_o[8*prove_place_q[1:0]+:8];
   assign prove_inside = full_q[prove_bank_q] && prove_place_q < bank_header_q[prove_bank_q].length;
+  assign prove_read = deliver_q != StFrame && read_bank_q == prove_bank_q &&
+      32'(read_index_q) == prove_word;
+  assign prove_words = (32'(bank_header_q[read_bank_q].length) + 3) / 4;
+  assign prove_sum = 32'(prove_count_q) + 32'(left_q);
+  assign prove_lanes = lane_q == prove_count_q[1:0] && 32'(index_q) == 32'(prove_count_q >> 2);
 
   `TP_ASSERT(PlaceKept_A, !prove_inside || prove_stored == prove_data_q)
-  `TP_ASSERT(
-      HandedOver_A,
-      !(word_valid_o && prove_inside && prove_reading && 32'(read_index_q) == 32'(prove_place_q >> 2)) || word_data_o[8*prove_place_q[1:0]+:8] == prove_data_q)
+  `TP_ASSERT(HandedOver_A,
+             !(word_valid_o && prove_inside && prove_read) || prove_given == prove_data_q)
 
   `TP_ASSERT(BanksInTurn_A, (write_bank_q == read_bank_q) == (full_q == 2'b00 || full_q == 2'b11))
   `TP_ASSERT(OldestFirst_A, full_q == '0 || full_q[read_bank_q])
@@ -313,40 +339,28 @@ module tp_framer_rx
   `TP_ASSERT(FullWaits_A, !full_q[write_bank_q] || (receive_q == StMarker && !gather_done_q))
   `TP_ASSERT(GathersInFrame_A, !gather_done_q || receive_q == StPayload || receive_q == StCrc)
   `TP_ASSERT(States_A, deliver_q <= StWord && (deliver_q == StRead || !read_wait_q))
-  `TP_ASSERT(
-      HeaderFits_A,
-      !(receive_q == StPayload || receive_q == StCrc || receive_q == StCheck) || 32'(header_q.length) <= PayloadMax)
-  `TP_ASSERT(
-      BankFits_A,
-      (!full_q[0] || 32'(bank_header_q[0].length) <= PayloadMax) && (!full_q[1] || 32'(bank_header_q[1].length) <= PayloadMax))
-  `TP_ASSERT(
-      CountsStart_A,
-      !(receive_q inside {StType, StSequence, StLengthLow, StLengthHigh}) || prove_count_q == '0)
-  `TP_ASSERT(
-      CountsDown_A,
-      receive_q != StPayload || (left_q != '0 && 32'(prove_count_q) + 32'(left_q) == 32'(header_q.length)))
-  `TP_ASSERT(
-      CountsLanes_A,
-      receive_q != StPayload || (lane_q == prove_count_q[1:0] && 32'(index_q) == 32'(prove_count_q >> 2)))
-  `TP_ASSERT(CountsAll_A,
-             !(receive_q == StCrc || receive_q == StCheck) || prove_count_q == header_q.length)
+  `TP_ASSERT(HeaderFits_A, !prove_body || 32'(header_q.length) <= PayloadMax)
+  `TP_ASSERT(BankZeroFits_A, !full_q[0] || 32'(bank_header_q[0].length) <= PayloadMax)
+  `TP_ASSERT(BankOneFits_A, !full_q[1] || 32'(bank_header_q[1].length) <= PayloadMax)
+  `TP_ASSERT(CountsStart_A, !prove_head || prove_count_q == '0)
+  `TP_ASSERT(CountsSome_A, receive_q != StPayload || left_q != '0)
+  `TP_ASSERT(CountsDown_A, receive_q != StPayload || prove_sum == 32'(header_q.length))
+  `TP_ASSERT(CountsLanes_A, receive_q != StPayload || prove_lanes)
+  `TP_ASSERT(CountsAll_A, !prove_body || receive_q == StPayload || prove_count_q == header_q.length)
   `TP_ASSERT(CrcLeft_A, receive_q != StCrc || (left_q >= 9'd1 && left_q <= 9'd4))
   `TP_ASSERT(WrittenBeforeCheck_A, !(gather_done_q && receive_q == StCrc) || left_q == 9'd4)
   `TP_ASSERT(GatherIndex_A,
-             !gather_done_q || 32'(gather_index_q) == 32'((prove_count_q - 9'd1) >> 2))
-  // The byte stands in the word that is gathered, or in the memory.
-  `TP_ASSERT(
-      Gathered_A,
-      !(prove_receiving && prove_place_q < prove_count_q) || ((prove_pending || (receive_q == StPayload && prove_count_q[1:0] != '0 && prove_count_q[8:2] == prove_place_q[8:2])) ? gather_q[8*prove_place_q[1:0]+:8] == prove_data_q : prove_stored == prove_data_q))
-  `TP_ASSERT(
-      WordsLeftFit_A,
-      deliver_q == StFrame || (word_left_q != '0 && 32'(read_index_q) + 32'(word_left_q) == (32'(bank_header_q[read_bank_q].length) + 3) / 4))
-  `TP_ASSERT(
-      ReadData_A,
-      !(read_wait_q && prove_reading && 32'(read_index_q) == 32'(prove_place_q >> 2)) || u_payload.read_data_q == prove_memory)
-  `TP_ASSERT(
-      ReadDataHeld_A,
-      !(deliver_q == StWord && prove_reading && 32'(read_index_q) == 32'(prove_place_q >> 2)) || (word_data_o == prove_memory && u_payload.read_data_q == prove_memory))
+             !gather_done_q || gather_index_q == IndexWidth'((prove_count_q - 9'd1) >> 2))
+  // A received byte stands in the word that is gathered, or in the memory.
+  `TP_ASSERT(Gathered_A, !(prove_received && prove_gathered) || prove_gather == prove_data_q)
+  `TP_ASSERT(Stored_A, !prove_received || prove_gathered || prove_stored == prove_data_q)
+  `TP_ASSERT(WordsSome_A, deliver_q == StFrame || word_left_q != '0)
+  `TP_ASSERT(WordsLeftFit_A,
+             deliver_q == StFrame || 32'(read_index_q) + 32'(word_left_q) == prove_words)
+  `TP_ASSERT(ReadData_A, !(read_wait_q && prove_read) || u_payload.read_data_q == prove_memory)
+  `TP_ASSERT(ReadDataStays_A,
+             !(deliver_q == StWord && prove_read) || u_payload.read_data_q == prove_memory)
+  `TP_ASSERT(WordIsMemory_A, !(deliver_q == StWord && prove_read) || word_data_o == prove_memory)
 `endif
 
 endmodule

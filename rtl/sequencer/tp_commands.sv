@@ -446,7 +446,7 @@ module tp_commands
   // The sum to be sent is taken over while its low word is not yet shown, so that both halves and
   // the held word belong together.
   always_ff @(posedge clk_i) begin
-    if (state_q == StAnswer || (state_q == StAnswerWords && answer_word_ready_i && index_q[0])) begin
+    if (state_q == StAnswer || (answer_word_valid_o && answer_word_ready_i && index_q[0])) begin
       for (int unsigned i = 0; i < 6; i++) begin
         if (sum_next == 3'(i)) begin
           sums_q     <= sums_words[64*i+:32];

@@ -2,8 +2,8 @@
 //
 // tp_sequencer: runs the program once for every active slot: fetches, issues, counts the cycles.
 //
-// In    start_i with the active slots; their positions, tokens and logits flags stand until the end.
-//       done flows of the units.
+// In    start_i with the active slots; their positions, tokens and logits flags stand until the
+//       end; done flows of the units.
 // Out   one command flow per unit (0 MATVEC and EMBED, 1 NORM, 2 ANGLES, 3 ATTENTION), raised only
 //       while the unit is free; end_valid_o with the cycles of the step.
 // Rate  one issue per unit and cycle. Exact cycle rules: README.md, the same as host/lib/cycles.c.

@@ -2,8 +2,8 @@
 //
 // tp_statistics: the sums that STATISTICS reports.
 //
-// In    how many elements saturated and how many blocks were clipped in this cycle, per unit; the end
-//       of each step with its cycles; one pulse per processed token; one per broken frame.
+// In    how many elements saturated and how many blocks were clipped in this cycle, per unit; the
+//       end of each step with its cycles; one pulse per processed token; one per broken frame.
 // Out   the sums since reset, a few cycles late.
 // Not   does not saturate: 48 bits last for 29 days of clock cycles at 110 MHz, then wrap.
 

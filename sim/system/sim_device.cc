@@ -135,4 +135,5 @@ uint64_t run(tp_sim *sim, uint64_t cycles, const uint8_t *out, size_t out_count,
 
 }  // namespace
 
-extern "C" const struct tp_sim_entry tp_sim_entry = {TP_SIM_ABI, TP_CONFIG_NAME, create, destroy, run};
+extern "C" const struct tp_sim_entry tp_sim_entry = {TP_SIM_ABI, TP_CONFIG_NAME, create, destroy,
+                                                     run};

@@ -19,6 +19,50 @@
 #include "plain_frame.h"
 #include "random.h"
 
+/* Parameters that the variant leaves as tp_core has them. */
+#ifndef TP_PARAM_Groups
+#define TP_PARAM_Groups 2
+#endif
+#ifndef TP_PARAM_Slots
+#define TP_PARAM_Slots 4
+#endif
+#ifndef TP_PARAM_WeightBeats
+#define TP_PARAM_WeightBeats 1024
+#endif
+#ifndef TP_PARAM_KvRows
+#define TP_PARAM_KvRows 512
+#endif
+#ifndef TP_PARAM_DimMax
+#define TP_PARAM_DimMax 64
+#endif
+#ifndef TP_PARAM_QueryMax
+#define TP_PARAM_QueryMax 128
+#endif
+#ifndef TP_PARAM_HiddenMax
+#define TP_PARAM_HiddenMax 192
+#endif
+#ifndef TP_PARAM_VocabMax
+#define TP_PARAM_VocabMax 512
+#endif
+#ifndef TP_PARAM_PositionsMax
+#define TP_PARAM_PositionsMax 64
+#endif
+#ifndef TP_PARAM_ProgramMax
+#define TP_PARAM_ProgramMax 64
+#endif
+#ifndef TP_PARAM_GainQuads
+#define TP_PARAM_GainQuads 256
+#endif
+#ifndef TP_PARAM_ConstantPairs
+#define TP_PARAM_ConstantPairs 256
+#endif
+#ifndef TP_PARAM_Codebooks
+#define TP_PARAM_Codebooks 2
+#endif
+#ifndef TP_PARAM_HeadNorm
+#define TP_PARAM_HeadNorm 1
+#endif
+
 enum {
     SLOTS = TP_PARAM_Slots,
     GROUPS = TP_PARAM_Groups,
