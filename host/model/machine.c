@@ -558,6 +558,22 @@ static void run_matvec(struct tp_machine *m, struct slot_state *slot, struct ins
     }
 }
 
+/* True when the memory has every row that attention reads at this position. */
+static bool rows_exist(const struct tp_machine *m, const struct tp_op_attention *op,
+                       const uint16_t *pages, uint32_t position)
+{
+    for (uint32_t word = 0; word < op->words; word++) {
+        for (uint32_t first = 0; first <= position; first += TP_PAGE) {
+            uint32_t last = position - first < TP_PAGE ? position : first + TP_PAGE - 1;
+            if (tp_kv_row(pages, op->kv_base, m->kv_stride, word, first) >= m->kv.rows ||
+                tp_kv_row(pages, op->kv_base, m->kv_stride, word, last) >= m->kv.rows) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
 static void run_attention(struct tp_machine *m, struct slot_state *slot,
                           const struct tp_op_attention *op, const uint16_t *pages,
                           uint32_t position)
@@ -569,9 +585,15 @@ static void run_attention(struct tp_machine *m, struct slot_state *slot,
                                              .key_base = op->key_base,
                                              .value_base = op->value_base,
                                              .shift = op->shift};
-    tp_attention(&shape, &m->kv, pages, op->kv_base, m->kv_stride, position, slot->query,
-                 slot->query_exponents, m->row, &m->counters);
-    for (uint32_t word = 0; word < op->words * op->turns * (op->sets + 1); word++) {
+    uint32_t count = op->words * op->turns * (op->sets + 1);
+    if (rows_exist(m, op, pages, position)) {
+        tp_attention(&shape, &m->kv, pages, op->kv_base, m->kv_stride, position, slot->query,
+                     slot->query_exponents, m->row, &m->counters);
+    } else {
+        /* the loader's fault; a device would read some other row */
+        memset(m->row, 0, (size_t)count * TP_BLOCK * sizeof *m->row);
+    }
+    for (uint32_t word = 0; word < count; word++) {
         slot->block_exponents[TP_SOURCE_ATTENTION][word] = tp_quantise_block(
             m->row + (size_t)word * TP_BLOCK, TP_BLOCK, 0, (uint8_t)op->cap,
             slot->block_data[TP_SOURCE_ATTENTION] + (size_t)word * TP_BLOCK, &m->counters);

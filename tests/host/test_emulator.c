@@ -1,0 +1,607 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Claims about the emulator behind the frames of docs/link.md: it answers every intact frame once
+// and in order, with the documented status; a repeated frame is not executed again; a run ends for
+// each of the documented reasons, with its events in order; random bytes, broken frames, frames of
+// random contents and damaged programs never crash it, and it answers HELLO afterwards.
+//
+// With a model of random weights on the configuration small. Not covered: time-outs of the host.
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "backend.h"
+#include "check_main.h"
+#include "compile.h"
+#include "frame.h"
+#include "image.h"
+#include "internal.h"
+#include "model_files.h"
+#include "random.h"
+
+enum {
+    VOCAB = 240,
+    SLOTS = 4,
+    POSITIONS = 64,
+    VOCAB_MAX = 512,
+    QUEUE_MAX = 4096,
+    HEARD_MAX = 4096,
+    SYNC_BYTES = 265
+};
+
+// What the device sent since the last request.
+static struct tp_frame heard[HEARD_MAX];
+static size_t heard_count;
+
+static void *device;
+static struct tp_frame_decoder decoder;
+static uint8_t sequence;
+static struct tp_image *image;
+static struct tp_error error;
+
+// ---- talking ----
+
+// Sends the bytes and listens until the device has nothing more to do.
+static void talk(const uint8_t *bytes, size_t count)
+{
+    size_t at = 0;
+    heard_count = 0;
+    for (;;) {
+        uint8_t in[512];
+        size_t taken = 0;
+        size_t got = 0;
+        ck_assert_int_eq(tp__backend_emulator.exchange(device, bytes + at, count - at, &taken, in,
+                                                       sizeof in, &got, &error),
+                         TP_OK);
+        at += taken;
+        for (size_t i = 0; i < got; i++) {
+            // A run that the fuzzer started may say more than is kept.
+            if (tp__frame_decode(&decoder, in[i], &heard[heard_count])) {
+                heard_count += heard_count + 1 < HEARD_MAX ? 1 : 0;
+            }
+        }
+        ck_assert_uint_eq(decoder.bad, 0);
+        if (at == count && got == 0) return;
+    }
+}
+
+static void send_frame(uint8_t type, const uint8_t *payload, size_t length)
+{
+    struct tp_frame frame = {.type = type, .sequence = sequence, .length = (uint16_t)length};
+    uint8_t bytes[TP_FRAME_BYTES_MAX];
+    if (length != 0) memcpy(frame.payload, payload, length);
+    talk(bytes, tp__frame_encode(&frame, bytes));
+}
+
+// The one answer among what was heard, which must have the sequence of the request.
+static const struct tp_frame *answer(void)
+{
+    const struct tp_frame *found = NULL;
+    for (size_t i = 0; i < heard_count; i++) {
+        if (heard[i].type < TP_FRAME_TOKEN) {
+            ck_assert_ptr_null(found);
+            found = &heard[i];
+        }
+    }
+    ck_assert_ptr_nonnull(found);
+    ck_assert_uint_eq(found->sequence, sequence);
+    return found;
+}
+
+// Sends a frame that is answered by ACK and returns the status.
+static unsigned ask(uint8_t type, const uint8_t *payload, size_t length)
+{
+    sequence++;
+    send_frame(type, payload, length);
+    const struct tp_frame *ack = answer();
+    ck_assert_uint_eq(ack->type, TP_FRAME_ACK);
+    ck_assert_uint_eq(ack->length, 4);
+    ck_assert_uint_eq(ack->payload[0], type);
+    return ack->payload[1];
+}
+
+static const struct tp_frame *ask_for(uint8_t type, uint8_t reply_type, uint16_t reply_length)
+{
+    sequence++;
+    send_frame(type, NULL, 0);
+    const struct tp_frame *reply = answer();
+    ck_assert_uint_eq(reply->type, reply_type);
+    ck_assert_uint_eq(reply->length, reply_length);
+    return reply;
+}
+
+static void answers_hello(void)
+{
+    const uint8_t zeros[SYNC_BYTES] = {0};
+    talk(zeros, sizeof zeros);
+    const struct tp_frame *reply = ask_for(TP_FRAME_HELLO, TP_FRAME_HELLO_REPLY, 40);
+    ck_assert_uint_eq(tp__get16(reply->payload), TP_PROTOCOL_VERSION);
+    ck_assert_uint_eq(reply->payload[3], SLOTS);
+}
+
+// ---- requests ----
+
+static unsigned write_words(uint32_t space, uint32_t address, const uint32_t *words, size_t count)
+{
+    uint8_t p[TP_PAYLOAD_MAX] = {(uint8_t)space};
+    tp__put32(p + 4, address);
+    for (size_t i = 0; i < count; i++) tp__put32(p + 8 + 4 * i, words[i]);
+    return ask(TP_FRAME_WRITE, p, 8 + 4 * count);
+}
+
+struct slot_fields {
+    uint8_t slot;
+    uint8_t flags;
+    uint8_t top_k;
+    uint8_t stop_count;
+    uint32_t temperature;
+    uint16_t context;
+    uint16_t position;
+    uint16_t stop;
+};
+
+static unsigned open_slot(const struct slot_fields *f)
+{
+    uint8_t p[36] = {f->slot, f->flags, f->top_k, f->stop_count};
+    tp__put32(p + 4, f->temperature);
+    tp__put16(p + 16, f->context);
+    tp__put16(p + 18, f->position);
+    tp__put16(p + 20, f->stop);
+    return ask(TP_FRAME_SLOT, p, sizeof p);
+}
+
+static unsigned open_plain(uint8_t slot)
+{
+    const struct slot_fields fields = {.slot = slot, .context = 16};
+    return open_slot(&fields);
+}
+
+static unsigned feed(uint8_t slot, uint16_t token, size_t count)
+{
+    uint8_t p[TP_PAYLOAD_MAX] = {slot};
+    for (size_t i = 0; i < count; i++) tp__put16(p + 2 + 2 * i, token);
+    return ask(TP_FRAME_FEED, p, 2 + 2 * count);
+}
+
+static unsigned run(uint8_t slot, bool hold, uint32_t count)
+{
+    uint8_t p[8] = {slot, hold ? 1 : 0};
+    tp__put32(p + 4, count);
+    return ask(TP_FRAME_RUN, p, sizeof p);
+}
+
+static unsigned cancel(uint8_t slot)
+{
+    const uint8_t p[4] = {slot};
+    return ask(TP_FRAME_CANCEL, p, sizeof p);
+}
+
+// ---- a device with a program ----
+
+static tp_status write_image(void *user, uint32_t space, uint32_t address, const uint32_t *words,
+                             size_t count, struct tp_error *own_error)
+{
+    (void)user;
+    (void)own_error;
+    for (size_t i = 0; i < count; i += 62) {
+        size_t part = count - i < 62 ? count - i : 62;
+        ck_assert_uint_eq(write_words(space, address + (uint32_t)i, words + i, part), TP_ACK_OK);
+    }
+    return TP_OK;
+}
+
+static void setup(void)
+{
+    static const struct tp_limits limits = {2,         SLOTS,     1024, 512, 64,  128, 192,
+                                            VOCAB_MAX, POSITIONS, 64,   256, 256, 2,   1};
+    const struct tp_test_model made = {32, 64, 2, 4, 2, VOCAB, POSITIONS, false, 7};
+    const struct tp_load_options load = {.format = TP_FORMAT_Q8, .sessions = SLOTS};
+    const tp_context context = {.progress = NULL};
+    struct tp_test_bytes file = {NULL, 0, 0};
+    struct tp_source_model model;
+    char path[512];
+    tp_test_write_llama2c(&made, 0, &file);
+    tp_test_write_file(&file, path, sizeof path);
+    ck_assert_int_eq(tp__source_model_load(path, &model, &error), TP_OK);
+    ck_assert_msg(tp__compile(&context, &model, &load, &limits, 5, NULL, &image, &error) == TP_OK,
+                  "%s", error.text);
+    tp__source_model_free(&model);
+    tp_test_bytes_free(&file);
+    (void)unlink(path);
+    ck_assert_int_eq(tp__backend_emulator.open("small", "", &device, &error), TP_OK);
+    ck_assert_int_eq(tp__image_write(image, write_image, NULL, &error), TP_OK);
+}
+
+static void teardown(void)
+{
+    tp__backend_emulator.close(device);
+    tp__image_free(image);
+}
+
+// ---- statuses ----
+
+START_TEST(frames_of_wrong_type_or_length_are_refused)
+{
+    static const struct {
+        uint8_t type;
+        uint8_t length;
+        uint8_t status;
+    } cases[] = {
+        {0x00, 0, TP_ACK_TYPE},
+        {0x55, 4, TP_ACK_TYPE},
+        {TP_FRAME_ACK, 4, TP_ACK_TYPE},
+        {TP_FRAME_TOKEN, 8, TP_ACK_TYPE},
+        {0xff, 255, TP_ACK_TYPE},
+        {TP_FRAME_HELLO, 1, TP_ACK_LENGTH},
+        {TP_FRAME_STATISTICS, 4, TP_ACK_LENGTH},
+        {TP_FRAME_WRITE, 0, TP_ACK_LENGTH},
+        {TP_FRAME_WRITE, 8, TP_ACK_LENGTH},
+        {TP_FRAME_WRITE, 14, TP_ACK_LENGTH},
+        {TP_FRAME_SLOT, 35, TP_ACK_LENGTH},
+        {TP_FRAME_SLOT, 37, TP_ACK_LENGTH},
+        {TP_FRAME_FEED, 2, TP_ACK_LENGTH},
+        {TP_FRAME_FEED, 5, TP_ACK_LENGTH},
+        {TP_FRAME_RUN, 7, TP_ACK_LENGTH},
+        {TP_FRAME_RUN, 9, TP_ACK_LENGTH},
+        {TP_FRAME_CANCEL, 3, TP_ACK_LENGTH},
+        {TP_FRAME_CANCEL, 8, TP_ACK_LENGTH},
+    };
+    const uint8_t zeros[TP_PAYLOAD_MAX] = {0};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        ck_assert_msg(ask(cases[i].type, zeros, cases[i].length) == cases[i].status,
+                      "type %02x, length %u", cases[i].type, cases[i].length);
+    }
+    answers_hello();
+}
+END_TEST
+
+START_TEST(every_space_ends_where_documented)
+{
+    static const struct {
+        uint32_t space;
+        uint32_t size;
+    } spaces[] = {
+        {TP_SPACE_WEIGHT, 1024 * 64}, {TP_SPACE_PROGRAM, 64 * 8},          {TP_SPACE_GAIN, 256 * 2},
+        {TP_SPACE_BIAS, 256 * 2},     {TP_SPACE_CENTRE, 256 * 2},          {TP_SPACE_FREQUENCY, 64},
+        {TP_SPACE_CODEBOOK, 2 * 16},  {TP_SPACE_PAGE_TABLE, SLOTS * 4096}, {TP_SPACE_REGISTER, 1},
+    };
+    const uint32_t words[62] = {0};
+    for (size_t i = 0; i < sizeof spaces / sizeof *spaces; i++) {
+        uint32_t space = spaces[i].space;
+        uint32_t size = spaces[i].size;
+        ck_assert_uint_eq(write_words(space, size - 1, words, 1), TP_ACK_OK);
+        ck_assert_uint_eq(write_words(space, size, words, 1), TP_ACK_RANGE);
+        ck_assert_uint_eq(write_words(space, size - 1, words, 2), TP_ACK_RANGE);
+        ck_assert_uint_eq(write_words(space, UINT32_MAX, words, 62), TP_ACK_RANGE);
+    }
+    for (uint32_t space = 0; space < 256; space++) {
+        bool known = false;
+        for (size_t i = 0; i < sizeof spaces / sizeof *spaces; i++) {
+            known = known || spaces[i].space == space;
+        }
+        if (!known) ck_assert_uint_eq(write_words(space, 0, words, 1), TP_ACK_RANGE);
+    }
+}
+END_TEST
+
+START_TEST(slot_fields_have_limits_and_a_refused_slot_is_closed)
+{
+    static const struct slot_fields bad[] = {
+        {.top_k = 65, .context = 16},
+        {.stop_count = 9, .context = 16},
+        {.temperature = 1u << 20, .context = 16},
+        {.context = 0},
+        {.context = POSITIONS + 1},
+        {.context = 16, .position = 16},
+    };
+    static const struct slot_fields good[] = {
+        {.top_k = 64, .context = 1, .temperature = (1u << 20) - 1, .stop_count = 8},
+        {.slot = SLOTS - 1, .context = POSITIONS, .position = POSITIONS - 1, .flags = 1},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        ck_assert_uint_eq(open_plain(0), TP_ACK_OK);
+        ck_assert_uint_eq(feed(0, 1, 1), TP_ACK_OK);
+        ck_assert_msg(open_slot(&bad[i]) == TP_ACK_RANGE, "case %zu", i);
+        ck_assert_uint_eq(feed(0, 1, 1), TP_ACK_RANGE);
+        ck_assert_uint_eq(run(0, false, 1), TP_ACK_RANGE);
+    }
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        ck_assert_msg(open_slot(&good[i]) == TP_ACK_OK, "case %zu", i);
+    }
+    ck_assert_uint_eq(open_plain(SLOTS), TP_ACK_RANGE);
+    ck_assert_uint_eq(open_plain(255), TP_ACK_RANGE);
+}
+END_TEST
+
+START_TEST(feed_run_and_cancel_check_slot_token_and_queue)
+{
+    ck_assert_uint_eq(feed(SLOTS, 1, 1), TP_ACK_RANGE);
+    ck_assert_uint_eq(run(SLOTS, false, 1), TP_ACK_RANGE);
+    ck_assert_uint_eq(cancel(SLOTS), TP_ACK_RANGE);
+    ck_assert_uint_eq(cancel(0), TP_ACK_OK);
+    ck_assert_uint_eq(feed(0, 1, 1), TP_ACK_RANGE);
+    ck_assert_uint_eq(open_plain(0), TP_ACK_OK);
+    ck_assert_uint_eq(run(0, false, 1), TP_ACK_RANGE);
+    ck_assert_uint_eq(feed(0, VOCAB_MAX, 1), TP_ACK_RANGE);
+    ck_assert_uint_eq(feed(0, VOCAB_MAX - 1, 1), TP_ACK_OK);
+    ck_assert_uint_eq(open_plain(0), TP_ACK_OK);
+    for (size_t i = 0; i < QUEUE_MAX / 64; i++) ck_assert_uint_eq(feed(0, 1, 64), TP_ACK_OK);
+    ck_assert_uint_eq(feed(0, 1, 1), TP_ACK_FULL);
+}
+END_TEST
+
+START_TEST(a_running_slot_is_busy)
+{
+    const uint32_t word = 0;
+    ck_assert_uint_eq(open_plain(1), TP_ACK_OK);
+    ck_assert_uint_eq(feed(1, 1, 1), TP_ACK_OK);
+    ck_assert_uint_eq(run(1, true, 4), TP_ACK_OK);
+    ck_assert_uint_eq(open_plain(1), TP_ACK_BUSY);
+    ck_assert_uint_eq(feed(1, 1, 1), TP_ACK_BUSY);
+    ck_assert_uint_eq(run(1, false, 4), TP_ACK_BUSY);
+    ck_assert_uint_eq(write_words(TP_SPACE_WEIGHT, 0, &word, 1), TP_ACK_BUSY);
+    ck_assert_uint_eq(write_words(TP_SPACE_PAGE_TABLE, 8192, &word, 1), TP_ACK_OK);
+    ck_assert_uint_eq(open_plain(2), TP_ACK_OK);
+    answers_hello();
+}
+END_TEST
+
+// ---- repetitions and broken frames ----
+
+static size_t count_heard(uint8_t type)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < heard_count; i++) count += heard[i].type == type ? 1 : 0;
+    return count;
+}
+
+START_TEST(a_repeated_frame_is_answered_and_not_executed)
+{
+    const uint8_t one_token[4] = {0, 0, 1, 0};
+    ck_assert_uint_eq(open_plain(0), TP_ACK_OK);
+    ck_assert_uint_eq(ask(TP_FRAME_FEED, one_token, 4), TP_ACK_OK);
+    for (int i = 0; i < 3; i++) {
+        send_frame(TP_FRAME_FEED, one_token, 4);
+        ck_assert_uint_eq(answer()->payload[1], TP_ACK_OK);
+    }
+    ck_assert_uint_eq(run(0, false, 0), TP_ACK_OK);
+    ck_assert_uint_eq(count_heard(TP_FRAME_STEP), 1);
+    // A bad status is repeated too.
+    ck_assert_uint_eq(feed(0, VOCAB_MAX, 1), TP_ACK_RANGE);
+    send_frame(TP_FRAME_FEED, one_token, 4);
+    ck_assert_uint_eq(answer()->payload[1], TP_ACK_RANGE);
+}
+END_TEST
+
+START_TEST(broken_frames_are_counted_and_not_answered)
+{
+    const struct tp_frame frame = {.type = TP_FRAME_CANCEL, .length = 4};
+    uint8_t bytes[TP_FRAME_BYTES_MAX];
+    size_t count = tp__frame_encode(&frame, bytes);
+    uint32_t broken = 0;
+    for (size_t i = 0; i < count; i++) {
+        // Other markers and lengths change where a frame ends: tests/host/test_frame.c.
+        if (i == 0 || i == 3 || i == 4) continue;
+        bytes[i] ^= 0x10;
+        talk(bytes, count);
+        ck_assert_uint_eq(heard_count, 0);
+        bytes[i] ^= 0x10;
+        broken++;
+    }
+    const struct tp_frame *reply = ask_for(TP_FRAME_STATISTICS, TP_FRAME_STATISTICS_REPLY, 56);
+    ck_assert_uint_eq(tp__get32(reply->payload + 48), broken);
+}
+END_TEST
+
+// ---- runs ----
+
+// Events have consecutive numbers; the last one is DONE of this slot with this reason.
+static void ends_with(uint8_t slot, uint8_t reason, uint16_t position)
+{
+    const struct tp_frame *last = &heard[heard_count - 1];
+    const struct tp_frame *before = NULL;
+    for (size_t i = 0; i < heard_count; i++) {
+        if (heard[i].type < TP_FRAME_TOKEN) continue;
+        if (before != NULL) {
+            ck_assert_uint_eq(heard[i].sequence, (uint8_t)(before->sequence + 1));
+        }
+        before = &heard[i];
+    }
+    ck_assert_uint_eq(last->type, TP_FRAME_DONE);
+    ck_assert_uint_eq(last->payload[0], slot);
+    ck_assert_uint_eq(last->payload[1], reason);
+    ck_assert_uint_eq(tp__get16(last->payload + 2), position);
+}
+
+START_TEST(runs_end_for_every_documented_reason)
+{
+    ck_assert_uint_eq(open_plain(0), TP_ACK_OK);
+    ck_assert_uint_eq(feed(0, 5, 3), TP_ACK_OK);
+    ck_assert_uint_eq(run(0, false, 0), TP_ACK_OK);
+    ends_with(0, TP_REASON_FED, 3);
+    ck_assert_uint_eq(count_heard(TP_FRAME_TOKEN), 0);
+    ck_assert_uint_eq(count_heard(TP_FRAME_STEP), 3);
+
+    ck_assert_uint_eq(feed(0, 5, 1), TP_ACK_OK);
+    ck_assert_uint_eq(run(0, false, 2), TP_ACK_OK);
+    ends_with(0, TP_REASON_LIMIT, 5);
+    ck_assert_uint_eq(count_heard(TP_FRAME_TOKEN), 2);
+
+    uint16_t sampled = 0;
+    ck_assert_uint_eq(feed(0, 5, 1), TP_ACK_OK);
+    ck_assert_uint_eq(run(0, false, 1000), TP_ACK_OK);
+    ends_with(0, TP_REASON_CONTEXT, 16);
+    for (size_t i = heard_count; i-- > 0;) {
+        if (heard[i].type == TP_FRAME_TOKEN) sampled = tp__get16(heard[i].payload + 2);
+    }
+    ck_assert_uint_lt(sampled, VOCAB);
+    ck_assert_uint_eq(feed(0, 5, 1), TP_ACK_OK);
+    ck_assert_uint_eq(run(0, false, 1), TP_ACK_RANGE);  // the context is full
+
+    // The same history again, but its next token is a stop token.
+    const struct slot_fields stopped = {
+        .context = 16, .position = 5, .stop_count = 1, .stop = sampled};
+    ck_assert_uint_eq(open_slot(&stopped), TP_ACK_OK);
+    ck_assert_uint_eq(feed(0, 5, 1), TP_ACK_OK);
+    ck_assert_uint_eq(run(0, false, 1000), TP_ACK_OK);
+    ends_with(0, TP_REASON_STOP, 6);
+
+    // A held run is cancelled; the end comes after the step in which it takes part.
+    ck_assert_uint_eq(open_plain(0), TP_ACK_OK);
+    ck_assert_uint_eq(feed(0, 5, 1), TP_ACK_OK);
+    ck_assert_uint_eq(run(0, true, 1000), TP_ACK_OK);
+    ck_assert_uint_eq(cancel(0), TP_ACK_OK);
+    ck_assert_uint_eq(count_heard(TP_FRAME_DONE), 0);
+    ck_assert_uint_eq(open_plain(3), TP_ACK_OK);
+    ck_assert_uint_eq(feed(3, 5, 1), TP_ACK_OK);
+    ck_assert_uint_eq(run(3, false, 4), TP_ACK_OK);
+    ends_with(3, TP_REASON_LIMIT, 4);
+    ck_assert_uint_eq(count_heard(TP_FRAME_DONE), 2);
+    ck_assert_uint_eq(count_heard(TP_FRAME_STEP), 4);
+    for (size_t i = 0, step = 0; i < heard_count; i++) {
+        if (heard[i].type == TP_FRAME_STEP) {
+            ck_assert_uint_eq(heard[i].payload[8], step++ == 0 ? 9 : 8);
+        }
+        if (heard[i].type == TP_FRAME_DONE && heard[i].payload[0] == 0) {
+            ck_assert_uint_eq(heard[i].payload[1], TP_REASON_CANCEL);
+        }
+    }
+}
+END_TEST
+
+START_TEST(logits_come_in_order_before_the_step)
+{
+    const struct slot_fields fields = {.slot = 2, .flags = 1, .context = 16};
+    ck_assert_uint_eq(open_slot(&fields), TP_ACK_OK);
+    ck_assert_uint_eq(feed(2, 5, 2), TP_ACK_OK);
+    ck_assert_uint_eq(run(2, false, 0), TP_ACK_OK);
+    ends_with(2, TP_REASON_FED, 2);
+    uint32_t next = 0;
+    for (size_t i = 0; i < heard_count; i++) {
+        if (heard[i].type == TP_FRAME_LOGITS) {
+            ck_assert_uint_eq(tp__get32(heard[i].payload + 4), next);
+            next += tp__get16(heard[i].payload + 2);
+            ck_assert_uint_eq(heard[i].length, 8u + 4u * tp__get16(heard[i].payload + 2));
+        } else if (heard[i].type == TP_FRAME_STEP) {
+            ck_assert_uint_eq(next, VOCAB);
+            next = 0;
+        }
+    }
+    ck_assert_uint_eq(count_heard(TP_FRAME_STEP), 2);
+}
+END_TEST
+
+// ---- fuzzing ----
+
+START_TEST(random_bytes_do_no_harm)
+{
+    struct tp_random random;
+    uint8_t bytes[700];
+    tp_random_init(&random, tp_test_seed(_i), 0);
+    for (int round = 0; round < 40; round++) {
+        size_t count = tp_random_below(&random, sizeof bytes);
+        for (size_t i = 0; i < count; i++) {
+            // Many markers and small lengths, so that some of it looks like frames.
+            uint32_t kind = tp_random_below(&random, 8);
+            bytes[i] = kind == 0   ? TP_FRAME_MARKER
+                       : kind == 1 ? 0
+                                   : (uint8_t)tp_random_u32(&random);
+        }
+        talk(bytes, count);
+    }
+    answers_hello();
+}
+END_TEST
+
+// An intact frame of a known type, whose contents are mostly near what is allowed.
+static size_t random_frame(struct tp_random *random, uint8_t bytes[TP_FRAME_BYTES_MAX])
+{
+    static const uint8_t types[] = {
+        TP_FRAME_HELLO, TP_FRAME_STATISTICS, TP_FRAME_WRITE, TP_FRAME_SLOT, TP_FRAME_SLOT,
+        TP_FRAME_FEED,  TP_FRAME_FEED,       TP_FRAME_RUN,   TP_FRAME_RUN,  TP_FRAME_CANCEL};
+    static const uint8_t lengths[] = {0, 0, 12, 36, 36, 4, 8, 8, 8, 4};
+    uint32_t kind = tp_random_below(random, sizeof types);
+    struct tp_frame frame = {.type = types[kind], .length = lengths[kind]};
+    if (tp_random_below(random, 8) == 0) {
+        frame.length = (uint16_t)tp_random_below(random, TP_PAYLOAD_MAX + 1);
+    }
+    frame.sequence = (uint8_t)tp_random_u32(random);
+    for (size_t i = 0; i < frame.length; i++) {
+        bool small = tp_random_below(random, 4) != 0;
+        frame.payload[i] = (uint8_t)(small ? tp_random_below(random, 6) : tp_random_u32(random));
+    }
+    if (frame.type == TP_FRAME_WRITE && tp_random_below(random, 4) != 0) {
+        // The program stays, else most runs would be refused.
+        frame.payload[0] =
+            (uint8_t)(tp_random_below(random, 2) != 0 ? TP_SPACE_PAGE_TABLE : TP_SPACE_REGISTER);
+    }
+    return tp__frame_encode(&frame, bytes);
+}
+
+START_TEST(frames_of_random_contents_do_no_harm)
+{
+    struct tp_random random;
+    uint8_t bytes[TP_FRAME_BYTES_MAX];
+    tp_random_init(&random, tp_test_seed(_i), 0);
+    for (int round = 0; round < 400; round++) {
+        size_t count = random_frame(&random, bytes);
+        if (tp_random_below(&random, 8) == 0) {
+            bytes[tp_random_below(&random, (uint32_t)count)] ^= (uint8_t)tp_random_u32(&random);
+        }
+        talk(bytes, count);
+    }
+    answers_hello();
+}
+END_TEST
+
+START_TEST(damaged_programs_do_no_harm)
+{
+    struct tp_random random;
+    tp_random_init(&random, tp_test_seed(_i), 0);
+    unsigned runs = 0;
+    for (int round = 0; round < 60; round++) {
+        // One to three bits of one instruction, afterwards put right again.
+        uint32_t at = tp_random_below(&random, image->program_count);
+        const uint32_t *right = image->program + (size_t)at * TP_INSTRUCTION_WORDS;
+        uint32_t words[TP_INSTRUCTION_WORDS];
+        memcpy(words, right, sizeof words);
+        for (uint32_t i = 0; i <= tp_random_below(&random, 3); i++) {
+            uint32_t bit = tp_random_below(&random, 32 * TP_INSTRUCTION_WORDS);
+            words[bit / 32] ^= 1u << bit % 32;
+        }
+        ck_assert_uint_eq(write_words(TP_SPACE_PROGRAM, at * 8, words, TP_INSTRUCTION_WORDS),
+                          TP_ACK_OK);
+        const struct slot_fields fields = {.flags = round % 2 == 0, .context = 40, .position = 30};
+        ck_assert_uint_eq(open_slot(&fields), TP_ACK_OK);
+        ck_assert_uint_eq(feed(0, (uint16_t)tp_random_below(&random, VOCAB_MAX), 2), TP_ACK_OK);
+        runs += run(0, false, 2) == TP_ACK_OK ? 1 : 0;
+        ck_assert_uint_eq(write_words(TP_SPACE_PROGRAM, at * 8, right, TP_INSTRUCTION_WORDS),
+                          TP_ACK_OK);
+    }
+    ck_assert_uint_gt(runs, 10);
+    answers_hello();
+}
+END_TEST
+
+Suite *tp_test_suite(void)
+{
+    Suite *suite = suite_create("emulator");
+    TCase *tc = tcase_create("emulator");
+    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_set_timeout(tc, 120);
+    tcase_add_test(tc, frames_of_wrong_type_or_length_are_refused);
+    tcase_add_test(tc, every_space_ends_where_documented);
+    tcase_add_test(tc, slot_fields_have_limits_and_a_refused_slot_is_closed);
+    tcase_add_test(tc, feed_run_and_cancel_check_slot_token_and_queue);
+    tcase_add_test(tc, a_running_slot_is_busy);
+    tcase_add_test(tc, a_repeated_frame_is_answered_and_not_executed);
+    tcase_add_test(tc, broken_frames_are_counted_and_not_answered);
+    tcase_add_test(tc, runs_end_for_every_documented_reason);
+    tcase_add_test(tc, logits_come_in_order_before_the_step);
+    tcase_add_loop_test(tc, random_bytes_do_no_harm, 0, TP_TEST_SEEDS);
+    tcase_add_loop_test(tc, frames_of_random_contents_do_no_harm, 0, TP_TEST_SEEDS);
+    tcase_add_loop_test(tc, damaged_programs_do_no_harm, 0, TP_TEST_SEEDS);
+    suite_add_tcase(suite, tc);
+    return suite;
+}
