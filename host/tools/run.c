@@ -58,6 +58,7 @@ int verb_run(const struct options *options)
     }
     if (status == EXIT_OK) {
         printf("\n");
+        (void)fflush(stdout);
         if (!options->quiet) {
             print_figures(&work, &answer);
         }
