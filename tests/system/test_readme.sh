@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 #
-# Claims about README.md: its C example has at most 60 lines, compiles without a warning and writes a
-# story on the emulator; the options of its command lines and its make targets exist.
+# Claims about README.md: its C example has at most 60 lines, compiles without a warning and writes
+# a story on the emulator; the options of its command lines and its make targets exist.
 
 BUILD=${TP_BUILD:-build}
 TOKPROC=${TOKPROC:-$BUILD/tokproc}

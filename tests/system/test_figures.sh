@@ -1,0 +1,83 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+#
+# Claims, as far as they are properties of the numbers and not of the machine that runs the test, for
+# stories260K: in integers, 8-bit weights change the loss by at most 0.015 nats per token and the
+# better of fp4 and nf4 by at most 0.13, over the first 3000 tokens of the sample text; the program
+# of its fp4 form takes at most 6000 cycles per token on ulx3s-85f, mean of 256 from an empty context.
+# The reference's loss over the whole text: test_reference_text.c. Cycles counted by the device:
+# test_same_tokens.c.
+#
+# The bounds are those of a part of the text; `tokproc eval` without -n measures the whole.
+#
+# TP_TIME_LIMIT_S: 600
+
+TOKPROC=${TOKPROC:-build/tokproc}
+MODELS=${TP_MODELS:-../shared/models}
+MODEL=$MODELS/stories260K.gguf
+TEXT=$MODELS/tinystories-sample.txt
+ROOM=$(mktemp -d) || exit 1
+trap 'rm -rf "$ROOM"' EXIT
+count=0
+failed=0
+
+for file in "$TOKPROC" "$MODEL" "$TEXT"; do
+    if [ ! -e "$file" ]; then
+        echo "skipped: $(basename "$file") is not there"
+        exit 77
+    fi
+done
+
+# report STATUS NAME
+report() {
+    count=$((count + 1))
+    if [ "$1" = 0 ]; then
+        echo "ok $count - $2"
+    else
+        failed=$((failed + 1))
+        echo "not ok $count - $2"
+    fi
+}
+
+# figure EXPRESSION FILES: prints the value of a Python expression of the objects a, b in the files.
+figure() {
+    expression=$1
+    shift
+    python3 - "$expression" "$@" << 'END'
+import json, pathlib, sys
+names = "ab"
+values = {names[i]: json.loads(pathlib.Path(path).read_text().splitlines()[-1])
+          for i, path in enumerate(sys.argv[2:])}
+print(eval(sys.argv[1], values))
+END
+}
+
+# at_most LIMIT VALUE NAME
+at_most() {
+    awk -v limit="$1" -v value="$2" 'BEGIN { exit !(value != "" && value + 0 <= limit) }'
+    report $? "$3: $2, at most $1"
+}
+
+score() {
+    "$TOKPROC" eval -m "$MODEL" -d emu --text "$TEXT" -n 3000 --json --format "$1" \
+        > "$ROOM/$1" 2> "$ROOM/err" || sed 's/^/# /' "$ROOM/err"
+}
+
+score q8
+score fp4
+score nf4
+change='a["nats_per_token"] - a["reference_nats_per_token"]'
+at_most 0.015 "$(figure "$change" "$ROOM/q8")" "q8: change of the loss"
+at_most 0.13 "$(figure "min($change, $(echo "$change" | sed 's/a\[/b[/g'))" \
+    "$ROOM/fp4" "$ROOM/nf4")" "fp4 or nf4: change of the loss"
+[ "$(figure 'a["tokens"] >= 3000 and a["tokens"] < 4000' "$ROOM/q8")" = True ]
+report $? "the scored part has 3000 tokens and the rest of a text"
+
+"$TOKPROC" bench -m "$MODEL" -d emu --config ulx3s-85f --format fp4 -n 256 --json \
+    > "$ROOM/bench" 2> "$ROOM/err" || sed 's/^/# /' "$ROOM/err"
+at_most 6000 "$(figure 'a["cycles_per_token"]' "$ROOM/bench")" "fp4: cycles per token"
+[ "$(figure '(a["tokens"], a["cycles_counted"])' "$ROOM/bench")" = "(256, 0)" ]
+report $? "256 tokens, predicted: the emulator counts no cycles"
+
+echo "1..$count"
+[ "$failed" = 0 ]
