@@ -1,10 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 #
-# Claims, as far as they are properties of the numbers and not of the machine that runs the test, for
-# stories260K: in integers, 8-bit weights change the loss by at most 0.015 nats per token and the
+# Claims, as far as they are properties of the numbers and not of the machine that runs the test,
+# for stories260K: in integers, 8-bit weights change the loss by at most 0.015 nats per token, the
 # better of fp4 and nf4 by at most 0.13, over the first 3000 tokens of the sample text; the program
-# of its fp4 form takes at most 6000 cycles per token on ulx3s-85f, mean of 256 from an empty context.
+# of its fp4 form takes at most 6000 cycles per token on ulx3s-85f, mean of 256 from the start.
 # The reference's loss over the whole text: test_reference_text.c. Cycles counted by the device:
 # test_same_tokens.c.
 #
