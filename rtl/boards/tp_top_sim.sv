@@ -22,7 +22,6 @@ module tp_top_sim #(
   parameter int unsigned ConstantPairs = 256,
   parameter int unsigned Codebooks = 2,
   parameter int unsigned HeadNorm = 1,
-  parameter int unsigned QueueDepth = 256,
   parameter int unsigned BuildId = 0
 ) (
   input  logic       clk_i,
@@ -51,7 +50,6 @@ module tp_top_sim #(
     .ConstantPairs(ConstantPairs),
     .Codebooks(Codebooks),
     .HeadNorm(HeadNorm),
-    .QueueDepth(QueueDepth),
     .BuildId(BuildId)
   ) u_core (
     .clk_i(clk_i),

@@ -24,8 +24,9 @@ module tp_core #(
   parameter int unsigned ConstantPairs = 256,
   parameter int unsigned Codebooks = 2,
   parameter int unsigned HeadNorm = 1,
-  parameter int unsigned QueueDepth = 256,
-  parameter int unsigned BuildId = 0
+  parameter int unsigned BuildId = 0,
+  // A prompt that fills the context fits a slot's queue.
+  localparam int unsigned QueueDepth = 1 << $clog2(PositionsMax > 128 ? PositionsMax : 128)
 ) (
   input  logic       clk_i,
   input  logic       rst_ni,
