@@ -11,7 +11,9 @@
 #include "cycles.h"
 #include "internal.h"
 
-enum { CHUNK_BYTES = 4096, WRITE_WORDS_MAX = 62 };
+enum { CHUNK_BYTES = 4096, WRITE_WORDS_MAX = 62, CANCEL_BYTES = 4 };
+// Room that other frames leave: one CANCEL of each slot always fits.
+enum { CANCEL_ROOM_BYTES = TP_SLOTS_MAX * (TP_FRAME_OVERHEAD + CANCEL_BYTES) };
 
 static const struct tp_backend *const backends[] = {&tp__backend_sim, &tp__backend_emulator};
 
@@ -314,7 +316,8 @@ tp_status tp__device_send(tp_device *device, uint8_t type, const uint8_t *payloa
     tp_status status = TP_OK;
     pthread_mutex_lock(&device->commands);
     pthread_mutex_lock(&device->mutex);
-    while (works(device) && device->out_count + TP_FRAME_BYTES_MAX > TP_DEVICE_OUT_BYTES) {
+    while (works(device) &&
+           device->out_count + TP_FRAME_BYTES_MAX > TP_DEVICE_OUT_BYTES - CANCEL_ROOM_BYTES) {
         pthread_cond_wait(&device->changed, &device->mutex);
     }
     frame.sequence = device->sequence++;
@@ -331,6 +334,20 @@ tp_status tp__device_send(tp_device *device, uint8_t type, const uint8_t *payloa
     pthread_mutex_unlock(&device->mutex);
     pthread_mutex_unlock(&device->commands);
     return status;
+}
+
+void tp__device_cancel(tp_device *device, uint32_t slot)
+{
+    struct tp_frame frame = {
+        .type = TP_FRAME_CANCEL, .length = CANCEL_BYTES, .payload = {(uint8_t)slot}};
+    pthread_mutex_lock(&device->mutex);
+    if (works(device)) {
+        frame.sequence = device->sequence++;
+        device->out_count += tp__frame_encode(&frame, device->out + device->out_count);
+        device->outstanding++;
+        pthread_cond_broadcast(&device->changed);
+    }
+    pthread_mutex_unlock(&device->mutex);
 }
 
 tp_status tp__device_write(tp_device *device, uint32_t space, uint32_t address,

@@ -93,6 +93,10 @@ double tp__seconds(void);
 TP_MUST_USE tp_status tp__device_send(tp_device *device, uint8_t type, const uint8_t *payload,
                                       size_t length, bool wait, struct tp_error *error);
 
+/** Queues CANCEL, which the device never refuses. Never waits, so the device's own thread may call
+ * it while another one waits for answers. At most once a run. */
+void tp__device_cancel(tp_device *device, uint32_t slot);
+
 /** Writes words to a memory space; queued, not waited for. */
 TP_MUST_USE tp_status tp__device_write(tp_device *device, uint32_t space, uint32_t address,
                                        const uint32_t *words, size_t count, struct tp_error *error);

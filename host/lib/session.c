@@ -76,15 +76,13 @@ bool tp__session_top_k(const tp_session *session)
 }
 
 // Asks the device once to end the run.
-static tp_status cancel_run(tp_session *session, struct tp_error *error)
+static void cancel_run(tp_session *session)
 {
     pthread_mutex_lock(&session->device->mutex);
     bool send = session->running && !session->cancel_sent;
     session->cancel_sent = session->cancel_sent || send;
     pthread_mutex_unlock(&session->device->mutex);
-    const uint8_t p[4] = {(uint8_t)session->slot};
-    return send ? tp__device_send(session->device, TP_FRAME_CANCEL, p, sizeof p, false, error)
-                : TP_OK;
+    if (send) tp__device_cancel(session->device, session->slot);
 }
 
 // ---- creation ----
@@ -241,7 +239,7 @@ void tp_session_destroy(tp_session *session)
         return;
     }
     tp_device *device = session->device;
-    (void)cancel_run(session, NULL);
+    cancel_run(session);
     pthread_mutex_lock(&device->mutex);
     while (session->running && device->failure.status == TP_OK) {
         pthread_cond_wait(&device->changed, &device->mutex);
@@ -421,7 +419,8 @@ tp_status tp_session_cancel(tp_session *session, struct tp_error *error)
     if (session == NULL) {
         return tp__fail(error, TP_ERROR_INVALID, "tp_session_cancel: session is NULL");
     }
-    return cancel_run(session, error);
+    cancel_run(session);
+    return TP_OK;
 }
 
 // ---- reading ----
@@ -600,7 +599,7 @@ tp_status tp_session_read(tp_session *session, struct tp_token *token, int timeo
     settle_descriptor(session);
     pthread_mutex_unlock(&device->mutex);
     if (cancel) {
-        status = cancel_run(session, error);
+        cancel_run(session);
     }
     return status;
 }
@@ -626,7 +625,7 @@ static void call_back(tp_session *session)
             return;
         }
         if (cancel) {
-            (void)cancel_run(session, NULL);
+            cancel_run(session);
         }
         session->options.on_token(session->options.user, &token);
     }

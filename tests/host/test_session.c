@@ -336,6 +336,31 @@ START_TEST(cancel_ends_a_run)
 }
 END_TEST
 
+START_TEST(stop_string_in_a_callback_does_not_wait_for_other_callers)
+{
+    make_reference(14);
+    char stop[2] = {reference.text[strlen(reference.text) / 2], 0};
+    if ((uint8_t)stop[0] >= 0x80) stop[0] = reference.text[0];
+    // The device's thread cancels the run while this thread keeps the device busy with requests.
+    for (int i = 0; i < 20; i++) {
+        struct heard heard = {.count = 0};
+        struct tp_session_options options = sampled;
+        options.on_token = hear;
+        options.user = &heard;
+        options.stop_strings[0] = stop;
+        options.stop_string_count = 1;
+        tp_session *session = open_session(&options);
+        OK(tp_session_generate(session, 14, &error));
+        while (!atomic_load(&heard.ended)) {
+            struct tp_device_statistics statistics;
+            OK(tp_device_get_statistics(device, &statistics, &error));
+        }
+        tp_session_destroy(session);
+        ck_assert_int_eq(heard.end, TP_END_STOP_TEXT);
+    }
+}
+END_TEST
+
 // ---- memory and arguments ----
 
 START_TEST(no_memory_is_taken_after_creation)
@@ -466,6 +491,7 @@ Suite *tp_test_suite(void)
     tcase_add_test(tc, stop_string_ends_the_text_before_it_and_rewinds);
     tcase_add_test(tc, context_ends_a_run_and_then_refuses);
     tcase_add_test(tc, cancel_ends_a_run);
+    tcase_add_test(tc, stop_string_in_a_callback_does_not_wait_for_other_callers);
     tcase_add_test(tc, no_memory_is_taken_after_creation);
     tcase_add_test(tc, bad_arguments_are_refused_and_harm_nothing);
     tcase_add_test(tc, bad_settings_are_refused);
