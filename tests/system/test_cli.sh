@@ -201,6 +201,7 @@ value = json.loads(sys.stdin.readline())
 ok = len(value["tokens"]) == 12 and len(value["text"]) > 12 and value["prompt_tokens"] > 1
 sys.exit(0 if ok else 1)'
 report $? "run: 12 tokens and their text"
+tail -n 1 "$ROOM/out" > "$ROOM/story.json"
 works "bench of four sessions" bench -m "$MODEL" $FAST -j 4 -n 4
 works "bench" bench -m "$MODEL" $FAST -n 8 --json
 has_keys "bench: keys" "cycles_per_token cycles_predicted cycles_counted simulated_khz
@@ -210,11 +211,17 @@ has_keys "eval: keys" "nats_per_token reference_nats_per_token tokens"
 works "verify" verify -m "$MODEL" --format fp4 $QUICK -d emu -d emu:ulx3s-85f -n 8
 grep -q "all 8 tokens are equal" "$ROOM/out"
 report $? "verify: equal"
-works "stop string" run -m "$MODEL" $FAST -p "Once upon a time" -n 40 --temp 0 --stop " the" --json
+stop=$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["text"][9:12], end=".")' \
+    "$ROOM/story.json")
+stop=${stop%.}
+works "stop string" run -m "$MODEL" $FAST -p "Once upon a time" -n 40 --temp 0 --stop "$stop" --json
 tail -n 1 "$ROOM/out" | python3 -c '
 import json, sys
 value = json.loads(sys.stdin.readline())
-sys.exit(0 if value["end"] == "stop text" and " the" not in value["text"] else 1)'
+whole = json.load(open(sys.argv[1]))["text"]
+expected = whole[:whole.index(sys.argv[2])]
+sys.exit(0 if value["end"] == "stop text" and value["text"] == expected else 1)' \
+    "$ROOM/story.json" "$stop"
 report $? "stop string: the text ends before it"
 
 # ---- Ctrl-C ----
