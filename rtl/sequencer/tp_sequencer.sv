@@ -70,7 +70,8 @@ module tp_sequencer
   logic   [Slots-1:0][            191:0] head_q;  // instruction to issue next
   logic   [Slots-1:0][        Units-1:0] head_unit_q;  // its unit; none at the end of the slot
   slots_t                                head_drain_q;
-  slots_t                                quiet;  // nothing in flight
+  slots_t                                quiet_q;  // nothing in flight
+  slots_t                                issued_q;  // issued in the cycle before
   slots_t                                issued;
   logic   [     31:0]                    cycle_q;  // number of this cycle, 0 at activation
   logic   [     31:0]                    last_q;  // cycles up to the last done
@@ -81,13 +82,9 @@ module tp_sequencer
   slots_t [Units-1:0]                    ready;
   slots_t [Units-1:0]                    chosen;
 
-  for (genvar s = 0; s < int'(Slots); s++) begin : gen_quiet
-    assign quiet[s] = inflight_q[s] == '0;
-  end
-
   for (genvar u = 0; u < int'(Units); u++) begin : gen_issue
     for (genvar s = 0; s < int'(Slots); s++) begin : gen_ready
-      assign ready[u][s] = armed_q[s] && head_unit_q[s][u] && (!head_drain_q[s] || quiet[s]);
+      assign ready[u][s] = armed_q[s] && head_unit_q[s][u] && (!head_drain_q[s] || quiet_q[s]);
     end
     assign chosen[u] = lowest(ready[u]);
     assign cmd_valid_o[u] = free_i[u] && ready[u] != '0;
@@ -182,6 +179,8 @@ module tp_sequencer
         need_q[s]     <= 1'b0;
         hold_q[s]     <= '0;
         inflight_q[s] <= '0;
+        issued_q[s]   <= 1'b0;
+        quiet_q[s]    <= 1'b0;
       end else begin
         if (start_i) live_q[s] <= active_i[s];
         else if (armed_q[s] && head_unit_q[s] == '0) live_q[s] <= 1'b0;
@@ -200,7 +199,10 @@ module tp_sequencer
         if (arm) armed_q[s] <= 1'b1;
         else if (issued[s] || head_unit_q[s] == '0) armed_q[s] <= 1'b0;
 
-        inflight_q[s] <= inflight_q[s] + InflightWidth'(issued[s]) - dones;
+        // An issue is counted one cycle late, which nobody sees: the slot's next issue is later.
+        issued_q[s]   <= issued[s];
+        inflight_q[s] <= inflight_q[s] + InflightWidth'(issued_q[s]) - dones;
+        quiet_q[s]    <= inflight_q[s] == dones && !issued_q[s];
       end
     end
 
@@ -215,14 +217,14 @@ module tp_sequencer
     end
 
     `TP_ASSERT(ArmedIsLoaded_A, !armed_q[s] || loaded_q[s])
-    `TP_ASSERT(DoneWasIssued_A, dones <= inflight_q[s])
+    `TP_ASSERT(DoneWasIssued_A, dones <= inflight_q[s] + InflightWidth'(issued_q[s]))
     `TP_ASSERT(InflightFits_A, !(issued[s] && &inflight_q[s]))
-    `TP_COVER(Drain_C, armed_q[s] && head_drain_q[s] && !quiet[s])
+    `TP_COVER(Drain_C, armed_q[s] && head_drain_q[s] && !quiet_q[s])
   end
 
   // ---- the step ----
 
-  assign step_over = running_q && live_q == '0 && quiet == '1;
+  assign step_over = running_q && live_q == '0 && quiet_q == '1;
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
