@@ -96,6 +96,8 @@ module tp_commands
     StIdle,        // takes a frame
     StJudge,       // looks at type, length and repetition
     StWords,       // takes the words of a frame that may be executed
+    StLook,        // looks up the slot that the first word names
+    StName,        // knows whether the slot can take the frame
     StFeedLow,     // first token of a word into the queue
     StFeedHigh,    // second token
     StRange,       // WRITE: the last address is known
@@ -139,11 +141,10 @@ module tp_commands
   logic    [          6:0] feed_index_q;  // tokens written
   logic    [          7:0] refusal;  // why the slot named by the first word cannot take it
   logic    [SlotWidth-1:0] word_slot;
-  logic                    slot_exists;
-  logic    [ LevelWidth:0] level_after;
   logic                    feed_valid;
   logic    [         15:0] feed_token;
   logic    [         31:0] limit;
+  logic    [         31:0] limit_q;
   logic                    token_bad;
   logic                    field_bad;
 
@@ -171,27 +172,41 @@ module tp_commands
     endcase
   end
 
-  // The slot that the first word names.
-  assign word_slot   = word_data_i[SlotWidth-1:0];
-  assign slot_exists = 32'(word_data_i[7:0]) < Slots;
-  assign level_after = (LevelWidth + 1)'(level_i[word_slot]) + (LevelWidth + 1)'(feed_count_q);
+  // The slot that the first word names: looked up in StLook, judged in StName.
+  logic look_exists_q;
+  logic look_open_q;
+  logic look_running_q;
+  logic look_ended_q;
+  logic look_empty_q;
+  logic [LevelWidth:0] look_level_q;  // after the tokens of this frame
+
+  assign word_slot = word_q[SlotWidth-1:0];
+
+  always_ff @(posedge clk_i) begin
+    if (state_q == StLook) begin
+      look_exists_q  <= 32'(word_q[7:0]) < Slots;
+      look_open_q    <= open_i[word_slot];
+      look_running_q <= running_i[word_slot];
+      look_ended_q   <= ended_i[word_slot];
+      look_empty_q   <= level_i[word_slot] == '0;
+      look_level_q   <= (LevelWidth + 1)'(level_i[word_slot]) + (LevelWidth + 1)'(feed_count_q);
+    end
+  end
 
   always_comb begin
     refusal = TP_ACK_OK;
-    if (!slot_exists) refusal = TP_ACK_RANGE;
+    if (!look_exists_q) refusal = TP_ACK_RANGE;
     else begin
       unique case (type_q)
-        TP_FRAME_SLOT: if (running_i[word_slot]) refusal = TP_ACK_BUSY;
+        TP_FRAME_SLOT: if (look_running_q) refusal = TP_ACK_BUSY;
         TP_FRAME_FEED: begin
-          if (!open_i[word_slot]) refusal = TP_ACK_RANGE;
-          else if (running_i[word_slot]) refusal = TP_ACK_BUSY;
-          else if (32'(level_after) > QueueDepth) refusal = TP_ACK_FULL;
+          if (!look_open_q) refusal = TP_ACK_RANGE;
+          else if (look_running_q) refusal = TP_ACK_BUSY;
+          else if (32'(look_level_q) > QueueDepth) refusal = TP_ACK_FULL;
         end
         TP_FRAME_RUN: begin
-          if (running_i[word_slot]) refusal = TP_ACK_BUSY;
-          else if (!open_i[word_slot] || ended_i[word_slot] || level_i[word_slot] == '0) begin
-            refusal = TP_ACK_RANGE;
-          end
+          if (look_running_q) refusal = TP_ACK_BUSY;
+          else if (!look_open_q || look_ended_q || look_empty_q) refusal = TP_ACK_RANGE;
         end
         default: ;
       endcase
@@ -225,6 +240,8 @@ module tp_commands
     endcase
   end
 
+  always_ff @(posedge clk_i) limit_q <= limit;
+
   always_comb begin
     state_d = state_q;
     unique case (state_q)
@@ -235,23 +252,23 @@ module tp_commands
       end
       StWords: begin
         if (word_valid_i) begin
-          unique case (type_q)
-            TP_FRAME_WRITE: if (index_q == 7'd1) state_d = StRange;
-            TP_FRAME_FEED: begin
-              if (index_q == '0 && refusal != TP_ACK_OK) state_d = StDrain;
-              else state_d = index_q == '0 ? StFeedHigh : StFeedLow;
-            end
-            default: begin
-              if (index_q == '0 && refusal != TP_ACK_OK) state_d = StDrain;
-              else if (word_last_i) state_d = StSettle;
-            end
-          endcase
+          if (type_q == TP_FRAME_WRITE) begin
+            if (index_q == 7'd1) state_d = StRange;
+          end else if (index_q == '0) state_d = StLook;
+          else if (type_q == TP_FRAME_FEED) state_d = StFeedLow;
+          else if (word_last_i) state_d = StSettle;
         end
+      end
+      StLook: state_d = StName;
+      StName: begin
+        if (refusal != TP_ACK_OK) state_d = StDrain;
+        else if (type_q == TP_FRAME_FEED) state_d = StFeedHigh;
+        else state_d = last_q ? StSettle : StWords;
       end
       StFeedLow: state_d = StFeedHigh;
       StFeedHigh: state_d = last_q ? StSettle : StWords;
       StRange: begin
-        if (!space_known_q || address_last_q >= 33'(limit)) state_d = StDrain;
+        if (!space_known_q || address_last_q >= 33'(limit_q)) state_d = StDrain;
         else if (running_i != '0 && space_q != TP_SPACE_PAGE_TABLE) state_d = StDrain;
         else state_d = StLock;
       end
@@ -324,11 +341,10 @@ module tp_commands
     // A repetition is answered with the status of the frame before it.
     if (state_q == StJudge && !repetition) begin
       status_q <= !type_known ? TP_ACK_TYPE : (!length_fits ? TP_ACK_LENGTH : TP_ACK_OK);
-    end else if (state_q == StWords && word_valid_i && index_q == '0 &&
-                 type_q != TP_FRAME_WRITE) begin
+    end else if (state_q == StName) begin
       status_q <= refusal;
     end else if (state_q == StRange) begin
-      if (!space_known_q || address_last_q >= 33'(limit)) status_q <= TP_ACK_RANGE;
+      if (!space_known_q || address_last_q >= 33'(limit_q)) status_q <= TP_ACK_RANGE;
       else if (running_i != '0 && space_q != TP_SPACE_PAGE_TABLE) status_q <= TP_ACK_BUSY;
     end else if (state_q == StSettle && bad_q) status_q <= TP_ACK_RANGE;
 
@@ -342,17 +358,18 @@ module tp_commands
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
-      cfg_valid_o    <= 1'b0;
-      table_valid_o  <= 1'b0;
-      open_valid_o   <= 1'b0;
-      queue_valid_o  <= 1'b0;
-      feed_valid_o   <= 1'b0;
-      run_valid_o    <= 1'b0;
+      cfg_valid_o <= 1'b0;
+      table_valid_o <= 1'b0;
+      open_valid_o <= 1'b0;
+      queue_valid_o <= 1'b0;
+      feed_valid_o <= 1'b0;
+      run_valid_o <= 1'b0;
       cancel_valid_o <= 1'b0;
     end else begin
       cfg_valid_o <= state_q == StWrite && word_valid_i;
-      table_valid_o  <= state_q == StWords && word_valid_i && type_q == TP_FRAME_SLOT &&
-                        (index_q != '0 || refusal == TP_ACK_OK);
+      table_valid_o <= type_q == TP_FRAME_SLOT &&
+          ((state_q == StWords && word_valid_i && index_q != '0) ||
+           (state_q == StName && refusal == TP_ACK_OK));
       open_valid_o <= state_q == StSettle && type_q == TP_FRAME_SLOT && !bad_q;
       queue_valid_o <= feed_valid;
       feed_valid_o <= state_q == StSettle && type_q == TP_FRAME_FEED && !bad_q;

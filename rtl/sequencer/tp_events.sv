@@ -52,7 +52,8 @@ module tp_events
   output logic    [31:0] word_data_o        // late
 );
 
-  localparam int unsigned StepMost = Slots * (TokenWords + DoneWords) + StepWords;
+  // Two words more may be on their way when the room is looked at.
+  localparam int unsigned StepMost = Slots * (TokenWords + DoneWords) + StepWords + 2;
   localparam int unsigned LevelWidth = $clog2(Depth + 1);
 
   `TP_REQUIRE(Depth >= StepMost + 2)

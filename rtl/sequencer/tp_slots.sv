@@ -95,7 +95,8 @@ module tp_slots
     StTokens,     // first word of a TOKEN event, or the next slot
     StTokenBody,  // its second word
     StReport,     // the words of the STEP event
-    StFinish      // moves each slot on; DONE events
+    StFinish,     // looks where a slot stands
+    StMove        // moves it on; DONE events; next slot
   } state_e;
 
   // ---- the table ----
@@ -150,9 +151,12 @@ module tp_slots
   assign begin_step = state_q == StIdle && !lock_i && room_i && cancelled == '0 && eligible != '0;
   assign at_last = index_q == LastSlot;
 
-  for (genvar s = 0; s < int'(Slots); s++) begin : gen_status
-    assign ended_o[s] = position_q[s] >= context_q[s];
-    assign level_o[s] = write_q[s] - read_q[s];
+  // One cycle late, which tp_commands allows for: it looks long after it wrote.
+  always_ff @(posedge clk_i) begin
+    for (int unsigned s = 0; s < Slots; s++) begin
+      ended_o[s] <= position_q[s] >= context_q[s];
+      level_o[s] <= write_q[s] - read_q[s];
+    end
   end
 
   // ---- the slot under the index ----
@@ -187,6 +191,18 @@ module tp_slots
     else here_done = here_cancel;
   end
 
+  // What StFinish finds, for StMove.
+  logic move_done_q;
+  logic [7:0] move_reason_q;
+  logic [15:0] move_next_q;
+  always_ff @(posedge clk_i) begin
+    if (state_q == StFinish) begin
+      move_done_q   <= here_done;
+      move_reason_q <= here_reason;
+      move_next_q   <= here_next;
+    end
+  end
+
   // ---- the barrier ----
 
   logic scan_busy;
@@ -213,12 +229,13 @@ module tp_slots
       end
       StTokenBody: state_d = at_last ? StReport : StTokens;
       StReport: if (word_q == 3'(StepWords - 1)) state_d = StFinish;
-      StFinish: if (at_last) state_d = StIdle;
+      StFinish: state_d = StMove;
+      StMove: state_d = at_last ? StIdle : StFinish;
       default: state_d = StIdle;
     endcase
   end
 
-  assign advance = state_q == StQueue || state_q == StTokenBody || state_q == StFinish ||
+  assign advance = state_q == StQueue || state_q == StTokenBody || state_q == StMove ||
                    (state_q == StTokens && !(here_active && here_asked));
 
   always_ff @(posedge clk_i) begin
@@ -243,45 +260,54 @@ module tp_slots
     if (end_valid_i) cycles_q <= end_cycles_i;
   end
 
-  // ---- events ----
+  // ---- events: registered on their way to the queue ----
+
+  logic event_valid;
+  event_word_t event_data;
 
   always_comb begin
-    event_valid_o = 1'b0;
-    event_data_o  = '0;
+    event_valid = 1'b0;
+    event_data  = '0;
     unique case (state_q)
       StTokens: begin
-        event_valid_o = here_active && here_asked;
-        event_data_o.kind = EventToken;
-        event_data_o.data = {sampled_q[index_q], 8'd0, 8'(index_q)};
+        event_valid = here_active && here_asked;
+        event_data.kind = EventToken;
+        event_data.data = {sampled_q[index_q], 8'd0, 8'(index_q)};
       end
       StTokenBody: begin
-        event_valid_o = 1'b1;
-        event_data_o.kind = EventToken;
-        event_data_o.data = 32'(here_position);
+        event_valid = 1'b1;
+        event_data.kind = EventToken;
+        event_data.data = 32'(here_position);
       end
       StReport: begin
-        event_valid_o = 1'b1;
-        event_data_o.kind = EventStep;
+        event_valid = 1'b1;
+        event_data.kind = EventStep;
         unique case (word_q)
-          3'd0: event_data_o.data = step_q;
-          3'd1: event_data_o.data = cycles_q;
-          3'd2: event_data_o.data = {16'd0, 8'(logits_q), 8'(active_q)};
+          3'd0: event_data.data = step_q;
+          3'd1: event_data.data = cycles_q;
+          3'd2: event_data.data = {16'd0, 8'(logits_q), 8'(active_q)};
           default: begin
             for (int unsigned s = 0; s < Slots; s++) begin
               if (active_q[s] && 32'(word_q) == 3 + s / 2) begin
-                event_data_o.data[16*(s%2)+:16] = position_q[s];
+                event_data.data[16*(s%2)+:16] = position_q[s];
               end
             end
           end
         endcase
       end
-      StFinish: begin
-        event_valid_o = here_done;
-        event_data_o.kind = EventDone;
-        event_data_o.data = {here_next, here_reason, 8'(index_q)};
+      StMove: begin
+        event_valid = move_done_q;
+        event_data.kind = EventDone;
+        event_data.data = {move_next_q, move_reason_q, 8'(index_q)};
       end
       default: ;
     endcase
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) event_valid_o <= 1'b0;
+    else event_valid_o <= event_valid;
+    if (event_valid) event_data_o <= event_data;
   end
 
   // ---- moving the slots on ----
@@ -293,7 +319,7 @@ module tp_slots
     logic run_here;
     logic finish_here;
     assign run_here = run_valid_i && run_data_i.slot == 3'(s);
-    assign finish_here = state_q == StFinish && here[s];
+    assign finish_here = state_q == StMove && here[s];
 
     always_ff @(posedge clk_i) begin
       if (!rst_ni) begin
@@ -307,11 +333,11 @@ module tp_slots
         else if (open_valid_i && open_slot_i == 3'(s)) open_q[s] <= 1'b1;
 
         if (run_here) running_q[s] <= 1'b1;
-        else if (finish_here && here_done) running_q[s] <= 1'b0;
+        else if (finish_here && move_done_q) running_q[s] <= 1'b0;
         if (run_valid_i && !run_data_i.hold) held_q[s] <= 1'b0;
         else if (run_here) held_q[s] <= 1'b1;
-        else if (finish_here && here_done) held_q[s] <= 1'b0;
-        if (run_here || (finish_here && here_done)) cancel_q[s] <= 1'b0;
+        else if (finish_here && move_done_q) held_q[s] <= 1'b0;
+        if (run_here || (finish_here && move_done_q)) cancel_q[s] <= 1'b0;
         else if (cancel_valid_i && cancel_slot_i == 3'(s)) cancel_q[s] <= running_q[s];
 
         if (begin_step) active_q[s] <= take[s];
@@ -353,9 +379,9 @@ module tp_slots
         logits_q[s] <= 1'b0;
       end
       if (finish_here) begin
-        if (here_active) position_q[s] <= here_next;
+        if (here_active) position_q[s] <= move_next_q;
         if (here_active && here_asked) count_q[s] <= here_count - 32'd1;
-        if (here_done) begin
+        if (move_done_q) begin
           write_q[s] <= '0;
           read_q[s]  <= '0;
         end
@@ -365,7 +391,7 @@ module tp_slots
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) processed_o <= 1'b0;
-    else processed_o <= state_q == StFinish && here_active;
+    else processed_o <= state_q == StMove && here_active;
   end
 
   // The slot whose logits are kept in this step.

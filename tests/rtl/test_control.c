@@ -838,7 +838,7 @@ START_TEST(control_starts_the_next_step_in_constant_time)
         tp_dut_set(b->dut, "end_valid_i", 0);
         for (int i = 0; i < WAIT_MAX && !b->started; i++) cycle(b);
         uint64_t start = tp_dut_cycles(b->dut) - 1;
-        ck_assert_uint_eq(start - end, 3 * SLOTS + 12 + SLOTS);
+        ck_assert_uint_eq(start - end, 4 * SLOTS + 12 + SLOTS);
     }
     tp_dut_close(b->dut);
 }
