@@ -15,7 +15,8 @@
 
 /* Inner loops that the emulator spends its time in: also compiled for AVX2, chosen at run time. The
  * bits are the same, these are integers. */
-#if defined(__x86_64__) && defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__)
+#if defined(__x86_64__) && defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__) &&              \
+    !defined(__SANITIZE_THREAD__)
 #define TP_VECTORISED __attribute__((target_clones("avx2", "default")))
 #else
 #define TP_VECTORISED

@@ -1,0 +1,66 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+#
+# Claims: a device whose count of cycles differs from the prediction fails the run and the message has
+# both numbers; an event that is lost or broken on the link fails the run; a device of another version
+# of the library is refused. The same device without a fault streams the story, so it is the fault
+# that is found.
+
+TOKPROC=${TOKPROC:-build/tokproc}
+LIBRARY=${LIBRARY:-build/libtokproc.a}
+MODEL=models/tokproc-stories.bin
+ROOM=$(mktemp -d) || exit 1
+trap 'rm -rf "$ROOM"' EXIT
+count=0
+failed=0
+
+for file in "$TOKPROC" "$LIBRARY" "$MODEL"; do
+    if [ ! -e "$file" ]; then
+        echo "skipped: $(basename "$file") is not there"
+        exit 77
+    fi
+done
+
+# report STATUS NAME
+report() {
+    count=$((count + 1))
+    if [ "$1" = 0 ]; then
+        echo "ok $count - $2"
+    else
+        failed=$((failed + 1))
+        echo "not ok $count - $2"
+        sed 's/^/# /' "$ROOM/out" "$ROOM/err" 2>/dev/null
+    fi
+}
+
+build() {
+    gcc -std=c11 -D_POSIX_C_SOURCE=200809L -O1 -fPIC -shared -Wall -Wextra -Werror "$@" \
+        -Ihost/include -Ihost/model -Ihost/lib -Ihost/backends -Isim/system \
+        tests/system/faulty_device.c "$LIBRARY" -ljansson -lm -ldl -lpthread
+}
+
+run() {
+    FAULT=$1 "$TOKPROC" run -m "$MODEL" -d sim:faulty --device-folder "$ROOM" --temp 0 -n 20 -q \
+        > "$ROOM/out" 2> "$ROOM/err"
+}
+
+# fails FAULT TEXT NAME: the run fails, with TEXT on one line of standard error.
+fails() {
+    run "$1"
+    status=$?
+    [ "$status" = 1 ] && [ "$(wc -l < "$ROOM/err")" = 1 ] && grep -q "$2" "$ROOM/err"
+    report $? "$3"
+}
+
+build -o "$ROOM/faulty.so"
+report $? "the device builds"
+run none
+[ $? = 0 ] && [ "$(wc -w < "$ROOM/out")" -gt 4 ]
+report $? "without a fault it streams a story"
+fails cycles "took 1 cycles, predicted were [0-9]" "a wrong count of cycles fails the run"
+fails lost "lost on the link" "a lost event fails the run"
+fails noise "lost on the link" "a broken event fails the run"
+build -DABI=99 -o "$ROOM/faulty.so"
+fails none "another version" "a device of another version is refused"
+echo "1..$count"
+[ "$failed" = 0 ]
