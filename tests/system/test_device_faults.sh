@@ -7,7 +7,7 @@
 # that is found.
 
 TOKPROC=${TOKPROC:-build/tokproc}
-LIBRARY=${LIBRARY:-build/libtokproc.a}
+LIBRARY=${LIBRARY:-${TP_BUILD:-build}/libtokproc.a}
 MODEL=models/tokproc-stories.bin
 ROOM=$(mktemp -d) || exit 1
 trap 'rm -rf "$ROOM"' EXIT
