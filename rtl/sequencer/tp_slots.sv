@@ -151,10 +151,17 @@ module tp_slots
   assign begin_step = state_q == StIdle && !lock_i && room_i && cancelled == '0 && eligible != '0;
   assign at_last = index_q == LastSlot;
 
-  // One cycle late, which tp_commands allows for: it looks long after it wrote.
+  // One cycle late, which tp_commands allows for: it looks long after it wrote. A run begins two
+  // cycles before its slot is looked at.
+  slots_t at_end_q;  // this step is the last of the context
+  slots_t count_zero_q;
+  slots_t count_one_q;
   always_ff @(posedge clk_i) begin
     for (int unsigned s = 0; s < Slots; s++) begin
       ended_o[s] <= position_q[s] >= context_q[s];
+      at_end_q[s] <= position_q[s] + 16'd1 == context_q[s];
+      count_zero_q[s] <= count_q[s] == '0;
+      count_one_q[s] <= count_q[s] == 32'd1;
       level_o[s] <= write_q[s] - read_q[s];
     end
   end
@@ -185,9 +192,9 @@ module tp_slots
     here_done   = 1'b1;
     here_reason = TP_REASON_CANCEL;
     if (here_active && here_asked && stop_hit_q[index_q]) here_reason = TP_REASON_STOP;
-    else if (here_active && here_asked && here_count == 32'd1) here_reason = TP_REASON_LIMIT;
-    else if (here_active && here_count == '0 && !here_queued) here_reason = TP_REASON_FED;
-    else if (here_active && here_next == context_q[index_q]) here_reason = TP_REASON_CONTEXT;
+    else if (here_active && here_asked && count_one_q[index_q]) here_reason = TP_REASON_LIMIT;
+    else if (here_active && count_zero_q[index_q] && !here_queued) here_reason = TP_REASON_FED;
+    else if (here_active && at_end_q[index_q]) here_reason = TP_REASON_CONTEXT;
     else here_done = here_cancel;
   end
 
@@ -372,8 +379,8 @@ module tp_slots
       if (token_valid_i && token_slot_i == 3'(s)) sampled_q[s] <= token_i;
       if (state_q == StQueue && here[s] && here_active) begin
         if (here_queued) read_q[s] <= read_q[s] + 1'b1;
-        asked_q[s]  <= here_count != '0 && here_last;
-        logits_q[s] <= (here_count != '0 && here_last) || wants_all_q[s];
+        asked_q[s]  <= !count_zero_q[index_q] && here_last;
+        logits_q[s] <= (!count_zero_q[index_q] && here_last) || wants_all_q[s];
       end else if (state_q == StQueue && here[s]) begin
         asked_q[s]  <= 1'b0;
         logits_q[s] <= 1'b0;
