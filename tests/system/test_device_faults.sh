@@ -1,10 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 #
-# Claims: a device whose count of cycles differs from the prediction fails the run and the message has
-# both numbers; an event that is lost or broken on the link fails the run; a device of another version
-# of the library is refused. The same device without a fault streams the story, so it is the fault
-# that is found.
+# Claims: a device whose count of cycles differs from the prediction fails the run and the message
+# has both numbers; an event that is lost or broken on the link fails the run; a device of another
+# version of the library is refused. The same device without a fault streams the story, so it is the
+# fault that is found.
 
 TOKPROC=${TOKPROC:-build/tokproc}
 LIBRARY=${LIBRARY:-${TP_BUILD:-build}/libtokproc.a}
