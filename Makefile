@@ -418,7 +418,7 @@ install: build ## Copies CLI, library, header, devices and model under PREFIX.
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/include \
 	  $(DESTDIR)$(PREFIX)/lib/tokproc $(DESTDIR)$(PREFIX)/share/tokproc
 	install -m 755 $(BUILD)/tokproc $(DESTDIR)$(PREFIX)/bin/
-	install -m 644 host/include/tokproc.h $(DESTDIR)$(PREFIX)/include/
+	install -m 644 host/include/tokproc.h host/include/tp_status.h $(DESTDIR)$(PREFIX)/include/
 	install -m 644 $(BUILD)/libtokproc.a $(BUILD)/libtokproc.so $(DESTDIR)$(PREFIX)/lib/
 	$(if $(SIMS),install -m 755 $(SIMS) $(DESTDIR)$(PREFIX)/lib/tokproc/)
 	install -m 644 $(MODEL) $(wildcard $(MODEL:.bin=-tok.bin)) $(DESTDIR)$(PREFIX)/share/tokproc/

@@ -41,7 +41,8 @@ typedef bool (*tp_progress)(void *user, const char *what, double fraction);
 // ---- context ----
 
 struct tp_context_options {
-    const char *device_folder;  ///< where simulated devices lie; NULL: beside the program, "sim"
+    const char *device_folder;  ///< where simulated devices lie; NULL: "sim" beside the program,
+                                ///< else ../lib/tokproc
     tp_progress progress;       ///< or NULL
     void *progress_user;
 };

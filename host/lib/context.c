@@ -10,11 +10,13 @@
 
 #include "internal.h"
 
-// The folder "sim" beside the running program, where `make build` puts simulated devices.
+// Simulated devices lie in the folder "sim" beside the running program after `make build`, in
+// "../lib/tokproc" after `make install`.
 static tp_status default_folder(char *folder, struct tp_error *error)
 {
+    enum { ROOM = 20 };  // for either folder
     char path[TP_PATH_BYTES];
-    ssize_t size = readlink("/proc/self/exe", path, sizeof path - sizeof "/sim");
+    ssize_t size = readlink("/proc/self/exe", path, sizeof path - ROOM);
     if (size < 0) {
         return tp__fail(error, TP_ERROR_INVALID, "the program's own path cannot be read");
     }
@@ -23,7 +25,10 @@ static tp_status default_folder(char *folder, struct tp_error *error)
     if (slash != NULL) {
         *slash = 0;
     }
-    (void)snprintf(folder, TP_PATH_BYTES, "%.*s/sim", TP_PATH_BYTES - 8, path);
+    (void)snprintf(folder, TP_PATH_BYTES, "%.*s/sim", TP_PATH_BYTES - ROOM, path);
+    if (access(folder, F_OK) != 0) {
+        (void)snprintf(folder, TP_PATH_BYTES, "%.*s/../lib/tokproc", TP_PATH_BYTES - ROOM, path);
+    }
     return TP_OK;
 }
 

@@ -72,7 +72,7 @@ static const struct option table[] = {
      "one line of JSON, the last on standard output"},
     {'q', true, "quiet", NULL, KIND_FLAG, FIELD(quiet), 0, 0, "no progress and no figures"},
     {'D', false, "device-folder", "DIR", KIND_TEXT, FIELD(device_folder), 0, 0,
-     "where simulated devices lie; default: \"sim\" beside the program"},
+     "where simulated devices lie; default: \"sim\" beside the program, or where installed"},
 };
 enum { OPTIONS = sizeof table / sizeof *table };
 
