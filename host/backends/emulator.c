@@ -375,12 +375,6 @@ static int step_slot(struct emulator *e, uint32_t s, bool *logits_part, int32_t 
     return slot->cancelled ? (int)TP_REASON_CANCEL : -1;
 }
 
-// True when the bit of slot s is set.
-static bool has(uint8_t mask, uint32_t s)
-{
-    return (((uint32_t)mask >> s) & 1u) != 0;
-}
-
 static bool run_step(struct emulator *e)
 {
     uint8_t step[28] = {0};
@@ -403,7 +397,7 @@ static bool run_step(struct emulator *e)
         return false;
     }
     for (uint32_t s = 0; s < e->limits.slots; s++) {
-        if (has(step[8], s) && sampled[s] >= 0) {
+        if (tp__has_slot(step[8], s) && sampled[s] >= 0) {
             uint8_t p[8] = {(uint8_t)s};
             tp__put16(p + 2, (uint16_t)sampled[s]);
             tp__put16(p + 4, (uint16_t)(e->slots[s].position - 1));
@@ -413,7 +407,7 @@ static bool run_step(struct emulator *e)
     tp__put32(step, e->step++);
     send_event(e, TP_FRAME_STEP, step, sizeof step);
     for (uint32_t s = 0; s < e->limits.slots; s++) {
-        if (has(step[8], s) && reason[s] >= 0) {
+        if (tp__has_slot(step[8], s) && reason[s] >= 0) {
             struct emulated_slot *slot = &e->slots[s];
             uint8_t p[4] = {(uint8_t)s, (uint8_t)reason[s]};
             tp__put16(p + 2, (uint16_t)slot->position);

@@ -10,7 +10,6 @@
 
 #include "internal.h"
 #include "reference.h"
-#include "texts.h"
 
 enum {
     TOKENS_MAX = 2048,  // of calibration text: enough for means, quick for small models
@@ -49,15 +48,16 @@ static tp_status read_corpus(const struct tp_source_model *model,
         tp__bytes_free(&bytes);
         return status;
     }
-    struct tp_texts texts;
-    struct tp_string text;
-    tp__texts_start(&texts, (const char *)bytes.data, bytes.size);
-    while (status == TP_OK && corpus->count < TEXTS_MAX && tp__texts_next(&texts, &text)) {
+    size_t offset = 0;
+    const char *text = NULL;
+    size_t text_size = 0;
+    while (status == TP_OK && corpus->count < TEXTS_MAX &&
+           tp_text_next((const char *)bytes.data, bytes.size, &offset, &text, &text_size)) {
         uint32_t start = corpus->starts[corpus->count];
         uint32_t room =
             budget - start < model->shape.context ? budget - start : model->shape.context;
         uint32_t count = 0;
-        status = tp__encode(&encoder, text.text, text.size, true, tokenizer->add_space,
+        status = tp__encode(&encoder, text, text_size, true, tokenizer->add_space,
                             corpus->tokens + start, room, &count, error);
         if (status == TP_ERROR_FULL && count != TP_TOKEN_NONE) {
             status = TP_OK;  // the beginning of a text is as good

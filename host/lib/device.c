@@ -79,12 +79,6 @@ static void take_answer(tp_device *device, const struct tp_frame *frame)
     pthread_mutex_unlock(&device->mutex);
 }
 
-// True when the bit of slot s is set.
-static bool has(uint8_t mask, uint32_t s)
-{
-    return (((uint32_t)mask >> s) & 1u) != 0;
-}
-
 // The contract of the machine: the compiler predicts each step to the cycle.
 static void check_step(tp_device *device, const struct tp_frame *frame)
 {
@@ -92,8 +86,8 @@ static void check_step(tp_device *device, const struct tp_frame *frame)
     struct tp_step_slot slots[TP_SLOTS_MAX] = {{0}};
     uint32_t cycles = tp__get32(p + 4);
     for (uint32_t s = 0; s < device->limits.slots; s++) {
-        slots[s].active = has(p[8], s);
-        slots[s].logits = has(p[9], s);
+        slots[s].active = tp__has_slot(p[8], s);
+        slots[s].logits = tp__has_slot(p[9], s);
         slots[s].position = tp__get16(p + 12 + 2 * (size_t)s);
         slots[s].top_k = device->sessions[s] != NULL && tp__session_top_k(device->sessions[s]);
         if (slots[s].active) {
@@ -103,7 +97,6 @@ static void check_step(tp_device *device, const struct tp_frame *frame)
     }
     uint32_t predicted = tp__step_cycles(&device->limits, device->image->program,
                                          device->image->program_count, slots);
-    device->steps++;
     device->cycles_predicted += predicted;
     if (cycles != 0 && cycles != predicted) {
         struct tp_error error;
@@ -124,7 +117,7 @@ static void take_step(tp_device *device, const struct tp_frame *frame)
         check_step(device, frame);
     }
     for (uint32_t s = 0; s < device->limits.slots; s++) {
-        if (has(frame->payload[8], s) && device->sessions[s] != NULL) {
+        if (tp__has_slot(frame->payload[8], s) && device->sessions[s] != NULL) {
             tp__session_step(device->sessions[s]);
         }
     }

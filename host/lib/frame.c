@@ -70,6 +70,11 @@ bool tp__frame_decode(struct tp_frame_decoder *decoder, uint8_t byte, struct tp_
     return true;
 }
 
+bool tp__has_slot(uint8_t mask, uint32_t s)
+{
+    return (((uint32_t)mask >> s) & 1u) != 0;
+}
+
 uint16_t tp__get16(const uint8_t *bytes)
 {
     return (uint16_t)(bytes[0] | bytes[1] << 8);

@@ -37,6 +37,9 @@ struct tp_frame_decoder {
 /** Takes one byte. True when it completed an intact frame, which is then in frame. */
 bool tp__frame_decode(struct tp_frame_decoder *decoder, uint8_t byte, struct tp_frame *frame);
 
+/** True when a mask of slots, as STEP frames carry them, has the bit of slot s. */
+bool tp__has_slot(uint8_t mask, uint32_t s);
+
 /** Little-endian numbers of a payload. */
 uint16_t tp__get16(const uint8_t *bytes);
 uint32_t tp__get32(const uint8_t *bytes);

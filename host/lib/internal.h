@@ -75,10 +75,8 @@ struct tp_device {
     struct tp_image *image;  // compiled, or NULL
     tp_session *sessions[TP_SLOTS_MAX];
     uint32_t running;  // sessions in a run
-    uint64_t steps;
     uint64_t cycles_predicted;
     uint64_t products;
-    uint64_t events_lost;
 };
 
 /** The limits that the machine and the compiler know, from the public facts of a device. */

@@ -44,9 +44,8 @@ struct tp_session {
     uint64_t prompt_tokens;
     uint64_t generated_tokens;
 
-    int descriptor;        // eventfd, readable while something waits; -1 with a callback
-    uint32_t event_place;  // position of the step under way; device's thread
-    int32_t *logits;       // [vocab], or NULL; device's thread
+    int descriptor;   // eventfd, readable while something waits; -1 with a callback
+    int32_t *logits;  // [vocab], or NULL; device's thread
 
     // reader's side
     bool reading;          // a run was started and its end not yet read
@@ -386,7 +385,6 @@ tp_status tp_session_generate(tp_session *session, uint32_t count, struct tp_err
     session->running = true;
     session->ended = false;
     session->cancel_sent = false;
-    session->event_place = session->processed;
     session->started_at = tp__seconds();
     session->first_at = 0;
     device->running++;
@@ -648,7 +646,6 @@ void tp__session_token(tp_session *session, uint32_t token)
 
 void tp__session_step(tp_session *session)
 {
-    session->event_place++;
     session->processed++;
 }
 
@@ -661,7 +658,7 @@ void tp__session_logits(tp_session *session, uint32_t first, uint32_t count, con
         session->logits[first + i] = (int32_t)tp__get32(values + 4 * (size_t)i);
     }
     if (first + count == session->vocab) {
-        session->options.on_logits(session->options.user, session->event_place, session->logits,
+        session->options.on_logits(session->options.user, session->processed, session->logits,
                                    session->vocab);
     }
 }
