@@ -154,12 +154,6 @@ static struct placed place(struct compiler *c, uint32_t rows, uint32_t columns, 
 
 // ---- layout of tensors into c->matrix ----
 
-// Row of element i of a head in the source tensor: rotation pairs become adjacent.
-static uint32_t source_element(const struct compiler *c, uint32_t i)
-{
-    return c->shape->rope_adjacent ? i : i / 2 + (i % 2) * (c->shape->head_size / 2);
-}
-
 static void clear(struct compiler *c, uint32_t rows, uint32_t columns)
 {
     memset(c->matrix, 0, (size_t)rows * columns * sizeof *c->matrix);
@@ -184,17 +178,17 @@ static bool query_source(const struct compiler *c, uint32_t row, uint32_t *sourc
     uint32_t first = 0;
     bool is_head = tp__plan_query_head(c->shape, plan, row / TP_BLOCK, lane / span, &head, &first);
     uint32_t element = first + lane % span;
-    *source = head * c->shape->head_size + source_element(c, element);
+    *source = head * c->shape->head_size + element;
     return is_head && element < c->shape->head_size;
 }
 
 // The same for key and value rows.
-static bool key_source(const struct compiler *c, uint32_t row, bool rotated, uint32_t *source)
+static bool key_source(const struct compiler *c, uint32_t row, uint32_t *source)
 {
     const struct tp_plan *plan = &c->image->plan;
     uint32_t head = row / plan->head_padded;
     uint32_t element = row % plan->head_padded;
-    *source = head * c->shape->head_size + (rotated ? source_element(c, element) : element);
+    *source = head * c->shape->head_size + element;
     return head < c->shape->kv_heads && element < c->shape->head_size;
 }
 
@@ -223,7 +217,7 @@ static struct placed place_key_value(struct compiler *c, uint32_t layer, enum tp
     clear(c, rows, dim);
     for (uint32_t r = 0; r < rows; r++) {
         uint32_t source = 0;
-        if (key_source(c, r, tensor == TP_TENSOR_KEY, &source)) {
+        if (key_source(c, r, &source)) {
             memcpy(c->matrix + (size_t)r * dim, from + (size_t)source * dim, dim * sizeof *from);
         }
     }
@@ -231,8 +225,7 @@ static struct placed place_key_value(struct compiler *c, uint32_t layer, enum tp
                  tensor == TP_TENSOR_KEY ? "keys" : "values");
 }
 
-// The columns of the output matrix follow the order of the query rows, but unrotated: values keep
-// the order of their elements.
+// The columns of the output matrix follow the order of the query rows.
 static struct placed place_output(struct compiler *c, uint32_t layer)
 {
     const float *from = tp__source_tensor(c->model, TP_TENSOR_OUTPUT, layer);
@@ -308,7 +301,7 @@ static uint32_t place_means(struct compiler *c, uint32_t layer)
     size_t per_layer = (size_t)c->shape->kv_heads * c->shape->head_size;
     for (uint32_t r = 0; r < rows && c->calibration != NULL; r++) {
         uint32_t source = 0;
-        if (key_source(c, r, true, &source)) {
+        if (key_source(c, r, &source)) {
             double mean = (double)c->calibration->key_mean[layer * per_layer + source];
             double value = floor(mean * 65536.0 + 0.5);
             value = value > INT32_MAX ? INT32_MAX : value < INT32_MIN ? INT32_MIN : value;
@@ -327,8 +320,7 @@ static void place_frequencies(struct compiler *c)
             c->image->frequency[j] = 0;
             continue;
         }
-        double exponent = -2.0 * j / c->shape->head_size;
-        double turns = pow((double)c->shape->rope_base, exponent) / (2.0 * acos(-1.0));
+        double turns = tp__source_frequency(c->model, j) / (2.0 * acos(-1.0));
         c->image->frequency[j] = (uint32_t)(uint64_t)floor(turns * 4294967296.0 + 0.5);
     }
 }
@@ -537,6 +529,12 @@ tp_status tp__compile(const tp_context *context, const struct tp_source_model *m
                       uint32_t head_log2_max, const struct tp_calibration *calibration,
                       struct tp_image **image, struct tp_error *error)
 {
+    if (model->shape.has_bias || model->shape.has_head_norm) {
+        return tp__fail(error, TP_ERROR_UNSUPPORTED,
+                        "%s: architecture %s: %s cannot be compiled yet", model->name,
+                        model->architecture,
+                        model->shape.has_bias ? "a bias of queries" : "a norm of heads");
+    }
     struct tp_plan plan;
     tp_status status = tp__plan(&model->shape, options, limits, head_log2_max, &plan, error);
     if (status != TP_OK) {

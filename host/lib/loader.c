@@ -16,17 +16,40 @@ static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
               "tensors are used where they lie in the file, which is little-endian");
 
 static const char *const tensor_names[TP_TENSOR_COUNT] = {
-    [TP_TENSOR_EMBEDDING] = "token_embd", [TP_TENSOR_NORM_FINAL] = "output_norm",
-    [TP_TENSOR_CLASSIFIER] = "output",    [TP_TENSOR_NORM_ATTENTION] = "attn_norm",
-    [TP_TENSOR_QUERY] = "attn_q",         [TP_TENSOR_KEY] = "attn_k",
-    [TP_TENSOR_VALUE] = "attn_v",         [TP_TENSOR_OUTPUT] = "attn_output",
-    [TP_TENSOR_NORM_FFN] = "ffn_norm",    [TP_TENSOR_GATE] = "ffn_gate",
-    [TP_TENSOR_DOWN] = "ffn_down",        [TP_TENSOR_UP] = "ffn_up",
+    [TP_TENSOR_EMBEDDING] = "token_embd.weight", [TP_TENSOR_NORM_FINAL] = "output_norm.weight",
+    [TP_TENSOR_CLASSIFIER] = "output.weight",    [TP_TENSOR_NORM_ATTENTION] = "attn_norm.weight",
+    [TP_TENSOR_QUERY] = "attn_q.weight",         [TP_TENSOR_KEY] = "attn_k.weight",
+    [TP_TENSOR_VALUE] = "attn_v.weight",         [TP_TENSOR_OUTPUT] = "attn_output.weight",
+    [TP_TENSOR_NORM_FFN] = "ffn_norm.weight",    [TP_TENSOR_GATE] = "ffn_gate.weight",
+    [TP_TENSOR_DOWN] = "ffn_down.weight",        [TP_TENSOR_UP] = "ffn_up.weight",
+    [TP_TENSOR_QUERY_BIAS] = "attn_q.bias",      [TP_TENSOR_KEY_BIAS] = "attn_k.bias",
+    [TP_TENSOR_VALUE_BIAS] = "attn_v.bias",      [TP_TENSOR_QUERY_NORM] = "attn_q_norm.weight",
+    [TP_TENSOR_KEY_NORM] = "attn_k_norm.weight",
 };
 
 static bool is_per_layer(enum tp_tensor tensor)
 {
     return tensor >= TP_TENSOR_NORM_ATTENTION;
+}
+
+uint32_t tp__tensor_layers(const struct tp_model_shape *shape, enum tp_tensor tensor)
+{
+    return is_per_layer(tensor) ? shape->layers : 1;
+}
+
+bool tp__tensor_exists(const struct tp_model_shape *shape, enum tp_tensor tensor)
+{
+    switch (tensor) {
+    case TP_TENSOR_QUERY_BIAS:
+    case TP_TENSOR_KEY_BIAS:
+    case TP_TENSOR_VALUE_BIAS:
+        return shape->has_bias;
+    case TP_TENSOR_QUERY_NORM:
+    case TP_TENSOR_KEY_NORM:
+        return shape->has_head_norm;
+    default:
+        return true;
+    }
 }
 
 static size_t tensor_index(const struct tp_source_model *model, enum tp_tensor tensor,
@@ -40,9 +63,9 @@ static size_t tensor_index(const struct tp_source_model *model, enum tp_tensor t
 void tp__tensor_name(enum tp_tensor tensor, uint32_t layer, char name[TP_TENSOR_NAME_BYTES])
 {
     if (is_per_layer(tensor)) {
-        snprintf(name, TP_TENSOR_NAME_BYTES, "blk.%u.%s.weight", layer, tensor_names[tensor]);
+        snprintf(name, TP_TENSOR_NAME_BYTES, "blk.%u.%s", layer, tensor_names[tensor]);
     } else {
-        snprintf(name, TP_TENSOR_NAME_BYTES, "%s.weight", tensor_names[tensor]);
+        snprintf(name, TP_TENSOR_NAME_BYTES, "%s", tensor_names[tensor]);
     }
 }
 
@@ -79,6 +102,17 @@ void tp__tensor_size(const struct tp_model_shape *shape, enum tp_tensor tensor, 
         *rows = shape->dim;
         *columns = shape->hidden;
         break;
+    case TP_TENSOR_QUERY_BIAS:
+        *columns = shape->heads * shape->head_size;
+        break;
+    case TP_TENSOR_KEY_BIAS:
+    case TP_TENSOR_VALUE_BIAS:
+        *columns = shape->kv_heads * shape->head_size;
+        break;
+    case TP_TENSOR_QUERY_NORM:
+    case TP_TENSOR_KEY_NORM:
+        *columns = shape->head_size;
+        break;
     case TP_TENSOR_COUNT:
         assert(false);
         break;
@@ -90,10 +124,11 @@ uint64_t tp__parameter_count(const struct tp_model_shape *shape)
     uint64_t count = 0;
     for (enum tp_tensor tensor = 0; tensor < TP_TENSOR_COUNT; tensor++) {
         if (tensor == TP_TENSOR_CLASSIFIER && shape->tied) continue;
+        if (!tp__tensor_exists(shape, tensor)) continue;
         uint32_t rows;
         uint32_t columns;
         tp__tensor_size(shape, tensor, &rows, &columns);
-        count += (uint64_t)rows * columns * (is_per_layer(tensor) ? shape->layers : 1);
+        count += (uint64_t)rows * columns * tp__tensor_layers(shape, tensor);
     }
     return count;
 }
@@ -102,6 +137,12 @@ const float *tp__source_tensor(const struct tp_source_model *model, enum tp_tens
                                uint32_t layer)
 {
     return model->tensors[tensor_index(model, tensor, layer)];
+}
+
+double tp__source_frequency(const struct tp_source_model *model, uint32_t pair)
+{
+    assert(pair < model->shape.head_size / 2);
+    return model->rope_frequency[pair];
 }
 
 void tp__source_tensor_set(struct tp_source_model *model, enum tp_tensor tensor, uint32_t layer,
@@ -114,7 +155,10 @@ void tp__source_tensor_set(struct tp_source_model *model, enum tp_tensor tensor,
     assert(offset % sizeof(float) == 0);
     assert(offset <= model->file.size && bytes <= model->file.size - offset);
     const void *start = model->file.data + offset;
-    model->tensors[tensor_index(model, tensor, layer)] = start;
+    size_t index = tensor_index(model, tensor, layer);
+    model->tensors[index] = start;
+    model->origins[index] =
+        (struct tp_tensor_origin){.offset = offset, .elements = 1, .bytes = sizeof(float)};
 }
 
 tp_status tp__shape_check(const struct tp_model_shape *shape, const char *name,
@@ -159,13 +203,25 @@ tp_status tp__shape_check(const struct tp_model_shape *shape, const char *name,
     return TP_OK;
 }
 
+static size_t tensor_count(const struct tp_source_model *model)
+{
+    return TP_TENSOR_NORM_ATTENTION + (size_t)model->shape.layers * TP_TENSOR_PER_LAYER;
+}
+
 tp_status tp__source_model_prepare(struct tp_source_model *model, struct tp_error *error)
 {
-    size_t count = TP_TENSOR_NORM_ATTENTION + (size_t)model->shape.layers * TP_TENSOR_PER_LAYER;
+    size_t count = tensor_count(model);
+    uint32_t pairs = model->shape.head_size / 2;
     model->tensors = calloc(count, sizeof model->tensors[0]);
-    if (model->tensors == NULL) {
+    model->origins = calloc(count, sizeof model->origins[0]);
+    model->rope_frequency = calloc(pairs, sizeof model->rope_frequency[0]);
+    if (model->tensors == NULL || model->origins == NULL || model->rope_frequency == NULL) {
         return tp__fail(error, TP_ERROR_NO_MEMORY, "%s: no memory for the list of %zu tensors",
                         model->name, count);
+    }
+    for (uint32_t pair = 0; pair < pairs; pair++) {
+        model->rope_frequency[pair] =
+            pow((double)model->shape.rope_base, -2.0 * pair / model->shape.head_size);
     }
     return TP_OK;
 }
@@ -186,7 +242,8 @@ static tp_status check_finite(const struct tp_source_model *model, enum tp_tenso
     if (bad == count) return TP_OK;
     char tensor_name[TP_TENSOR_NAME_BYTES];
     tp__tensor_name(tensor, layer, tensor_name);
-    size_t offset = (size_t)((const uint8_t *)(weights + bad) - model->file.data);
+    const struct tp_tensor_origin *origin = &model->origins[tensor_index(model, tensor, layer)];
+    size_t offset = origin->offset + bad / origin->elements * origin->bytes;
     return tp__fail(error, TP_ERROR_RANGE,
                     "%s: byte %zu: tensor %s, row %zu, column %zu is %s; the file is damaged or "
                     "its training failed",
@@ -197,7 +254,8 @@ static tp_status check_finite(const struct tp_source_model *model, enum tp_tenso
 static tp_status check_tensors(const struct tp_source_model *model, struct tp_error *error)
 {
     for (enum tp_tensor tensor = 0; tensor < TP_TENSOR_COUNT; tensor++) {
-        uint32_t layers = is_per_layer(tensor) ? model->shape.layers : 1;
+        if (!tp__tensor_exists(&model->shape, tensor)) continue;
+        uint32_t layers = tp__tensor_layers(&model->shape, tensor);
         for (uint32_t layer = 0; layer < layers; layer++) {
             tp_status status = check_finite(model, tensor, layer, error);
             if (status != TP_OK) return status;
@@ -206,14 +264,72 @@ static tp_status check_tensors(const struct tp_source_model *model, struct tp_er
     return TP_OK;
 }
 
-/* GGUF files often store a tied classifier a second time. */
+/* The numbers of a tensor, to be changed while the model is loaded: they lie in its own memory or
+ * in its copy of the file. */
+static float *writable_tensor(struct tp_source_model *model, enum tp_tensor tensor, uint32_t layer)
+{
+    const struct tp_tensor_origin *origin = &model->origins[tensor_index(model, tensor, layer)];
+    void *in_file = model->file.data + origin->offset;
+    return origin->owned != NULL ? origin->owned : in_file;
+}
+
+/* Puts the units (rows, or elements of a vector) of each head into adjacent-pair order. */
+static void pair_units(float *units, uint32_t heads, uint32_t head_size, size_t unit,
+                       float *scratch)
+{
+    for (uint32_t head = 0; head < heads; head++) {
+        float *first = units + (size_t)head * head_size * unit;
+        memcpy(scratch, first, head_size * unit * sizeof(float));
+        for (uint32_t i = 0; i < head_size; i++) {
+            uint32_t source = i / 2 + i % 2 * (head_size / 2);
+            memcpy(first + i * unit, scratch + source * unit, unit * sizeof(float));
+        }
+    }
+}
+
+static tp_status pair_tensors(struct tp_source_model *model, struct tp_error *error)
+{
+    static const enum tp_tensor rotated[] = {TP_TENSOR_QUERY,      TP_TENSOR_KEY,
+                                             TP_TENSOR_QUERY_BIAS, TP_TENSOR_KEY_BIAS,
+                                             TP_TENSOR_QUERY_NORM, TP_TENSOR_KEY_NORM};
+    const struct tp_model_shape *shape = &model->shape;
+    float *scratch = calloc((size_t)shape->head_size * shape->dim, sizeof *scratch);
+    if (scratch == NULL) {
+        return tp__fail(error, TP_ERROR_NO_MEMORY, "%s: no memory for a head of %u x %u",
+                        model->name, shape->head_size, shape->dim);
+    }
+    for (size_t i = 0; i < sizeof rotated / sizeof rotated[0]; i++) {
+        if (!tp__tensor_exists(shape, rotated[i])) continue;
+        uint32_t rows;
+        uint32_t columns;
+        tp__tensor_size(shape, rotated[i], &rows, &columns);
+        uint32_t heads = (rows == 1 ? columns : rows) / shape->head_size;
+        for (uint32_t layer = 0; layer < shape->layers; layer++) {
+            pair_units(writable_tensor(model, rotated[i], layer), heads, shape->head_size,
+                       rows == 1 ? 1 : columns, scratch);
+        }
+    }
+    free(scratch);
+    return TP_OK;
+}
+
+void tp__source_tensor_tie(struct tp_source_model *model)
+{
+    struct tp_tensor_origin *origin = &model->origins[TP_TENSOR_CLASSIFIER];
+    free(origin->owned);
+    *origin = model->origins[TP_TENSOR_EMBEDDING];
+    origin->owned = NULL;  // of the embedding alone
+    model->tensors[TP_TENSOR_CLASSIFIER] = model->tensors[TP_TENSOR_EMBEDDING];
+    model->shape.tied = true;
+}
+
+/* Files often store a tied classifier a second time. */
 static void find_tied(struct tp_source_model *model)
 {
-    const float *embedding = model->tensors[TP_TENSOR_EMBEDDING];
-    const float *classifier = model->tensors[TP_TENSOR_CLASSIFIER];
     size_t bytes = (size_t)model->shape.vocab * model->shape.dim * sizeof(float);
-    model->shape.tied = memcmp(embedding, classifier, bytes) == 0;
-    if (model->shape.tied) model->tensors[TP_TENSOR_CLASSIFIER] = embedding;
+    model->shape.tied = memcmp(model->tensors[TP_TENSOR_EMBEDDING],
+                               model->tensors[TP_TENSOR_CLASSIFIER], bytes) == 0;
+    if (model->shape.tied) tp__source_tensor_tie(model);
 }
 
 /* Files that people try, and what to do about them. */
@@ -259,8 +375,9 @@ static tp_status load(struct tp_source_model *model, struct tp_error *error)
     status = is_gguf ? tp__load_gguf(model, error) : tp__load_llama2c(model, error);
     if (status != TP_OK) return status;
     status = check_tensors(model, error);
-    if (status == TP_OK) find_tied(model);
-    return status;
+    if (status != TP_OK) return status;
+    find_tied(model);
+    return model->is_half_split ? pair_tensors(model, error) : TP_OK;
 }
 
 /* Takes over the bytes of file, also when it fails. */
@@ -305,7 +422,12 @@ tp_status tp__source_model_parse(const void *data, size_t size, const char *name
 
 void tp__source_model_free(struct tp_source_model *model)
 {
+    for (size_t i = 0; model->origins != NULL && i < tensor_count(model); i++) {
+        free(model->origins[i].owned);
+    }
+    free(model->origins);
     free(model->tensors);
+    free(model->rope_frequency);
     free(model->name);
     tp__bytes_free(&model->file);
     *model = (struct tp_source_model){0};

@@ -36,10 +36,11 @@ struct tp_model_shape {
     uint32_t head_size;  // even; heads * head_size need not be dim
     uint32_t vocab;      // at least 1
     uint32_t context;    // positions that the model was made for
-    float rope_base;     // rotation of pair j: position * rope_base^(-2 j / head_size)
+    float rope_base;     // before scaling; the frequencies are tp__source_frequency
     float norm_epsilon;
-    bool rope_adjacent;  // pairs are elements 2 j, 2 j + 1; else j, j + head_size / 2
     bool tied;           // the classifier is the embedding
+    bool has_bias;       // queries, keys and values have a bias
+    bool has_head_norm;  // heads of queries and keys are normed before they are rotated
 };
 
 /** The tensors of a model; those from TP_TENSOR_NORM_ATTENTION on exist once per layer. */
@@ -56,18 +57,38 @@ enum tp_tensor {
     TP_TENSOR_GATE,            // hidden x dim
     TP_TENSOR_DOWN,            // dim x hidden
     TP_TENSOR_UP,              // hidden x dim
+    TP_TENSOR_QUERY_BIAS,      // heads * head_size; the biases exist with has_bias
+    TP_TENSOR_KEY_BIAS,        // kv_heads * head_size
+    TP_TENSOR_VALUE_BIAS,      // kv_heads * head_size
+    TP_TENSOR_QUERY_NORM,      // head_size; the norms exist with has_head_norm
+    TP_TENSOR_KEY_NORM,        // head_size
     TP_TENSOR_COUNT
 };
 enum { TP_TENSOR_PER_LAYER = TP_TENSOR_COUNT - TP_TENSOR_NORM_ATTENTION };
 
-/** A model as it is in its file. Everything in it belongs to it. */
+/** Where a tensor came from, and its numbers when they are not those of the file. */
+struct tp_tensor_origin {
+    size_t offset;      // of its first block in the file
+    uint32_t elements;  // numbers of a block
+    uint32_t bytes;     // of a block
+    float *owned;       // de-quantised; NULL where the float32 numbers of the file are used
+};
+
+/** A model as it is in its file. Everything in it belongs to it.
+ *
+ *  Pairs that rotate together are adjacent elements of a head: rows of queries and keys that a file
+ *  has in another order are moved, with their biases and norms, when it is loaded. */
 struct tp_source_model {
     struct tp_model_shape shape;
-    const char *format;     // "llama2.c version 0", "GGUF version 3"; static text
-    bool has_tokenizer;     // the file holds one: tp__tokenizer_of_model
-    const float **tensors;  // use tp__source_tensor
-    struct tp_bytes file;   // the tensors lie in it
-    char *name;             // of the file, for messages
+    const char *format;                // "llama2.c version 0", "GGUF version 3"; static text
+    const char *architecture;          // "llama", "qwen3"; static text
+    bool has_tokenizer;                // the file holds one: tp__tokenizer_of_model
+    bool is_half_split;                // the file pairs elements j and j + head_size / 2
+    double *rope_frequency;            // use tp__source_frequency
+    const float **tensors;             // use tp__source_tensor
+    struct tp_tensor_origin *origins;  // of the tensors, in the same order
+    struct tp_bytes file;              // float32 tensors lie in it
+    char *name;                        // of the file, for messages
 };
 
 /** Loads a model file.
@@ -87,9 +108,19 @@ TP_MUST_USE tp_status tp__source_model_parse(const void *data, size_t size, cons
 
 void tp__source_model_free(struct tp_source_model *model);
 
-/** A tensor, row by row, all numbers finite. layer is ignored for tensors that exist once. */
+/** A tensor, row by row, all numbers finite; NULL for one that a model of this shape lacks. layer
+ * is ignored for tensors that exist once. */
 const float *tp__source_tensor(const struct tp_source_model *model, enum tp_tensor tensor,
                                uint32_t layer);
+
+/** Rotation of a pair of elements 2 pair, 2 pair + 1 of each head, in radians per position. */
+double tp__source_frequency(const struct tp_source_model *model, uint32_t pair);
+
+/** Whether a model of this shape has the tensor. */
+bool tp__tensor_exists(const struct tp_model_shape *shape, enum tp_tensor tensor);
+
+/** Copies of a tensor: the number of layers, or 1. */
+uint32_t tp__tensor_layers(const struct tp_model_shape *shape, enum tp_tensor tensor);
 
 /** Rows and columns of a tensor; a vector is one row. */
 void tp__tensor_size(const struct tp_model_shape *shape, enum tp_tensor tensor, uint32_t *rows,
@@ -109,13 +140,17 @@ void tp__tensor_name(enum tp_tensor tensor, uint32_t layer, char name[TP_TENSOR_
 TP_MUST_USE tp_status tp__shape_check(const struct tp_model_shape *shape, const char *name,
                                       struct tp_error *error);
 
-/** Takes the table of tensor pointers; the shape must have been checked. */
+/** Takes the tables of tensors and frequencies and fills the latter from rope_base; the shape must
+ *  have been checked. */
 TP_MUST_USE tp_status tp__source_model_prepare(struct tp_source_model *model,
                                                struct tp_error *error);
 
 /** Sets a tensor to the float32 numbers at byte offset of the file, which must exist. */
 void tp__source_tensor_set(struct tp_source_model *model, enum tp_tensor tensor, uint32_t layer,
                            size_t offset);
+
+/** Makes the embedding the classifier too. */
+void tp__source_tensor_tie(struct tp_source_model *model);
 
 /** Each reads model->file, sets shape and tensors; on failure the caller frees the model. */
 TP_MUST_USE tp_status tp__load_llama2c(struct tp_source_model *model, struct tp_error *error);

@@ -132,7 +132,6 @@ static tp_status read_shape(const struct tp_gguf *gguf, struct tp_model_shape *s
     status = read_head_size(gguf, shape);
     if (status != TP_OK) return status;
     shape->rope_base = 10000.0f;
-    shape->rope_adjacent = true;
     status = tp__gguf_f32_or(gguf, "llama.rope.freq_base", &shape->rope_base);
     if (status != TP_OK) return status;
     status = tp__gguf_f32(gguf, "llama.attention.layer_norm_rms_epsilon", &shape->norm_epsilon);
@@ -173,7 +172,7 @@ static bool find_tensor(const struct tp_model_shape *shape, struct tp_string nam
     for (*tensor = first; *tensor < end; (*tensor)++) {
         char expected[TP_TENSOR_NAME_BYTES];
         tp__tensor_name(*tensor, *layer, expected);
-        if (tp__string_is(name, expected)) return true;
+        if (tp__string_is(name, expected)) return tp__tensor_exists(shape, *tensor);
     }
     return false;
 }
@@ -213,12 +212,13 @@ static tp_status set_tensor(struct tp_source_model *model, const struct tp_gguf 
 
 static tp_status check_complete(struct tp_source_model *model, struct tp_error *error)
 {
-    if (model->tensors[TP_TENSOR_CLASSIFIER] == NULL) {
-        model->tensors[TP_TENSOR_CLASSIFIER] = model->tensors[TP_TENSOR_EMBEDDING];
+    bool has_embedding = model->tensors[TP_TENSOR_EMBEDDING] != NULL;
+    if (has_embedding && model->tensors[TP_TENSOR_CLASSIFIER] == NULL) {
+        tp__source_tensor_tie(model);
     }
     for (enum tp_tensor tensor = 0; tensor < TP_TENSOR_COUNT; tensor++) {
-        bool is_per_layer = tensor >= TP_TENSOR_NORM_ATTENTION;
-        for (uint32_t layer = 0; layer < (is_per_layer ? model->shape.layers : 1); layer++) {
+        if (!tp__tensor_exists(&model->shape, tensor)) continue;
+        for (uint32_t layer = 0; layer < tp__tensor_layers(&model->shape, tensor); layer++) {
             if (tp__source_tensor(model, tensor, layer) != NULL) continue;
             char name[TP_TENSOR_NAME_BYTES];
             tp__tensor_name(tensor, layer, name);
@@ -253,6 +253,7 @@ tp_status tp__load_gguf(struct tp_source_model *model, struct tp_error *error)
     struct tp_gguf gguf;
     tp_status status = tp__gguf_open(model->file.data, model->file.size, model->name, &gguf, error);
     if (status != TP_OK) return status;
+    model->architecture = "llama";
     model->format = gguf.version == 2 ? "GGUF version 2" : "GGUF version 3";
     status = load(model, &gguf, error);
     tp__gguf_free(&gguf);

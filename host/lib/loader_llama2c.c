@@ -69,7 +69,6 @@ static tp_status read_shape(struct tp_reader *reader, bool is_version_0,
     shape->head_size = shape->dim / shape->heads;
     shape->rope_base = 10000.0f;
     shape->norm_epsilon = 1e-5f;
-    shape->rope_adjacent = true;
     tp_status status = tp__shape_check(shape, reader->name, reader->error);
     if (status != TP_OK) return status;
     if (shape->dim % shape->heads != 0) {
@@ -136,6 +135,7 @@ tp_status tp__load_llama2c(struct tp_source_model *model, struct tp_error *error
     struct tp_reader reader = {
         .bytes = model->file.data, .size = model->file.size, .name = model->name, .error = error};
     bool is_version_0 = tp__load_u32(model->file.data) != MAGIC;
+    model->architecture = "llama";
     model->format = is_version_0 ? "llama2.c version 0" : "llama2.c version 1";
     tp_status status = is_version_0 ? read_shape(&reader, true, &model->shape)
                                     : read_version_1(&reader, &model->shape);
@@ -150,11 +150,7 @@ tp_status tp__load_llama2c(struct tp_source_model *model, struct tp_error *error
         status = take_tensor(model, &reader, order[i]);
         if (status != TP_OK) return status;
     }
-    if (model->shape.tied) {
-        size_t embedding =
-            (size_t)((const uint8_t *)model->tensors[TP_TENSOR_EMBEDDING] - model->file.data);
-        tp__source_tensor_set(model, TP_TENSOR_CLASSIFIER, 0, embedding);
-    }
+    if (model->shape.tied) tp__source_tensor_tie(model);
     if (reader.offset != reader.size) {
         return tp__fail(error, TP_ERROR_FORMAT,
                         "%s: byte %zu: a %s model with this header ends here, but the file has %zu "

@@ -63,17 +63,40 @@ static void add(float *x, const float *y, uint32_t count)
     for (uint32_t i = 0; i < count; i++) x[i] += y[i];
 }
 
-static void norm(struct tp_reference *reference, enum tp_tensor tensor, uint32_t layer)
+/* out [size] = in divided by its root mean square, times the gains; out may be in. */
+static void norm(const struct tp_reference *reference, enum tp_tensor tensor, uint32_t layer,
+                 const float *in, float *out)
 {
-    const struct tp_model_shape *shape = &reference->model->shape;
+    uint32_t rows;
+    uint32_t size;
+    tp__tensor_size(&reference->model->shape, tensor, &rows, &size);
     const float *gain = tp__source_tensor(reference->model, tensor, layer);
     double sum = 0.0;
-    for (uint32_t i = 0; i < shape->dim; i++) {
-        sum += (double)reference->x[i] * (double)reference->x[i];
+    for (uint32_t i = 0; i < size; i++) sum += (double)in[i] * (double)in[i];
+    double epsilon = (double)reference->model->shape.norm_epsilon;
+    float factor = (float)(1.0 / sqrt(sum / size + epsilon));
+    for (uint32_t i = 0; i < size; i++) out[i] = gain[i] * (factor * in[i]);
+}
+
+/* Queries, keys or values of this position: the product, the bias if there is one, and the norm of
+ * each head if there is one. */
+static void project(const struct tp_reference *reference, enum tp_tensor tensor, uint32_t layer,
+                    float *out)
+{
+    const struct tp_model_shape *shape = &reference->model->shape;
+    bool is_query = tensor == TP_TENSOR_QUERY;
+    uint32_t heads = is_query ? shape->heads : shape->kv_heads;
+    multiply(reference, tensor, layer, reference->normed, out);
+    if (shape->has_bias) {
+        enum tp_tensor bias = is_query                  ? TP_TENSOR_QUERY_BIAS
+                              : tensor == TP_TENSOR_KEY ? TP_TENSOR_KEY_BIAS
+                                                        : TP_TENSOR_VALUE_BIAS;
+        add(out, tp__source_tensor(reference->model, bias, layer), heads * shape->head_size);
     }
-    float factor = (float)(1.0 / sqrt(sum / shape->dim + (double)shape->norm_epsilon));
-    for (uint32_t i = 0; i < shape->dim; i++) {
-        reference->normed[i] = gain[i] * (factor * reference->x[i]);
+    if (!shape->has_head_norm || tensor == TP_TENSOR_VALUE) return;
+    for (uint32_t head = 0; head < heads; head++) {
+        float *first = out + (size_t)head * shape->head_size;
+        norm(reference, is_query ? TP_TENSOR_QUERY_NORM : TP_TENSOR_KEY_NORM, layer, first, first);
     }
 }
 
@@ -85,19 +108,17 @@ static void rotate(const struct tp_reference *reference, float *heads, uint32_t 
     uint32_t pairs = shape->head_size / 2;
     const float *cosine = reference->cosine + (size_t)position * pairs;
     const float *sine = reference->sine + (size_t)position * pairs;
-    uint32_t step = shape->rope_adjacent ? 2 : 1;
-    uint32_t partner = shape->rope_adjacent ? 1 : pairs;
     for (uint32_t head = 0; head < head_count; head++) {
         float *first = heads + (size_t)head * shape->head_size;
         for (uint32_t pair = 0; pair < pairs; pair++) {
-            float a = first[pair * step];
-            float b = first[pair * step + partner];
+            float a = first[2 * pair];
+            float b = first[2 * pair + 1];
 #ifdef TP_PLANT_BUG
-            first[pair * step] = a * cosine[pair] + b * sine[pair];
+            first[2 * pair] = a * cosine[pair] + b * sine[pair];
 #else
-            first[pair * step] = a * cosine[pair] - b * sine[pair];
+            first[2 * pair] = a * cosine[pair] - b * sine[pair];
 #endif
-            first[pair * step + partner] = a * sine[pair] + b * cosine[pair];
+            first[2 * pair + 1] = a * sine[pair] + b * cosine[pair];
         }
     }
 }
@@ -154,10 +175,10 @@ static void attention_layer(struct tp_reference *reference, uint32_t layer, uint
     const struct tp_model_shape *shape = &reference->model->shape;
     float *key = reference->keys + kv_offset(reference, layer, position);
     float *value = reference->values + kv_offset(reference, layer, position);
-    norm(reference, TP_TENSOR_NORM_ATTENTION, layer);
-    multiply(reference, TP_TENSOR_QUERY, layer, reference->normed, reference->query);
-    multiply(reference, TP_TENSOR_KEY, layer, reference->normed, key);
-    multiply(reference, TP_TENSOR_VALUE, layer, reference->normed, value);
+    norm(reference, TP_TENSOR_NORM_ATTENTION, layer, reference->x, reference->normed);
+    project(reference, TP_TENSOR_QUERY, layer, reference->query);
+    project(reference, TP_TENSOR_KEY, layer, key);
+    project(reference, TP_TENSOR_VALUE, layer, value);
     rotate(reference, reference->query, shape->heads, position);
     rotate(reference, key, shape->kv_heads, position);
     for (uint32_t head = 0; head < shape->heads; head++) {
@@ -170,7 +191,7 @@ static void attention_layer(struct tp_reference *reference, uint32_t layer, uint
 static void ffn_layer(struct tp_reference *reference, uint32_t layer)
 {
     const struct tp_model_shape *shape = &reference->model->shape;
-    norm(reference, TP_TENSOR_NORM_FFN, layer);
+    norm(reference, TP_TENSOR_NORM_FFN, layer, reference->x, reference->normed);
     multiply(reference, TP_TENSOR_GATE, layer, reference->normed, reference->gate);
     multiply(reference, TP_TENSOR_UP, layer, reference->normed, reference->up);
     for (uint32_t i = 0; i < shape->hidden; i++) {
@@ -193,7 +214,7 @@ void tp__reference_step(struct tp_reference *reference, uint32_t token, uint32_t
         ffn_layer(reference, layer);
     }
     if (logits == NULL) return;
-    norm(reference, TP_TENSOR_NORM_FINAL, 0);
+    norm(reference, TP_TENSOR_NORM_FINAL, 0, reference->x, reference->normed);
     multiply(reference, TP_TENSOR_CLASSIFIER, 0, reference->normed, logits);
 }
 
@@ -209,7 +230,7 @@ static void fill_rotation(struct tp_reference *reference)
     const struct tp_model_shape *shape = &reference->model->shape;
     uint32_t pairs = shape->head_size / 2;
     for (uint32_t pair = 0; pair < pairs; pair++) {
-        double frequency = pow((double)shape->rope_base, -2.0 * pair / shape->head_size);
+        double frequency = tp__source_frequency(reference->model, pair);
         for (uint32_t position = 0; position < reference->context; position++) {
             size_t index = (size_t)position * pairs + pair;
             reference->cosine[index] = (float)cos(position * frequency);

@@ -2,7 +2,7 @@
 //
 // Claims about the compiler: a compiled model computes what the float32 reference computes, for any
 // shape: grouped queries of any ratio, head sizes that need padding or several words, dim, hidden
-// and vocabulary that are no multiples of anything, tied or not, both orders of rotation pairs,
+// and vocabulary that are no multiples of anything, tied or not,
 // groups of 2, 4 and 8 lanes. A model that does not fit is refused with the limit, the need and the
 // excess.
 //
@@ -128,16 +128,14 @@ enum { SHAPES = sizeof shapes / sizeof *shapes };
 START_TEST(compiled_model_computes_what_the_reference_computes)
 {
     struct tp_source_model source;
-    load(&shapes[_i % SHAPES], &source);
-    // The other order of rotation pairs is another model with the same tensors.
-    source.shape.rope_adjacent = _i < SHAPES;
+    load(&shapes[_i], &source);
     struct tp_limits limits = roomy;
     limits.groups = 2u << (_i % 3);
     double q8 = distance(&source, &limits, TP_FORMAT_Q8);
 #ifdef TP_PLANT_BUG
     q8 += _i == 3 ? 0.1 : 0;
 #endif
-    ck_assert_msg(q8 < 0.04, "shape %d: distance %.4f", _i % SHAPES, q8);
+    ck_assert_msg(q8 < 0.04, "shape %d: distance %.4f", _i, q8);
     tp__source_model_free(&source);
 }
 END_TEST
@@ -294,7 +292,7 @@ Suite *tp_test_suite(void)
     Suite *suite = suite_create("compile");
     TCase *tc = tcase_create("compile");
     tcase_set_timeout(tc, 120);
-    tcase_add_loop_test(tc, compiled_model_computes_what_the_reference_computes, 0, 2 * SHAPES);
+    tcase_add_loop_test(tc, compiled_model_computes_what_the_reference_computes, 0, SHAPES);
     tcase_add_test(tc, four_bits_lose_more_and_eight_bit_embeddings_less);
     tcase_add_test(tc, images_are_deterministic);
     tcase_add_loop_test(tc, each_limit_is_named, 0, 9);

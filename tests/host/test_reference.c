@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Claims about the float32 reference: logits agree to 1e-4 with a forward pass in double that keeps
-// no cache, for shapes with grouped queries, odd sizes and both kinds of rotation; feeding a
-// position again replaces it; the real model says the known tokens.
+// no cache, for shapes with grouped queries, odd sizes, other rotations, biases and norms of
+// heads; feeding a position again replaces it; the real model says the known tokens.
 //
 // Made models of many shapes. That the whole sample text gives 1.2577 nats per token is checked by
 // tests/system/test_reference_text.c. Not covered: speed.
@@ -50,6 +50,7 @@ static double value[POSITIONS][SIZE_MAX_TESTED];
 static double mixed[POSITIONS][SIZE_MAX_TESTED];
 static double gate[POSITIONS][SIZE_MAX_TESTED];
 static double up[POSITIONS][SIZE_MAX_TESTED];
+static double frequencies[SIZE_MAX_TESTED];
 
 static void multiply(const struct tp_source_model *model, enum tp_tensor tensor, uint32_t layer,
                      const double *in, double *out)
@@ -79,14 +80,38 @@ static void norm(const struct tp_source_model *model, enum tp_tensor tensor, uin
     }
 }
 
-static void rotate(const struct tp_model_shape *shape, double *heads, uint32_t count, uint32_t t)
+static void head_norm(const struct tp_source_model *model, enum tp_tensor tensor, uint32_t layer,
+                      double *head)
 {
-    uint32_t size = shape->head_size;
+    const float *gain = tp__source_tensor(model, tensor, layer);
+    uint32_t size = model->shape.head_size;
+    double sum = 0.0;
+    for (uint32_t i = 0; i < size; i++) sum += head[i] * head[i];
+    for (uint32_t i = 0; i < size; i++) {
+        head[i] *= (double)gain[i] / sqrt(sum / size + (double)model->shape.norm_epsilon);
+    }
+}
+
+/* Adds the bias, where the model has one. */
+static void add_bias(const struct tp_source_model *model, enum tp_tensor tensor, uint32_t layer,
+                     double *out)
+{
+    if (!model->shape.has_bias) return;
+    uint32_t rows;
+    uint32_t columns;
+    tp__tensor_size(&model->shape, tensor, &rows, &columns);
+    const float *bias = tp__source_tensor(model, tensor, layer);
+    for (uint32_t i = 0; i < columns; i++) out[i] += (double)bias[i];
+}
+
+static void rotate(const struct tp_source_model *model, double *heads, uint32_t count, uint32_t t)
+{
+    uint32_t size = model->shape.head_size;
     for (uint32_t head = 0; head < count; head++) {
         for (uint32_t j = 0; j < size / 2; j++) {
-            double angle = t * pow((double)shape->rope_base, -2.0 * j / size);
-            double *a = heads + head * size + (shape->rope_adjacent ? 2 * j : j);
-            double *b = heads + head * size + (shape->rope_adjacent ? 2 * j + 1 : j + size / 2);
+            double angle = t * frequencies[j];
+            double *a = heads + head * size + 2 * j;
+            double *b = heads + head * size + 2 * j + 1;
             double old = *a;
             *a = old * cos(angle) - *b * sin(angle);
             *b = old * sin(angle) + *b * cos(angle);
@@ -123,8 +148,17 @@ static void layer_pass(const struct tp_source_model *model, uint32_t layer, uint
         multiply(model, TP_TENSOR_QUERY, layer, normed[t], query[t]);
         multiply(model, TP_TENSOR_KEY, layer, normed[t], key[t]);
         multiply(model, TP_TENSOR_VALUE, layer, normed[t], value[t]);
-        rotate(shape, query[t], shape->heads, t);
-        rotate(shape, key[t], shape->kv_heads, t);
+        add_bias(model, TP_TENSOR_QUERY_BIAS, layer, query[t]);
+        add_bias(model, TP_TENSOR_KEY_BIAS, layer, key[t]);
+        add_bias(model, TP_TENSOR_VALUE_BIAS, layer, value[t]);
+        for (uint32_t head = 0; shape->has_head_norm && head < shape->heads; head++) {
+            head_norm(model, TP_TENSOR_QUERY_NORM, layer, query[t] + head * shape->head_size);
+        }
+        for (uint32_t head = 0; shape->has_head_norm && head < shape->kv_heads; head++) {
+            head_norm(model, TP_TENSOR_KEY_NORM, layer, key[t] + head * shape->head_size);
+        }
+        rotate(model, query[t], shape->heads, t);
+        rotate(model, key[t], shape->kv_heads, t);
     }
     for (uint32_t t = 0; t < count; t++) {
         for (uint32_t head = 0; head < shape->heads; head++) attend(shape, t, head);
@@ -182,12 +216,36 @@ static void load_made(int index, struct tp_source_model *model)
     tp_test_bytes_free(&file);
 }
 
+static float vectors[5][SIZE_MAX_TESTED];
+
+/* Kind 1 gets biases, kind 2 norms of heads, kind 3 both; other than that it is the same model. */
+static void add_vectors(struct tp_source_model *model, int kind)
+{
+    struct tp_random random;
+    tp_random_init(&random, 77, (uint64_t)kind);
+    model->shape.has_bias = kind % 2 == 1;
+    model->shape.has_head_norm = kind / 2 == 1;
+    for (uint32_t i = 0; i < 5; i++) {
+        enum tp_tensor tensor = TP_TENSOR_QUERY_BIAS + i;
+        if (!tp__tensor_exists(&model->shape, tensor)) continue;
+        for (uint32_t k = 0; k < SIZE_MAX_TESTED; k++) {
+            vectors[i][k] = (float)tp_random_range(&random, -1000, 1000) / 1000.0f;
+        }
+        for (uint32_t layer = 0; layer < model->shape.layers; layer++) {
+            model->tensors[tensor + layer * TP_TENSOR_PER_LAYER] = vectors[i];
+        }
+    }
+}
+
 START_TEST(reference_agrees_with_double)
 {
     struct tp_source_model model;
     load_made(_i % SHAPES, &model);
-    model.shape.rope_adjacent = _i < SHAPES;
-    model.shape.rope_base = _i < SHAPES ? 10000.0f : 500.0f;
+    add_vectors(&model, _i / SHAPES);
+    for (uint32_t j = 0; j < model.shape.head_size / 2; j++) {
+        frequencies[j] = pow(_i < SHAPES ? 10000.0 : 500.0, -2.0 * j / model.shape.head_size);
+        model.rope_frequency[j] = frequencies[j];
+    }
     struct tp_reference *reference;
     struct tp_error error;
     ck_assert_int_eq(tp__reference_open(&model, POSITIONS, &reference, &error), TP_OK);
@@ -292,7 +350,7 @@ Suite *tp_test_suite(void)
 {
     Suite *suite = suite_create("reference");
     TCase *tcase = tcase_create("reference");
-    tcase_add_loop_test(tcase, reference_agrees_with_double, 0, 2 * SHAPES);
+    tcase_add_loop_test(tcase, reference_agrees_with_double, 0, 4 * SHAPES);
     tcase_add_test(tcase, reference_measures_nats);
     tcase_add_test(tcase, reference_says_the_known_tokens);
     tcase_add_test(tcase, reference_reports_what_it_cannot_do);
