@@ -75,9 +75,31 @@ $(BUILD)/san/libcommon.a $(BUILD)/san/libmodel.a $(BUILD)/san/libtokproc.a:
 	@rm -f $@
 	ar rcs $@ $^
 
-$(BUILD)/libtokproc.so: $(call obj,$(LIB_SRCS))
+# The shared library shows what tokproc.h declares and nothing else. Its soname has the number of the
+# interface, which grows when a program that was linked before would break.
+VERSION   := $(shell sed -n 's/^.define TP_VERSION "\(.*\)"/\1/p' host/include/tokproc.h)
+INTERFACE := 0
+SONAME    := libtokproc.so.$(INTERFACE)
+HEADERS   := host/include/tokproc.h host/include/tp_status.h
+
+$(BUILD)/tokproc.map: $(HEADERS)
+	@mkdir -p $(@D)
+	{ echo "TOKPROC_$(INTERFACE) { global:"; \
+	  $(CC) -E -P -Ihost/include $< | grep -oE '\btp_[a-z0-9_]+\(' | sort -u | tr '(' ';'; \
+	  echo "local: *; };"; } > $@
+
+$(BUILD)/libtokproc.so: $(call obj,$(LIB_SRCS)) $(BUILD)/tokproc.map
 	@echo "  make $@"; mkdir -p $(@D)
-	$(CC) -shared $(OPTIMISE) -Wl,-soname,libtokproc.so $^ $(LIBS) -o $@
+	$(CC) -shared $(OPTIMISE) -Wl,-soname,$(SONAME) -Wl,--version-script,$(BUILD)/tokproc.map \
+	  -Wl,-z,defs $(filter %.o,$^) $(LIBS) -o $@
+	ln -sf libtokproc.so $(BUILD)/$(SONAME)
+
+$(BUILD)/python/tokproc_c.py: host/python/make_binding.py $(HEADERS)
+	@echo "  make $@"; mkdir -p $(@D)
+	$(CC) -E -P -Ihost/include $(word 2,$^) | $(PYTHON) $< > $@
+
+$(BUILD)/python/tokproc.py: host/python/tokproc.py $(BUILD)/python/tokproc_c.py
+	cp $< $@
 
 $(BUILD)/tokproc: $(call obj,$(TOOL_SRCS)) $(BUILD)/libtokproc.a
 	$(CC) $(OPTIMISE) $^ $(LIBS) -o $@
@@ -261,7 +283,7 @@ help: ## Lists the targets.
 	  awk -F'\t' '{ printf "  make %-14s %s\n", $$1, $$2 }'
 
 PACKAGES := build-essential verilator check pkg-config libjansson-dev zlib1g-dev clang-format \
-            gcovr python3-venv
+            gcovr python3-venv help2man
 
 .PHONY: setup
 setup: ## Installs the Debian packages and the pinned tools in build/venv; safe to run again.
@@ -285,7 +307,8 @@ $(VENV)/.done: requirements.txt
 
 .PHONY: build
 build: ## Builds library, CLI, and one simulated device for each configuration.
-build: $(BUILD)/libtokproc.a $(BUILD)/libtokproc.so $(if $(TOOL_SRCS),$(BUILD)/tokproc) $(SIMS)
+build: $(BUILD)/libtokproc.a $(BUILD)/libtokproc.so $(BUILD)/python/tokproc.py \
+       $(BUILD)/tokproc $(SIMS)
 
 # The shipped model; MODEL=, CONFIG=, FORMAT=, PROMPT= and RUN= (further options) change the run.
 MODEL  ?= models/tokproc-stories.bin
@@ -412,16 +435,69 @@ format-check: ## Fails when `make format` would change a file.
 # ---- the rest ------------------------------------------------------------------------------------
 
 PREFIX ?= /usr/local
+LIBDIR ?= $(PREFIX)/lib
+PYTHONDIR ?= $(PREFIX)/lib/python3/dist-packages
+VERBS = $(shell $(BUILD)/tokproc --verbs)
+
+define pkg_config
+prefix=$(PREFIX)
+libdir=$(LIBDIR)
+includedir=$${prefix}/include
+
+Name: tokproc
+Description: streams tokens through a token processor
+Version: $(VERSION)
+Libs: -L$${libdir} -ltokproc
+Libs.private: $(filter -l%,$(LIBS))
+Cflags: -I$${includedir}
+endef
+export pkg_config
+
+# One page for the program, one for each verb, made from their help; one for the library, from the
+# header.
+.PHONY: man
+man: $(BUILD)/tokproc ## Makes the manual pages in build/man.
+	@echo "  make $(BUILD)/man"; mkdir -p $(BUILD)/man
+	for verb in "" $(VERBS); do \
+	  page=tokproc$${verb:+-$$verb}; \
+	  help2man --no-info --no-discard-stderr --section=1 --source="tokproc $(VERSION)" \
+	    --name="$$($(BUILD)/tokproc $$verb --summary)" --version-string=$(VERSION) \
+	    --help-option="$$verb --help" $(BUILD)/tokproc | \
+	    sed -e "s/^\.TH [^ ]*/.TH $$(echo $$page | tr a-z A-Z)/" \
+	        -e "/^\.SH NAME/{n;s/^[^ ]*/$$page/}" > $(BUILD)/man/$$page.1 || exit 1; done
+	$(PYTHON) docs/make_api.py --man $(VERSION) $(HEADERS) > $(BUILD)/man/tokproc.3
+
+.PHONY: api
+api: ## Writes docs/api.md from the header.
+	$(PYTHON) docs/make_api.py $(HEADERS) > docs/api.md
 
 .PHONY: install
-install: build ## Copies CLI, library, header, devices and model under PREFIX.
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/include \
-	  $(DESTDIR)$(PREFIX)/lib/tokproc $(DESTDIR)$(PREFIX)/share/tokproc
+install: build man ## Installs everything under PREFIX (DESTDIR, LIBDIR).
+	install -d $(addprefix $(DESTDIR),$(PREFIX)/bin $(PREFIX)/include $(LIBDIR)/pkgconfig \
+	  $(LIBDIR)/tokproc $(PREFIX)/share/tokproc $(PREFIX)/share/man/man1 $(PREFIX)/share/man/man3 \
+	  $(PREFIX)/share/bash-completion/completions $(PYTHONDIR))
 	install -m 755 $(BUILD)/tokproc $(DESTDIR)$(PREFIX)/bin/
-	install -m 644 host/include/tokproc.h host/include/tp_status.h $(DESTDIR)$(PREFIX)/include/
-	install -m 644 $(BUILD)/libtokproc.a $(BUILD)/libtokproc.so $(DESTDIR)$(PREFIX)/lib/
-	$(if $(SIMS),install -m 755 $(SIMS) $(DESTDIR)$(PREFIX)/lib/tokproc/)
-	install -m 644 $(MODEL) $(wildcard $(MODEL:.bin=-tok.bin)) $(DESTDIR)$(PREFIX)/share/tokproc/
+	install -m 644 $(HEADERS) $(DESTDIR)$(PREFIX)/include/
+	install -m 644 $(BUILD)/libtokproc.a $(DESTDIR)$(LIBDIR)/
+	install -m 644 $(BUILD)/libtokproc.so $(DESTDIR)$(LIBDIR)/libtokproc.so.$(VERSION)
+	ln -sf libtokproc.so.$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME)
+	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libtokproc.so
+	echo "$$pkg_config" > $(DESTDIR)$(LIBDIR)/pkgconfig/tokproc.pc
+	$(if $(SIMS),install -m 755 $(SIMS) $(DESTDIR)$(LIBDIR)/tokproc/)
+	install -m 644 $(wildcard models/*.bin models/*.img) $(DESTDIR)$(PREFIX)/share/tokproc/
+	install -m 644 $(BUILD)/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1/
+	install -m 644 $(BUILD)/man/*.3 $(DESTDIR)$(PREFIX)/share/man/man3/
+	$(BUILD)/tokproc --completion-bash \
+	  > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/tokproc
+	install -m 644 $(BUILD)/python/*.py $(DESTDIR)$(PYTHONDIR)/
+
+.PHONY: uninstall
+uninstall: ## Removes what `make install` installed.
+	rm -rf $(addprefix $(DESTDIR),$(PREFIX)/bin/tokproc $(HEADERS:host/%=$(PREFIX)/%) \
+	  $(LIBDIR)/libtokproc.* $(LIBDIR)/pkgconfig/tokproc.pc $(LIBDIR)/tokproc \
+	  $(PREFIX)/share/tokproc $(PREFIX)/share/bash-completion/completions/tokproc \
+	  $(PYTHONDIR)/tokproc.py $(PYTHONDIR)/tokproc_c.py)
+	rm -f $(DESTDIR)$(PREFIX)/share/man/man[13]/tokproc*.[13]
 
 .PHONY: clean
 clean: ## Removes what builds made, but not the tools of `make setup`.

@@ -25,6 +25,8 @@
 extern "C" {
 #endif
 
+#define TP_VERSION "0.2.0"
+
 #define TP_NAME_BYTES       64
 #define TP_STOP_STRINGS_MAX 8
 #define TP_STOP_BYTES_MAX   64
@@ -38,11 +40,14 @@ typedef struct tp_session tp_session;
  *  what   a few words, "calibrating"; fraction  0..1. Return false to cancel the work. */
 typedef bool (*tp_progress)(void *user, const char *what, double fraction);
 
+/** Version of the library that runs, "0.2.0"; TP_VERSION is that of the header. Never NULL. */
+const char *tp_version(void);
+
 // ---- context ----
 
 struct tp_context_options {
-    const char *device_folder;  ///< where simulated devices lie; NULL: "sim" beside the program,
-                                ///< else ../lib/tokproc
+    const char *device_folder;  ///< where simulated devices lie; NULL: the folder "sim" beside the
+                                ///< library or program, else "tokproc" beside an installed library
     tp_progress progress;       ///< or NULL
     void *progress_user;
 };

@@ -2,6 +2,9 @@
 //
 // The context: where devices are found, and who hears of progress.
 
+#define _GNU_SOURCE  // dladdr
+
+#include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,24 +13,40 @@
 
 #include "internal.h"
 
-// Simulated devices lie in the folder "sim" beside the running program after `make build`, in
-// "../lib/tokproc" after `make install`.
+const char *tp_version(void)
+{
+    return TP_VERSION;
+}
+
+// Where a folder of devices lies, seen from the file that holds this code: the shared library or,
+// linked statically, the program. After `make build` it is "sim" beside either; installed it is
+// "tokproc" beside the library, which the program sees as "../lib/tokproc".
 static tp_status default_folder(char *folder, struct tp_error *error)
 {
-    enum { ROOM = 20 };  // for either folder
+    static const char *const places[] = {"sim", "tokproc", "../lib/tokproc"};
+    enum { ROOM = 20 };  // for each place
     char path[TP_PATH_BYTES];
-    ssize_t size = readlink("/proc/self/exe", path, sizeof path - ROOM);
-    if (size < 0) {
-        return tp__fail(error, TP_ERROR_INVALID, "the program's own path cannot be read");
+    Dl_info self;
+    // A program may be known under a relative name: its link in /proc is always whole.
+    bool is_known = dladdr((void *)(uintptr_t)&tp_version, &self) != 0;
+    bool is_library = is_known && strstr(self.dli_fname, "libtokproc.so") != NULL;
+    const char *name = is_library ? self.dli_fname : "/proc/self/exe";
+    char *whole = realpath(name, NULL);
+    bool fits = whole != NULL && strlen(whole) < sizeof path - ROOM;
+    if (!fits) {
+        free(whole);
+        return tp__fail(error, TP_ERROR_INVALID, "the path of the library (%s) cannot be read",
+                        name);
     }
-    path[size] = 0;
+    memcpy(path, whole, strlen(whole) + 1);
+    free(whole);
     char *slash = strrchr(path, '/');
-    if (slash != NULL) {
-        *slash = 0;
-    }
-    (void)snprintf(folder, TP_PATH_BYTES, "%.*s/sim", TP_PATH_BYTES - ROOM, path);
-    if (access(folder, F_OK) != 0) {
-        (void)snprintf(folder, TP_PATH_BYTES, "%.*s/../lib/tokproc", TP_PATH_BYTES - ROOM, path);
+    *(slash != NULL ? slash : path) = 0;
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        (void)snprintf(folder, TP_PATH_BYTES, "%.*s/%s", TP_PATH_BYTES - ROOM, path, places[i]);
+        if (access(folder, F_OK) == 0) {
+            break;
+        }
     }
     return TP_OK;
 }

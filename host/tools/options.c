@@ -99,6 +99,56 @@ void options_help(const struct verb *verb)
     printf("  %-26s %s\n", "-h, --help", "this text");
 }
 
+// How bash completes the value of an option.
+static void complete_value(const struct option *option)
+{
+    printf("    --%s", option->name);
+    if (option->has_short) {
+        printf("|-%c", option->letter);
+    }
+    bool is_path = strcmp(option->argument, "FILE") == 0 || strcmp(option->argument, "DIR") == 0;
+    printf(") COMPREPLY=($(compgen %s", is_path ? "-f" : "-W \"");
+    if (option->kind == KIND_FORMAT) {
+        for (int i = 0; i < TP_FORMAT_COUNT; i++) {
+            printf("%s ", tp_format_name((tp_format)i));
+        }
+    }
+    if (option->kind == KIND_DEVICE) {
+        printf("emu sim");
+    }
+    printf("%s -- \"$word\")); return ;;\n", is_path ? "" : "\"");
+}
+
+void options_complete(const struct verb *verbs, int count)
+{
+    printf("# bash completion of tokproc %s\n_tokproc() {\n"
+           "  local word=${COMP_WORDS[COMP_CWORD]} options=\"--help\"\n"
+           "  if [ \"$COMP_CWORD\" = 1 ]; then\n    COMPREPLY=($(compgen -W \"",
+           tp_version());
+    for (int i = 0; i < count; i++) {
+        printf("%s ", verbs[i].name);
+    }
+    printf("--help --version\" -- \"$word\")); return\n  fi\n"
+           "  case ${COMP_WORDS[COMP_CWORD-1]} in\n");
+    for (int i = 0; i < OPTIONS; i++) {
+        if (table[i].argument != NULL) {
+            complete_value(&table[i]);
+        }
+    }
+    printf("  esac\n  case ${COMP_WORDS[1]} in\n");
+    for (int i = 0; i < count; i++) {
+        printf("    %s) options=\"", verbs[i].name);
+        for (int j = 0; j < OPTIONS; j++) {
+            if (strchr(verbs[i].options, table[j].letter) != NULL) {
+                printf("--%s ", table[j].name);
+            }
+        }
+        printf("--help\" ;;\n");
+    }
+    printf("  esac\n  COMPREPLY=($(compgen -W \"$options\" -- \"$word\"))\n}\n"
+           "complete -o filenames -F _tokproc tokproc\n");
+}
+
 static int usage(const struct verb *verb, const char *what, const char *which)
 {
     fprintf(stderr, "tokproc %s: %s%s%s - try: tokproc %s --help\n", verb->name, what,

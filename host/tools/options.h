@@ -50,6 +50,9 @@ enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_INTERRUPTED = 130 };
  */
 int options_parse(const struct verb *verb, int argc, char **argv, struct options *options);
 
+/** Prints a completion script for bash, made from the options of all verbs. */
+void options_complete(const struct verb *verbs, int count);
+
 /** Prints the help of one verb. */
 void options_help(const struct verb *verb);
 

@@ -7,8 +7,6 @@
 
 #include "verbs.h"
 
-#define TP_VERSION "0.1.0"
-
 static const struct verb verbs[] = {
     {"run", "Generates text and streams it, token by token.", "mzdCcpnFtksSiaJqD", verb_run},
     {"eval",
@@ -32,10 +30,32 @@ static int help(FILE *file, int status)
         fprintf(file, "  %-8s %s\n", verbs[i].name, verbs[i].text);
     }
     fprintf(file, "\ntokproc VERB --help lists the options of a verb; tokproc --version tells the "
-                  "version.\n"
+                  "version,\ntokproc --completion-bash prints completion for bash.\n"
                   "Results go to standard output, everything else to standard error.\n"
                   "Exit status: 0 done, 1 failed, 2 wrong use, 130 interrupted.\n");
     return status;
+}
+
+// For the build: what manual pages and completion are made from.
+static bool describe(int argc, char **argv)
+{
+    const char *last = argv[argc - 1];
+    if (strcmp(last, "--completion-bash") == 0) {
+        options_complete(verbs, VERBS);
+    } else if (strcmp(last, "--verbs") == 0) {
+        for (int i = 0; i < VERBS; i++) {
+            printf("%s\n", verbs[i].name);
+        }
+    } else if (strcmp(last, "--summary") == 0) {
+        const char *text = "streams tokens through a token processor";
+        for (int i = 0; i < VERBS; i++) {
+            text = strcmp(argv[1], verbs[i].name) == 0 ? verbs[i].text : text;
+        }
+        printf("%.*s\n", (int)strcspn(text, "\n"), text);
+    } else {
+        return false;
+    }
+    return true;
 }
 
 int main(int argc, char **argv)
@@ -47,7 +67,10 @@ int main(int argc, char **argv)
         return help(stdout, EXIT_OK);
     }
     if (strcmp(argv[1], "--version") == 0) {
-        printf("tokproc %s\n", TP_VERSION);
+        printf("tokproc %s\n", tp_version());
+        return EXIT_OK;
+    }
+    if (describe(argc, argv)) {
         return EXIT_OK;
     }
     for (int i = 0; i < VERBS; i++) {
