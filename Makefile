@@ -75,8 +75,8 @@ $(BUILD)/san/libcommon.a $(BUILD)/san/libmodel.a $(BUILD)/san/libtokproc.a:
 	@rm -f $@
 	ar rcs $@ $^
 
-# The shared library shows what tokproc.h declares and nothing else. Its soname has the number of the
-# interface, which grows when a program that was linked before would break.
+# The shared library shows what tokproc.h declares and nothing else. Its soname has the number of
+# the interface, which grows when a program that was linked before would break.
 VERSION   := $(shell sed -n 's/^.define TP_VERSION "\(.*\)"/\1/p' host/include/tokproc.h)
 INTERFACE := 0
 SONAME    := libtokproc.so.$(INTERFACE)
