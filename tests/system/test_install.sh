@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Claims about `make install`: from the installed files alone a C program, a C++ program and a
-# Python program build and stream a story; the shared library shows what the header declares and nothing
-# else; manual pages and completion cover every verb; `make uninstall` leaves no file.
+# Python program build and stream a story; the shared library shows what the header declares and
+# nothing else; manual pages and completion cover every verb; `make uninstall` leaves no file.
 
 BUILD=${TP_BUILD:-build}
 ROOM=$(mktemp -d) || exit 1
