@@ -180,13 +180,27 @@ TP_MUST_USE tp_status tp_model_encode(const tp_model *model, const char *text, s
                                       uint32_t *tokens, size_t max, size_t *count,
                                       struct tp_error *error);
 
+/** After each token of a text. logits [vocab], valid during the call. Return false to stop. */
+typedef bool (*tp_reference_callback)(void *user, uint32_t position, const float *logits,
+                                      uint32_t vocab);
+
 /** Runs the plain float32 forward pass over a text: the reference that formats are measured
- * against. in     tokens [count]  count at most the model's context out    nats [count - 1], top
- * [count - 1]  of the prediction of tokens[i + 1]: -ln of its probability, and the most likely
- * token; nats and top may be NULL error  TP_ERROR_RANGE, TP_ERROR_NO_MEMORY */
+ *  against. Calls callback with the logits after each token, from the thread that made the call.
+ *  in     tokens [count]  count at most the model's context
+ *  error  TP_ERROR_INVALID    no tokens, or more than the context
+ *         TP_ERROR_RANGE      a token is not of the vocabulary
+ *         TP_ERROR_CANCELLED  by the callback
+ *         TP_ERROR_NO_MEMORY
+ *  thread any number may run references of the same model */
 TP_MUST_USE tp_status tp_model_reference(const tp_model *model, const uint32_t *tokens,
-                                         size_t count, double *nats, uint32_t *top,
+                                         size_t count, tp_reference_callback callback, void *user,
                                          struct tp_error *error);
+
+/** Says whether both models read texts alike, so that predictions of one can be judged by the
+ *  other's: vocabularies of one size, and the same tokenizer where both have one.
+ *  error  TP_ERROR_MISMATCH  what differs */
+TP_MUST_USE tp_status tp_model_check_alike(const tp_model *model, const tp_model *reference,
+                                           struct tp_error *error);
 
 /** Finds the next text in a file of texts that lines "<|endoftext|>" separate, without white space
  *  around it. Moves *offset, which starts at 0. False: there are no more. */
@@ -218,6 +232,41 @@ TP_MUST_USE tp_status tp_model_check(const tp_model *model, const struct tp_devi
  *  error  TP_ERROR_INVALID  nothing is loaded */
 TP_MUST_USE tp_status tp_device_listing(tp_device *device, char *text, size_t max, size_t *size,
                                         struct tp_error *error);
+
+// ---- scores ----
+
+/** Adds up how far predictions are from those of a reference; docs/evaluation.md explains the
+ *  figures. A scorer takes no memory after its creation; one thread at a time uses it. */
+typedef struct tp_scorer tp_scorer;
+
+/** Means over the tokens. Nats are natural logarithms. */
+struct tp_score {
+    uint64_t tokens;
+    double nats;               ///< -ln of the probability of the token that came
+    double reference_nats;     ///< the same of the reference
+    double change;             ///< nats - reference_nats
+    double change_error;       ///< standard error of change, from the differences of single tokens
+    double perplexity_ratio;   ///< exp(change)
+    double divergence;         ///< KL divergence from the reference's prediction, in nats
+    double divergence_median;  ///< of single tokens, to 1 %
+    double divergence_high;    ///< 99 % of the tokens have less, to 1 %
+    double top_agreement;      ///< share of tokens where both find the same one most likely
+};
+
+/** error  TP_ERROR_NO_MEMORY */
+TP_MUST_USE tp_status tp_scorer_create(tp_scorer **scorer, struct tp_error *error);
+void tp_scorer_destroy(tp_scorer *scorer);
+
+/** Adds one prediction, of the token next.
+ *  in     reference [vocab], logits [vocab]; next < vocab */
+void tp_scorer_add(tp_scorer *scorer, const float *reference, const float *logits, uint32_t vocab,
+                   uint32_t next);
+/** The same with a device's logits, Q16.16. */
+void tp_scorer_add_fixed(tp_scorer *scorer, const float *reference, const int32_t *logits,
+                         uint32_t vocab, uint32_t next);
+
+/** The means so far; all 0 without tokens. */
+void tp_scorer_get(const tp_scorer *scorer, struct tp_score *score);
 
 // ---- sessions ----
 

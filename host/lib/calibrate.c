@@ -174,18 +174,6 @@ static tp_status mean_keys(const tp_context *context, struct tp_reference *refer
 
 // ---- exponents of the edges ----
 
-static tp_status write_machine(void *user, uint32_t space, uint32_t address, const uint32_t *words,
-                               size_t count, struct tp_error *error)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (!tp_machine_write(user, space, address + (uint32_t)i, words[i])) {
-            return tp__fail(error, TP_ERROR_DEVICE, "the machine refused a word of space %u",
-                            (unsigned)space);
-        }
-    }
-    return TP_OK;
-}
-
 // Exponents by instruction to exponents by edge: the order of the matrices in a layer is fixed.
 static void take_exponents(const struct tp_machine *machine, const struct tp_image *image,
                            uint8_t *exponent_max)
@@ -234,15 +222,11 @@ static tp_status measure_exponents(const tp_context *context, const struct tp_so
     if (status != TP_OK) {
         return status;
     }
-    struct tp_machine *machine = tp_machine_create(&limits);
-    uint32_t index = 0;
-    if (machine == NULL) {
+    struct tp_machine *machine = NULL;
+    status = tp__image_machine(image, &machine, error);
+    if (status != TP_OK) {
         tp__image_free(image);
-        return tp__fail(error, TP_ERROR_NO_MEMORY, "no memory for calibration");
-    }
-    status = tp__image_write(image, write_machine, machine, error);
-    if (status == TP_OK && !tp_machine_prepare(machine, &index)) {
-        status = tp__fail(error, TP_ERROR_NO_MEMORY, "no memory for calibration");
+        return status;
     }
     int32_t *logits = calloc(model->shape.vocab, sizeof *logits);
     for (uint32_t text = 0; text < corpus->count && status == TP_OK && logits != NULL; text++) {

@@ -85,6 +85,43 @@ tp_status tp__image_write(const struct tp_image *image, tp_image_sink sink, void
     return w.status;
 }
 
+// ---- a golden machine ----
+
+static tp_status write_machine(void *user, uint32_t space, uint32_t address, const uint32_t *words,
+                               size_t count, struct tp_error *error)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (!tp_machine_write(user, space, address + (uint32_t)i, words[i])) {
+            return tp__fail(error, TP_ERROR_DEVICE, "the machine refused a word of space %u",
+                            (unsigned)space);
+        }
+    }
+    return TP_OK;
+}
+
+tp_status tp__image_machine(const struct tp_image *image, struct tp_machine **machine,
+                            struct tp_error *error)
+{
+    struct tp_machine *made = tp_machine_create(&image->limits);
+    if (made == NULL) {
+        return tp__fail(error, TP_ERROR_NO_MEMORY, "no memory for a golden machine");
+    }
+    uint32_t index = 0;
+    tp_status status = tp__image_write(image, write_machine, made, error);
+    if (status == TP_OK && !tp_machine_prepare(made, &index)) {
+        status = index == UINT32_MAX
+                     ? tp__fail(error, TP_ERROR_NO_MEMORY, "no memory for a golden machine")
+                     : tp__fail(error, TP_ERROR_DEVICE, "the machine refused instruction %u",
+                                (unsigned)index);
+    }
+    if (status != TP_OK) {
+        tp_machine_destroy(made);
+        return status;
+    }
+    *machine = made;
+    return TP_OK;
+}
+
 // ---- listing ----
 
 struct listing {

@@ -38,6 +38,13 @@ typedef tp_status (*tp_image_sink)(void *user, uint32_t space, uint32_t address,
 TP_MUST_USE tp_status tp__image_write(const struct tp_image *image, tp_image_sink sink, void *user,
                                       struct tp_error *error);
 
+/** A golden machine that holds the image and can step. machine is written only on TP_OK;
+ *  tp_machine_destroy releases it.
+ *  error  TP_ERROR_NO_MEMORY
+ *         TP_ERROR_DEVICE  the machine refused a word or the program */
+TP_MUST_USE tp_status tp__image_machine(const struct tp_image *image, struct tp_machine **machine,
+                                        struct tp_error *error);
+
 /** The annotated listing: one line an instruction, fields by name, cycles of an empty context.
  *  Returns the bytes needed with the NUL; text may be NULL when max is 0. */
 size_t tp__image_listing(const struct tp_image *image, char *text, size_t max);

@@ -189,9 +189,10 @@ tp_status tp_model_encode(const tp_model *model, const char *text, size_t size, 
 }
 
 tp_status tp_model_reference(const tp_model *model, const uint32_t *tokens, size_t count,
-                             double *nats, uint32_t *top, struct tp_error *error)
+                             tp_reference_callback callback, void *user, struct tp_error *error)
 {
-    if (model == NULL || tokens == NULL || count < 2 || count > model->source.shape.context) {
+    if (model == NULL || tokens == NULL || callback == NULL || count == 0 ||
+        count > model->source.shape.context) {
         return tp__fail(
             error, TP_ERROR_INVALID,
             "tp_model_reference: an argument is NULL, or the text is empty or too long");
@@ -209,18 +210,35 @@ tp_status tp_model_reference(const tp_model *model, const uint32_t *tokens, size
     if (status == TP_OK && logits == NULL) {
         status = tp__fail(error, TP_ERROR_NO_MEMORY, "no memory for the reference");
     }
-    for (size_t i = 0; i + 1 < count && status == TP_OK; i++) {
-        tp__reference_step(reference, tokens[i], (uint32_t)i, logits);
-        if (nats != NULL) {
-            nats[i] = tp__nats(logits, vocab, tokens[i + 1]);
-        }
-        if (top != NULL) {
-            top[i] = tp__top_token(logits, vocab);
+    for (uint32_t i = 0; i < count && status == TP_OK; i++) {
+        tp__reference_step(reference, tokens[i], i, logits);
+        if (!callback(user, i, logits, vocab)) {
+            status = tp__fail(error, TP_ERROR_CANCELLED, "cancelled while running the reference");
         }
     }
     free(logits);
     tp__reference_close(reference);
     return status;
+}
+
+tp_status tp_model_check_alike(const tp_model *model, const tp_model *reference,
+                               struct tp_error *error)
+{
+    if (model == NULL || reference == NULL) {
+        return tp__fail(error, TP_ERROR_INVALID, "tp_model_check_alike: an argument is NULL");
+    }
+    uint32_t vocab = model->source.shape.vocab;
+    if (vocab != reference->source.shape.vocab) {
+        return tp__fail(error, TP_ERROR_MISMATCH,
+                        "%s has a vocabulary of %u tokens and %s one of %u: they are not of one "
+                        "origin",
+                        model->name, (unsigned)vocab, reference->name,
+                        (unsigned)reference->source.shape.vocab);
+    }
+    if (model->tokenizer == NULL || reference->tokenizer == NULL) {
+        return TP_OK;
+    }
+    return tp__tokenizer_check_alike(model->tokenizer, reference->tokenizer, error);
 }
 
 // ---- loading ----

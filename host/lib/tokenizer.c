@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "reader.h"
+
 /* ---- the vocabulary ---- */
 
 static const char *piece_text(const struct tp_tokenizer *tokenizer, uint32_t id, size_t *size)
@@ -162,6 +164,33 @@ tp_status tp__tokenizer_check_model(const struct tp_tokenizer *tokenizer,
                     "%s: the tokenizer has %u pieces, but the model %s has a vocabulary of %u; "
                     "give the tokenizer that the model was trained with",
                     tokenizer->name, tokenizer->count, model->name, model->shape.vocab);
+}
+
+tp_status tp__tokenizer_check_alike(const struct tp_tokenizer *tokenizer,
+                                    const struct tp_tokenizer *other, struct tp_error *error)
+{
+    if (tokenizer->count != other->count) {
+        return tp__fail(error, TP_ERROR_MISMATCH, "the tokenizers %s and %s have %u and %u pieces",
+                        tokenizer->name, other->name, tokenizer->count, other->count);
+    }
+    for (uint32_t id = 0; id < tokenizer->count; id++) {
+        struct tp_string a = {.size = 0};
+        struct tp_string b = {.size = 0};
+        a.text = piece_text(tokenizer, id, &a.size);
+        b.text = piece_text(other, id, &b.size);
+        bool has_text =
+            tokenizer->kinds[id] == TP_PIECE_NORMAL || other->kinds[id] == TP_PIECE_NORMAL;
+        bool is_equal = a.size == b.size && memcmp(a.text, b.text, a.size) == 0 &&
+                        tokenizer->kinds[id] == other->kinds[id];
+        if (has_text && !is_equal) {
+            return tp__fail(error, TP_ERROR_MISMATCH,
+                            "token %u is \"%.*s\" in %s and \"%.*s\" in %s: the tokenizers are not "
+                            "of one origin",
+                            id, tp__string_width(a), a.text, tokenizer->name, tp__string_width(b),
+                            b.text, other->name);
+        }
+    }
+    return TP_OK;
 }
 
 /* ---- encoding ---- */

@@ -74,6 +74,12 @@ TP_MUST_USE tp_status tp__tokenizer_check_model(const struct tp_tokenizer *token
                                                 const struct tp_source_model *model,
                                                 struct tp_error *error);
 
+/** Whether every token stands for the same text in both; texts of control tokens do not count.
+ *  error  TP_ERROR_MISMATCH  the first token that differs */
+TP_MUST_USE tp_status tp__tokenizer_check_alike(const struct tp_tokenizer *tokenizer,
+                                                const struct tp_tokenizer *other,
+                                                struct tp_error *error);
+
 /** Id of the normal piece with exactly these bytes; TP_TOKEN_NONE when there is none. */
 uint32_t tp__tokenizer_find(const struct tp_tokenizer *tokenizer, const char *text, size_t size);
 

@@ -1,207 +1,169 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// tokproc eval: how well a device and a format predict text, beside the float32 reference.
+// tokproc eval: how far a device's predictions are from those of the float32 reference.
 
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
+#include "scoring.h"
 #include "verbs.h"
 
-// One text under way: the device's thread adds up what it predicts.
-struct scoring {
-    const uint32_t *tokens;
-    size_t count;
-    const uint32_t *reference_top;  // [count - 1]
-    double nats;
-    uint64_t scored;
-    uint64_t agreed;
+// Texts of a file that calibration takes from its beginning; they are not scored.
+enum { CALIBRATION_TEXTS = 8 };
+
+// What is to be judged, and by what.
+struct evaluation {
+    struct work work;
+    tp_model *reference;  // of --reference, or NULL: the model itself
+    struct scoring scoring;
+    struct predictor predictor;
 };
 
-struct totals {
-    double nats;
-    double reference_nats;
-    uint64_t tokens;
-    uint64_t agreed;
-    uint32_t texts;
-    uint32_t skipped;
-};
+// ---- opening ----
 
-static void on_logits(void *user, uint32_t position, const int32_t *logits, uint32_t vocab)
+static bool same_file(const char *a, const char *b)
 {
-    struct scoring *s = user;
-    if (position + 1 >= s->count) {
-        return;
-    }
-    uint32_t top = 0;
-    for (uint32_t i = 1; i < vocab; i++) {
-        top = logits[i] > logits[top] ? i : top;
-    }
-    double sum = 0;
-    for (uint32_t i = 0; i < vocab; i++) {
-        sum += exp(((double)logits[i] - (double)logits[top]) / 65536.0);
-    }
-    double own = (double)logits[s->tokens[position + 1]] - (double)logits[top];
-    s->nats += log(sum) - own / 65536.0;
-    s->agreed += top == s->reference_top[position] ? 1 : 0;
-    s->scored++;
+    struct stat facts_a;
+    struct stat facts_b;
+    return a != NULL && b != NULL && stat(a, &facts_a) == 0 && stat(b, &facts_b) == 0 &&
+           facts_a.st_dev == facts_b.st_dev && facts_a.st_ino == facts_b.st_ino;
 }
 
-// Feeds all but the last token; every position's logits come back through on_logits.
-static tp_status score_device(struct work *work, struct scoring *scoring, struct tp_error *error)
+static int open_reference(struct evaluation *e, const struct options *options)
 {
-    const struct tp_session_options options = {
-        .ignore_eos = true, .on_logits = on_logits, .user = scoring};
-    tp_session *session = NULL;
-    struct tp_token token = {.end = TP_END_NONE};
-    tp_status status = tp_session_create(work->device, &options, &session, error);
-    if (status == TP_OK) {
-        status = tp_session_feed(session, scoring->tokens, scoring->count - 1, error);
+    struct tp_error error;
+    if (options->reference == NULL) {
+        return EXIT_OK;
     }
-    if (status == TP_OK) {
-        status = tp_session_generate(session, 0, error);
+    const struct tp_model_options model_options = {.path = options->reference,
+                                                   .tokenizer_path = options->tokenizer};
+    if (tp_model_open(e->work.context, &model_options, &e->reference, &error) != TP_OK ||
+        tp_model_check_alike(e->work.model, e->reference, &error) != TP_OK) {
+        return failed(&error);
     }
-    while (status == TP_OK && token.end == TP_END_NONE) {
-        status = tp_session_read(session, &token, -1, error);
-    }
-    tp_session_destroy(session);
-    return status;
+    return EXIT_OK;
 }
 
-// Scores one text of the file; tokens has room for the context and one more.
-static tp_status score_text(struct work *work, uint32_t *tokens, size_t count, double *nats,
-                            uint32_t *top, struct totals *totals, struct tp_error *error)
+// Positions that everything has: model, reference, device and -c.
+static uint32_t common_context(const struct evaluation *e, const struct options *options)
 {
-    tp_status status = tp_model_reference(work->model, tokens, count, nats, top, error);
-    struct scoring scoring = {.tokens = tokens, .count = count, .reference_top = top};
-    if (status == TP_OK) {
-        status = score_device(work, &scoring, error);
+    uint32_t context = e->work.model_info.context;
+    uint32_t device = e->work.device_info.positions_max;
+    context = device < context ? device : context;
+    if (e->reference != NULL) {
+        struct tp_model_info info;
+        tp_model_get_info(e->reference, &info);
+        context = info.context < context ? info.context : context;
     }
-    if (status != TP_OK) {
+    return options->context != 0 && options->context < context ? options->context : context;
+}
+
+static int open_evaluation(struct evaluation *e, const struct options *options)
+{
+    int status = work_open_model(&e->work, options);
+    if (status == EXIT_OK && !e->work.model_info.has_tokenizer) {
+        fprintf(stderr, "tokproc: %s has no tokenizer - try: --tokenizer FILE\n",
+                e->work.model_info.name);
+        status = EXIT_FAILED;
+    }
+    status = status == EXIT_OK ? open_reference(e, options) : status;
+    // The emulator gives the numbers of every device and is the fastest.
+    status = status == EXIT_OK ? work_choose_device(&e->work, options, 0, "emu") : status;
+    status = status == EXIT_OK ? work_load(&e->work, options) : status;
+    if (status != EXIT_OK) {
         return status;
     }
-    for (size_t i = 0; i + 1 < count; i++) {
-        totals->reference_nats += nats[i];
+    e->predictor.device = e->work.device;
+    e->scoring = (struct scoring){.model = e->work.model,
+                                  .reference = e->reference != NULL ? e->reference : e->work.model,
+                                  .predictors = &e->predictor,
+                                  .predictor_count = 1,
+                                  .context = common_context(e, options),
+                                  .texts_left_out = options->skip,
+                                  .tokens_max = options->tokens_given ? options->tokens : 0};
+    if (!options->skip_given && same_file(options->calibrate, options->text)) {
+        e->scoring.texts_left_out = CALIBRATION_TEXTS;
     }
-    totals->nats += scoring.nats;
-    totals->agreed += scoring.agreed;
-    totals->tokens += scoring.scored;
-    totals->texts++;
-    return TP_OK;
+    return predictor_open(&e->predictor);
 }
 
-static void show_progress(const struct options *options, size_t offset, size_t size,
-                          const struct totals *t)
+static void close_evaluation(struct evaluation *e)
 {
-    if (!options->quiet && isatty(STDERR_FILENO) != 0 && t->tokens != 0) {
-        fprintf(stderr, "\r%3.0f %%  %" PRIu64 " tokens  %.4f nats (reference %.4f) ",
-                100.0 * (double)offset / (double)size, t->tokens, t->nats / (double)t->tokens,
-                t->reference_nats / (double)t->tokens);
-    }
+    predictor_close(&e->predictor);
+    tp_model_close(e->reference);
+    work_close(&e->work);
 }
 
-static int score_file(struct work *work, const struct options *options, const char *data,
-                      size_t size, struct totals *totals)
+// ---- output ----
+
+static int print_json_score(const struct evaluation *e, const struct options *options,
+                            const struct tp_score *s, uint32_t left_out)
 {
-    uint32_t context = work->model_info.context;
-    context = context < work->device_info.positions_max ? context : work->device_info.positions_max;
-    context = options->context != 0 && options->context < context ? options->context : context;
-    uint32_t *tokens = calloc((size_t)context + 1, sizeof *tokens);
-    uint32_t *top = calloc((size_t)context + 1, sizeof *top);
-    double *nats = calloc((size_t)context + 1, sizeof *nats);
-    struct tp_error error = {.status = TP_OK};
-    tp_status status = tokens == NULL || top == NULL || nats == NULL ? TP_ERROR_NO_MEMORY : TP_OK;
-    size_t offset = 0;
-    const char *text = NULL;
-    size_t text_size = 0;
-    while (status == TP_OK && !interrupted() &&
-           (!options->tokens_given || totals->tokens < options->tokens) &&
-           tp_text_next(data, size, &offset, &text, &text_size)) {
-        size_t count = 0;
-        tokens[0] = work->model_info.bos;
-        status =
-            tp_model_encode(work->model, text, text_size, tokens + 1, context - 1, &count, &error);
-        if (status == TP_ERROR_FULL) {
-            totals->skipped++;
-            status = TP_OK;
-        } else if (status == TP_OK && count != 0) {
-            status = score_text(work, tokens, count + 1, nats, top, totals, &error);
-            show_progress(options, offset, size, totals);
-        }
-    }
-    if (!options->quiet && isatty(STDERR_FILENO) != 0) {
-        fprintf(stderr, "\r\033[K");
-    }
-    free(tokens);
-    free(top);
-    free(nats);
-    return status == TP_OK ? EXIT_OK : failed(&error);
+    struct tp_model_info reference;
+    tp_model_get_info(e->scoring.reference, &reference);
+    return print_json(json_pack(
+        "{s:s, s:s, s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:i, "
+        "s:i, s:i}",
+        "model", e->work.model_info.name, "reference", reference.name, "device",
+        e->work.device_name, "format", tp_format_name(options->format), "nats_per_token", s->nats,
+        "reference_nats_per_token", s->reference_nats, "change", s->change, "change_error",
+        s->change_error, "perplexity", exp(s->nats), "reference_perplexity", exp(s->reference_nats),
+        "perplexity_ratio", s->perplexity_ratio, "kl_divergence", s->divergence, "kl_median",
+        s->divergence_median, "kl_99_percent", s->divergence_high, "top_agreement",
+        s->top_agreement, "tokens", (json_int_t)s->tokens, "texts", (int)e->scoring.texts,
+        "texts_skipped", (int)e->scoring.texts_too_long, "texts_left_out", (int)left_out));
 }
 
-static int print_totals(const struct work *work, const struct options *options,
-                        const struct totals *t)
+static void print_score(const struct evaluation *e, const struct options *options,
+                        const struct tp_score *s, uint32_t left_out)
 {
-    double n = (double)t->tokens;
-    double nats = t->nats / n;
-    double reference = t->reference_nats / n;
-    double agreement = (double)t->agreed / n;
-    if (options->json) {
-        return print_json(json_pack("{s:s, s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:I, s:i, s:i}",
-                                    "model", work->model_info.name, "device", work->device_name,
-                                    "format", tp_format_name(options->format), "nats_per_token",
-                                    nats, "reference_nats_per_token", reference, "perplexity",
-                                    exp(nats), "reference_perplexity", exp(reference),
-                                    "top_agreement", agreement, "tokens", (json_int_t)t->tokens,
-                                    "texts", (int)t->texts, "texts_skipped", (int)t->skipped));
+    struct tp_model_info reference;
+    tp_model_get_info(e->scoring.reference, &reference);
+    printf("%s, %s, %s: %" PRIu64 " tokens of %" PRIu32 " texts", e->work.model_info.name,
+           e->work.device_name, tp_format_name(options->format), s->tokens, e->scoring.texts);
+    if (left_out != 0) {
+        printf(", without the first %" PRIu32, left_out);
     }
-    printf("%s, %s, %s: %" PRIu64 " tokens of %" PRIu32 " texts", work->model_info.name,
-           work->device_name, tp_format_name(options->format), t->tokens, t->texts);
-    printf(t->skipped != 0 ? " (%" PRIu32 " longer than the context were skipped)\n" : "\n",
-           t->skipped);
+    printf(e->scoring.texts_too_long != 0 ? " (%" PRIu32 " longer than the context were skipped)\n"
+                                          : "\n",
+           e->scoring.texts_too_long);
     printf("%-12s %12s %12s\n", "", "nats/token", "perplexity");
-    printf("%-12s %12.5f %12.4f\n", "reference", reference, exp(reference));
-    printf("%-12s %12.5f %12.4f\n", "device", nats, exp(nats));
-    printf("%-12s %+12.5f   top token agrees %.2f %%\n", "change", nats - reference,
-           100 * agreement);
-    return EXIT_OK;
+    printf("%-12s %12.5f %12.4f   %s in float32\n", "reference", s->reference_nats,
+           exp(s->reference_nats), reference.name);
+    printf("%-12s %12.5f %12.4f\n", "device", s->nats, exp(s->nats));
+    printf("%-12s %+12.5f %11.4fx   +- %.5f\n", "change", s->change, s->perplexity_ratio,
+           s->change_error);
+    printf("%-12s %12.6f                median %.6f, 99 %% below %.4f\n", "KL", s->divergence,
+           s->divergence_median, s->divergence_high);
+    printf("%-12s %10.2f %%\n", "same top", 100 * s->top_agreement);
 }
 
 int verb_eval(const struct options *options)
 {
-    struct work work;
-    struct totals totals = {0};
+    struct evaluation evaluation = {.reference = NULL};
     if (options->text == NULL) {
         fprintf(stderr, "tokproc eval: which text? - try: --text models/eval.txt\n");
         return EXIT_USAGE;
     }
-    size_t size = 0;
-    char *data = read_text(options->text, &size);
-    if (data == NULL) {
-        return EXIT_FAILED;
-    }
-    int status = work_open(&work, options);
-    if (status == EXIT_OK && !work.model_info.has_tokenizer) {
-        fprintf(stderr, "tokproc: %s has no tokenizer - try: --tokenizer FILE\n",
-                work.model_info.name);
-        status = EXIT_FAILED;
-    }
+    int status = open_evaluation(&evaluation, options);
+    uint32_t left_out = evaluation.scoring.texts_left_out;
     if (status == EXIT_OK) {
-        status = score_file(&work, options, data, size, &totals);
+        status = score_file(&evaluation.scoring, options);
     }
-    if (status == EXIT_OK && totals.tokens == 0) {
-        fprintf(stderr, "tokproc: %s: no text of it could be scored (%u longer than the context)\n",
-                options->text, (unsigned)totals.skipped);
-        status = EXIT_FAILED;
+    bool printed = status == EXIT_OK || status == EXIT_INTERRUPTED;
+    if (printed && evaluation.scoring.texts != 0) {
+        struct tp_score score;
+        tp_scorer_get(evaluation.predictor.scorer, &score);
+        if (options->json) {
+            int written = print_json_score(&evaluation, options, &score, left_out);
+            status = written == EXIT_OK ? status : written;
+        } else {
+            print_score(&evaluation, options, &score, left_out);
+        }
     }
-    if (status == EXIT_OK) {
-        status = print_totals(&work, options, &totals);
-    }
-    if (status == EXIT_OK && interrupted()) {
-        status = EXIT_INTERRUPTED;
-    }
-    free(data);
-    work_close(&work);
+    close_evaluation(&evaluation);
     return status;
 }

@@ -67,6 +67,10 @@ static const struct option table[] = {
      "texts to score, separated by lines <|endoftext|>"},
     {'a', false, "calibrate", "FILE", KIND_TEXT, FIELD(calibrate), 0, 0,
      "text for the format's constants; default: text that the model generates"},
+    {'R', false, "reference", "MODEL", KIND_TEXT, FIELD(reference), 0, 0,
+     "the model whose float32 predictions are right; default: the model of -m itself"},
+    {'W', false, "skip", "N", KIND_COUNT, FIELD(skip), 0, 4e9,
+     "first texts that are not scored; default: those that --calibrate uses of the same file"},
     {'P', false, "program", NULL, KIND_FLAG, FIELD(program), 0, 0, "print the compiled program"},
     {'J', false, "json", NULL, KIND_FLAG, FIELD(json), 0, 0,
      "one line of JSON, the last on standard output"},
@@ -205,6 +209,7 @@ static bool store(const struct option *option, const char *value, struct options
         uint32_t count = (uint32_t)number;
         memcpy(field, &count, sizeof count);
         options->tokens_given = options->tokens_given || option->letter == 'n';
+        options->skip_given = options->skip_given || option->letter == 'W';
         return true;
     }
     case KIND_SEED:

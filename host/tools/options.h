@@ -31,6 +31,9 @@ struct options {
     uint32_t sessions;
     const char *text;
     const char *calibrate;
+    const char *reference;
+    uint32_t skip;
+    bool skip_given;
     bool program;
     bool json;
     bool quiet;

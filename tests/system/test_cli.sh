@@ -89,6 +89,9 @@ room = pathlib.Path(sys.argv[2])
 for name, value in (("nan", math.nan), ("infinite", -math.inf)):
     at = len(model) // 2 // 4 * 4
     (room / f"{name}.bin").write_bytes(model[:at] + struct.pack("<f", value) + model[at + 4:])
+sizes = (8, 8, 1, 1, 1, 300, 16)
+(room / "other.bin").write_bytes(struct.pack("<7i", *sizes) + bytes(
+    4 * (300 * 8 + 8 + 4 * 64 + 8 + 3 * 64 + 8 + 2 * 16 * 4)))
 pieces = b"".join(struct.pack("<fi", 0.0, 1) + bytes([97 + i % 26]) for i in range(300))
 (room / "tokens300.bin").write_bytes(struct.pack("<i", 4) + pieces)
 END
@@ -134,6 +137,13 @@ refused "text for eval that is not there" "nothing.txt" \
 refused "directory for a text" "models" eval -m "$MODEL" $FAST --text models
 printf 'bad \377 text\n' > "$ROOM/bad.txt"
 refused "text that is not UTF-8" "UTF-8" eval -m "$MODEL" $FAST --text "$ROOM/bad.txt"
+refused "reference of another vocabulary" "512.*300|300.*512" \
+    eval -m "$MODEL" $FAST --text models/eval.txt --reference "$ROOM/other.bin" \
+    --tokenizer "$TOKENIZER"
+refused "reference that is not there" "nothing.bin" \
+    eval -m "$MODEL" $FAST --text models/eval.txt --reference "$ROOM/nothing.bin"
+refused "all texts are left out" "no text" \
+    eval -m "$MODEL" $FAST --text models/eval.txt --skip 100000
 : > "$ROOM/empty.txt"
 refused "empty text" "empty.txt" eval -m "$MODEL" $FAST --text "$ROOM/empty.txt"
 
@@ -207,7 +217,16 @@ works "bench" bench -m "$MODEL" $FAST -n 8 --json
 has_keys "bench: keys" "cycles_per_token cycles_predicted cycles_counted simulated_khz
     tokens_per_second multiplier_use"
 works "eval" eval -m "$MODEL" $FAST --text models/eval.txt -n 100 --json
-has_keys "eval: keys" "nats_per_token reference_nats_per_token tokens"
+has_keys "eval: keys" "nats_per_token reference_nats_per_token change change_error
+    perplexity_ratio kl_divergence kl_median kl_99_percent top_agreement tokens texts_left_out"
+works "eval of a model against itself by name" \
+    eval -m "$MODEL" $FAST --text models/eval.txt -n 100 --reference "$MODEL"
+grep -q "KL" "$ROOM/out" && grep -q "change" "$ROOM/out"
+report $? "eval: KL divergence and change are shown"
+works "eval leaves the calibration's texts out" eval -m "$MODEL" -d emu --config ulx3s-85f \
+    --format fp4 --calibrate models/eval.txt --text models/eval.txt -n 100
+grep -q "without the first [1-9]" "$ROOM/out"
+report $? "eval: says what was left out"
 works "verify" verify -m "$MODEL" --format fp4 $QUICK -d emu -d emu:ulx3s-85f -n 8
 grep -q "all 8 tokens are equal" "$ROOM/out"
 report $? "verify: equal"
