@@ -283,7 +283,7 @@ help: ## Lists the targets.
 	  awk -F'\t' '{ printf "  make %-14s %s\n", $$1, $$2 }'
 
 PACKAGES := build-essential verilator check pkg-config libjansson-dev zlib1g-dev clang-format \
-            gcovr python3-venv help2man
+            gcovr python3-venv help2man clang
 
 .PHONY: setup
 setup: ## Installs the Debian packages and the pinned tools in build/venv; safe to run again.
@@ -330,6 +330,7 @@ bench: ## Cycles per token and speed, on the simulated device and on the emulato
 
 .PHONY: test-programs
 test-programs: $(TEST_PROGRAMS) $(if $(TOOL_SRCS),$(BUILD)/san/tokproc) \
+               $(if $(shell command -v $(CLANG)),fuzz-programs) \
                $(if $(wildcard host/tools/tp_genmap.c),$(BUILD)/tp_genmap)
 
 # A program that does not build is a failed test; the others still run.
@@ -365,13 +366,51 @@ style: ## Columns, licence lines, names, dead files, fresh map.
 formal: ## Proves the cells and the framer (SymbiYosys, Z3).
 	$(RUNNER) $(FORMAL_TESTS)
 
-FUZZ_SECONDS ?= 60
+# ---- fuzzing -------------------------------------------------------------------------------------
+
+# Needs clang. Targets are the files tests/fuzz/fuzz_NAME.c; each starts from sound small files that
+# make_corpus writes, and from inputs that once failed (tests/fuzz/found/NAME). FUZZ="gguf image"
+# restricts it; FUZZ_SECONDS or FUZZ_RUNS bound each.
+CLANG         := clang
+FUZZ_SECONDS  ?= 60
+FUZZ_RUNS     ?= -1
+FUZZ_SANITIZE := -O2 -fsanitize=address,undefined -fno-sanitize-recover=all
+FUZZ          ?= $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_PROGRAMS := $(patsubst %,$(BUILD)/fuzz/%,$(FUZZ))
+fuz = $(patsubst %.c,$(BUILD)/fuz/%.o,$(1))
+
+$(BUILD)/fuz/%.o: %.c
+	@echo "  make $@"; mkdir -p $(@D)
+	$(CLANG) $(CFLAGS) $(FUZZ_SANITIZE) -fsanitize=fuzzer-no-link -Itests/fuzz -c $< -o $@
+
+$(BUILD)/fuz/libtokproc.a: $(call fuz,$(LIB_SRCS))
+	@echo "  make $@"; rm -f $@
+	ar rcs $@ $^
+
+$(BUILD)/fuzz/make_corpus: $(call obj,tests/fuzz/make_corpus.c $(filter %/model_files.c \
+                             %/random.c,$(COMMON_SRCS))) $(BUILD)/libtokproc.a
+	@echo "  make $@"; mkdir -p $(@D)
+	$(CC) $^ $(LIBS) -o $@
+
+$(BUILD)/fuzz/%: $(BUILD)/fuz/tests/fuzz/fuzz_%.o $(BUILD)/fuz/libtokproc.a
+	@echo "  make $@"; mkdir -p $(@D)
+	$(CLANG) $(FUZZ_SANITIZE) -fsanitize=fuzzer $^ $(LIBS) -o $@
+
+.PHONY: fuzz-programs
+fuzz-programs: $(FUZZ_PROGRAMS) $(BUILD)/fuzz/make_corpus
 
 .PHONY: fuzz
-fuzz: $(BUILD)/test/host/loader $(BUILD)/test/host/tokenizer
-fuzz: ## Damages model and tokenizer files under sanitizers; FUZZ_SECONDS=60.
-	TP_FUZZ_SECONDS=$(FUZZ_SECONDS) $(BUILD)/test/host/loader
-	TP_FUZZ_SECONDS=$(FUZZ_SECONDS) $(BUILD)/test/host/tokenizer
+fuzz: fuzz-programs ## Fuzzes every parser under sanitizers; FUZZ_SECONDS=60, FUZZ="gguf".
+	$(BUILD)/fuzz/make_corpus $(BUILD)/fuzz/seeds
+	for target in $(FUZZ); do \
+	  echo "fuzz $$target"; \
+	  mkdir -p $(BUILD)/fuzz/corpus/$$target $(BUILD)/fuzz/found; \
+	  ASAN_OPTIONS=malloc_context_size=2:quarantine_size_mb=16 \
+	  $(BUILD)/fuzz/$$target -max_total_time=$(FUZZ_SECONDS) -runs=$(FUZZ_RUNS) -max_len=4096 \
+	    -timeout=10 -rss_limit_mb=1024 -print_final_stats=1 -verbosity=0 \
+	    -artifact_prefix=$(BUILD)/fuzz/found/$$target- $(BUILD)/fuzz/corpus/$$target \
+	    $(BUILD)/fuzz/seeds/$$target $$(ls -d tests/fuzz/found/$$target 2>/dev/null) || exit 1; \
+	done
 
 # SYNTH="tp_matvec tp_core" restricts it; the core takes long.
 .PHONY: synth-check
