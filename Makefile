@@ -26,6 +26,8 @@ endif
 PYTHON := /usr/bin/python3
 CC     := gcc
 CXX    := g++
+# For fuzzing only.
+CLANG  := clang
 
 COVERAGE ?= 0
 TRACE    ?= 0
@@ -371,7 +373,6 @@ formal: ## Proves the cells and the framer (SymbiYosys, Z3).
 # Needs clang. Targets are the files tests/fuzz/fuzz_NAME.c; each starts from sound small files that
 # make_corpus writes, and from inputs that once failed (tests/fuzz/found/NAME). FUZZ="gguf image"
 # restricts it; FUZZ_SECONDS or FUZZ_RUNS bound each.
-CLANG         := clang
 FUZZ_SECONDS  ?= 60
 FUZZ_RUNS     ?= -1
 FUZZ_SANITIZE := -O2 -fsanitize=address,undefined -fno-sanitize-recover=all
