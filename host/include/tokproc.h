@@ -202,6 +202,12 @@ TP_MUST_USE tp_status tp_model_reference(const tp_model *model, const uint32_t *
 TP_MUST_USE tp_status tp_model_check_alike(const tp_model *model, const tp_model *reference,
                                            struct tp_error *error);
 
+/** Writes the model's weights in float32, with its tokenizer, as a GGUF file of version 3, so that
+ *  other programs can run the same numbers. The file appears whole or not at all.
+ *  error  TP_ERROR_IO, TP_ERROR_NO_MEMORY */
+TP_MUST_USE tp_status tp_model_export(const tp_model *model, const char *path,
+                                      struct tp_error *error);
+
 /** Finds the next text in a file of texts that lines "<|endoftext|>" separate, without white space
  *  around it. Moves *offset, which starts at 0. False: there are no more. */
 bool tp_text_next(const char *data, size_t size, size_t *offset, const char **text,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Whole files in memory.
+// Whole files in memory, and files that are written whole or not at all.
 //
 // The file is read and not mapped: a mapped file that somebody cuts short meanwhile would end the
 // process with a signal.
@@ -11,6 +11,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -98,4 +100,73 @@ void tp__bytes_free(struct tp_bytes *bytes)
 {
     free(bytes->data);
     *bytes = (struct tp_bytes){0};
+}
+
+/* ---- writing ---- */
+
+enum { TEMPORARY_TRIES = 16, SUFFIX_BYTES = 40 };
+
+static tp_status writer_failed(struct tp_file_writer *writer, const char *what)
+{
+    writer->status = tp__fail(writer->error, TP_ERROR_IO, "%s: cannot %s: %s",
+                              tp__short_name(writer->path), what, strerror(errno));
+    return writer->status;
+}
+
+/* A new file beside the path, with the rights that the path would get. */
+static FILE *create_temporary(struct tp_file_writer *writer, size_t room)
+{
+    int descriptor = -1;
+    for (int i = 0; i < TEMPORARY_TRIES && descriptor < 0; i++) {
+        snprintf(writer->temporary, room, "%s.%ld-%d.tmp", writer->path, (long)getpid(), i);
+        descriptor = open(writer->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (descriptor < 0 && errno != EEXIST) return NULL;
+    }
+    FILE *stream = descriptor < 0 ? NULL : fdopen(descriptor, "wb");
+    if (descriptor >= 0 && stream == NULL) close(descriptor);
+    return stream;
+}
+
+void tp__writer_open(struct tp_file_writer *writer, const char *path, struct tp_error *error)
+{
+    *writer = (struct tp_file_writer){.status = TP_OK, .error = error};
+    size_t size = strlen(path) + 1;
+    writer->path = malloc(size);
+    writer->temporary = malloc(size + SUFFIX_BYTES);
+    if (writer->path == NULL || writer->temporary == NULL) {
+        writer->status = tp__fail(error, TP_ERROR_NO_MEMORY, "%s: no memory for its name", path);
+        return;
+    }
+    memcpy(writer->path, path, size);
+    writer->stream = create_temporary(writer, size + SUFFIX_BYTES);
+    if (writer->stream == NULL) writer_failed(writer, "create a file beside it");
+}
+
+void tp__writer_put(struct tp_file_writer *writer, const void *data, size_t size)
+{
+    if (writer->status != TP_OK || size == 0) return;
+    if (fwrite(data, 1, size, writer->stream) != size) {
+        writer_failed(writer, "write");
+        return;
+    }
+    writer->size += size;
+}
+
+tp_status tp__writer_close(struct tp_file_writer *writer, tp_status status)
+{
+    bool was_open = writer->stream != NULL;
+    if (was_open) {
+        bool written = fflush(writer->stream) == 0 && fsync(fileno(writer->stream)) == 0;
+        if (!written && writer->status == TP_OK) writer_failed(writer, "write");
+        if (fclose(writer->stream) != 0 && writer->status == TP_OK) writer_failed(writer, "write");
+    }
+    status = status == TP_OK ? writer->status : status;
+    if (status == TP_OK && rename(writer->temporary, writer->path) != 0) {
+        status = writer_failed(writer, "replace");
+    }
+    if (was_open && status != TP_OK) unlink(writer->temporary);
+    free(writer->path);
+    free(writer->temporary);
+    *writer = (struct tp_file_writer){.status = status};
+    return status;
 }

@@ -9,6 +9,7 @@
 
 #include "calibrate.h"
 #include "compile.h"
+#include "export_gguf.h"
 #include "internal.h"
 #include "reference.h"
 
@@ -239,6 +240,14 @@ tp_status tp_model_check_alike(const tp_model *model, const tp_model *reference,
         return TP_OK;
     }
     return tp__tokenizer_check_alike(model->tokenizer, reference->tokenizer, error);
+}
+
+tp_status tp_model_export(const tp_model *model, const char *path, struct tp_error *error)
+{
+    if (model == NULL || path == NULL) {
+        return tp__fail(error, TP_ERROR_INVALID, "tp_model_export: an argument is NULL");
+    }
+    return tp__export_gguf(&model->source, model->tokenizer, path, error);
 }
 
 // ---- loading ----

@@ -8,8 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "reader.h"
-
 /* ---- the vocabulary ---- */
 
 static const char *piece_text(const struct tp_tokenizer *tokenizer, uint32_t id, size_t *size)
@@ -166,6 +164,13 @@ tp_status tp__tokenizer_check_model(const struct tp_tokenizer *tokenizer,
                     tokenizer->name, tokenizer->count, model->name, model->shape.vocab);
 }
 
+struct tp_string tp__tokenizer_piece(const struct tp_tokenizer *tokenizer, uint32_t id)
+{
+    struct tp_string piece;
+    piece.text = piece_text(tokenizer, id, &piece.size);
+    return piece;
+}
+
 tp_status tp__tokenizer_check_alike(const struct tp_tokenizer *tokenizer,
                                     const struct tp_tokenizer *other, struct tp_error *error)
 {
@@ -174,10 +179,8 @@ tp_status tp__tokenizer_check_alike(const struct tp_tokenizer *tokenizer,
                         tokenizer->name, other->name, tokenizer->count, other->count);
     }
     for (uint32_t id = 0; id < tokenizer->count; id++) {
-        struct tp_string a = {.size = 0};
-        struct tp_string b = {.size = 0};
-        a.text = piece_text(tokenizer, id, &a.size);
-        b.text = piece_text(other, id, &b.size);
+        struct tp_string a = tp__tokenizer_piece(tokenizer, id);
+        struct tp_string b = tp__tokenizer_piece(other, id);
         bool has_text =
             tokenizer->kinds[id] == TP_PIECE_NORMAL || other->kinds[id] == TP_PIECE_NORMAL;
         bool is_equal = a.size == b.size && memcmp(a.text, b.text, a.size) == 0 &&

@@ -15,6 +15,7 @@
 
 #include "error.h"
 #include "loader.h"
+#include "reader.h"
 #include "utf8.h"
 
 #define TP_TOKEN_NONE UINT32_MAX
@@ -73,6 +74,9 @@ void tp__tokenizer_free(struct tp_tokenizer *tokenizer);
 TP_MUST_USE tp_status tp__tokenizer_check_model(const struct tp_tokenizer *tokenizer,
                                                 const struct tp_source_model *model,
                                                 struct tp_error *error);
+
+/** Bytes of piece id, not ended by NUL. */
+struct tp_string tp__tokenizer_piece(const struct tp_tokenizer *tokenizer, uint32_t id);
 
 /** Whether every token stands for the same text in both; texts of control tokens do not count.
  *  error  TP_ERROR_MISMATCH  the first token that differs */
