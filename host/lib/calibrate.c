@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "compile.h"
 #include "internal.h"
 #include "reference.h"
 
@@ -175,7 +176,7 @@ static tp_status mean_keys(const tp_context *context, struct tp_reference *refer
 // ---- exponents of the edges ----
 
 // Exponents by instruction to exponents by edge: the order of the matrices in a layer is fixed.
-static void take_exponents(const struct tp_machine *machine, const struct tp_image *image,
+static void take_exponents(const struct tp_machine *machine, const struct tp_memory_image *image,
                            uint8_t *exponent_max)
 {
     uint32_t layer = 0;
@@ -208,24 +209,45 @@ static void take_exponents(const struct tp_machine *machine, const struct tp_ima
     }
 }
 
+static tp_status compile_8_bits(const tp_context *context, const struct tp_source_model *model,
+                                const struct tp_calibration *calibration,
+                                const struct tp_limits *limits, struct tp_memory_image **image,
+                                struct tp_error *error)
+{
+    const struct tp_load_options options = {.format = TP_FORMAT_Q8};
+    struct tp_quantised_model quantised = {0};
+    tp_format *formats = calloc(tp__matrix_count(&model->shape), sizeof *formats);
+    if (formats == NULL) {
+        return tp__fail(error, TP_ERROR_NO_MEMORY, "no memory for calibration");
+    }
+    tp_status status = tp__choose_formats(&model->shape, TP_FORMAT_Q8, NULL, 0, formats, error);
+    if (status == TP_OK) {
+        status = tp__quantise_model(context, model, formats, calibration, &quantised, error);
+    }
+    if (status == TP_OK) {
+        status = tp__compile(&quantised, &options, limits, 7, image, error);
+    }
+    tp__quantised_model_free(&quantised);
+    free(formats);
+    return status;
+}
+
 // Runs the 8-bit image on a machine that is just large enough.
 static tp_status measure_exponents(const tp_context *context, const struct tp_source_model *model,
                                    const struct corpus *corpus, struct tp_calibration *calibration,
                                    struct tp_error *error)
 {
-    const struct tp_load_options options = {.format = TP_FORMAT_Q8};
     struct tp_limits limits = {4,        1,     1u << 22, 1u << 20, 1u << 14, 1u << 14, 1u << 16,
                                1u << 17, 4096u, 1u << 13, 1u << 18, 1u << 20, 1,        0};
-    struct tp_image *image = NULL;
-    tp_status status =
-        tp__compile(context, model, &options, &limits, 7, calibration, &image, error);
+    struct tp_memory_image *image = NULL;
+    tp_status status = compile_8_bits(context, model, calibration, &limits, &image, error);
     if (status != TP_OK) {
         return status;
     }
     struct tp_machine *machine = NULL;
-    status = tp__image_machine(image, &machine, error);
+    status = tp__memory_image_machine(image, &machine, error);
     if (status != TP_OK) {
-        tp__image_free(image);
+        tp__memory_image_free(image);
         return status;
     }
     int32_t *logits = calloc(model->shape.vocab, sizeof *logits);
@@ -243,7 +265,7 @@ static tp_status measure_exponents(const tp_context *context, const struct tp_so
     take_exponents(machine, image, calibration->exponent_max);
     free(logits);
     tp_machine_destroy(machine);
-    tp__image_free(image);
+    tp__memory_image_free(image);
     return status;
 }
 
@@ -261,7 +283,7 @@ tp_status tp__calibrate(const tp_context *context, const struct tp_source_model 
                         struct tp_calibration *calibration, struct tp_error *error)
 {
     const struct tp_model_shape *shape = &model->shape;
-    size_t edges = (size_t)TP_EDGES * shape->layers + 1;
+    size_t edges = tp__edge_count(shape);
     struct tp_calibration made = {
         .key_mean = calloc((size_t)shape->layers * shape->kv_heads * shape->head_size,
                            sizeof *made.key_mean),

@@ -5,8 +5,15 @@
 #ifndef TP_LIB_CALIBRATE_H
 #define TP_LIB_CALIBRATE_H
 
-#include "compile.h"
+#include "loader.h"
 #include "tokenizer.h"
+#include "tokproc.h"
+
+/** What the contract takes from text (docs/numbers.md): made by tp__calibrate. */
+struct tp_calibration {
+    float *key_mean;  // [layers][kv_heads][head_size], rotated keys, as the reference gives them
+    uint8_t *exponent_max;  // [tp__edge_count]: largest block exponent seen on each edge
+};
 
 /** Runs the float32 reference over text and takes means of keys and exponents of edges.
  *  in     path  text, texts separated by lines "<|endoftext|>"; NULL: text that the model generates

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Lowering: tensors are laid out and quantised one matrix at a time, instructions follow the
-// equations of the forward pass. The order of rows and columns is docs/architecture.md, section 3.
+// Lowering: matrices are packed into beats one at a time, instructions follow the equations of the
+// forward pass.
 
 #include "compile.h"
 
@@ -12,8 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "internal.h"
-#include "quantise_weights.h"
+#include "error.h"
+#include "reader.h"
 
 enum {
     KV_EXPONENT_BASE = 4,  // smallest exponent of K and V: 16 exponents reach |x| = 1,016
@@ -24,18 +24,14 @@ enum {
 };
 
 struct compiler {
-    const tp_context *context;
-    const struct tp_source_model *model;
+    const struct tp_quantised_model *model;
     const struct tp_model_shape *shape;
-    const struct tp_load_options *options;
-    const struct tp_calibration *calibration;
-    struct tp_image *image;
+    struct tp_memory_image *image;
     struct tp_error *error;
-    float *matrix;  // one matrix, laid out
+    bool is_outline;  // no weights, no gains: the program is what counts
     uint32_t next_beat;
     uint32_t next_gain;
     uint32_t next_constant;
-    uint32_t matrices_done;
     tp_status status;
 };
 
@@ -44,7 +40,8 @@ struct placed {
     uint32_t weight_base;
     uint32_t rows;
     uint32_t blocks;
-    uint32_t planes;
+    uint32_t planes;     // less one, as in the instructions
+    uint32_t codebook;   // number of its table
     int32_t exponent;    // T
     uint32_t alignment;  // D
     uint32_t cap;        // X of its input edge
@@ -66,45 +63,78 @@ static void pack_block(const struct compiler *c, const struct placed *m, uint32_
     uint32_t group = row % groups;
     uint32_t beat = m->weight_base + (row / groups * m->blocks + block) * (m->planes + 1) + plane;
     uint32_t *words = c->image->weights + (size_t)beat * c->image->lanes;
-    for (uint32_t i = 0; i < TP_BLOCK; i++) {
-        words[4 * group + i / 8] |= (uint32_t)nibbles[i] << (4 * (i % 8));
+    for (uint32_t i = 0; i < TP_BLOCK / 8; i++) {
+        words[4 * group + i] = tp__load_u32(nibbles + 4 * i);
     }
     words[4 * groups + group / 4] |= (uint32_t)scale << (8 * (group % 4));
 }
 
-static void pack_matrix(const struct compiler *c, const struct placed *m,
-                        const struct tp_quantised *q)
+// 32 values to the nibbles of a plane, two in a byte, the first in the low half.
+static void take_plane(const uint8_t *values, uint32_t plane, uint8_t nibbles[TP_BLOCK / 2])
 {
-    for (uint32_t row = 0; row < m->rows; row++) {
+    for (uint32_t i = 0; i < TP_BLOCK / 2; i++) {
+        uint8_t low = tp__plane_code((int8_t)values[2 * i], plane);
+        uint8_t high = tp__plane_code((int8_t)values[2 * i + 1], plane);
+        nibbles[i] = (uint8_t)(low | high << 4);
+    }
+}
+
+// Rows behind the matrix, which fill the last groups, stay zero.
+static void pack_matrix(const struct compiler *c, const struct placed *m,
+                        const struct tp_quantised_matrix *q)
+{
+    for (uint32_t row = 0; row < q->rows; row++) {
         for (uint32_t block = 0; block < m->blocks; block++) {
             size_t index = (size_t)row * m->blocks + block;
-            uint8_t nibbles[TP_BLOCK];
+            uint8_t scale = q->scales[index];
             if (m->planes == 0) {
-                pack_block(c, m, row, block, q->codes + index * TP_BLOCK, q->scales[index], 0);
+                pack_block(c, m, row, block, q->codes + index * (TP_BLOCK / 2), scale, 0);
                 continue;
             }
             for (uint32_t plane = 0; plane < 2; plane++) {
-                for (uint32_t i = 0; i < TP_BLOCK; i++) {
-                    nibbles[i] = tp__plane_code(q->values[index * TP_BLOCK + i], plane);
-                }
-                pack_block(c, m, row, block, nibbles, q->scales[index], plane);
+                uint8_t nibbles[TP_BLOCK / 2];
+                take_plane(q->codes + index * TP_BLOCK, plane, nibbles);
+                pack_block(c, m, row, block, nibbles, scale, plane);
             }
         }
     }
+}
+
+// The table that holds the matrix's codebook: one of those in use, or the next.
+static uint32_t find_codebook(struct compiler *c, const struct tp_quantised_matrix *q)
+{
+    struct tp_memory_image *image = c->image;
+    uint32_t table = 0;
+    while (table < image->codebook_count &&
+           memcmp(image->codebooks[table], q->codebook, TP_CODEBOOK_CODES) != 0) {
+        table++;
+    }
+    if (table == image->limits.codebooks || table == TP_CODEBOOKS_MAX) {
+        c->status = tp__fail(c->error, TP_ERROR_TOO_LARGE,
+                             "the model has more 4-bit codebooks than the %" PRIu32
+                             " of the device - try: the same 4-bit format for more matrices",
+                             image->limits.codebooks);
+        return 0;
+    }
+    if (table == image->codebook_count) {
+        memcpy(image->codebooks[table], q->codebook, TP_CODEBOOK_CODES);
+        image->codebook_count++;
+    }
+    return table;
 }
 
 // X of an edge. The limit of 25 never clips; it is lowered only where the accumulator would lose
 // precision, and then the calibration says how far.
 static uint32_t choose_cap(const struct compiler *c, uint32_t alignment, uint32_t edge)
 {
-    uint32_t seen = c->calibration == NULL ? TP_EXPONENT_MAX : c->calibration->exponent_max[edge];
+    uint32_t seen = c->is_outline ? TP_EXPONENT_MAX : c->model->exponent_max[edge];
     uint32_t cap = seen + CAP_HEADROOM;
     return alignment <= seen + ACC_SPAN || cap > TP_EXPONENT_MAX ? TP_EXPONENT_MAX : cap;
 }
 
 // D and X of a matrix.
-static tp_status choose_alignment(struct compiler *c, const struct tp_quantised *q, uint32_t edge,
-                                  const char *name, struct placed *m)
+static tp_status choose_alignment(struct compiler *c, const struct tp_quantised_matrix *q,
+                                  uint32_t edge, const char *name, struct placed *m)
 {
     m->cap = TP_EXPONENT_MAX;
     tp_status status =
@@ -116,197 +146,64 @@ static tp_status choose_alignment(struct compiler *c, const struct tp_quantised 
     return tp__accumulator_shift(q->bound, q->blocks, m->cap, name, &m->alignment, c->error);
 }
 
-// Quantises c->matrix [rows][columns], places and packs it.
-static struct placed place(struct compiler *c, uint32_t rows, uint32_t columns, double multiplier,
-                           bool embedding, uint32_t edge, const char *name)
+// Places and packs a matrix.
+static struct placed place(struct compiler *c, enum tp_matrix matrix, uint32_t layer)
 {
-    struct placed m = {.weight_base = c->next_beat, .rows = rows};
+    const struct tp_quantised_matrix *q = tp__quantised_matrix(c->model, matrix, layer);
+    const struct tp_plan *plan = &c->image->plan;
+    struct placed m = {.weight_base = c->next_beat,
+                       .rows = (q->rows + plan->row_multiple - 1) / plan->row_multiple *
+                               plan->row_multiple,
+                       .blocks = q->blocks,
+                       .planes = q->planes - 1,
+                       .exponent = q->shift};
     if (c->status != TP_OK) {
         return m;
     }
-    struct tp_quantised q;
-    m.planes = embedding ? c->image->plan.embedding_planes : c->image->plan.matrix_planes;
-    c->status =
-        tp__quantise_tensor(c->matrix, rows, columns, multiplier,
-                            m.planes != 0 ? TP_FORMAT_Q8 : c->options->format, name, &q, c->error);
-    if (c->status != TP_OK) {
-        return m;
+    if (m.planes == 0) {
+        m.codebook = find_codebook(c, q);
     }
-    m.blocks = q.blocks;
-    m.exponent = q.shift;
-    c->status = choose_alignment(c, &q, edge, name, &m);
     if (c->status == TP_OK) {
-        if (m.planes == 0) {
-            memcpy(c->image->codebook, q.codebook, TP_CODEBOOK_CODES);
-        }
-        pack_matrix(c, &m, &q);
+        c->status = choose_alignment(c, q, tp__matrix_edge(c->shape, matrix, layer),
+                                     tp__matrix_name(matrix), &m);
     }
-    tp__quantised_free(&q);
-    c->next_beat += rows / c->image->limits.groups * m.blocks * (m.planes + 1);
-    c->matrices_done++;
-    uint32_t all = 6 * c->shape->layers + (c->shape->tied ? 1 : 2);
-    if (c->status == TP_OK &&
-        !tp__progress(c->context, "quantising", (double)c->matrices_done / all)) {
-        c->status = tp__fail(c->error, TP_ERROR_CANCELLED, "cancelled while quantising");
+    if (c->status == TP_OK && !c->is_outline) {
+        pack_matrix(c, &m, q);
     }
+    c->next_beat += m.rows / c->image->limits.groups * m.blocks * q->planes;
     return m;
-}
-
-// ---- layout of tensors into c->matrix ----
-
-static void clear(struct compiler *c, uint32_t rows, uint32_t columns)
-{
-    memset(c->matrix, 0, (size_t)rows * columns * sizeof *c->matrix);
-}
-
-static void copy_rows(struct compiler *c, const float *from, uint32_t rows, uint32_t columns,
-                      uint32_t first, uint32_t step)
-{
-    for (uint32_t r = 0; r < rows; r++) {
-        memcpy(c->matrix + (size_t)(first + r * step) * columns, from + (size_t)r * columns,
-               columns * sizeof *from);
-    }
-}
-
-// Source row of query row `row` of the layout; false for padding.
-static bool query_source(const struct compiler *c, uint32_t row, uint32_t *source)
-{
-    const struct tp_plan *plan = &c->image->plan;
-    uint32_t lane = row % TP_BLOCK;
-    uint32_t span = plan->head_padded < TP_BLOCK ? plan->head_padded : TP_BLOCK;
-    uint32_t head = 0;
-    uint32_t first = 0;
-    bool is_head = tp__plan_query_head(c->shape, plan, row / TP_BLOCK, lane / span, &head, &first);
-    uint32_t element = first + lane % span;
-    *source = head * c->shape->head_size + element;
-    return is_head && element < c->shape->head_size;
-}
-
-// The same for key and value rows.
-static bool key_source(const struct compiler *c, uint32_t row, uint32_t *source)
-{
-    const struct tp_plan *plan = &c->image->plan;
-    uint32_t head = row / plan->head_padded;
-    uint32_t element = row % plan->head_padded;
-    *source = head * c->shape->head_size + element;
-    return head < c->shape->kv_heads && element < c->shape->head_size;
-}
-
-static struct placed place_query(struct compiler *c, uint32_t layer)
-{
-    const float *from = tp__source_tensor(c->model, TP_TENSOR_QUERY, layer);
-    uint32_t rows = c->image->plan.query_words * TP_BLOCK;
-    uint32_t dim = c->shape->dim;
-    clear(c, rows, dim);
-    for (uint32_t r = 0; r < rows; r++) {
-        uint32_t source = 0;
-        if (query_source(c, r, &source)) {
-            memcpy(c->matrix + (size_t)r * dim, from + (size_t)source * dim, dim * sizeof *from);
-        }
-    }
-    // Scores in log2 units: the scale of the softmax goes into the queries.
-    double scale = log2(exp(1.0)) / sqrt((double)c->shape->head_size);
-    return place(c, rows, dim, scale, false, TP_EDGES * layer + TP_EDGE_ATTENTION_NORM, "queries");
-}
-
-static struct placed place_key_value(struct compiler *c, uint32_t layer, enum tp_tensor tensor)
-{
-    const float *from = tp__source_tensor(c->model, tensor, layer);
-    uint32_t rows = c->image->plan.kv_words * TP_BLOCK;
-    uint32_t dim = c->shape->dim;
-    clear(c, rows, dim);
-    for (uint32_t r = 0; r < rows; r++) {
-        uint32_t source = 0;
-        if (key_source(c, r, &source)) {
-            memcpy(c->matrix + (size_t)r * dim, from + (size_t)source * dim, dim * sizeof *from);
-        }
-    }
-    return place(c, rows, dim, 1.0, false, TP_EDGES * layer + TP_EDGE_ATTENTION_NORM,
-                 tensor == TP_TENSOR_KEY ? "keys" : "values");
-}
-
-// The columns of the output matrix follow the order of the query rows.
-static struct placed place_output(struct compiler *c, uint32_t layer)
-{
-    const float *from = tp__source_tensor(c->model, TP_TENSOR_OUTPUT, layer);
-    const struct tp_plan *plan = &c->image->plan;
-    uint32_t columns = plan->query_words * TP_BLOCK;
-    uint32_t source_columns = c->shape->heads * c->shape->head_size;
-    uint32_t span = plan->head_padded < TP_BLOCK ? plan->head_padded : TP_BLOCK;
-    clear(c, plan->dim_rows, columns);
-    for (uint32_t column = 0; column < columns; column++) {
-        uint32_t head = 0;
-        uint32_t first = 0;
-        uint32_t lane = column % TP_BLOCK;
-        bool is_head =
-            tp__plan_query_head(c->shape, plan, column / TP_BLOCK, lane / span, &head, &first);
-        uint32_t element = first + lane % span;
-        if (!is_head || element >= c->shape->head_size) {
-            continue;
-        }
-        uint32_t source = head * c->shape->head_size + element;
-        for (uint32_t r = 0; r < c->shape->dim; r++) {
-            c->matrix[(size_t)r * columns + column] = from[(size_t)r * source_columns + source];
-        }
-    }
-    return place(c, plan->dim_rows, columns, 1.0, false, TP_EDGES * layer + TP_EDGE_ATTENTION,
-                 "attention output");
-}
-
-static struct placed place_gate(struct compiler *c, uint32_t layer)
-{
-    uint32_t rows = c->image->plan.gate_rows;
-    clear(c, rows, c->shape->dim);
-    copy_rows(c, tp__source_tensor(c->model, TP_TENSOR_GATE, layer), c->shape->hidden,
-              c->shape->dim, 0, 2);
-    copy_rows(c, tp__source_tensor(c->model, TP_TENSOR_UP, layer), c->shape->hidden, c->shape->dim,
-              1, 2);
-    return place(c, rows, c->shape->dim, 1.0, false, TP_EDGES * layer + TP_EDGE_FFN_NORM,
-                 "gate and up");
-}
-
-static struct placed place_rows(struct compiler *c, enum tp_tensor tensor, uint32_t layer,
-                                uint32_t rows, bool embedding, uint32_t edge)
-{
-    uint32_t source_rows = 0;
-    uint32_t columns = 0;
-    tp__tensor_size(c->shape, tensor, &source_rows, &columns);
-    clear(c, rows, columns);
-    copy_rows(c, tp__source_tensor(c->model, tensor, layer), source_rows, columns, 0, 1);
-    return place(c, rows, columns, 1.0, embedding, edge,
-                 tensor == TP_TENSOR_DOWN ? "down" : "embedding or classifier");
 }
 
 // ---- gains and constants ----
 
-static struct gain place_gain(struct compiler *c, enum tp_tensor tensor, uint32_t layer)
+// norm: as in tp__quantised_gains.
+static struct gain place_gain(struct compiler *c, uint32_t norm)
 {
     struct gain gain = {.base = c->next_gain};
-    const float *from = tp__source_tensor(c->model, tensor, layer);
-    if (c->status == TP_OK) {
-        c->status = tp__quantise_gains(from, c->shape->dim, "norm gains",
-                                       c->image->gains + 4 * (size_t)c->next_gain, &gain.exponent,
-                                       c->error);
+    if (c->status == TP_OK && !c->is_outline) {
+        c->status = tp__quantise_gains(tp__quantised_gains(c->model, norm), c->shape->dim,
+                                       "norm gains", c->image->gains + 4 * (size_t)c->next_gain,
+                                       &gain.exponent, c->error);
     }
     c->next_gain += c->image->plan.dim_blocks * (TP_BLOCK / 4);
     return gain;
 }
 
-// K means of a layer in the order of the key rows, Q16.16. Returns their place.
+// Q16.16
+static int32_t constant(double real)
+{
+    double value = floor(real * 65536.0 + 0.5);
+    return (int32_t)(value > INT32_MAX ? INT32_MAX : value < INT32_MIN ? INT32_MIN : value);
+}
+
+// K means of a layer. Returns their place.
 static uint32_t place_means(struct compiler *c, uint32_t layer)
 {
-    const struct tp_plan *plan = &c->image->plan;
-    uint32_t rows = plan->kv_words * TP_BLOCK;
+    uint32_t rows = c->image->plan.layout.kv_words * TP_BLOCK;
     uint32_t base = c->next_constant;
-    size_t per_layer = (size_t)c->shape->kv_heads * c->shape->head_size;
-    for (uint32_t r = 0; r < rows && c->calibration != NULL; r++) {
-        uint32_t source = 0;
-        if (key_source(c, r, &source)) {
-            double mean = (double)c->calibration->key_mean[layer * per_layer + source];
-            double value = floor(mean * 65536.0 + 0.5);
-            value = value > INT32_MAX ? INT32_MAX : value < INT32_MIN ? INT32_MIN : value;
-            c->image->centre[2 * (size_t)base + r] = (int32_t)value;
-        }
+    for (uint32_t r = 0; r < rows && !c->is_outline; r++) {
+        double mean = (double)c->model->key_means[(size_t)layer * rows + r];
+        c->image->centre[2 * (size_t)base + r] = constant(mean);
     }
     c->next_constant += rows / 2;
     return base;
@@ -314,13 +211,8 @@ static uint32_t place_means(struct compiler *c, uint32_t layer)
 
 static void place_frequencies(struct compiler *c)
 {
-    uint32_t pairs = c->image->plan.head_padded / 2;
-    for (uint32_t j = 0; j < pairs; j++) {
-        if (j >= c->shape->head_size / 2) {
-            c->image->frequency[j] = 0;
-            continue;
-        }
-        double turns = tp__source_frequency(c->model, j) / (2.0 * acos(-1.0));
+    for (uint32_t j = 0; j < c->shape->head_size / 2 && !c->is_outline; j++) {
+        double turns = c->model->frequencies[j] / (2.0 * acos(-1.0));
         c->image->frequency[j] = (uint32_t)(uint64_t)floor(turns * 4294967296.0 + 0.5);
     }
 }
@@ -331,7 +223,7 @@ static uint32_t *append(struct compiler *c, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 static uint32_t *append(struct compiler *c, const char *format, ...)
 {
-    struct tp_image *image = c->image;
+    struct tp_memory_image *image = c->image;
     va_list arguments;
     va_start(arguments, format);
     (void)vsnprintf(image->notes[image->program_count], TP_NOTE_BYTES, format, arguments);
@@ -349,6 +241,7 @@ static struct tp_op_matvec matvec(const struct placed *m, uint32_t dest, uint32_
                               .dest = dest,
                               .source = source,
                               .planes = m->planes,
+                              .codebook = m->codebook,
                               .norm = gain != NULL,
                               .align = 15 + m->alignment,
                               .z_shift = m->exponent - (int32_t)m->alignment +
@@ -378,12 +271,12 @@ static void emit_norm(struct compiler *c, const struct gain *gain, uint32_t cap,
 static void emit_attention(struct compiler *c, uint32_t layer)
 {
     const struct tp_plan *plan = &c->image->plan;
-    uint32_t kv_base = layer * plan->kv_words * plan->kv_stride;
-    struct gain gain = place_gain(c, TP_TENSOR_NORM_ATTENTION, layer);
-    struct placed query = place_query(c, layer);
-    struct placed key = place_key_value(c, layer, TP_TENSOR_KEY);
-    struct placed value = place_key_value(c, layer, TP_TENSOR_VALUE);
-    struct placed output = place_output(c, layer);
+    uint32_t kv_base = layer * plan->layout.kv_words * plan->kv_stride;
+    struct gain gain = place_gain(c, 2 * layer);
+    struct placed query = place(c, TP_MATRIX_QUERY, layer);
+    struct placed key = place(c, TP_MATRIX_KEY, layer);
+    struct placed value = place(c, TP_MATRIX_VALUE, layer);
+    struct placed output = place(c, TP_MATRIX_OUTPUT, layer);
     if (c->status != TP_OK) {
         return;
     }
@@ -393,12 +286,12 @@ static void emit_attention(struct compiler *c, uint32_t layer)
     emit_norm(c, &gain, cap, false, "norm", layer);
 
     struct tp_op_matvec op = matvec(&query, TP_DEST_QUERY, TP_SOURCE_NORM, &gain);
-    op.head_log2 = plan->head_log2;
+    op.head_log2 = plan->layout.head_log2;
     tp_matvec_pack(&op, append(c, "layer %" PRIu32 ": queries", layer));
 
     op = matvec(&key, TP_DEST_KEY, TP_SOURCE_NORM, &gain);
     op.drain = 0;
-    op.head_log2 = plan->head_log2;
+    op.head_log2 = plan->layout.head_log2;
     op.exponent_base = KV_EXPONENT_BASE;
     op.centre = 1;
     op.constant_base = place_means(c, layer);
@@ -407,19 +300,19 @@ static void emit_attention(struct compiler *c, uint32_t layer)
 
     op = matvec(&value, TP_DEST_VALUE, TP_SOURCE_NORM, &gain);
     op.drain = 0;
-    op.head_log2 = plan->head_log2;
+    op.head_log2 = plan->layout.head_log2;
     op.exponent_base = KV_EXPONENT_BASE;
     op.kv_base = kv_base;
     tp_matvec_pack(&op, append(c, "layer %" PRIu32 ": values", layer));
 
     struct tp_op_attention attention = {.opcode = TP_OP_ATTENTION,
                                         .drain = 1,
-                                        .sets = plan->sets - 1,
+                                        .sets = plan->layout.sets - 1,
                                         .shift = 25,
-                                        .words = plan->kv_words,
-                                        .turns = plan->turns,
+                                        .words = plan->layout.kv_words,
+                                        .turns = plan->layout.turns,
                                         .cap = output.cap,
-                                        .head_log2 = plan->head_log2,
+                                        .head_log2 = plan->layout.head_log2,
                                         .key_base = KV_EXPONENT_BASE,
                                         .value_base = KV_EXPONENT_BASE,
                                         .kv_base = kv_base};
@@ -431,10 +324,9 @@ static void emit_attention(struct compiler *c, uint32_t layer)
 
 static void emit_ffn(struct compiler *c, uint32_t layer)
 {
-    struct gain gain = place_gain(c, TP_TENSOR_NORM_FFN, layer);
-    struct placed gate = place_gate(c, layer);
-    struct placed down = place_rows(c, TP_TENSOR_DOWN, layer, c->image->plan.dim_rows, false,
-                                    TP_EDGES * layer + TP_EDGE_FFN);
+    struct gain gain = place_gain(c, 2 * layer + 1);
+    struct placed gate = place(c, TP_MATRIX_GATE_UP, layer);
+    struct placed down = place(c, TP_MATRIX_DOWN, layer);
     if (c->status != TP_OK) {
         return;
     }
@@ -449,17 +341,14 @@ static void emit_ffn(struct compiler *c, uint32_t layer)
 static void emit_program(struct compiler *c)
 {
     const struct tp_plan *plan = &c->image->plan;
-    uint32_t last_edge = TP_EDGES * c->shape->layers;
     struct placed classifier =
-        place_rows(c, c->shape->tied ? TP_TENSOR_EMBEDDING : TP_TENSOR_CLASSIFIER, 0,
-                   plan->vocab_rows, true, last_edge);
-    struct placed embedding =
-        c->shape->tied ? classifier
-                       : place_rows(c, TP_TENSOR_EMBEDDING, 0, plan->vocab_rows, true, last_edge);
-    struct tp_op_angles angles = {.opcode = TP_OP_ANGLES, .pairs = plan->head_padded / 2};
+        place(c, c->shape->tied ? TP_MATRIX_EMBEDDING : TP_MATRIX_CLASSIFIER, 0);
+    struct placed embedding = c->shape->tied ? classifier : place(c, TP_MATRIX_EMBEDDING, 0);
+    struct tp_op_angles angles = {.opcode = TP_OP_ANGLES, .pairs = plan->layout.head_padded / 2};
     tp_angles_pack(&angles, append(c, "rotation of this position"));
     struct tp_op_embed embed = {.opcode = TP_OP_EMBED,
                                 .planes = embedding.planes,
+                                .codebook = embedding.codebook,
                                 .shift = embedding.exponent - RESIDUAL_SHIFT,
                                 .weight_base = embedding.weight_base,
                                 .blocks = embedding.blocks};
@@ -471,7 +360,7 @@ static void emit_program(struct compiler *c)
     if (c->status != TP_OK) {
         return;
     }
-    struct gain gain = place_gain(c, TP_TENSOR_NORM_FINAL, 0);
+    struct gain gain = place_gain(c, 2 * c->shape->layers);
     if (c->status != TP_OK) {
         return;
     }
@@ -486,25 +375,10 @@ static void emit_program(struct compiler *c)
 
 // ---- the whole ----
 
-// Elements of the largest laid out matrix.
-static size_t matrix_elements(const struct tp_model_shape *shape, const struct tp_plan *plan)
+static struct tp_memory_image *create_image(const struct tp_plan *plan,
+                                            const struct tp_limits *limits, uint32_t vocab)
 {
-    size_t query_elements = (size_t)plan->query_words * TP_BLOCK;
-    size_t most = (size_t)plan->vocab_rows * shape->dim;
-    const size_t others[] = {query_elements * shape->dim, plan->dim_rows * query_elements,
-                             (size_t)plan->gate_rows * shape->dim,
-                             (size_t)plan->dim_rows * shape->hidden,
-                             (size_t)plan->kv_words * TP_BLOCK * shape->dim};
-    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
-        most = others[i] > most ? others[i] : most;
-    }
-    return most;
-}
-
-static struct tp_image *create_image(const struct tp_plan *plan, const struct tp_limits *limits,
-                                     uint32_t vocab)
-{
-    struct tp_image *image = calloc(1, sizeof *image);
+    struct tp_memory_image *image = calloc(1, sizeof *image);
     if (image == NULL) {
         return NULL;
     }
@@ -518,47 +392,39 @@ static struct tp_image *create_image(const struct tp_plan *plan, const struct tp
     image->gains = calloc((size_t)plan->gain_quads * 4, sizeof *image->gains);
     image->centre = calloc((size_t)plan->constant_pairs * 2, sizeof *image->centre);
     if (!image->program || !image->notes || !image->weights || !image->gains || !image->centre) {
-        tp__image_free(image);
+        tp__memory_image_free(image);
         return NULL;
     }
     return image;
 }
 
-tp_status tp__compile(const tp_context *context, const struct tp_source_model *model,
-                      const struct tp_load_options *options, const struct tp_limits *limits,
-                      uint32_t head_log2_max, const struct tp_calibration *calibration,
-                      struct tp_image **image, struct tp_error *error)
+tp_status tp__compile(const struct tp_quantised_model *model, const struct tp_load_options *options,
+                      const struct tp_limits *limits, uint32_t head_log2_max,
+                      struct tp_memory_image **image, struct tp_error *error)
 {
     if (model->shape.has_bias || model->shape.has_head_norm) {
-        return tp__fail(error, TP_ERROR_UNSUPPORTED,
-                        "%s: architecture %s: %s cannot be compiled yet", model->name,
-                        model->architecture,
+        return tp__fail(error, TP_ERROR_UNSUPPORTED, "%s cannot be compiled yet",
                         model->shape.has_bias ? "a bias of queries" : "a norm of heads");
     }
     struct tp_plan plan;
-    tp_status status = tp__plan(&model->shape, options, limits, head_log2_max, &plan, error);
+    tp_status status =
+        tp__plan(&model->shape, model->formats, options, limits, head_log2_max, &plan, error);
     if (status != TP_OK) {
         return status;
     }
-    struct compiler c = {.context = context,
-                         .model = model,
+    struct compiler c = {.model = model,
                          .shape = &model->shape,
-                         .options = options,
-                         .calibration = calibration,
                          .error = error,
+                         .is_outline = model->payload == NULL,
                          .status = TP_OK};
     c.image = create_image(&plan, limits, model->shape.vocab);
-    c.matrix = calloc(matrix_elements(&model->shape, &plan), sizeof *c.matrix);
-    if (c.image == NULL || c.matrix == NULL) {
-        tp__image_free(c.image);
-        free(c.matrix);
+    if (c.image == NULL) {
         return tp__fail(error, TP_ERROR_NO_MEMORY, "no memory for the image");
     }
     place_frequencies(&c);
     emit_program(&c);
-    free(c.matrix);
     if (c.status != TP_OK) {
-        tp__image_free(c.image);
+        tp__memory_image_free(c.image);
         return c.status;
     }
     *image = c.image;

@@ -483,7 +483,7 @@ void tp_device_close(tp_device *device)
     pthread_mutex_unlock(&device->mutex);
     (void)pthread_join(device->thread, NULL);
     device->backend->close(device->state);
-    tp__image_free(device->image);
+    tp__memory_image_free(device->image);
     tp__model_release(device->model);
     pthread_cond_destroy(&device->changed);
     pthread_mutex_destroy(&device->mutex);

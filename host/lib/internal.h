@@ -9,9 +9,9 @@
 
 #include "backend.h"
 #include "frame.h"
-#include "image.h"
 #include "loader.h"
 #include "machine.h"
+#include "memory_image.h"
 #include "tokenizer.h"
 #include "tokproc.h"
 
@@ -71,8 +71,8 @@ struct tp_device {
     struct tp_frame_decoder decoder;  // only the thread uses it
     uint8_t event_sequence;           // expected next
 
-    tp_model *model;         // loaded, or NULL
-    struct tp_image *image;  // compiled, or NULL
+    tp_model *model;                // loaded, or NULL
+    struct tp_memory_image *image;  // compiled, or NULL
     tp_session *sessions[TP_SLOTS_MAX];
     uint32_t running;  // sessions in a run
     uint64_t cycles_predicted;

@@ -13,24 +13,6 @@
 #include "internal.h"
 #include "reference.h"
 
-static const char *const format_names[TP_FORMAT_COUNT] = {"q8",      "fp4",     "nf4",     "int4",
-                                                          "fp4-all", "nf4-all", "int4-all"};
-
-const char *tp_format_name(tp_format format)
-{
-    return (unsigned)format < TP_FORMAT_COUNT ? format_names[format] : NULL;
-}
-
-tp_format tp_format_find(const char *name)
-{
-    for (int i = 0; name != NULL && i < TP_FORMAT_COUNT; i++) {
-        if (strcmp(format_names[i], name) == 0) {
-            return (tp_format)i;
-        }
-    }
-    return TP_FORMAT_COUNT;
-}
-
 // ---- opening ----
 
 // "story.bin" has its tokenizer in "story-tok.bin" when that file exists.
@@ -252,15 +234,40 @@ tp_status tp_model_export(const tp_model *model, const char *path, struct tp_err
 
 // ---- loading ----
 
+// The caller frees formats.
+static tp_status choose_formats(const struct tp_model_shape *shape, tp_format format,
+                                tp_format **formats, struct tp_error *error)
+{
+    tp_format *made = calloc(tp__matrix_count(shape), sizeof *made);
+    if (made == NULL) {
+        return tp__fail(error, TP_ERROR_NO_MEMORY, "no memory for the formats");
+    }
+    tp_status status = tp__choose_formats(shape, format, NULL, 0, made, error);
+    if (status != TP_OK) {
+        free(made);
+        return status;
+    }
+    *formats = made;
+    return TP_OK;
+}
+
 tp_status tp_model_check(const tp_model *model, const struct tp_device_info *info,
                          const struct tp_load_options *options, struct tp_error *error)
 {
-    if (model == NULL || info == NULL || options == NULL) {
-        return tp__fail(error, TP_ERROR_INVALID, "tp_model_check: an argument is NULL");
+    if (model == NULL || info == NULL || options == NULL ||
+        (unsigned)options->format >= TP_FORMAT_COUNT) {
+        return tp__fail(error, TP_ERROR_INVALID, "tp_model_check: an argument is NULL or unknown");
     }
     const struct tp_limits limits = tp__limits_of(info);
+    const struct tp_model_shape *shape = &model->source.shape;
     struct tp_plan plan;
-    return tp__plan(&model->source.shape, options, &limits, info->head_log2_max, &plan, error);
+    tp_format *formats = NULL;
+    tp_status status = choose_formats(shape, options->format, &formats, error);
+    if (status == TP_OK) {
+        status = tp__plan(shape, formats, options, &limits, info->head_log2_max, &plan, error);
+    }
+    free(formats);
+    return status;
 }
 
 struct upload {
@@ -283,16 +290,38 @@ static tp_status upload_words(void *user, uint32_t space, uint32_t address, cons
 }
 
 // Replaces what the device holds; the old image is gone also when this fails.
-static tp_status upload_image(tp_device *device, const struct tp_image *image,
+static tp_status upload_image(tp_device *device, const struct tp_memory_image *image,
                               struct tp_error *error)
 {
     struct upload upload = {.device = device, .beats = image->plan.weight_beats};
-    tp_status status = tp__image_write(image, upload_words, &upload, error);
+    tp_status status = tp__memory_image_write(image, upload_words, &upload, error);
     // An empty question waits for the answers of all frames before it.
     tp_status flushed =
         tp__device_send(device, TP_FRAME_STATISTICS, NULL, 0, true, status == TP_OK ? error : NULL);
     (void)tp__progress(device->context, "loading", 1.0);
     return status == TP_OK ? flushed : status;
+}
+
+// One format, for this load only.
+static tp_status quantise_plainly(const tp_context *context, const tp_model *model,
+                                  const struct tp_load_options *options,
+                                  struct tp_quantised_model *quantised, struct tp_error *error)
+{
+    struct tp_calibration calibration;
+    tp_format *formats = NULL;
+    tp_status status = choose_formats(&model->source.shape, options->format, &formats, error);
+    if (status != TP_OK) {
+        return status;
+    }
+    status = tp__calibrate(context, &model->source, model->tokenizer, options->calibrate_path,
+                           &calibration, error);
+    if (status == TP_OK) {
+        status =
+            tp__quantise_model(context, &model->source, formats, &calibration, quantised, error);
+        tp__calibration_free(&calibration);
+    }
+    free(formats);
+    return status;
 }
 
 tp_status tp_device_load(tp_device *device, tp_model *model, const struct tp_load_options *options,
@@ -315,26 +344,25 @@ tp_status tp_device_load(tp_device *device, tp_model *model, const struct tp_loa
     if (status != TP_OK) {
         return status;
     }
-    struct tp_calibration calibration;
-    status = tp__calibrate(device->context, &model->source, model->tokenizer,
-                           options->calibrate_path, &calibration, error);
+    struct tp_quantised_model quantised;
+    status = quantise_plainly(device->context, model, options, &quantised, error);
     if (status != TP_OK) {
         return status;
     }
-    struct tp_image *image = NULL;
-    status = tp__compile(device->context, &model->source, options, &device->limits,
-                         device->info.head_log2_max, &calibration, &image, error);
-    tp__calibration_free(&calibration);
+    struct tp_memory_image *image = NULL;
+    status = tp__compile(&quantised, options, &device->limits, device->info.head_log2_max, &image,
+                         error);
+    tp__quantised_model_free(&quantised);
     if (status != TP_OK) {
         return status;
     }
-    tp__image_free(device->image);
+    tp__memory_image_free(device->image);
     tp__model_release(device->model);
     device->image = NULL;
     device->model = NULL;
     status = upload_image(device, image, error);
     if (status != TP_OK) {
-        tp__image_free(image);
+        tp__memory_image_free(image);
         return status;
     }
     tp__model_retain(model);
@@ -350,7 +378,7 @@ tp_status tp_device_listing(tp_device *device, char *text, size_t max, size_t *s
         return tp__fail(error, TP_ERROR_INVALID,
                         "tp_device_listing: an argument is NULL or no model is loaded");
     }
-    *size = tp__image_listing(device->image, text, max);
+    *size = tp__memory_image_listing(device->image, text, max);
     return *size <= max ? TP_OK
                         : tp__fail(error, TP_ERROR_FULL, "the listing needs %zu bytes", *size);
 }

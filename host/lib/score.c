@@ -182,7 +182,7 @@ struct run {
     uint32_t context;  // positions that both have
 };
 
-static tp_status open_run(const struct tp_source_model *origin, const struct tp_image *image,
+static tp_status open_run(const struct tp_source_model *origin, const struct tp_memory_image *image,
                           struct run *run, struct tp_error *error)
 {
     assert(image->vocab == origin->shape.vocab);
@@ -198,7 +198,7 @@ static tp_status open_run(const struct tp_source_model *origin, const struct tp_
     if (status == TP_OK) {
         status = tp__reference_open(origin, run->context, &run->reference, error);
     }
-    return status == TP_OK ? tp__image_machine(image, &run->machine, error) : status;
+    return status == TP_OK ? tp__memory_image_machine(image, &run->machine, error) : status;
 }
 
 static void close_run(struct run *run)
@@ -221,7 +221,7 @@ static void score_text(struct run *run, const uint32_t *tokens, uint32_t count)
 }
 
 tp_status tp__score_image(const tp_context *context, const struct tp_source_model *origin,
-                          const struct tp_image *image, const struct tp_token_texts *texts,
+                          const struct tp_memory_image *image, const struct tp_token_texts *texts,
                           struct tp_score *score, struct tp_error *error)
 {
     struct run run;

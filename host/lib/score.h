@@ -8,7 +8,7 @@
 #ifndef TP_LIB_SCORE_H
 #define TP_LIB_SCORE_H
 
-#include "image.h"
+#include "memory_image.h"
 #include "tokproc.h"
 
 /** Texts as tokens: text t is tokens[starts[t] .. starts[t + 1] - 1], its start token included. */
@@ -26,7 +26,7 @@ struct tp_token_texts {
  *         TP_ERROR_CANCELLED, TP_ERROR_DEVICE, TP_ERROR_NO_MEMORY */
 TP_MUST_USE tp_status tp__score_image(const tp_context *context,
                                       const struct tp_source_model *origin,
-                                      const struct tp_image *image,
+                                      const struct tp_memory_image *image,
                                       const struct tp_token_texts *texts, struct tp_score *score,
                                       struct tp_error *error);
 

@@ -19,6 +19,7 @@
 
 #include "calibrate.h"
 #include "check_main.h"
+#include "cycles.h"
 #include "internal.h"
 #include "machine.h"
 #include "model_files.h"
@@ -63,23 +64,62 @@ static void load(const struct tp_test_model *made, struct tp_source_model *sourc
     tp_test_bytes_free(&file);
 }
 
-// Distance of the machine's logits from the reference's, relative, over a few positions.
-static double distance(const struct tp_source_model *source, const struct tp_limits *limits,
-                       tp_format format)
+// A way to quantise: the format of all matrices but those that are named.
+struct recipe {
+    tp_format format;
+    const char *keep[2];
+    size_t keep_count;
+};
+
+static tp_format *choose(const struct tp_source_model *source, const struct recipe *recipe)
+{
+    struct tp_error error = {.status = TP_OK};
+    tp_format *formats = calloc(tp__matrix_count(&source->shape), sizeof *formats);
+    ck_assert_ptr_nonnull(formats);
+    tp_status status = tp__choose_formats(&source->shape, recipe->format, recipe->keep,
+                                          recipe->keep_count, formats, &error);
+    ck_assert_msg(status == TP_OK, "%s", error.text);
+    return formats;
+}
+
+static void quantise(const struct tp_source_model *source, const struct recipe *recipe,
+                     struct tp_quantised_model *model)
 {
     const tp_context context = {.progress = NULL};
-    const struct tp_load_options options = {.format = format};
     struct tp_error error = {.status = TP_OK};
     struct tp_calibration calibration;
-    struct tp_image *image = NULL;
     tp_status status = tp__calibrate(&context, source, NULL, NULL, &calibration, &error);
     ck_assert_msg(status == TP_OK, "%s", error.text);
-    status = tp__compile(&context, source, &options, limits, 7, &calibration, &image, &error);
+    tp_format *formats = choose(source, recipe);
+    status = tp__quantise_model(&context, source, formats, &calibration, model, &error);
     ck_assert_msg(status == TP_OK, "%s", error.text);
+    free(formats);
     tp__calibration_free(&calibration);
+}
+
+static struct tp_memory_image *compile(const struct tp_source_model *source,
+                                       const struct recipe *recipe, const struct tp_limits *limits)
+{
+    const struct tp_load_options options = {.context = 0};
+    struct tp_error error = {.status = TP_OK};
+    struct tp_quantised_model model;
+    struct tp_memory_image *image = NULL;
+    quantise(source, recipe, &model);
+    tp_status status = tp__compile(&model, &options, limits, 7, &image, &error);
+    ck_assert_msg(status == TP_OK, "%s", error.text);
+    tp__quantised_model_free(&model);
+    return image;
+}
+
+// Distance of the machine's logits from the reference's, relative, over a few positions.
+static double distance_of(const struct tp_source_model *source, const struct tp_limits *limits,
+                          const struct recipe *recipe)
+{
+    struct tp_error error = {.status = TP_OK};
+    struct tp_memory_image *image = compile(source, recipe, limits);
     struct tp_machine *machine = tp_machine_create(limits);
     ck_assert_ptr_nonnull(machine);
-    ck_assert_int_eq(tp__image_write(image, write_machine, machine, &error), TP_OK);
+    ck_assert_int_eq(tp__memory_image_write(image, write_machine, machine, &error), TP_OK);
     uint32_t index = 0;
     ck_assert_msg(tp_machine_prepare(machine, &index), "instruction %u is illegal", index);
 
@@ -104,8 +144,15 @@ static double distance(const struct tp_source_model *source, const struct tp_lim
     free(logits);
     tp__reference_close(reference);
     tp_machine_destroy(machine);
-    tp__image_free(image);
+    tp__memory_image_free(image);
     return sqrt(errors / squares);
+}
+
+static double distance(const struct tp_source_model *source, const struct tp_limits *limits,
+                       tp_format format)
+{
+    const struct recipe recipe = {.format = format};
+    return distance_of(source, limits, &recipe);
 }
 
 // Shapes that each need another rule of the layout.
@@ -158,19 +205,12 @@ END_TEST
 
 START_TEST(images_are_deterministic)
 {
-    const tp_context context = {.progress = NULL};
-    const struct tp_load_options options = {.format = TP_FORMAT_NF4};
-    struct tp_error error = {.status = TP_OK};
+    const struct recipe recipe = {.format = TP_FORMAT_NF4};
     struct tp_source_model source;
-    struct tp_image *images[2] = {NULL, NULL};
+    struct tp_memory_image *images[2] = {NULL, NULL};
     load(&shapes[2], &source);
     for (int i = 0; i < 2; i++) {
-        struct tp_calibration calibration;
-        ck_assert_int_eq(tp__calibrate(&context, &source, NULL, NULL, &calibration, &error), TP_OK);
-        ck_assert_int_eq(
-            tp__compile(&context, &source, &options, &roomy, 7, &calibration, &images[i], &error),
-            TP_OK);
-        tp__calibration_free(&calibration);
+        images[i] = compile(&source, &recipe, &roomy);
     }
     ck_assert_mem_eq(images[0]->weights, images[1]->weights,
                      (size_t)images[0]->plan.weight_beats * images[0]->lanes * 4);
@@ -178,8 +218,91 @@ START_TEST(images_are_deterministic)
                      (size_t)images[0]->program_count * TP_INSTRUCTION_WORDS * 4);
     ck_assert_mem_eq(images[0]->centre, images[1]->centre,
                      (size_t)images[0]->plan.constant_pairs * 8);
-    tp__image_free(images[0]);
-    tp__image_free(images[1]);
+    tp__memory_image_free(images[0]);
+    tp__memory_image_free(images[1]);
+    tp__source_model_free(&source);
+}
+END_TEST
+
+START_TEST(matrices_may_have_different_formats)
+{
+    static const struct recipe mixed = {TP_FORMAT_FP4, {"down=nf4", "1.query=q8"}, 2};
+    static const struct recipe plain = {TP_FORMAT_FP4, {NULL}, 0};
+    struct tp_limits limits = roomy;
+    limits.codebooks = 2;
+    struct tp_source_model source;
+    load(&shapes[0], &source);
+    struct tp_memory_image *image = compile(&source, &mixed, &limits);
+    ck_assert_uint_eq(image->codebook_count, 2);
+    tp__memory_image_free(image);
+    double distances[2] = {distance_of(&source, &limits, &mixed),
+                           distance_of(&source, &limits, &plain)};
+    // A wrong table would put it near 1.
+    ck_assert_msg(distances[0] < 1.1 * distances[1], "%.4f %.4f", distances[0], distances[1]);
+    tp__source_model_free(&source);
+}
+END_TEST
+
+START_TEST(more_codebooks_than_the_device_has_are_refused)
+{
+    static const struct recipe mixed = {TP_FORMAT_FP4, {"down=nf4"}, 1};
+    const struct tp_load_options options = {.context = 0};
+    struct tp_error error = {.status = TP_OK};
+    struct tp_source_model source;
+    struct tp_quantised_model model;
+    struct tp_memory_image *image = NULL;
+    load(&shapes[0], &source);
+    quantise(&source, &mixed, &model);
+    ck_assert_int_eq(tp__compile(&model, &options, &roomy, 7, &image, &error), TP_ERROR_TOO_LARGE);
+    ck_assert_msg(strstr(error.text, "codebooks") != NULL, "%s", error.text);
+    tp__quantised_model_free(&model);
+    tp__source_model_free(&source);
+}
+END_TEST
+
+START_TEST(kept_matrices_that_do_not_exist_are_named)
+{
+    static const char *const bad[] = {"down",      "down=q9",   "up=q8",         "2.down=q8",
+                                      "x.down=q8", "=q8",       "0.=q8",         "0.embedding=q8",
+                                      "",          "-1.key=q8", "classifier=q8", "3="};
+    struct tp_error error = {.status = TP_OK};
+    struct tp_source_model source;
+    load(&shapes[0], &source);
+    ck_assert(source.shape.tied);
+    tp_format formats[16];
+    ck_assert_uint_le(tp__matrix_count(&source.shape), 16);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        error.text[0] = 0;
+        ck_assert_msg(tp__choose_formats(&source.shape, TP_FORMAT_NF4, &bad[i], 1, formats,
+                                         &error) == TP_ERROR_INVALID,
+                      "'%s' was taken", bad[i]);
+        ck_assert_msg(strstr(error.text, bad[i]) != NULL, "%s", error.text);
+    }
+    tp__source_model_free(&source);
+}
+END_TEST
+
+START_TEST(outline_gives_the_program)
+{
+    const struct recipe recipe = {.format = TP_FORMAT_NF4};
+    const struct tp_load_options options = {.context = 0};
+    struct tp_error error = {.status = TP_OK};
+    struct tp_source_model source;
+    load(&shapes[1], &source);
+    struct tp_memory_image *whole = compile(&source, &recipe, &roomy);
+    struct tp_quantised_model outline;
+    struct tp_memory_image *image = NULL;
+    tp_format *formats = choose(&source, &recipe);
+    ck_assert_int_eq(tp__quantised_outline(&source.shape, formats, &outline, &error), TP_OK);
+    ck_assert_int_eq(tp__compile(&outline, &options, &roomy, 7, &image, &error), TP_OK);
+    const struct tp_step_slot slots[1] = {{.active = true, .logits = true, .position = 3}};
+    ck_assert_uint_eq(image->program_count, whole->program_count);
+    ck_assert_uint_eq(tp__step_cycles(&roomy, image->program, image->program_count, slots),
+                      tp__step_cycles(&roomy, whole->program, whole->program_count, slots));
+    free(formats);
+    tp__memory_image_free(whole);
+    tp__memory_image_free(image);
+    tp__quantised_model_free(&outline);
     tp__source_model_free(&source);
 }
 END_TEST
@@ -223,57 +346,59 @@ START_TEST(each_limit_is_named)
     static const char *const names[] = {"weights",    "dim",        "queries",
                                         "hidden",     "vocabulary", "program",
                                         "norm gains", "constants",  "KV memory"};
-    const struct tp_load_options options = {.format = TP_FORMAT_Q8};
+    const struct tp_load_options options = {.context = 0};
+    const struct recipe recipe = {.format = TP_FORMAT_Q8};
     struct tp_error error = {.status = TP_OK};
     struct tp_source_model source;
     struct tp_plan plan;
     struct tp_limits limits = roomy;
     load(&shapes[0], &source);
-    ck_assert_int_eq(tp__plan(&source.shape, &options, &limits, 7, &plan, &error), TP_OK);
+    tp_format *formats = choose(&source, &recipe);
+    ck_assert_int_eq(tp__plan(&source.shape, formats, &options, &limits, 7, &plan, &error), TP_OK);
     lower_limit(&limits, &plan, _i);
-    ck_assert_int_eq(tp__plan(&source.shape, &options, &limits, 7, &plan, &error),
+    ck_assert_int_eq(tp__plan(&source.shape, formats, &options, &limits, 7, &plan, &error),
                      TP_ERROR_TOO_LARGE);
     ck_assert_msg(strstr(error.text, names[_i]) != NULL, "%s", error.text);
     ck_assert_msg(strstr(error.text, "too many") != NULL, "%s", error.text);
+    free(formats);
     tp__source_model_free(&source);
 }
 END_TEST
 
 START_TEST(head_sizes_and_contexts_beyond_the_device_are_refused)
 {
-    struct tp_load_options options = {.format = TP_FORMAT_Q8};
+    struct tp_load_options options = {.context = 0};
+    const struct recipe recipe = {.format = TP_FORMAT_Q8};
     struct tp_error error = {.status = TP_OK};
     struct tp_source_model source;
     struct tp_plan plan;
     load(&shapes[8], &source);
-    ck_assert_int_eq(tp__plan(&source.shape, &options, &roomy, 5, &plan, &error),
+    tp_format *formats = choose(&source, &recipe);
+    ck_assert_int_eq(tp__plan(&source.shape, formats, &options, &roomy, 5, &plan, &error),
                      TP_ERROR_UNSUPPORTED);
     ck_assert_msg(strstr(error.text, "64") != NULL, "%s", error.text);
     options.context = 33;
-    ck_assert_int_eq(tp__plan(&source.shape, &options, &roomy, 7, &plan, &error),
+    ck_assert_int_eq(tp__plan(&source.shape, formats, &options, &roomy, 7, &plan, &error),
                      TP_ERROR_TOO_LARGE);
     options.context = 0;
     options.sessions = 2;
-    ck_assert_int_eq(tp__plan(&source.shape, &options, &roomy, 7, &plan, &error),
+    ck_assert_int_eq(tp__plan(&source.shape, formats, &options, &roomy, 7, &plan, &error),
                      TP_ERROR_TOO_LARGE);
+    free(formats);
     tp__source_model_free(&source);
 }
 END_TEST
 
 START_TEST(listing_names_every_instruction)
 {
-    const tp_context context = {.progress = NULL};
-    const struct tp_load_options options = {.format = TP_FORMAT_FP4};
-    struct tp_error error = {.status = TP_OK};
+    const struct recipe recipe = {.format = TP_FORMAT_FP4};
     struct tp_source_model source;
-    struct tp_image *image = NULL;
     load(&shapes[0], &source);
-    ck_assert_int_eq(tp__compile(&context, &source, &options, &roomy, 7, NULL, &image, &error),
-                     TP_OK);
-    size_t size = tp__image_listing(image, NULL, 0);
+    struct tp_memory_image *image = compile(&source, &recipe, &roomy);
+    size_t size = tp__memory_image_listing(image, NULL, 0);
     char *text = malloc(size);
     ck_assert_ptr_nonnull(text);
-    ck_assert_uint_eq(tp__image_listing(image, text, size), size);
+    ck_assert_uint_eq(tp__memory_image_listing(image, text, size), size);
     ck_assert_uint_eq(strlen(text) + 1, size);
     static const char *const words[] = {"EMBED",       "ANGLES",     "NORM",      "dest=QUERY",
                                         "dest=KEY",    "dest=VALUE", "ATTENTION", "dest=GATE",
@@ -282,7 +407,7 @@ START_TEST(listing_names_every_instruction)
         ck_assert_msg(strstr(text, words[i]) != NULL, "%s is missing", words[i]);
     }
     free(text);
-    tp__image_free(image);
+    tp__memory_image_free(image);
     tp__source_model_free(&source);
 }
 END_TEST
@@ -295,6 +420,10 @@ Suite *tp_test_suite(void)
     tcase_add_loop_test(tc, compiled_model_computes_what_the_reference_computes, 0, SHAPES);
     tcase_add_test(tc, four_bits_lose_more_and_eight_bit_embeddings_less);
     tcase_add_test(tc, images_are_deterministic);
+    tcase_add_test(tc, matrices_may_have_different_formats);
+    tcase_add_test(tc, more_codebooks_than_the_device_has_are_refused);
+    tcase_add_test(tc, kept_matrices_that_do_not_exist_are_named);
+    tcase_add_test(tc, outline_gives_the_program);
     tcase_add_loop_test(tc, each_limit_is_named, 0, 9);
     tcase_add_test(tc, head_sizes_and_contexts_beyond_the_device_are_refused);
     tcase_add_test(tc, listing_names_every_instruction);

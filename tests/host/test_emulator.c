@@ -15,8 +15,8 @@
 #include "check_main.h"
 #include "compile.h"
 #include "frame.h"
-#include "image.h"
 #include "internal.h"
+#include "memory_image.h"
 #include "model_files.h"
 #include "random.h"
 
@@ -27,7 +27,8 @@ enum {
     VOCAB_MAX = 512,
     QUEUE_MAX = 4096,
     HEARD_MAX = 4096,
-    SYNC_BYTES = 265
+    SYNC_BYTES = 265,
+    FORMATS_MAX = 16  // matrices of the model
 };
 
 // What the device sent since the last request.
@@ -37,7 +38,7 @@ static size_t heard_count;
 static void *device;
 static struct tp_frame_decoder decoder;
 static uint8_t sequence;
-static struct tp_image *image;
+static struct tp_memory_image *image;
 static struct tp_error error;
 
 // ---- talking ----
@@ -204,19 +205,27 @@ static void setup(void)
     tp_test_write_llama2c(&made, 0, &file);
     tp_test_write_file(&file, path, sizeof path);
     ck_assert_int_eq(tp__source_model_load(path, &model, &error), TP_OK);
-    ck_assert_msg(tp__compile(&context, &model, &load, &limits, 5, NULL, &image, &error) == TP_OK,
-                  "%s", error.text);
+    tp_format formats[FORMATS_MAX];
+    struct tp_quantised_model quantised;
+    ck_assert_uint_le(tp__matrix_count(&model.shape), FORMATS_MAX);
+    ck_assert_int_eq(tp__choose_formats(&model.shape, load.format, NULL, 0, formats, &error),
+                     TP_OK);
+    ck_assert_int_eq(tp__quantise_model(&context, &model, formats, NULL, &quantised, &error),
+                     TP_OK);
+    ck_assert_msg(tp__compile(&quantised, &load, &limits, 5, &image, &error) == TP_OK, "%s",
+                  error.text);
+    tp__quantised_model_free(&quantised);
     tp__source_model_free(&model);
     tp_test_bytes_free(&file);
     (void)unlink(path);
     ck_assert_int_eq(tp__backend_emulator.open("small", "", &device, &error), TP_OK);
-    ck_assert_int_eq(tp__image_write(image, write_image, NULL, &error), TP_OK);
+    ck_assert_int_eq(tp__memory_image_write(image, write_image, NULL, &error), TP_OK);
 }
 
 static void teardown(void)
 {
     tp__backend_emulator.close(device);
-    tp__image_free(image);
+    tp__memory_image_free(image);
 }
 
 // ---- statuses ----

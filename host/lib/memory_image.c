@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Images: where their words go in the device's memories, and the listing of the program.
+// Memory images: where their words go in the device's memories, and the listing of the program.
 
-#include "image.h"
+#include "memory_image.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -12,7 +12,7 @@
 
 #include "cycles.h"
 
-void tp__image_free(struct tp_image *image)
+void tp__memory_image_free(struct tp_memory_image *image)
 {
     if (image != NULL) {
         free(image->program);
@@ -25,7 +25,7 @@ void tp__image_free(struct tp_image *image)
 }
 
 struct writer {
-    tp_image_sink sink;
+    tp_memory_sink sink;
     void *user;
     struct tp_error *error;
     tp_status status;
@@ -45,7 +45,7 @@ static void put_word(struct writer *w, uint32_t space, uint32_t address, uint32_
 }
 
 // Sessions own equal shares of the KV memory: session s has the pages s * share + (0 .. share - 1).
-static void put_pages(struct writer *w, const struct tp_image *image)
+static void put_pages(struct writer *w, const struct tp_memory_image *image)
 {
     uint32_t share = image->plan.kv_stride / TP_PAGE / image->plan.sessions;
     uint32_t pages = (image->plan.context + TP_PAGE - 1) / TP_PAGE;
@@ -56,8 +56,8 @@ static void put_pages(struct writer *w, const struct tp_image *image)
     }
 }
 
-tp_status tp__image_write(const struct tp_image *image, tp_image_sink sink, void *user,
-                          struct tp_error *error)
+tp_status tp__memory_image_write(const struct tp_memory_image *image, tp_memory_sink sink,
+                                 void *user, struct tp_error *error)
 {
     struct writer w = {.sink = sink, .user = user, .error = error, .status = TP_OK};
     const struct tp_plan *plan = &image->plan;
@@ -76,9 +76,10 @@ tp_status tp__image_write(const struct tp_image *image, tp_image_sink sink, void
     for (uint32_t i = 0; i < plan->constant_pairs * 2 && w.status == TP_OK; i++) {
         put_word(&w, TP_SPACE_CENTRE, i, (uint32_t)image->centre[i]);
     }
-    put(&w, TP_SPACE_FREQUENCY, 0, image->frequency, plan->head_padded / 2);
-    for (uint32_t i = 0; i < TP_CODEBOOK_CODES; i++) {
-        put_word(&w, TP_SPACE_CODEBOOK, i, (uint32_t)(int32_t)image->codebook[i]);
+    put(&w, TP_SPACE_FREQUENCY, 0, image->frequency, plan->layout.head_padded / 2);
+    for (uint32_t i = 0; i < image->codebook_count * TP_CODEBOOK_CODES; i++) {
+        int8_t value = image->codebooks[i / TP_CODEBOOK_CODES][i % TP_CODEBOOK_CODES];
+        put_word(&w, TP_SPACE_CODEBOOK, i, (uint32_t)(int32_t)value);
     }
     put_word(&w, TP_SPACE_REGISTER, TP_REGISTER_KV_STRIDE, plan->kv_stride);
     put_pages(&w, image);
@@ -99,15 +100,15 @@ static tp_status write_machine(void *user, uint32_t space, uint32_t address, con
     return TP_OK;
 }
 
-tp_status tp__image_machine(const struct tp_image *image, struct tp_machine **machine,
-                            struct tp_error *error)
+tp_status tp__memory_image_machine(const struct tp_memory_image *image, struct tp_machine **machine,
+                                   struct tp_error *error)
 {
     struct tp_machine *made = tp_machine_create(&image->limits);
     if (made == NULL) {
         return tp__fail(error, TP_ERROR_NO_MEMORY, "no memory for a golden machine");
     }
     uint32_t index = 0;
-    tp_status status = tp__image_write(image, write_machine, made, error);
+    tp_status status = tp__memory_image_write(image, write_machine, made, error);
     if (status == TP_OK && !tp_machine_prepare(made, &index)) {
         status = index == UINT32_MAX
                      ? tp__fail(error, TP_ERROR_NO_MEMORY, "no memory for a golden machine")
@@ -209,7 +210,7 @@ static void print_operands(struct listing *l, const uint32_t *words, uint32_t op
     }
 }
 
-size_t tp__image_listing(const struct tp_image *image, char *text, size_t max)
+size_t tp__memory_image_listing(const struct tp_memory_image *image, char *text, size_t max)
 {
     static const char *const names[] = {"END", "EMBED", "MATVEC", "NORM", "ANGLES", "ATTENTION"};
     struct listing l = {.text = text, .max = max, .size = 0};

@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Quantised models: their memory, and how they are made from float weights.
+
+#include "quantised.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal.h"
+
+enum { PAYLOAD_ALIGN = 64, RECORD_BYTES = 64 };
+
+// ---- the block of memory ----
+
+// Places of arrays one behind the other, each at a multiple of 64.
+struct placer {
+    uint8_t *base;  // NULL: only counts
+    size_t next;
+};
+
+static void *place(struct placer *placer, size_t bytes)
+{
+    uint8_t *at = placer->base == NULL ? NULL : placer->base + placer->next;
+    placer->next += (bytes + PAYLOAD_ALIGN - 1) / PAYLOAD_ALIGN * PAYLOAD_ALIGN;
+    return at;
+}
+
+// Sets all pointers into the payload at base and returns its size.
+static size_t lay_out(struct tp_quantised_model *model, uint8_t *base)
+{
+    const struct tp_model_shape *shape = &model->shape;
+    struct placer placer = {.base = base};
+    struct tp_layout layout;
+    uint32_t count = tp__matrix_count(shape);
+    tp__layout(shape, &layout);
+    size_t key_rows = (size_t)shape->layers * layout.kv_words * TP_LAYOUT_WORD;
+    (void)place(&placer, (size_t)count * RECORD_BYTES);
+    model->norm_gains =
+        place(&placer, (2 * (size_t)shape->layers + 1) * shape->dim * sizeof *model->norm_gains);
+    model->key_means = place(&placer, key_rows * sizeof *model->key_means);
+    model->frequencies = place(&placer, shape->head_size / 2 * sizeof *model->frequencies);
+    model->exponent_max = place(&placer, tp__edge_count(shape));
+    for (uint32_t i = 0; i < count; i++) {
+        struct tp_quantised_matrix *matrix = &model->matrices[i];
+        size_t blocks = (size_t)matrix->rows * matrix->blocks;
+        matrix->codes = place(&placer, blocks * (TP_WEIGHT_BLOCK / 2) * matrix->planes);
+        matrix->scales = place(&placer, blocks);
+    }
+    return placer.next;
+}
+
+tp_status tp__quantised_outline(const struct tp_model_shape *shape, const tp_format *formats,
+                                struct tp_quantised_model *model, struct tp_error *error)
+{
+    uint32_t count = tp__matrix_count(shape);
+    struct tp_quantised_model made = {.shape = *shape,
+                                      .formats = calloc(count, sizeof *made.formats),
+                                      .matrices = calloc(count, sizeof *made.matrices)};
+    if (made.formats == NULL || made.matrices == NULL) {
+        tp__quantised_model_free(&made);
+        return tp__fail(error, TP_ERROR_NO_MEMORY, "no memory for a quantised model");
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        struct tp_quantised_matrix *matrix = &made.matrices[i];
+        uint32_t layer = 0;
+        made.formats[i] = formats[i];
+        tp__matrix_size(shape, tp__matrix_at(i, &layer), &matrix->rows, &matrix->columns);
+        matrix->blocks = (matrix->columns - 1) / TP_WEIGHT_BLOCK + 1;
+        matrix->planes = tp__format_planes(formats[i]);
+        tp__codebook(formats[i], matrix->codebook);
+    }
+    made.payload_bytes = lay_out(&made, NULL);
+    *model = made;
+    return TP_OK;
+}
+
+void tp__quantised_model_free(struct tp_quantised_model *model)
+{
+    free(model->formats);
+    free(model->matrices);
+    free(model->payload);
+    *model = (struct tp_quantised_model){0};
+}
+
+// ---- quantising ----
+
+// Codes of a matrix into the payload.
+static void take_matrix(const struct tp_quantised *from, struct tp_quantised_matrix *to)
+{
+    assert(from->rows == to->rows && from->blocks == to->blocks && from->planes == to->planes);
+    size_t blocks = (size_t)to->rows * to->blocks;
+    to->shift = from->shift;
+    to->bound = from->bound;
+    memcpy(to->codebook, from->codebook, sizeof to->codebook);
+    memcpy(to->scales, from->scales, blocks);
+    if (to->planes == 2) {
+        memcpy(to->codes, from->codes, blocks * TP_WEIGHT_BLOCK);
+        return;
+    }
+    for (size_t i = 0; i < blocks * (TP_WEIGHT_BLOCK / 2); i++) {
+        to->codes[i] = (uint8_t)(from->codes[2 * i] | from->codes[2 * i + 1] << 4);
+    }
+}
+
+// weights: room for the largest matrix.
+static tp_status quantise_matrix(const struct tp_source_model *source,
+                                 struct tp_quantised_model *model, uint32_t index, float *weights,
+                                 struct tp_error *error)
+{
+    struct tp_quantised_matrix *to = &model->matrices[index];
+    struct tp_quantised quantised;
+    uint32_t layer = 0;
+    enum tp_matrix matrix = tp__matrix_at(index, &layer);
+    tp__layout_matrix(source, matrix, layer, weights);
+    tp_status status = tp__quantise_tensor(
+        weights, to->rows, to->columns, tp__matrix_multiplier(&model->shape, matrix),
+        model->formats[index], tp__matrix_name(matrix), &quantised, error);
+    if (status == TP_OK) {
+        take_matrix(&quantised, to);
+        tp__quantised_free(&quantised);
+    }
+    return status;
+}
+
+static tp_status quantise_matrices(const tp_context *context, const struct tp_source_model *source,
+                                   struct tp_quantised_model *model, struct tp_error *error)
+{
+    uint32_t count = tp__matrix_count(&model->shape);
+    size_t most = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        size_t elements = (size_t)model->matrices[i].rows * model->matrices[i].columns;
+        most = elements > most ? elements : most;
+    }
+    float *weights = calloc(most, sizeof *weights);
+    if (weights == NULL) {
+        return tp__fail(error, TP_ERROR_NO_MEMORY, "no memory for a matrix");
+    }
+    tp_status status = TP_OK;
+    for (uint32_t i = 0; i < count && status == TP_OK; i++) {
+        if (model->matrices[i].rows != 0) {
+            status = quantise_matrix(source, model, i, weights, error);
+        }
+        if (status == TP_OK && !tp__progress(context, "quantising", (i + 1.0) / count)) {
+            status = tp__fail(error, TP_ERROR_CANCELLED, "cancelled while quantising");
+        }
+    }
+    free(weights);
+    return status;
+}
+
+// Everything that stays a float.
+static void take_vectors(const struct tp_source_model *source,
+                         const struct tp_calibration *calibration, struct tp_quantised_model *model)
+{
+    const struct tp_model_shape *shape = &model->shape;
+    struct tp_layout layout;
+    tp__layout(shape, &layout);
+    size_t keys = (size_t)shape->kv_heads * shape->head_size;
+    size_t dim_bytes = shape->dim * sizeof *model->norm_gains;
+    float *gains = model->norm_gains;
+    for (uint32_t layer = 0; layer < shape->layers; layer++) {
+        memcpy(gains, tp__source_tensor(source, TP_TENSOR_NORM_ATTENTION, layer), dim_bytes);
+        memcpy(gains + shape->dim, tp__source_tensor(source, TP_TENSOR_NORM_FFN, layer), dim_bytes);
+        gains += 2 * (size_t)shape->dim;
+        if (calibration != NULL) {
+            tp__layout_keys(shape, calibration->key_mean + layer * keys,
+                            model->key_means + (size_t)layer * layout.kv_words * TP_LAYOUT_WORD);
+        }
+    }
+    memcpy(gains, tp__source_tensor(source, TP_TENSOR_NORM_FINAL, 0), dim_bytes);
+    for (uint32_t j = 0; j < shape->head_size / 2; j++) {
+        model->frequencies[j] = tp__source_frequency(source, j);
+    }
+    for (uint32_t edge = 0; edge < tp__edge_count(shape); edge++) {
+        model->exponent_max[edge] =
+            calibration == NULL ? TP_EXPONENT_MAX : calibration->exponent_max[edge];
+    }
+}
+
+tp_status tp__quantise_model(const tp_context *context, const struct tp_source_model *source,
+                             const tp_format *formats, const struct tp_calibration *calibration,
+                             struct tp_quantised_model *model, struct tp_error *error)
+{
+    struct tp_quantised_model made;
+    tp_status status = tp__quantised_outline(&source->shape, formats, &made, error);
+    if (status != TP_OK) {
+        return status;
+    }
+    made.payload = calloc(1, made.payload_bytes);
+    if (made.payload == NULL) {
+        tp__quantised_model_free(&made);
+        return tp__fail(error, TP_ERROR_NO_MEMORY, "no memory for a quantised model");
+    }
+    (void)lay_out(&made, made.payload);
+    take_vectors(source, calibration, &made);
+    status = quantise_matrices(context, source, &made, error);
+    if (status != TP_OK) {
+        tp__quantised_model_free(&made);
+        return status;
+    }
+    *model = made;
+    return TP_OK;
+}
+
+// ---- reading ----
+
+const struct tp_quantised_matrix *tp__quantised_matrix(const struct tp_quantised_model *model,
+                                                       enum tp_matrix matrix, uint32_t layer)
+{
+    return &model->matrices[tp__matrix_index(matrix, layer)];
+}
+
+const float *tp__quantised_gains(const struct tp_quantised_model *model, uint32_t norm)
+{
+    return model->norm_gains + (size_t)norm * model->shape.dim;
+}
+
+void tp__quantised_block(const struct tp_quantised_matrix *matrix, uint32_t row, uint32_t block,
+                         int8_t values[TP_WEIGHT_BLOCK])
+{
+    assert(row < matrix->rows && block < matrix->blocks);
+    size_t index = (size_t)row * matrix->blocks + block;
+    const uint8_t *codes = matrix->codes + index * (TP_WEIGHT_BLOCK / 2) * matrix->planes;
+    for (uint32_t i = 0; i < TP_WEIGHT_BLOCK; i++) {
+        values[i] = matrix->planes == 2 ? (int8_t)codes[i]
+                                        : matrix->codebook[codes[i / 2] >> (4 * (i % 2)) & 15];
+    }
+}
+
+void tp__quantised_row(const struct tp_quantised_matrix *matrix, uint32_t row, float *weights)
+{
+    for (uint32_t block = 0; block < matrix->blocks; block++) {
+        int8_t values[TP_WEIGHT_BLOCK];
+        uint32_t first = block * TP_WEIGHT_BLOCK;
+        uint8_t scale = matrix->scales[(size_t)row * matrix->blocks + block];
+        double step = ldexp(16 + (scale & 15), (scale >> 4) - matrix->shift);
+        tp__quantised_block(matrix, row, block, values);
+        for (uint32_t i = 0; i < TP_WEIGHT_BLOCK && first + i < matrix->columns; i++) {
+            weights[first + i] = (float)(values[i] * step);
+        }
+    }
+}
