@@ -5,6 +5,7 @@
 
 #include "compile.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>
@@ -19,6 +20,7 @@ enum {
     KV_EXPONENT_BASE = 4,  // smallest exponent of K and V: 16 exponents reach |x| = 1,016
     ACC_SPAN = 21,         // D - e_x beyond which the accumulator loses what matters
     CAP_HEADROOM = 2,      // a calibrated cap leaves 4 times the largest value seen
+    HEAD_MAX = 128,        // elements of a head that an instruction can name
     NORM_SHIFT = 15,       // h = rnd(x * gain, 15)
     RESIDUAL_SHIFT = 16    // T - 16 of the embedding: x has 16 fraction bits
 };
@@ -196,16 +198,47 @@ static int32_t constant(double real)
     return (int32_t)(value > INT32_MAX ? INT32_MAX : value < INT32_MIN ? INT32_MIN : value);
 }
 
-// K means of a layer. Returns their place.
-static uint32_t place_means(struct compiler *c, uint32_t layer)
+// Gains of the heads of queries or keys; scores become log2 units in those of the queries.
+static struct gain place_head_gain(struct compiler *c, uint32_t layer, enum tp_matrix matrix)
 {
-    uint32_t rows = c->image->plan.layout.kv_words * TP_BLOCK;
+    uint32_t size = c->shape->head_size;
+    assert(size <= HEAD_MAX);
+    double factor = matrix == TP_MATRIX_QUERY ? tp__score_multiplier(c->shape) : 1.0;
+    struct gain gain = {.base = c->next_gain};
+    float gains[HEAD_MAX];
+    for (uint32_t i = 0; i < size && !c->is_outline; i++) {
+        gains[i] = (float)((double)tp__quantised_head_gains(c->model, layer, matrix)[i] * factor);
+    }
+    if (c->status == TP_OK && !c->is_outline) {
+        c->status = tp__quantise_gains(gains, size, "norm gains of heads",
+                                       c->image->gains + 4 * (size_t)c->next_gain, &gain.exponent,
+                                       c->error);
+    }
+    c->next_gain += c->image->plan.layout.head_padded / 4;
+    return gain;
+}
+
+// The constants of queries, keys or values: bias, and for keys the means. Returns their place.
+static uint32_t place_constants(struct compiler *c, uint32_t layer, enum tp_matrix matrix)
+{
+    uint32_t rows = tp__quantised_matrix(c->model, matrix, layer)->rows;
     uint32_t base = c->next_constant;
-    for (uint32_t r = 0; r < rows && !c->is_outline; r++) {
-        double mean = (double)c->model->key_means[(size_t)layer * rows + r];
-        c->image->centre[2 * (size_t)base + r] = constant(mean);
+    if (!c->shape->has_bias && matrix != TP_MATRIX_KEY) {
+        return 0;
     }
     c->next_constant += rows / 2;
+    if (c->is_outline) {
+        return base;
+    }
+    const float *bias = tp__quantised_bias(c->model, layer, matrix);
+    double factor = tp__matrix_multiplier(c->shape, matrix);
+    for (uint32_t r = 0; bias != NULL && r < rows; r++) {
+        c->image->bias[2 * (size_t)base + r] = constant((double)bias[r] * factor);
+    }
+    const float *means = tp__quantised_key_means(c->model, layer);
+    for (uint32_t r = 0; matrix == TP_MATRIX_KEY && r < rows; r++) {
+        c->image->centre[2 * (size_t)base + r] = constant((double)means[r]);
+    }
     return base;
 }
 
@@ -252,10 +285,15 @@ static struct tp_op_matvec matvec(const struct placed *m, uint32_t dest, uint32_
     return op;
 }
 
+// C of a norm of n elements.
+static double norm_constant(const struct compiler *c, uint32_t n)
+{
+    return floor((double)n * (double)c->shape->norm_epsilon * 4294967296.0 + 0.5);
+}
+
 static void emit_norm(struct compiler *c, const struct gain *gain, uint32_t cap, bool logits,
                       const char *note, uint32_t layer)
 {
-    double epsilon = (double)c->shape->dim * (double)c->shape->norm_epsilon * 4294967296.0;
     struct tp_op_norm op = {.opcode = TP_OP_NORM,
                             .drain = 1,
                             .logits = logits,
@@ -263,9 +301,38 @@ static void emit_norm(struct compiler *c, const struct gain *gain, uint32_t cap,
                             .blocks = c->image->plan.dim_blocks,
                             .cap = cap,
                             .gain_base = gain->base,
-                            .epsilon = (uint64_t)floor(epsilon + 0.5)};
+                            .epsilon = (uint64_t)norm_constant(c, c->shape->dim)};
     tp_norm_pack(&op,
                  logits ? append(c, "%s", note) : append(c, "layer %" PRIu32 ": %s", layer, note));
+}
+
+// Queries, keys or values. Values have the bit of the head norm to stay in order behind the keys.
+static void emit_heads(struct compiler *c, uint32_t layer, enum tp_matrix matrix,
+                       const struct placed *m, const struct gain *gain)
+{
+    static const uint32_t dests[] = {TP_DEST_QUERY, TP_DEST_KEY, TP_DEST_VALUE};
+    static const char *const notes[] = {"queries", "keys", "values"};
+    const struct tp_plan *plan = &c->image->plan;
+    uint32_t kind = (uint32_t)matrix - TP_MATRIX_QUERY;
+    struct tp_op_matvec op = matvec(m, dests[kind], TP_SOURCE_NORM, gain);
+    op.head_log2 = plan->layout.head_log2;
+    op.bias = c->shape->has_bias;
+    op.centre = matrix == TP_MATRIX_KEY;
+    op.constant_base = place_constants(c, layer, matrix);
+    op.head_norm = c->shape->has_head_norm;
+    if (op.head_norm != 0 && matrix != TP_MATRIX_VALUE) {
+        double epsilon = norm_constant(c, c->shape->head_size);
+        struct gain own = place_head_gain(c, layer, matrix);
+        op.gain_base = own.base;
+        op.head_shift = own.exponent - 31;
+        op.epsilon = (uint32_t)(epsilon > UINT32_MAX ? UINT32_MAX : epsilon);
+    }
+    if (matrix != TP_MATRIX_QUERY) {
+        op.drain = 0;
+        op.exponent_base = KV_EXPONENT_BASE;
+        op.kv_base = layer * plan->layout.kv_words * plan->kv_stride;
+    }
+    tp_matvec_pack(&op, append(c, "layer %" PRIu32 ": %s", layer, notes[kind]));
 }
 
 static void emit_attention(struct compiler *c, uint32_t layer)
@@ -285,25 +352,9 @@ static void emit_attention(struct compiler *c, uint32_t layer)
     cap = value.cap < cap ? value.cap : cap;
     emit_norm(c, &gain, cap, false, "norm", layer);
 
-    struct tp_op_matvec op = matvec(&query, TP_DEST_QUERY, TP_SOURCE_NORM, &gain);
-    op.head_log2 = plan->layout.head_log2;
-    tp_matvec_pack(&op, append(c, "layer %" PRIu32 ": queries", layer));
-
-    op = matvec(&key, TP_DEST_KEY, TP_SOURCE_NORM, &gain);
-    op.drain = 0;
-    op.head_log2 = plan->layout.head_log2;
-    op.exponent_base = KV_EXPONENT_BASE;
-    op.centre = 1;
-    op.constant_base = place_means(c, layer);
-    op.kv_base = kv_base;
-    tp_matvec_pack(&op, append(c, "layer %" PRIu32 ": keys", layer));
-
-    op = matvec(&value, TP_DEST_VALUE, TP_SOURCE_NORM, &gain);
-    op.drain = 0;
-    op.head_log2 = plan->layout.head_log2;
-    op.exponent_base = KV_EXPONENT_BASE;
-    op.kv_base = kv_base;
-    tp_matvec_pack(&op, append(c, "layer %" PRIu32 ": values", layer));
+    emit_heads(c, layer, TP_MATRIX_QUERY, &query, &gain);
+    emit_heads(c, layer, TP_MATRIX_KEY, &key, &gain);
+    emit_heads(c, layer, TP_MATRIX_VALUE, &value, &gain);
 
     struct tp_op_attention attention = {.opcode = TP_OP_ATTENTION,
                                         .drain = 1,
@@ -318,7 +369,7 @@ static void emit_attention(struct compiler *c, uint32_t layer)
                                         .kv_base = kv_base};
     tp_attention_pack(&attention, append(c, "layer %" PRIu32 ": attention", layer));
 
-    op = matvec(&output, TP_DEST_RESIDUAL, TP_SOURCE_ATTENTION, NULL);
+    struct tp_op_matvec op = matvec(&output, TP_DEST_RESIDUAL, TP_SOURCE_ATTENTION, NULL);
     tp_matvec_pack(&op, append(c, "layer %" PRIu32 ": output, x +=", layer));
 }
 
@@ -376,7 +427,8 @@ static void emit_program(struct compiler *c)
 // ---- the whole ----
 
 static struct tp_memory_image *create_image(const struct tp_plan *plan,
-                                            const struct tp_limits *limits, uint32_t vocab)
+                                            const struct tp_limits *limits,
+                                            const struct tp_model_shape *shape)
 {
     struct tp_memory_image *image = calloc(1, sizeof *image);
     if (image == NULL) {
@@ -384,14 +436,17 @@ static struct tp_memory_image *create_image(const struct tp_plan *plan,
     }
     image->plan = *plan;
     image->limits = *limits;
-    image->vocab = vocab;
+    image->vocab = shape->vocab;
     image->lanes = 4 * limits->groups + (limits->groups + 3) / 4;
     image->program = calloc(plan->program_count, sizeof(uint32_t) * TP_INSTRUCTION_WORDS);
     image->notes = calloc(plan->program_count, TP_NOTE_BYTES);
     image->weights = calloc((size_t)plan->weight_beats * image->lanes, sizeof *image->weights);
     image->gains = calloc((size_t)plan->gain_quads * 4, sizeof *image->gains);
     image->centre = calloc((size_t)plan->constant_pairs * 2, sizeof *image->centre);
-    if (!image->program || !image->notes || !image->weights || !image->gains || !image->centre) {
+    image->bias = calloc((size_t)plan->constant_pairs * 2, sizeof *image->bias);
+    image->has_bias = shape->has_bias;
+    if (!image->bias || !image->program || !image->notes || !image->weights || !image->gains ||
+        !image->centre) {
         tp__memory_image_free(image);
         return NULL;
     }
@@ -402,10 +457,6 @@ tp_status tp__compile(const struct tp_quantised_model *model, const struct tp_lo
                       const struct tp_limits *limits, uint32_t head_log2_max,
                       struct tp_memory_image **image, struct tp_error *error)
 {
-    if (model->shape.has_bias || model->shape.has_head_norm) {
-        return tp__fail(error, TP_ERROR_UNSUPPORTED, "%s cannot be compiled yet",
-                        model->shape.has_bias ? "a bias of queries" : "a norm of heads");
-    }
     struct tp_plan plan;
     tp_status status =
         tp__plan(&model->shape, model->formats, options, limits, head_log2_max, &plan, error);
@@ -417,7 +468,7 @@ tp_status tp__compile(const struct tp_quantised_model *model, const struct tp_lo
                          .error = error,
                          .is_outline = model->payload == NULL,
                          .status = TP_OK};
-    c.image = create_image(&plan, limits, model->shape.vocab);
+    c.image = create_image(&plan, limits, &model->shape);
     if (c.image == NULL) {
         return tp__fail(error, TP_ERROR_NO_MEMORY, "no memory for the image");
     }

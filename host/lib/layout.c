@@ -130,9 +130,15 @@ const char *tp__matrix_name(enum tp_matrix matrix)
     return names[matrix];
 }
 
+double tp__score_multiplier(const struct tp_model_shape *shape)
+{
+    return log2(exp(1.0)) / sqrt((double)shape->head_size);
+}
+
 double tp__matrix_multiplier(const struct tp_model_shape *shape, enum tp_matrix matrix)
 {
-    return matrix == TP_MATRIX_QUERY ? log2(exp(1.0)) / sqrt((double)shape->head_size) : 1.0;
+    bool is_scaled = matrix == TP_MATRIX_QUERY && !shape->has_head_norm;
+    return is_scaled ? tp__score_multiplier(shape) : 1.0;
 }
 
 // ---- tensors ----
@@ -159,7 +165,7 @@ static bool key_place(const struct tp_model_shape *shape, const struct tp_layout
     return *head < shape->kv_heads && *element < shape->head_size;
 }
 
-// Queries, keys and values: whole rows move.
+// Queries, keys and values: whole rows move, or single numbers with one column.
 static void take_head_rows(const struct tp_model_shape *shape, enum tp_matrix matrix,
                            const float *from, uint32_t rows, uint32_t columns, float *weights)
 {
@@ -238,14 +244,11 @@ void tp__layout_matrix(const struct tp_source_model *model, enum tp_matrix matri
     }
 }
 
-void tp__layout_keys(const struct tp_model_shape *shape, const float *keys, float *rows)
+void tp__layout_rows(const struct tp_model_shape *shape, enum tp_matrix matrix, const float *from,
+                     float *rows)
 {
-    struct tp_layout layout;
-    tp__layout(shape, &layout);
-    for (uint32_t row = 0; row < layout.kv_words * TP_LAYOUT_WORD; row++) {
-        uint32_t head = 0;
-        uint32_t element = 0;
-        bool exists = key_place(shape, &layout, row, &head, &element);
-        rows[row] = exists ? keys[head * shape->head_size + element] : 0.0f;
-    }
+    uint32_t count = 0;
+    uint32_t columns = 0;
+    tp__matrix_size(shape, matrix, &count, &columns);
+    take_head_rows(shape, matrix, from, count, 1, rows);
 }

@@ -64,7 +64,11 @@ void tp__matrix_size(const struct tp_model_shape *shape, enum tp_matrix matrix, 
 /** "query", "3.down" ...: the names that users give. */
 const char *tp__matrix_name(enum tp_matrix matrix);
 
-/** Scores are log2 units: what is multiplied into a matrix when it is quantised. */
+/** log2(e) / sqrt(head size), which makes log2 units of scores. */
+double tp__score_multiplier(const struct tp_model_shape *shape);
+
+/** What is multiplied into a matrix when it is quantised: that of scores into the queries, unless
+ *  a norm of heads follows, whose gains then take it. */
 double tp__matrix_multiplier(const struct tp_model_shape *shape, enum tp_matrix matrix);
 
 /** One matrix in the layout's order, padding zero.
@@ -72,8 +76,10 @@ double tp__matrix_multiplier(const struct tp_model_shape *shape, enum tp_matrix 
 void tp__layout_matrix(const struct tp_source_model *model, enum tp_matrix matrix, uint32_t layer,
                        float *weights);
 
-/** Keys of a layer, [kv_heads][head_size], in the layout's order.
- *  out    rows [kv_words * 32] */
-void tp__layout_keys(const struct tp_model_shape *shape, const float *keys, float *rows);
+/** One number for each row of the queries, keys or values (matrix) in the layout's order.
+ *  in     from  [heads or kv_heads][head_size]
+ *  out    rows  [rows of the matrix]  padding zero */
+void tp__layout_rows(const struct tp_model_shape *shape, enum tp_matrix matrix, const float *from,
+                     float *rows);
 
 #endif

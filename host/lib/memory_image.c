@@ -20,6 +20,7 @@ void tp__memory_image_free(struct tp_memory_image *image)
         free(image->weights);
         free(image->gains);
         free(image->centre);
+        free(image->bias);
         free(image);
     }
 }
@@ -75,6 +76,9 @@ tp_status tp__memory_image_write(const struct tp_memory_image *image, tp_memory_
     }
     for (uint32_t i = 0; i < plan->constant_pairs * 2 && w.status == TP_OK; i++) {
         put_word(&w, TP_SPACE_CENTRE, i, (uint32_t)image->centre[i]);
+        if (image->has_bias) {
+            put_word(&w, TP_SPACE_BIAS, i, (uint32_t)image->bias[i]);
+        }
     }
     put(&w, TP_SPACE_FREQUENCY, 0, image->frequency, plan->layout.head_padded / 2);
     for (uint32_t i = 0; i < image->codebook_count * TP_CODEBOOK_CODES; i++) {
@@ -162,8 +166,15 @@ static void print_matvec(struct listing *l, const uint32_t *words)
     if (op.dest >= TP_DEST_QUERY && op.dest <= TP_DEST_VALUE) {
         print(l, " head=%u", 1u << op.head_log2);
     }
+    if (op.bias != 0) {
+        print(l, " bias=%" PRIu32, op.constant_base);
+    }
     if (op.centre != 0) {
         print(l, " centre=%" PRIu32, op.constant_base);
+    }
+    if (op.head_norm != 0 && op.dest != TP_DEST_VALUE) {
+        print(l, " head_gain=%" PRIu32 " head_shift=%" PRId32 " epsilon=%" PRIu32, op.gain_base,
+              op.head_shift, op.epsilon);
     }
     if (op.dest == TP_DEST_KEY || op.dest == TP_DEST_VALUE) {
         print(l, " kv_base=%" PRIu32 " exponent_base=%" PRIu32, op.kv_base, op.exponent_base);

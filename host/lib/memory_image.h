@@ -22,7 +22,9 @@ struct tp_memory_image {
     uint32_t *weights;             // [plan.weight_beats][lanes]
     int16_t *gains;                // [plan.gain_quads][4]
     int32_t *centre;               // [plan.constant_pairs][2]
-    uint32_t frequency[64];        // [head_padded / 2]
+    int32_t *bias;                 // the same; all 0 when has_bias is false
+    bool has_bias;
+    uint32_t frequency[64];  // [head_padded / 2]
     uint32_t codebook_count;
     int8_t codebooks[TP_CODEBOOKS_MAX][TP_CODEBOOK_CODES];  // [codebook_count] tables
 };

@@ -53,8 +53,14 @@ static tp_status plan_memories(const struct tp_model_shape *shape, const tp_form
         uint32_t layer = 0;
         weights += matrix_beats(shape, tp__matrix_at(i, &layer), formats[i], plan, limits);
     }
-    uint64_t gains = (2 * (uint64_t)shape->layers + 1) * plan->dim_blocks * (TP_BLOCK / 4);
-    uint64_t constants = (uint64_t)shape->layers * plan->layout.kv_words * (TP_BLOCK / 2);
+    // Two norms of a layer and the final one; norms of the heads of queries and keys; constants of
+    // the keys, with a bias of queries and values too: a pair is two rows.
+    const struct tp_layout *layout = &plan->layout;
+    uint64_t gains = (2 * (uint64_t)shape->layers + 1) * plan->dim_blocks * (TP_BLOCK / 4) +
+                     (shape->has_head_norm ? shape->layers * (layout->head_padded / 2) : 0);
+    uint64_t words =
+        shape->has_bias ? layout->query_words + 2 * (uint64_t)layout->kv_words : layout->kv_words;
+    uint64_t constants = shape->layers * words * (TP_BLOCK / 2);
     uint64_t program = 9 * (uint64_t)shape->layers + 5;
     tp_status status = fits(weights, limits->weight_beats, "weights", "beats", error);
     if (status == TP_OK) {
@@ -110,6 +116,11 @@ tp_status tp__plan(const struct tp_model_shape *shape, const tp_format *formats,
         return tp__fail(error, TP_ERROR_UNSUPPORTED,
                         "head size %" PRIu32 " is not supported by the device; the largest is %u",
                         shape->head_size, 1u << head_log2_max);
+    }
+    if (shape->has_head_norm && limits->head_norm == 0) {
+        return tp__fail(error, TP_ERROR_UNSUPPORTED,
+                        "the model norms the heads of queries and keys (QK norm), which this "
+                        "device cannot - try: -d emu, or another --config");
     }
     plan->dim_blocks = divide_up(shape->dim, TP_BLOCK);
     plan->hidden_blocks = divide_up(shape->hidden, TP_BLOCK);

@@ -28,20 +28,36 @@ static void *place(struct placer *placer, size_t bytes)
     return at;
 }
 
+static uint32_t rows_of(const struct tp_model_shape *shape, enum tp_matrix matrix)
+{
+    uint32_t rows = 0;
+    uint32_t columns = 0;
+    tp__matrix_size(shape, matrix, &rows, &columns);
+    return rows;
+}
+
+// Of a layer.
+static size_t bias_count(const struct tp_model_shape *shape)
+{
+    return (size_t)rows_of(shape, TP_MATRIX_QUERY) + rows_of(shape, TP_MATRIX_KEY) +
+           rows_of(shape, TP_MATRIX_VALUE);
+}
+
 // Sets all pointers into the payload at base and returns its size.
 static size_t lay_out(struct tp_quantised_model *model, uint8_t *base)
 {
     const struct tp_model_shape *shape = &model->shape;
     struct placer placer = {.base = base};
-    struct tp_layout layout;
+    size_t layers = shape->layers;
     uint32_t count = tp__matrix_count(shape);
-    tp__layout(shape, &layout);
-    size_t key_rows = (size_t)shape->layers * layout.kv_words * TP_LAYOUT_WORD;
     (void)place(&placer, (size_t)count * RECORD_BYTES);
-    model->norm_gains =
-        place(&placer, (2 * (size_t)shape->layers + 1) * shape->dim * sizeof *model->norm_gains);
-    model->key_means = place(&placer, key_rows * sizeof *model->key_means);
-    model->frequencies = place(&placer, shape->head_size / 2 * sizeof *model->frequencies);
+    model->norm_gains = place(&placer, (2 * layers + 1) * shape->dim * sizeof(float));
+    model->head_gains =
+        place(&placer, shape->has_head_norm ? 2 * layers * shape->head_size * sizeof(float) : 0);
+    model->biases =
+        place(&placer, shape->has_bias ? layers * bias_count(shape) * sizeof(float) : 0);
+    model->key_means = place(&placer, layers * rows_of(shape, TP_MATRIX_KEY) * sizeof(float));
+    model->frequencies = place(&placer, shape->head_size / 2 * sizeof(double));
     model->exponent_max = place(&placer, tp__edge_count(shape));
     for (uint32_t i = 0; i < count; i++) {
         struct tp_quantised_matrix *matrix = &model->matrices[i];
@@ -151,26 +167,54 @@ static tp_status quantise_matrices(const tp_context *context, const struct tp_so
     return status;
 }
 
+static void take_tensor(const struct tp_source_model *source, enum tp_tensor tensor, uint32_t layer,
+                        float *to)
+{
+    uint32_t rows = 0;
+    uint32_t columns = 0;
+    tp__tensor_size(&source->shape, tensor, &rows, &columns);
+    memcpy(to, tp__source_tensor(source, tensor, layer), (size_t)rows * columns * sizeof *to);
+}
+
+static void take_biases(const struct tp_source_model *source, uint32_t layer,
+                        struct tp_quantised_model *model)
+{
+    static const enum tp_tensor tensors[] = {TP_TENSOR_QUERY_BIAS, TP_TENSOR_KEY_BIAS,
+                                             TP_TENSOR_VALUE_BIAS};
+    float *to = model->biases + layer * bias_count(&model->shape);
+    for (uint32_t i = 0; i < 3; i++) {
+        enum tp_matrix matrix = (enum tp_matrix)(TP_MATRIX_QUERY + i);
+        tp__layout_rows(&model->shape, matrix, tp__source_tensor(source, tensors[i], layer), to);
+        to += rows_of(&model->shape, matrix);
+    }
+}
+
 // Everything that stays a float.
 static void take_vectors(const struct tp_source_model *source,
                          const struct tp_calibration *calibration, struct tp_quantised_model *model)
 {
     const struct tp_model_shape *shape = &model->shape;
-    struct tp_layout layout;
-    tp__layout(shape, &layout);
     size_t keys = (size_t)shape->kv_heads * shape->head_size;
-    size_t dim_bytes = shape->dim * sizeof *model->norm_gains;
     float *gains = model->norm_gains;
+    float *head_gains = model->head_gains;
     for (uint32_t layer = 0; layer < shape->layers; layer++) {
-        memcpy(gains, tp__source_tensor(source, TP_TENSOR_NORM_ATTENTION, layer), dim_bytes);
-        memcpy(gains + shape->dim, tp__source_tensor(source, TP_TENSOR_NORM_FFN, layer), dim_bytes);
+        take_tensor(source, TP_TENSOR_NORM_ATTENTION, layer, gains);
+        take_tensor(source, TP_TENSOR_NORM_FFN, layer, gains + shape->dim);
         gains += 2 * (size_t)shape->dim;
+        if (shape->has_head_norm) {
+            take_tensor(source, TP_TENSOR_QUERY_NORM, layer, head_gains);
+            take_tensor(source, TP_TENSOR_KEY_NORM, layer, head_gains + shape->head_size);
+            head_gains += 2 * (size_t)shape->head_size;
+        }
+        if (shape->has_bias) {
+            take_biases(source, layer, model);
+        }
         if (calibration != NULL) {
-            tp__layout_keys(shape, calibration->key_mean + layer * keys,
-                            model->key_means + (size_t)layer * layout.kv_words * TP_LAYOUT_WORD);
+            tp__layout_rows(shape, TP_MATRIX_KEY, calibration->key_mean + layer * keys,
+                            model->key_means + (size_t)layer * rows_of(shape, TP_MATRIX_KEY));
         }
     }
-    memcpy(gains, tp__source_tensor(source, TP_TENSOR_NORM_FINAL, 0), dim_bytes);
+    take_tensor(source, TP_TENSOR_NORM_FINAL, 0, gains);
     for (uint32_t j = 0; j < shape->head_size / 2; j++) {
         model->frequencies[j] = tp__source_frequency(source, j);
     }
@@ -216,6 +260,32 @@ const struct tp_quantised_matrix *tp__quantised_matrix(const struct tp_quantised
 const float *tp__quantised_gains(const struct tp_quantised_model *model, uint32_t norm)
 {
     return model->norm_gains + (size_t)norm * model->shape.dim;
+}
+
+const float *tp__quantised_head_gains(const struct tp_quantised_model *model, uint32_t layer,
+                                      enum tp_matrix matrix)
+{
+    assert(model->shape.has_head_norm && (matrix == TP_MATRIX_QUERY || matrix == TP_MATRIX_KEY));
+    return model->head_gains +
+           (2 * (size_t)layer + (matrix == TP_MATRIX_KEY)) * model->shape.head_size;
+}
+
+const float *tp__quantised_bias(const struct tp_quantised_model *model, uint32_t layer,
+                                enum tp_matrix matrix)
+{
+    assert(matrix >= TP_MATRIX_QUERY && matrix <= TP_MATRIX_VALUE);
+    const struct tp_model_shape *shape = &model->shape;
+    if (!shape->has_bias) {
+        return NULL;
+    }
+    const float *bias = model->biases + layer * bias_count(shape);
+    bias += matrix != TP_MATRIX_QUERY ? rows_of(shape, TP_MATRIX_QUERY) : 0;
+    return bias + (matrix == TP_MATRIX_VALUE ? rows_of(shape, TP_MATRIX_KEY) : 0);
+}
+
+const float *tp__quantised_key_means(const struct tp_quantised_model *model, uint32_t layer)
+{
+    return model->key_means + (size_t)layer * rows_of(&model->shape, TP_MATRIX_KEY);
 }
 
 void tp__quantised_block(const struct tp_quantised_matrix *matrix, uint32_t row, uint32_t block,

@@ -33,7 +33,9 @@ struct tp_quantised_model {
     struct tp_quantised_matrix *matrices;  // [tp__matrix_count], by tp__matrix_index
 
     float *norm_gains;      // [layers][2][dim]: attention, FFN; then the final one [dim]
-    float *key_means;       // [layers][kv_words * 32], in the layout's order
+    float *head_gains;      // [layers][2][head_size]: queries, keys; NULL without norms of heads
+    float *biases;          // [layers][rows of query, key, value], in the layout's order; or NULL
+    float *key_means;       // [layers][rows of key], in the layout's order
     double *frequencies;    // [head_size / 2]: radians per position
     uint8_t *exponent_max;  // [tp__edge_count]: largest exponent seen, 25 when nothing was measured
 
@@ -67,6 +69,18 @@ const struct tp_quantised_matrix *tp__quantised_matrix(const struct tp_quantised
 
 /** Gains of a norm [dim]: number 2 * layer of attention, 2 * layer + 1 of FFN, 2 * layers final. */
 const float *tp__quantised_gains(const struct tp_quantised_model *model, uint32_t norm);
+
+/** Gains of the norm of heads [head_size] of queries or keys. */
+const float *tp__quantised_head_gains(const struct tp_quantised_model *model, uint32_t layer,
+                                      enum tp_matrix matrix);
+
+/** Biases of queries, keys or values, [rows of the matrix]; NULL when the model has none. They are
+ *  the model's: what is multiplied into the matrix (tp__matrix_multiplier) is not in them. */
+const float *tp__quantised_bias(const struct tp_quantised_model *model, uint32_t layer,
+                                enum tp_matrix matrix);
+
+/** Means of the keys of a layer, [rows of key]. */
+const float *tp__quantised_key_means(const struct tp_quantised_model *model, uint32_t layer);
 
 /** Values of one block of 32, what the codes stand for. */
 void tp__quantised_block(const struct tp_quantised_matrix *matrix, uint32_t row, uint32_t block,

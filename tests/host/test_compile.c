@@ -3,13 +3,15 @@
 // Claims about the compiler: a compiled model computes what the float32 reference computes, for any
 // shape: grouped queries of any ratio, head sizes that need padding or several words, dim, hidden
 // and vocabulary that are no multiples of anything, tied or not,
-// groups of 2, 4 and 8 lanes. A model that does not fit is refused with the limit, the need and the
-// excess.
+// with biases and norms of heads, groups of 2, 4 and 8 lanes. A model that does not fit is refused
+// with the limit, the need and the excess.
 //
 // Models of random weights, run on the golden machine; the measure is the distance of the logits
 // relative to their size. A wrong row, column, head or exponent gives a distance near 1.
 //
 // Not covered: trained models (tests/system), the RTL (tests/rtl/test_core.c).
+//
+// TP_TIME_LIMIT_S: 600
 
 #include "compile.h"
 
@@ -42,7 +44,7 @@ static const struct tp_limits roomy = {.groups = 4,
                                        .gain_quads = 4096,
                                        .constant_pairs = 4096,
                                        .codebooks = 1,
-                                       .head_norm = 0};
+                                       .head_norm = 1};
 
 static tp_status write_machine(void *user, uint32_t space, uint32_t address, const uint32_t *words,
                                size_t count, struct tp_error *error)
@@ -183,6 +185,63 @@ START_TEST(compiled_model_computes_what_the_reference_computes)
     q8 += _i == 3 ? 0.1 : 0;
 #endif
     ck_assert_msg(q8 < 0.04, "shape %d: distance %.4f", _i, q8);
+    tp__source_model_free(&source);
+}
+END_TEST
+
+static float vectors[5][1024];
+
+// Bit 0 of kind gives biases, bit 1 norms of heads, to the same model.
+static void add_vectors(struct tp_source_model *model, int kind)
+{
+    struct tp_random random;
+    tp_random_init(&random, 78, (uint64_t)kind);
+    model->shape.has_bias = kind % 2 == 1;
+    model->shape.has_head_norm = kind / 2 == 1;
+    for (uint32_t i = 0; i < 5; i++) {
+        enum tp_tensor tensor = TP_TENSOR_QUERY_BIAS + i;
+        for (uint32_t k = 0; k < 1024; k++) {
+            float around = tensor >= TP_TENSOR_QUERY_NORM ? 1.0f : 0.0f;
+            vectors[i][k] = around + (float)tp_random_range(&random, -800, 800) / 1000.0f;
+        }
+        for (uint32_t layer = 0; layer < model->shape.layers; layer++) {
+            model->tensors[tensor + layer * TP_TENSOR_PER_LAYER] =
+                tp__tensor_exists(&model->shape, tensor) ? vectors[i] : NULL;
+        }
+    }
+}
+
+START_TEST(biases_and_norms_of_heads_are_those_of_the_reference)
+{
+    struct tp_source_model source;
+    load(&shapes[_i], &source);
+    add_vectors(&source, 1 + _i % 3);
+    struct tp_limits limits = roomy;
+    limits.groups = 2u << (_i % 3);
+    double q8 = distance(&source, &limits, TP_FORMAT_Q8);
+    ck_assert_msg(q8 < 0.05, "shape %d, kind %d: distance %.4f", _i, 1 + _i % 3, q8);
+    tp__source_model_free(&source);
+}
+END_TEST
+
+START_TEST(devices_without_norms_of_heads_say_so)
+{
+    const struct tp_load_options options = {.context = 0};
+    const struct recipe recipe = {.format = TP_FORMAT_Q8};
+    struct tp_error error = {.status = TP_OK};
+    struct tp_source_model source;
+    struct tp_plan plan;
+    struct tp_limits limits = roomy;
+    limits.head_norm = 0;
+    load(&shapes[0], &source);
+    tp_format *formats = choose(&source, &recipe);
+    ck_assert_int_eq(tp__plan(&source.shape, formats, &options, &limits, 7, &plan, &error), TP_OK);
+    source.shape.has_head_norm = true;
+    ck_assert_int_eq(tp__plan(&source.shape, formats, &options, &limits, 7, &plan, &error),
+                     TP_ERROR_UNSUPPORTED);
+    ck_assert_msg(strstr(error.text, "QK norm") != NULL, "%s", error.text);
+    source.shape.has_head_norm = false;
+    free(formats);
     tp__source_model_free(&source);
 }
 END_TEST
@@ -418,6 +477,8 @@ Suite *tp_test_suite(void)
     TCase *tc = tcase_create("compile");
     tcase_set_timeout(tc, 120);
     tcase_add_loop_test(tc, compiled_model_computes_what_the_reference_computes, 0, SHAPES);
+    tcase_add_loop_test(tc, biases_and_norms_of_heads_are_those_of_the_reference, 0, SHAPES);
+    tcase_add_test(tc, devices_without_norms_of_heads_say_so);
     tcase_add_test(tc, four_bits_lose_more_and_eight_bit_embeddings_less);
     tcase_add_test(tc, images_are_deterministic);
     tcase_add_test(tc, matrices_may_have_different_formats);
