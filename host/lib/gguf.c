@@ -8,7 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DEFAULT_ALIGNMENT = 32, TYPE_F32 = 0 };
+#include "ggml_formats.h"
+
+enum { DEFAULT_ALIGNMENT = 32 };
 
 /* Bytes of an element; 0 where they vary. */
 static const uint8_t type_bytes[TP_GGUF_TYPE_COUNT] = {1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8};
@@ -16,12 +18,13 @@ static const uint8_t type_bytes[TP_GGUF_TYPE_COUNT] = {1, 1, 2, 2, 4, 4, 4, 1, 0
 static const char *tensor_type_name(uint32_t type)
 {
     static const char *const names[] = {
-        "F32",     "F16",    "Q4_0",    "Q4_1",  "Q4_2",   "Q4_3",  "Q5_0",  "Q5_1",
-        "Q8_0",    "Q8_1",   "Q2_K",    "Q3_K",  "Q4_K",   "Q5_K",  "Q6_K",  "Q8_K",
-        "IQ2_XXS", "IQ2_XS", "IQ3_XXS", "IQ1_S", "IQ4_NL", "IQ3_S", "IQ2_S", "IQ4_XS",
-        "I8",      "I16",    "I32",     "I64",   "F64",    "IQ1_M", "BF16",
-    };
-    return type < sizeof names / sizeof names[0] ? names[type] : "of an unknown type";
+        "F32",     "F16",   "Q4_0",   "Q4_1",  "Q4_2",  "Q4_3",   "Q5_0", "Q5_1",    "Q8_0",
+        "Q8_1",    "Q2_K",  "Q3_K",   "Q4_K",  "Q5_K",  "Q6_K",   "Q8_K", "IQ2_XXS", "IQ2_XS",
+        "IQ3_XXS", "IQ1_S", "IQ4_NL", "IQ3_S", "IQ2_S", "IQ4_XS", "I8",   "I16",     "I32",
+        "I64",     "F64",   "IQ1_M",  "BF16",  NULL,    NULL,     NULL,   "TQ1_0",   "TQ2_0",
+        NULL,      NULL,    NULL,     "MXFP4", "NVFP4"};
+    bool is_named = type < sizeof names / sizeof names[0] && names[type] != NULL;
+    return is_named ? names[type] : "of an unknown type";
 }
 
 static tp_status read_string(struct tp_reader *reader, const char *what, struct tp_string *string)
@@ -286,17 +289,28 @@ static tp_status check_tensor(const struct tp_gguf *gguf, const struct tp_gguf_t
                               size_t *end)
 {
     const struct tp_reader *reader = &gguf->reader;
-    if (tensor->type != TYPE_F32) {
+    enum tp_number_type type;
+    if (!tp__number_of_ggml(tensor->type, &type)) {
         return tp__fail(reader->error, TP_ERROR_UNSUPPORTED,
-                        "%s: byte %zu: tensor %.*s is %s; this version reads F32 only: convert "
-                        "the model with --outtype f32",
+                        "%s: byte %zu: tensor %.*s is %s (type %u), which this program does not "
+                        "read; convert the model to F16, Q8_0 or Q4_K",
                         reader->name, tensor->place, tp__string_width(tensor->name),
-                        tensor->name.text, tensor_type_name(tensor->type));
+                        tensor->name.text, tensor_type_name(tensor->type), tensor->type);
+    }
+    const struct tp_number_format *format = tp__number_format(type);
+    if (tensor->columns % format->elements != 0) {
+        return tp__fail(reader->error, TP_ERROR_FORMAT,
+                        "%s: byte %zu: tensor %.*s has rows of %llu numbers, which are no whole "
+                        "%s blocks of %u; the file is damaged",
+                        reader->name, tensor->place, tp__string_width(tensor->name),
+                        tensor->name.text, (unsigned long long)tensor->columns, format->name,
+                        format->elements);
     }
     size_t left = reader->size - tensor->offset;
     size_t size;
-    bool fits = tp__multiply((size_t)tensor->rows, (size_t)tensor->columns, &size);
-    fits = fits && tp__multiply(size, sizeof(float), &size) && size <= left;
+    bool fits =
+        tp__multiply((size_t)tensor->rows, (size_t)tensor->columns / format->elements, &size);
+    fits = fits && tp__multiply(size, format->bytes, &size) && size <= left;
     if (!fits) {
         return tp__fail(reader->error, TP_ERROR_FORMAT,
                         "%s: byte %zu: tensor %.*s has %llu x %llu numbers, but the file ends "

@@ -54,8 +54,8 @@ struct tp_gguf_tensor {
     struct tp_string name;
     uint64_t columns;  // first size
     uint64_t rows;     // product of the others
-    uint32_t type;     // 0 is F32
-    size_t offset;     // in the file; right only for F32
+    uint32_t type;     // tp__number_of_ggml
+    size_t offset;     // in the file
     size_t place;      // of the description
 };
 
@@ -76,8 +76,8 @@ TP_MUST_USE tp_status tp__gguf_open(const uint8_t *bytes, size_t size, const cha
 
 void tp__gguf_free(struct tp_gguf *gguf);
 
-/** Checks that all tensors are F32, lie in the file, are aligned and do not overlap; sets nothing.
- */
+/** Checks that all tensors are of a known type, have whole blocks, lie in the file and do not
+ *  overlap; sets nothing. */
 TP_MUST_USE tp_status tp__gguf_check_tensors(const struct tp_gguf *gguf);
 
 /** The entry of that key, or NULL. */

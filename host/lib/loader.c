@@ -145,22 +145,6 @@ double tp__source_frequency(const struct tp_source_model *model, uint32_t pair)
     return model->rope_frequency[pair];
 }
 
-void tp__source_tensor_set(struct tp_source_model *model, enum tp_tensor tensor, uint32_t layer,
-                           size_t offset)
-{
-    uint32_t rows;
-    uint32_t columns;
-    tp__tensor_size(&model->shape, tensor, &rows, &columns);
-    size_t bytes = (size_t)rows * columns * sizeof(float);
-    assert(offset % sizeof(float) == 0);
-    assert(offset <= model->file.size && bytes <= model->file.size - offset);
-    const void *start = model->file.data + offset;
-    size_t index = tensor_index(model, tensor, layer);
-    model->tensors[index] = start;
-    model->origins[index] =
-        (struct tp_tensor_origin){.offset = offset, .elements = 1, .bytes = sizeof(float)};
-}
-
 tp_status tp__shape_check(const struct tp_model_shape *shape, const char *name,
                           struct tp_error *error)
 {
@@ -213,9 +197,9 @@ tp_status tp__source_model_prepare(struct tp_source_model *model, struct tp_erro
     size_t count = tensor_count(model);
     uint32_t pairs = model->shape.head_size / 2;
     model->tensors = calloc(count, sizeof model->tensors[0]);
-    model->origins = calloc(count, sizeof model->origins[0]);
+    model->owned = calloc(count, sizeof model->owned[0]);
     model->rope_frequency = calloc(pairs, sizeof model->rope_frequency[0]);
-    if (model->tensors == NULL || model->origins == NULL || model->rope_frequency == NULL) {
+    if (model->tensors == NULL || model->owned == NULL || model->rope_frequency == NULL) {
         return tp__fail(error, TP_ERROR_NO_MEMORY, "%s: no memory for the list of %zu tensors",
                         model->name, count);
     }
@@ -226,8 +210,17 @@ tp_status tp__source_model_prepare(struct tp_source_model *model, struct tp_erro
     return TP_OK;
 }
 
+/* Where the number behind element i of a tensor stands. */
+struct block_place {
+    const char *name;
+    size_t offset;
+    uint32_t elements;
+    uint32_t bytes;
+};
+
 static tp_status check_finite(const struct tp_source_model *model, enum tp_tensor tensor,
-                              uint32_t layer, struct tp_error *error)
+                              uint32_t layer, const struct block_place *place,
+                              struct tp_error *error)
 {
     uint32_t rows;
     uint32_t columns;
@@ -242,35 +235,93 @@ static tp_status check_finite(const struct tp_source_model *model, enum tp_tenso
     if (bad == count) return TP_OK;
     char tensor_name[TP_TENSOR_NAME_BYTES];
     tp__tensor_name(tensor, layer, tensor_name);
-    const struct tp_tensor_origin *origin = &model->origins[tensor_index(model, tensor, layer)];
-    size_t offset = origin->offset + bad / origin->elements * origin->bytes;
     return tp__fail(error, TP_ERROR_RANGE,
                     "%s: byte %zu: tensor %s, row %zu, column %zu is %s; the file is damaged or "
                     "its training failed",
-                    model->name, offset, tensor_name, bad / columns, bad % columns,
+                    place->name, place->offset + bad / place->elements * place->bytes, tensor_name,
+                    bad / columns, bad % columns,
                     isnan(weights[bad]) ? "not a number" : "infinite");
 }
 
-static tp_status check_tensors(const struct tp_source_model *model, struct tp_error *error)
+/* Memory of its own for a tensor. */
+static tp_status take_tensor(struct tp_source_model *model, enum tp_tensor tensor, uint32_t layer,
+                             size_t count, struct tp_error *error)
 {
-    for (enum tp_tensor tensor = 0; tensor < TP_TENSOR_COUNT; tensor++) {
-        if (!tp__tensor_exists(&model->shape, tensor)) continue;
-        uint32_t layers = tp__tensor_layers(&model->shape, tensor);
-        for (uint32_t layer = 0; layer < layers; layer++) {
-            tp_status status = check_finite(model, tensor, layer, error);
-            if (status != TP_OK) return status;
-        }
+    size_t index = tensor_index(model, tensor, layer);
+    assert(model->owned[index] == NULL);
+    float *numbers = malloc(count * sizeof *numbers);
+    if (numbers == NULL) {
+        char tensor_name[TP_TENSOR_NAME_BYTES];
+        tp__tensor_name(tensor, layer, tensor_name);
+        return tp__fail(error, TP_ERROR_NO_MEMORY, "%s: no memory for the %zu numbers of tensor %s",
+                        model->name, count, tensor_name);
     }
+    model->owned[index] = numbers;
+    model->tensors[index] = numbers;
     return TP_OK;
+}
+
+tp_status tp__source_tensor_read(struct tp_source_model *model, enum tp_tensor tensor,
+                                 uint32_t layer, const struct tp_tensor_place *place,
+                                 struct tp_error *error)
+{
+    const struct tp_number_format *format = tp__number_format(place->type);
+    uint32_t rows;
+    uint32_t columns;
+    tp__tensor_size(&model->shape, tensor, &rows, &columns);
+    size_t count = (size_t)rows * columns;
+    assert(count % format->elements == 0);
+    size_t bytes = count / format->elements * format->bytes;
+    assert(place->offset <= place->file->size && bytes <= place->file->size - place->offset);
+    size_t index = tensor_index(model, tensor, layer);
+    const void *start = place->file->data + place->offset;
+    bool is_in_place = place->type == TP_NUMBER_F32 && place->file == &model->file &&
+                       place->offset % sizeof(float) == 0;
+    if (is_in_place) {
+        model->tensors[index] = start;
+    } else {
+        tp_status status = take_tensor(model, tensor, layer, count, error);
+        if (status != TP_OK) return status;
+        tp__number_expand(place->type, start, count, model->owned[index]);
+    }
+    const struct block_place blocks = {.name = place->name,
+                                       .offset = place->offset,
+                                       .elements = format->elements,
+                                       .bytes = format->bytes};
+    return check_finite(model, tensor, layer, &blocks, error);
+}
+
+tp_status tp__source_tensor_read_groups(struct tp_source_model *model, enum tp_tensor tensor,
+                                        uint32_t layer, size_t codes, size_t scales, uint32_t group,
+                                        struct tp_error *error)
+{
+    uint32_t rows;
+    uint32_t columns;
+    tp__tensor_size(&model->shape, tensor, &rows, &columns);
+    size_t count = (size_t)rows * columns;
+    const struct tp_bytes *file = &model->file;
+    assert(count % group == 0 && codes <= file->size && count <= file->size - codes);
+    assert(scales <= file->size && count / group * sizeof(float) <= file->size - scales);
+    tp_status status = take_tensor(model, tensor, layer, count, error);
+    if (status != TP_OK) return status;
+    float *numbers = model->owned[tensor_index(model, tensor, layer)];
+    for (size_t i = 0; i < count; i++) {
+        float scale = tp__load_f32(file->data + scales + i / group * sizeof(float));
+        numbers[i] = (float)(int8_t)file->data[codes + i] * scale;
+    }
+    const struct block_place blocks = {
+        .name = model->name, .offset = scales, .elements = group, .bytes = sizeof(float)};
+    return check_finite(model, tensor, layer, &blocks, error);
 }
 
 /* The numbers of a tensor, to be changed while the model is loaded: they lie in its own memory or
  * in its copy of the file. */
 static float *writable_tensor(struct tp_source_model *model, enum tp_tensor tensor, uint32_t layer)
 {
-    const struct tp_tensor_origin *origin = &model->origins[tensor_index(model, tensor, layer)];
-    void *in_file = model->file.data + origin->offset;
-    return origin->owned != NULL ? origin->owned : in_file;
+    size_t index = tensor_index(model, tensor, layer);
+    if (model->owned[index] != NULL) return model->owned[index];
+    void *in_file = model->file.data + ((const uint8_t *)model->tensors[index] - model->file.data);
+    return in_file;
 }
 
 /* Puts the units (rows, or elements of a vector) of each head into adjacent-pair order. */
@@ -315,12 +366,37 @@ static tp_status pair_tensors(struct tp_source_model *model, struct tp_error *er
 
 void tp__source_tensor_tie(struct tp_source_model *model)
 {
-    struct tp_tensor_origin *origin = &model->origins[TP_TENSOR_CLASSIFIER];
-    free(origin->owned);
-    *origin = model->origins[TP_TENSOR_EMBEDDING];
-    origin->owned = NULL;  // of the embedding alone
+    free(model->owned[TP_TENSOR_CLASSIFIER]);
+    model->owned[TP_TENSOR_CLASSIFIER] = NULL;
     model->tensors[TP_TENSOR_CLASSIFIER] = model->tensors[TP_TENSOR_EMBEDDING];
     model->shape.tied = true;
+}
+
+void tp__source_model_limit(struct tp_source_model *model, uint32_t window)
+{
+    if (window == 0 || window >= model->shape.context) return;
+    model->window = window;
+    model->shape.context = window;
+}
+
+tp_status tp__source_model_complete(struct tp_source_model *model, const char *name,
+                                    struct tp_error *error)
+{
+    bool has_embedding = model->tensors[TP_TENSOR_EMBEDDING] != NULL;
+    if (has_embedding && model->tensors[TP_TENSOR_CLASSIFIER] == NULL) {
+        tp__source_tensor_tie(model);
+    }
+    for (enum tp_tensor tensor = 0; tensor < TP_TENSOR_COUNT; tensor++) {
+        if (!tp__tensor_exists(&model->shape, tensor)) continue;
+        for (uint32_t layer = 0; layer < tp__tensor_layers(&model->shape, tensor); layer++) {
+            if (tp__source_tensor(model, tensor, layer) != NULL) continue;
+            char tensor_name[TP_TENSOR_NAME_BYTES];
+            tp__tensor_name(tensor, layer, tensor_name);
+            return tp__fail(error, TP_ERROR_FORMAT,
+                            "%s: tensor %s is missing; convert the model again", name, tensor_name);
+        }
+    }
+    return TP_OK;
 }
 
 /* Files often store a tied classifier a second time. */
@@ -355,7 +431,7 @@ static tp_status refuse_foreign(const struct tp_source_model *model, struct tp_e
         if (file->size < known[i].offset + length) continue;
         if (memcmp(file->data + known[i].offset, known[i].mark, length) != 0) continue;
         return tp__fail(error, TP_ERROR_UNSUPPORTED,
-                        "%s: byte %zu: is %s; give a GGUF (F32) or llama2.c (float32) model",
+                        "%s: byte %zu: is %s; give a GGUF, safetensors or llama2.c model",
                         model->name, known[i].offset, known[i].what);
     }
     return TP_OK;
@@ -373,8 +449,6 @@ static tp_status load(struct tp_source_model *model, struct tp_error *error)
     if (status != TP_OK) return status;
     bool is_gguf = memcmp(file->data, "GGUF", 4) == 0;
     status = is_gguf ? tp__load_gguf(model, error) : tp__load_llama2c(model, error);
-    if (status != TP_OK) return status;
-    status = check_tensors(model, error);
     if (status != TP_OK) return status;
     find_tied(model);
     return model->is_half_split ? pair_tensors(model, error) : TP_OK;
@@ -422,10 +496,10 @@ tp_status tp__source_model_parse(const void *data, size_t size, const char *name
 
 void tp__source_model_free(struct tp_source_model *model)
 {
-    for (size_t i = 0; model->origins != NULL && i < tensor_count(model); i++) {
-        free(model->origins[i].owned);
+    for (size_t i = 0; model->owned != NULL && i < tensor_count(model); i++) {
+        free(model->owned[i]);
     }
-    free(model->origins);
+    free(model->owned);
     free(model->tensors);
     free(model->rope_frequency);
     free(model->name);

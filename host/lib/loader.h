@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Model files: a Llama-shaped model with float32 tensors, from llama2.c and GGUF files.
+// Model files: a Llama-shaped model with float32 tensors, from llama2.c and GGUF files whose
+// numbers may be of other types.
 //
 // The format is found from the contents. Every length is compared with the file before it is used,
 // so any bytes at all give either a sound model or an error that names file, place and reason.
@@ -13,6 +14,7 @@
 #include <stdint.h>
 
 #include "file.h"
+#include "ggml_formats.h"
 
 /* Most that a model file may ask for. What a device can hold is far less; the compiler says so. */
 #define TP_MODEL_BYTES_MAX ((size_t)16 << 30)
@@ -66,29 +68,22 @@ enum tp_tensor {
 };
 enum { TP_TENSOR_PER_LAYER = TP_TENSOR_COUNT - TP_TENSOR_NORM_ATTENTION };
 
-/** Where a tensor came from, and its numbers when they are not those of the file. */
-struct tp_tensor_origin {
-    size_t offset;      // of its first block in the file
-    uint32_t elements;  // numbers of a block
-    uint32_t bytes;     // of a block
-    float *owned;       // de-quantised; NULL where the float32 numbers of the file are used
-};
-
 /** A model as it is in its file. Everything in it belongs to it.
  *
  *  Pairs that rotate together are adjacent elements of a head: rows of queries and keys that a file
  *  has in another order are moved, with their biases and norms, when it is loaded. */
 struct tp_source_model {
     struct tp_model_shape shape;
-    const char *format;                // "llama2.c version 0", "GGUF version 3"; static text
-    const char *architecture;          // "llama", "qwen3"; static text
-    bool has_tokenizer;                // the file holds one: tp__tokenizer_of_model
-    bool is_half_split;                // the file pairs elements j and j + head_size / 2
-    double *rope_frequency;            // use tp__source_frequency
-    const float **tensors;             // use tp__source_tensor
-    struct tp_tensor_origin *origins;  // of the tensors, in the same order
-    struct tp_bytes file;              // float32 tensors lie in it
-    char *name;                        // of the file, for messages
+    const char *format;        // "llama2.c version 0", "GGUF version 3"; static text
+    const char *architecture;  // "llama", "qwen3"; static text
+    bool has_tokenizer;        // the file holds one: tp__tokenizer_of_model
+    uint32_t window;           // of attention, which limits the context; 0: none does
+    bool is_half_split;        // the file pairs elements j and j + head_size / 2
+    double *rope_frequency;    // use tp__source_frequency
+    const float **tensors;     // use tp__source_tensor
+    float **owned;             // de-quantised tensors, in the same order; else NULL
+    struct tp_bytes file;      // float32 tensors lie in it
+    char *name;                // of the file, for messages
 };
 
 /** Loads a model file.
@@ -145,9 +140,35 @@ TP_MUST_USE tp_status tp__shape_check(const struct tp_model_shape *shape, const 
 TP_MUST_USE tp_status tp__source_model_prepare(struct tp_source_model *model,
                                                struct tp_error *error);
 
-/** Sets a tensor to the float32 numbers at byte offset of the file, which must exist. */
-void tp__source_tensor_set(struct tp_source_model *model, enum tp_tensor tensor, uint32_t layer,
-                           size_t offset);
+/** Numbers of a tensor in a file. */
+struct tp_tensor_place {
+    const struct tp_bytes *file;
+    const char *name;  // of the file, for messages
+    size_t offset;     // of the first block; the whole tensor was checked to lie in the file
+    enum tp_number_type type;
+};
+
+/** Sets a tensor: to the numbers where they lie, or to a de-quantised copy.
+ *  error  TP_ERROR_NO_MEMORY
+ *         TP_ERROR_RANGE  a number is not finite */
+TP_MUST_USE tp_status tp__source_tensor_read(struct tp_source_model *model, enum tp_tensor tensor,
+                                             uint32_t layer, const struct tp_tensor_place *place,
+                                             struct tp_error *error);
+
+/** The same from int8 codes in groups that run over the ends of rows, and a float32 scale for each
+ *  group; the number of codes is a multiple of group. */
+TP_MUST_USE tp_status tp__source_tensor_read_groups(struct tp_source_model *model,
+                                                    enum tp_tensor tensor, uint32_t layer,
+                                                    size_t codes, size_t scales, uint32_t group,
+                                                    struct tp_error *error);
+
+/** Limits the context to a window of attention: up to there the window changes nothing. 0: none. */
+void tp__source_model_limit(struct tp_source_model *model, uint32_t window);
+
+/** Checks that every tensor is there; without a classifier, the embedding is it.
+ *  in     name  of the file, for the message */
+TP_MUST_USE tp_status tp__source_model_complete(struct tp_source_model *model, const char *name,
+                                                struct tp_error *error);
 
 /** Makes the embedding the classifier too. */
 void tp__source_tensor_tie(struct tp_source_model *model);

@@ -1,171 +1,306 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// GGUF model files of the architecture llama with F32 tensors.
+// GGUF model files.
 //
-// In such files the rows of queries and keys are ordered so that adjacent rows rotate together (the
-// converter of Hugging Face models permutes them), which is llama2.c's order: nothing is permuted
-// here. A tensor that a plain Llama model does not have (biases, experts, frequency factors) would
-// change the numbers, so it is refused by name.
+// In files of the architectures llama and mistral the rows of queries and keys are ordered so that
+// adjacent rows rotate together (the converter of Hugging Face models permutes them), which is the
+// order of all that follows; qwen2 and qwen3 keep the halves apart and are put into that order. A
+// tensor that the architecture does not have (experts, norms elsewhere) would change the numbers,
+// so it is refused by name.
 
 #include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "architecture.h"
 #include "gguf.h"
 #include "loader.h"
+#include "rope_scaling.h"
 
-static tp_status unsupported(const struct tp_gguf *gguf, const char *key, const char *why)
+enum { KEY_BYTES = 96, PLACE_BYTES = 256 };
+
+struct gguf_loader {
+    struct tp_source_model *model;
+    const struct tp_gguf *gguf;
+    const struct tp_architecture *architecture;
+    struct tp_rope_scaling scaling;
+    const struct tp_gguf_tensor *divisors;  // of the frequencies, or NULL
+    struct tp_error *error;
+};
+
+/* "llama." and the name: metadata of a model begin with its architecture. */
+static const char *key_of(const struct gguf_loader *loader, const char *name, char key[KEY_BYTES])
 {
-    return tp__fail(gguf->reader.error, TP_ERROR_UNSUPPORTED,
-                    "%s: metadata %s: %s; this version runs plain Llama models only",
-                    gguf->reader.name, key, why);
+    (void)snprintf(key, KEY_BYTES, "%s.%s", loader->architecture->name, name);
+    return key;
 }
 
-static tp_status check_architecture(const struct tp_gguf *gguf)
+static const struct tp_gguf_entry *find(const struct gguf_loader *loader, const char *name)
 {
-    struct tp_string architecture;
-    tp_status status = tp__gguf_string(gguf, "general.architecture", &architecture);
+    char key[KEY_BYTES];
+    return tp__gguf_find(loader->gguf, key_of(loader, name, key));
+}
+
+static tp_status u32(const struct gguf_loader *loader, const char *name, uint32_t *value)
+{
+    char key[KEY_BYTES];
+    return tp__gguf_u32(loader->gguf, key_of(loader, name, key), value);
+}
+
+static tp_status u32_or(const struct gguf_loader *loader, const char *name, uint32_t *value)
+{
+    char key[KEY_BYTES];
+    return tp__gguf_u32_or(loader->gguf, key_of(loader, name, key), value);
+}
+
+static tp_status f32_or(const struct gguf_loader *loader, const char *name, float *value)
+{
+    char key[KEY_BYTES];
+    return tp__gguf_f32_or(loader->gguf, key_of(loader, name, key), value);
+}
+
+/* "model.gguf: byte 24: metadata llama.x", for messages. */
+static const char *place_of(const struct gguf_loader *loader, const char *key,
+                            char place[PLACE_BYTES])
+{
+    const struct tp_gguf_entry *entry = tp__gguf_find(loader->gguf, key);
+    const char *name = loader->gguf->reader.name;
+    if (entry == NULL) {
+        (void)snprintf(place, PLACE_BYTES, "%s: metadata %s", name, key);
+    } else {
+        (void)snprintf(place, PLACE_BYTES, "%s: byte %zu: metadata %s", name, entry->offset, key);
+    }
+    return place;
+}
+
+static tp_status unsupported(const struct gguf_loader *loader, const char *name, const char *why)
+{
+    char key[KEY_BYTES];
+    char place[PLACE_BYTES];
+    return tp__fail(loader->error, TP_ERROR_UNSUPPORTED, "%s: %s",
+                    place_of(loader, key_of(loader, name, key), place), why);
+}
+
+static tp_status find_architecture(struct gguf_loader *loader)
+{
+    static const char key[] = "general.architecture";
+    struct tp_string name;
+    tp_status status = tp__gguf_string(loader->gguf, key, &name);
     if (status != TP_OK) return status;
-    if (tp__string_is(architecture, "llama")) return TP_OK;
-    return tp__fail(gguf->reader.error, TP_ERROR_UNSUPPORTED,
-                    "%s: general.architecture is \"%.*s\"; this version runs \"llama\" only",
-                    gguf->reader.name, tp__string_width(architecture), architecture.text);
+    char place[PLACE_BYTES];
+    return tp__architecture_find(place_of(loader, key, place), name, &loader->architecture,
+                                 loader->error);
 }
 
 /* Refuses what would need other formulas. */
-static tp_status check_variants(const struct tp_gguf *gguf, const struct tp_model_shape *shape)
+static tp_status check_variants(const struct gguf_loader *loader)
 {
+    static const char *const factors[] = {
+        "attention.scale",         "attention.clamp_kqv", "attention.max_alibi_bias",
+        "attn_logit_softcapping",  "embedding_scale",     "residual_scale",
+        "final_logit_softcapping", "logit_scale",
+    };
+    for (size_t i = 0; i < sizeof factors / sizeof factors[0]; i++) {
+        float factor = 0.0f;
+        tp_status status = f32_or(loader, factors[i], &factor);
+        if (status != TP_OK) return status;
+        if (factor != 0.0f) return unsupported(loader, factors[i], "is not supported");
+    }
     uint32_t experts = 0;
-    uint32_t rotated = shape->head_size;
-    float linear = 1.0f;
-    tp_status status = tp__gguf_u32_or(gguf, "llama.expert_count", &experts);
+    tp_status status = u32_or(loader, "expert_count", &experts);
     if (status != TP_OK) return status;
-    if (experts != 0) return unsupported(gguf, "llama.expert_count", "it has experts");
-    status = tp__gguf_u32_or(gguf, "llama.rope.dimension_count", &rotated);
+    if (experts != 0) return unsupported(loader, "expert_count", "experts are not supported");
+    const struct tp_model_shape *shape = &loader->model->shape;
+    uint32_t rotated = shape->head_size;
+    status = u32_or(loader, "rope.dimension_count", &rotated);
     if (status != TP_OK) return status;
     if (rotated != shape->head_size) {
-        return unsupported(gguf, "llama.rope.dimension_count", "it differs from the head size");
+        return unsupported(loader, "rope.dimension_count",
+                           "differs from the head size; rotation of a part is not supported");
     }
-    status = tp__gguf_f32_or(gguf, "llama.rope.scale_linear", &linear);
-    if (status != TP_OK) return status;
-    if (linear != 1.0f) return unsupported(gguf, "llama.rope.scale_linear", "scaled positions");
-    if (tp__gguf_find(gguf, "llama.rope.scaling.type") == NULL) return TP_OK;
-    struct tp_string scaling;
-    status = tp__gguf_string(gguf, "llama.rope.scaling.type", &scaling);
-    if (status != TP_OK) return status;
-    if (tp__string_is(scaling, "none")) return TP_OK;
-    return unsupported(gguf, "llama.rope.scaling.type", "scaled positions");
-}
-
-static tp_status read_head_size(const struct tp_gguf *gguf, struct tp_model_shape *shape)
-{
-    bool is_given = tp__gguf_find(gguf, "llama.attention.key_length") != NULL;
-    bool is_even = shape->heads != 0 && shape->dim % shape->heads == 0;
-    if (!is_given && !is_even) {
-        return tp__fail(gguf->reader.error, TP_ERROR_FORMAT,
-                        "%s: metadata: embedding_length %u is not a multiple of head_count %u; the "
-                        "file is damaged",
-                        gguf->reader.name, shape->dim, shape->heads);
-    }
-    if (is_even) shape->head_size = shape->dim / shape->heads;
-    tp_status status = tp__gguf_u32_or(gguf, "llama.attention.key_length", &shape->head_size);
-    if (status != TP_OK) return status;
-    uint32_t value_size = shape->head_size;
-    status = tp__gguf_u32_or(gguf, "llama.attention.value_length", &value_size);
-    if (status != TP_OK) return status;
-    if (value_size == shape->head_size) return TP_OK;
-    return unsupported(gguf, "llama.attention.value_length", "it differs from key_length");
-}
-
-static tp_status read_vocab(const struct tp_gguf *gguf, struct tp_model_shape *shape)
-{
-    for (uint32_t i = 0; i < gguf->tensor_count; i++) {
-        const struct tp_gguf_tensor *tensor = &gguf->tensors[i];
-        if (!tp__string_is(tensor->name, "token_embd.weight")) continue;
-        if (tensor->rows <= UINT32_MAX) {
-            shape->vocab = (uint32_t)tensor->rows;
-            return TP_OK;
-        }
-        return tp__fail(gguf->reader.error, TP_ERROR_TOO_LARGE,
-                        "%s: byte %zu: token_embd.weight has %llu rows; the file is damaged",
-                        gguf->reader.name, tensor->place, (unsigned long long)tensor->rows);
-    }
-    return tp__fail(gguf->reader.error, TP_ERROR_FORMAT, "%s: has no tensor token_embd.weight%s",
-                    gguf->reader.name,
-                    gguf->tensor_count == 0 ? " and no other: it is only a tokenizer" : "");
-}
-
-static tp_status check_constants(const struct tp_gguf *gguf, const struct tp_model_shape *shape)
-{
-    // Written so that a NaN is refused.
-    if (!(shape->norm_epsilon >= 0.0f && shape->norm_epsilon <= 1.0f)) {
-        return tp__fail(gguf->reader.error, TP_ERROR_RANGE,
-                        "%s: metadata llama.attention.layer_norm_rms_epsilon is %g; 0 to 1 is "
-                        "possible",
-                        gguf->reader.name, (double)shape->norm_epsilon);
-    }
-    if (!(shape->rope_base >= 1.0f && shape->rope_base <= 1e12f)) {
-        return tp__fail(gguf->reader.error, TP_ERROR_RANGE,
-                        "%s: metadata llama.rope.freq_base is %g; 1 to 1e12 is possible",
-                        gguf->reader.name, (double)shape->rope_base);
+    if (find(loader, "rope.dimension_sections") != NULL) {
+        return unsupported(loader, "rope.dimension_sections", "is not supported");
     }
     return TP_OK;
 }
 
-static tp_status read_shape(const struct tp_gguf *gguf, struct tp_model_shape *shape)
+static tp_status read_scaling(struct gguf_loader *loader)
 {
+    struct tp_rope_scaling *scaling = &loader->scaling;
+    char key[KEY_BYTES];
+    char place[PLACE_BYTES];
+    scaling->factor = 1.0f;
+    tp_status status = f32_or(loader, "rope.scale_linear", &scaling->factor);  // older files
+    if (status != TP_OK) return status;
+    if (scaling->factor != 1.0f) scaling->kind = TP_ROPE_LINEAR;
+    float attention_factor = 1.0f;
+    status = f32_or(loader, "rope.scaling.attn_factor", &attention_factor);
+    if (status != TP_OK) return status;
+    if (attention_factor != 1.0f) {
+        return unsupported(loader, "rope.scaling.attn_factor", "is not supported");
+    }
+    if (find(loader, "rope.scaling.type") == NULL) return TP_OK;
+    struct tp_string name;
+    status = tp__gguf_string(loader->gguf, key_of(loader, "rope.scaling.type", key), &name);
+    if (status != TP_OK) return status;
+    place_of(loader, key, place);
+    status = tp__rope_kind_find(place, name, &scaling->kind, loader->error);
+    if (status != TP_OK) return status;
+    if (scaling->kind == TP_ROPE_LLAMA3) {
+        return unsupported(loader, "rope.scaling.type",
+                           "llama3 in a GGUF file is a tensor rope_freqs.weight");
+    }
+    return f32_or(loader, "rope.scaling.factor", &scaling->factor);
+}
+
+static tp_status read_head_size(const struct gguf_loader *loader)
+{
+    struct tp_model_shape *shape = &loader->model->shape;
+    bool is_given = find(loader, "attention.key_length") != NULL;
+    bool is_even = shape->heads != 0 && shape->dim % shape->heads == 0;
+    if (!is_given && !is_even) {
+        return tp__fail(loader->error, TP_ERROR_FORMAT,
+                        "%s: metadata: embedding_length %u is not a multiple of head_count %u; the "
+                        "file is damaged",
+                        loader->gguf->reader.name, shape->dim, shape->heads);
+    }
+    if (is_even) shape->head_size = shape->dim / shape->heads;
+    tp_status status = u32_or(loader, "attention.key_length", &shape->head_size);
+    if (status != TP_OK) return status;
+    uint32_t value_size = shape->head_size;
+    status = u32_or(loader, "attention.value_length", &value_size);
+    if (status != TP_OK) return status;
+    if (value_size == shape->head_size) return TP_OK;
+    return unsupported(loader, "attention.value_length",
+                       "differs from key_length, which is not supported");
+}
+
+static const struct tp_gguf_tensor *find_tensor(const struct tp_gguf *gguf, const char *name)
+{
+    for (uint32_t i = 0; i < gguf->tensor_count; i++) {
+        if (tp__string_is(gguf->tensors[i].name, name)) return &gguf->tensors[i];
+    }
+    return NULL;
+}
+
+static tp_status read_vocab(const struct tp_gguf *gguf, struct tp_model_shape *shape)
+{
+    const struct tp_gguf_tensor *tensor = find_tensor(gguf, "token_embd.weight");
+    if (tensor == NULL) {
+        return tp__fail(gguf->reader.error, TP_ERROR_FORMAT,
+                        "%s: has no tensor token_embd.weight%s", gguf->reader.name,
+                        gguf->tensor_count == 0 ? " and no other: it is only a tokenizer" : "");
+    }
+    if (tensor->rows > UINT32_MAX) {
+        return tp__fail(gguf->reader.error, TP_ERROR_TOO_LARGE,
+                        "%s: byte %zu: token_embd.weight has %llu rows; the file is damaged",
+                        gguf->reader.name, tensor->place, (unsigned long long)tensor->rows);
+    }
+    shape->vocab = (uint32_t)tensor->rows;
+    return TP_OK;
+}
+
+static tp_status check_constant(const struct gguf_loader *loader, const char *name, float value,
+                                double min, double max)
+{
+    // Written so that a NaN is refused.
+    if ((double)value >= min && (double)value <= max) return TP_OK;
+    char key[KEY_BYTES];
+    char place[PLACE_BYTES];
+    return tp__fail(loader->error, TP_ERROR_RANGE, "%s is %g; %g to %g is possible",
+                    place_of(loader, key_of(loader, name, key), place), (double)value, min, max);
+}
+
+static tp_status read_constants(const struct gguf_loader *loader)
+{
+    struct tp_model_shape *shape = &loader->model->shape;
+    char key[KEY_BYTES];
+    shape->rope_base = 10000.0f;
+    tp_status status = f32_or(loader, "rope.freq_base", &shape->rope_base);
+    if (status != TP_OK) return status;
+    status = check_constant(loader, "rope.freq_base", shape->rope_base, 1.0, 1e12);
+    if (status != TP_OK) return status;
+    static const char epsilon[] = "attention.layer_norm_rms_epsilon";
+    status = tp__gguf_f32(loader->gguf, key_of(loader, epsilon, key), &shape->norm_epsilon);
+    if (status != TP_OK) return status;
+    return check_constant(loader, epsilon, shape->norm_epsilon, 0.0, 1.0);
+}
+
+/* A window of attention shorter than the context is a limit: up to there it changes nothing. */
+static tp_status read_window(const struct gguf_loader *loader)
+{
+    uint32_t window = 0;
+    tp_status status = u32_or(loader, "attention.sliding_window", &window);
+    if (status != TP_OK) return status;
+    tp__source_model_limit(loader->model, window);
+    return TP_OK;
+}
+
+static tp_status read_shape(struct gguf_loader *loader)
+{
+    struct tp_model_shape *shape = &loader->model->shape;
     const struct {
-        const char *key;
+        const char *name;
         uint32_t *value;
     } sizes[] = {
-        {"llama.embedding_length", &shape->dim},   {"llama.feed_forward_length", &shape->hidden},
-        {"llama.block_count", &shape->layers},     {"llama.attention.head_count", &shape->heads},
-        {"llama.context_length", &shape->context},
+        {"embedding_length", &shape->dim},   {"feed_forward_length", &shape->hidden},
+        {"block_count", &shape->layers},     {"attention.head_count", &shape->heads},
+        {"context_length", &shape->context},
     };
     tp_status status;
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
-        status = tp__gguf_u32(gguf, sizes[i].key, sizes[i].value);
+        const struct tp_gguf_entry *entry = find(loader, sizes[i].name);
+        if (entry != NULL && entry->is_array) {
+            return unsupported(loader, sizes[i].name, "layers of several sizes are not supported");
+        }
+        status = u32(loader, sizes[i].name, sizes[i].value);
         if (status != TP_OK) return status;
     }
     shape->kv_heads = shape->heads;
-    status = tp__gguf_u32_or(gguf, "llama.attention.head_count_kv", &shape->kv_heads);
+    status = u32_or(loader, "attention.head_count_kv", &shape->kv_heads);
     if (status != TP_OK) return status;
-    status = read_head_size(gguf, shape);
+    status = read_head_size(loader);
     if (status != TP_OK) return status;
-    shape->rope_base = 10000.0f;
-    status = tp__gguf_f32_or(gguf, "llama.rope.freq_base", &shape->rope_base);
+    status = read_constants(loader);
     if (status != TP_OK) return status;
-    status = tp__gguf_f32(gguf, "llama.attention.layer_norm_rms_epsilon", &shape->norm_epsilon);
+    status = read_vocab(loader->gguf, shape);
     if (status != TP_OK) return status;
-    status = check_constants(gguf, shape);
+    status = tp__shape_check(shape, loader->gguf->reader.name, loader->error);
     if (status != TP_OK) return status;
-    status = read_vocab(gguf, shape);
+    shape->has_head_norm = loader->architecture->has_head_norm;
+    shape->has_bias = loader->architecture->has_bias;
+    if (loader->architecture->may_have_bias) {
+        shape->has_bias = find_tensor(loader->gguf, "blk.0.attn_q.bias") != NULL;
+    }
+    status = check_variants(loader);
     if (status != TP_OK) return status;
-    status = tp__shape_check(shape, gguf->reader.name, gguf->reader.error);
+    status = read_window(loader);
     if (status != TP_OK) return status;
-    return check_variants(gguf, shape);
+    return read_scaling(loader);
 }
 
 /* Reads "blk.<layer>." at the start of the name; false when it is not there. */
-static bool split_layer(struct tp_string *name, uint32_t *layer)
+static bool split_layer(struct tp_string name, uint32_t *layer)
 {
-    if (name->size < 4 || memcmp(name->text, "blk.", 4) != 0) return false;
+    if (name.size < 4 || memcmp(name.text, "blk.", 4) != 0) return false;
     size_t i = 4;
     uint32_t number = 0;
-    while (i < name->size && i < 10 && name->text[i] >= '0' && name->text[i] <= '9') {
-        number = number * 10 + (uint32_t)(name->text[i++] - '0');
+    while (i < name.size && i < 10 && name.text[i] >= '0' && name.text[i] <= '9') {
+        number = number * 10 + (uint32_t)(name.text[i++] - '0');
     }
-    bool has_digits = i > 4 && (name->text[4] != '0' || i == 5);
-    if (!has_digits || i == name->size || name->text[i] != '.') return false;
+    bool has_digits = i > 4 && (name.text[4] != '0' || i == 5);
+    if (!has_digits || i == name.size || name.text[i] != '.') return false;
     *layer = number;
     return true;
 }
 
-/* Which tensor a name means; false when a plain Llama model has none of that name. */
-static bool find_tensor(const struct tp_model_shape *shape, struct tp_string name,
-                        enum tp_tensor *tensor, uint32_t *layer)
+/* Which tensor a name means; false when the architecture has none of that name. */
+static bool tensor_of_name(const struct tp_model_shape *shape, struct tp_string name,
+                           enum tp_tensor *tensor, uint32_t *layer)
 {
     *layer = 0;
-    bool has_layer = split_layer(&name, layer);
+    bool has_layer = split_layer(name, layer);
     if (has_layer && *layer >= shape->layers) return false;
     enum tp_tensor first = has_layer ? TP_TENSOR_NORM_ATTENTION : 0;
     enum tp_tensor end = has_layer ? TP_TENSOR_COUNT : TP_TENSOR_NORM_ATTENTION;
@@ -177,75 +312,109 @@ static bool find_tensor(const struct tp_model_shape *shape, struct tp_string nam
     return false;
 }
 
-static tp_status set_tensor(struct tp_source_model *model, const struct tp_gguf *gguf,
-                            const struct tp_gguf_tensor *source)
+static tp_status check_size(const struct gguf_loader *loader, const struct tp_gguf_tensor *source,
+                            uint32_t rows, uint32_t columns)
 {
-    const struct tp_reader *reader = &gguf->reader;
+    if (source->rows == rows && source->columns == columns) return TP_OK;
+    return tp__fail(loader->error, TP_ERROR_FORMAT,
+                    "%s: byte %zu: tensor %.*s is %llu x %llu, but the metadata asks for "
+                    "%u x %u; the file is damaged",
+                    loader->gguf->reader.name, source->place, tp__string_width(source->name),
+                    source->name.text, (unsigned long long)source->rows,
+                    (unsigned long long)source->columns, rows, columns);
+}
+
+static tp_status given_twice(const struct gguf_loader *loader, const struct tp_gguf_tensor *source)
+{
+    return tp__fail(loader->error, TP_ERROR_FORMAT,
+                    "%s: byte %zu: tensor %.*s is given twice; the file is damaged",
+                    loader->gguf->reader.name, source->place, tp__string_width(source->name),
+                    source->name.text);
+}
+
+/* Notes the table that divides the frequencies of Llama 3. */
+static tp_status set_divisors(struct gguf_loader *loader, const struct tp_gguf_tensor *source)
+{
+    if (loader->divisors != NULL) return given_twice(loader, source);
+    tp_status status = check_size(loader, source, 1, loader->model->shape.head_size / 2);
+    if (status != TP_OK) return status;
+    if (source->type != tp__number_format(TP_NUMBER_F32)->ggml_type) {
+        return tp__fail(loader->error, TP_ERROR_UNSUPPORTED,
+                        "%s: byte %zu: tensor rope_freqs.weight is not F32",
+                        loader->gguf->reader.name, source->place);
+    }
+    loader->divisors = source;
+    return TP_OK;
+}
+
+static tp_status set_tensor(struct gguf_loader *loader, const struct tp_gguf_tensor *source)
+{
+    struct tp_source_model *model = loader->model;
+    if (tp__string_is(source->name, "rope_freqs.weight")) return set_divisors(loader, source);
     enum tp_tensor tensor;
     uint32_t layer;
-    if (!find_tensor(&model->shape, source->name, &tensor, &layer)) {
-        return tp__fail(reader->error, TP_ERROR_UNSUPPORTED,
-                        "%s: byte %zu: tensor %.*s is not part of a plain Llama model of %u layers",
-                        reader->name, source->place, tp__string_width(source->name),
-                        source->name.text, model->shape.layers);
+    if (!tensor_of_name(&model->shape, source->name, &tensor, &layer)) {
+        return tp__fail(loader->error, TP_ERROR_UNSUPPORTED,
+                        "%s: byte %zu: tensor %.*s is not part of a plain %s model of %u layers",
+                        model->name, source->place, tp__string_width(source->name),
+                        source->name.text, loader->architecture->name, model->shape.layers);
     }
     uint32_t rows;
     uint32_t columns;
     tp__tensor_size(&model->shape, tensor, &rows, &columns);
-    if (source->rows != rows || source->columns != columns) {
-        return tp__fail(reader->error, TP_ERROR_FORMAT,
-                        "%s: byte %zu: tensor %.*s is %llu x %llu, but the metadata asks for "
-                        "%u x %u; the file is damaged",
-                        reader->name, source->place, tp__string_width(source->name),
-                        source->name.text, (unsigned long long)source->rows,
-                        (unsigned long long)source->columns, rows, columns);
-    }
-    if (tp__source_tensor(model, tensor, layer) != NULL) {
-        return tp__fail(reader->error, TP_ERROR_FORMAT,
-                        "%s: byte %zu: tensor %.*s is given twice; the file is damaged",
-                        reader->name, source->place, tp__string_width(source->name),
-                        source->name.text);
-    }
-    tp__source_tensor_set(model, tensor, layer, source->offset);
-    return TP_OK;
+    tp_status status = check_size(loader, source, rows, columns);
+    if (status != TP_OK) return status;
+    if (tp__source_tensor(model, tensor, layer) != NULL) return given_twice(loader, source);
+    struct tp_tensor_place place = {
+        .file = &model->file, .name = model->name, .offset = source->offset};
+    bool is_known = tp__number_of_ggml(source->type, &place.type);
+    assert(is_known);  // tp__gguf_check_tensors
+    return tp__source_tensor_read(model, tensor, layer, &place, loader->error);
 }
 
-static tp_status check_complete(struct tp_source_model *model, struct tp_error *error)
+static tp_status scale_rotation(struct gguf_loader *loader)
 {
-    bool has_embedding = model->tensors[TP_TENSOR_EMBEDDING] != NULL;
-    if (has_embedding && model->tensors[TP_TENSOR_CLASSIFIER] == NULL) {
-        tp__source_tensor_tie(model);
+    char key[KEY_BYTES];
+    char place[PLACE_BYTES];
+    place_of(loader, key_of(loader, "rope.scaling.factor", key), place);
+    tp_status status = tp__rope_scale(loader->model, place, &loader->scaling, loader->error);
+    if (status != TP_OK || loader->divisors == NULL) return status;
+    (void)snprintf(place, sizeof place, "%s: byte %zu: tensor rope_freqs.weight",
+                   loader->model->name, loader->divisors->offset);
+    uint32_t pairs = loader->model->shape.head_size / 2;
+    float *divisors = calloc(pairs, sizeof *divisors);
+    if (divisors == NULL) {
+        return tp__fail(loader->error, TP_ERROR_NO_MEMORY, "%s: no memory for %u divisors",
+                        loader->model->name, pairs);
     }
-    for (enum tp_tensor tensor = 0; tensor < TP_TENSOR_COUNT; tensor++) {
-        if (!tp__tensor_exists(&model->shape, tensor)) continue;
-        for (uint32_t layer = 0; layer < tp__tensor_layers(&model->shape, tensor); layer++) {
-            if (tp__source_tensor(model, tensor, layer) != NULL) continue;
-            char name[TP_TENSOR_NAME_BYTES];
-            tp__tensor_name(tensor, layer, name);
-            return tp__fail(error, TP_ERROR_FORMAT,
-                            "%s: tensor %s is missing; convert the model again", model->name, name);
-        }
-    }
-    return TP_OK;
+    tp__number_expand(TP_NUMBER_F32, loader->model->file.data + loader->divisors->offset, pairs,
+                      divisors);
+    status = tp__rope_divide(loader->model, place, divisors, loader->error);
+    free(divisors);
+    return status;
 }
 
-static tp_status load(struct tp_source_model *model, const struct tp_gguf *gguf,
-                      struct tp_error *error)
+static tp_status load(struct gguf_loader *loader)
 {
-    tp_status status = check_architecture(gguf);
+    struct tp_source_model *model = loader->model;
+    tp_status status = find_architecture(loader);
     if (status != TP_OK) return status;
-    status = read_shape(gguf, &model->shape);
+    model->architecture = loader->architecture->name;
+    model->is_half_split = loader->architecture->is_half_split;
+    status = read_shape(loader);
     if (status != TP_OK) return status;
-    status = tp__gguf_check_tensors(gguf);
+    status = tp__gguf_check_tensors(loader->gguf);
     if (status != TP_OK) return status;
-    status = tp__source_model_prepare(model, error);
+    status = tp__source_model_prepare(model, loader->error);
     if (status != TP_OK) return status;
-    for (uint32_t i = 0; i < gguf->tensor_count; i++) {
-        status = set_tensor(model, gguf, &gguf->tensors[i]);
+    for (uint32_t i = 0; i < loader->gguf->tensor_count; i++) {
+        status = set_tensor(loader, &loader->gguf->tensors[i]);
         if (status != TP_OK) return status;
     }
-    model->has_tokenizer = tp__gguf_find(gguf, "tokenizer.ggml.tokens") != NULL;
-    return check_complete(model, error);
+    model->has_tokenizer = tp__gguf_find(loader->gguf, "tokenizer.ggml.tokens") != NULL;
+    status = scale_rotation(loader);
+    if (status != TP_OK) return status;
+    return tp__source_model_complete(model, model->name, loader->error);
 }
 
 tp_status tp__load_gguf(struct tp_source_model *model, struct tp_error *error)
@@ -253,9 +422,9 @@ tp_status tp__load_gguf(struct tp_source_model *model, struct tp_error *error)
     struct tp_gguf gguf;
     tp_status status = tp__gguf_open(model->file.data, model->file.size, model->name, &gguf, error);
     if (status != TP_OK) return status;
-    model->architecture = "llama";
     model->format = gguf.version == 2 ? "GGUF version 2" : "GGUF version 3";
-    status = load(model, &gguf, error);
+    struct gguf_loader loader = {.model = model, .gguf = &gguf, .error = error};
+    status = load(&loader);
     tp__gguf_free(&gguf);
     return status;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// llama2.c model files, version 0 and 1, float32.
+// llama2.c model files: version 0 and 1 with float32 weights, version 2 with int8 weights.
 //
 //   version 0    byte 0   7 int32: dim, hidden, layers, heads, KV heads, vocabulary, context; a
 //                         negative vocabulary says that the classifier is separate
@@ -12,6 +12,10 @@
 //                     36  1 if the classifier is the embedding, else 0; then zeros
 //                    256  attention norms, FFN norms, final norm, embedding, queries, keys, values,
 //                         outputs, gates, downs, ups, classifier if separate
+//   version 2    as version 1, but
+//                     37  int32 group size
+//                         all weights but the norms are int8, each tensor of each layer followed by
+//                         one float32 scale for every group of its numbers, counted over all rows
 //
 // Version 0 has no mark: it is a file whose header is sensible and whose length is exactly what the
 // header asks for.
@@ -22,7 +26,14 @@
 #include "loader.h"
 #include "reader.h"
 
-enum { MAGIC = 0x616b3432, HEADER_1_BYTES = 256, HEADER_1_FLAG = 36, HEADER_FIELDS = 7 };
+enum {
+    MAGIC = 0x616b3432,
+    HEADER_1_BYTES = 256,
+    HEADER_1_FLAG = 36,
+    HEADER_2_GROUP = 37,
+    HEADER_2_ZEROS = 41,
+    HEADER_FIELDS = 7
+};
 
 /* In the order of the file; TP_TENSOR_COUNT stands for the rotation tables. */
 static const enum tp_tensor order_0[] = {
@@ -55,7 +66,7 @@ static tp_status read_shape(struct tp_reader *reader, bool is_version_0,
         if (size > 0 && size <= TP_MODEL_CONTEXT_MAX) continue;
         return tp__fail(reader->error, TP_ERROR_FORMAT,
                         "%s: byte %zu: as a llama2.c header, %s would be %d; not a model that this "
-                        "program reads (llama2.c float32 or GGUF F32), or damaged",
+                        "program reads (GGUF, safetensors or llama2.c), or damaged",
                         reader->name, place, names[i], fields[i]);
     }
     shape->dim = (uint32_t)fields[0];
@@ -80,52 +91,109 @@ static tp_status read_shape(struct tp_reader *reader, bool is_version_0,
     return TP_OK;
 }
 
-static tp_status read_version_1(struct tp_reader *reader, struct tp_model_shape *shape)
+/* The rest of the header of versions 1 and 2; group is 0 in version 1. */
+static tp_status read_rest(struct tp_reader *reader, uint32_t version, struct tp_model_shape *shape,
+                           uint32_t *group)
 {
-    uint32_t version;
-    reader->offset = 4;
-    tp_status status = tp__reader_u32(reader, "the version", &version);
-    if (status != TP_OK) return status;
-    if (version != 1) {
-        return tp__fail(reader->error, TP_ERROR_UNSUPPORTED,
-                        "%s: byte 4: llama2.c version %u%s; export the model with --version 1 or 0",
-                        reader->name, version, version == 2 ? " has 8-bit weights" : " is unknown");
-    }
-    status = read_shape(reader, false, shape);
-    if (status != TP_OK) return status;
     const uint8_t *rest;
-    status = tp__reader_take(reader, HEADER_1_BYTES - HEADER_1_FLAG, "the header", &rest);
+    tp_status status = tp__reader_take(reader, HEADER_1_BYTES - HEADER_1_FLAG, "the header", &rest);
     if (status != TP_OK) return status;
+    *group = version == 2 ? tp__load_u32(reader->bytes + HEADER_2_GROUP) : 0;
+    if (version == 2 && (*group == 0 || *group > INT32_MAX)) {
+        return tp__fail(reader->error, TP_ERROR_FORMAT,
+                        "%s: byte %d: the group size is %d; the file is damaged", reader->name,
+                        HEADER_2_GROUP, (int)*group);
+    }
     for (size_t i = 0; i < HEADER_1_BYTES - HEADER_1_FLAG; i++) {
+        size_t place = HEADER_1_FLAG + i;
+        if (version == 2 && place >= HEADER_2_GROUP && place < HEADER_2_ZEROS) continue;
         if (rest[i] <= (i == 0 ? 1 : 0)) continue;
         return tp__fail(reader->error, TP_ERROR_FORMAT,
-                        "%s: byte %zu: the header has 0x%02x where version 1 has %s; the file is "
+                        "%s: byte %zu: the header has 0x%02x where version %u has %s; the file is "
                         "damaged",
-                        reader->name, HEADER_1_FLAG + i, rest[i], i == 0 ? "0 or 1" : "0");
+                        reader->name, place, rest[i], version, i == 0 ? "0 or 1" : "0");
     }
     shape->tied = rest[0] == 1;
     return TP_OK;
 }
 
-/* Steps over one tensor of every layer, and notes where it was. */
+static tp_status read_header(struct tp_reader *reader, struct tp_source_model *model,
+                             uint32_t *version, uint32_t *group)
+{
+    static const char *const names[] = {"llama2.c version 0", "llama2.c version 1",
+                                        "llama2.c version 2"};
+    *version = 0;
+    *group = 0;
+    bool is_version_0 = tp__load_u32(model->file.data) != MAGIC;
+    if (!is_version_0) {
+        reader->offset = 4;
+        tp_status status = tp__reader_u32(reader, "the version", version);
+        if (status != TP_OK) return status;
+        if (*version != 1 && *version != 2) {
+            return tp__fail(reader->error, TP_ERROR_UNSUPPORTED,
+                            "%s: byte 4: llama2.c version %u is unknown; export the model with "
+                            "--version 1",
+                            reader->name, *version);
+        }
+    }
+    model->format = names[*version];
+    tp_status status = read_shape(reader, is_version_0, &model->shape);
+    if (status != TP_OK || is_version_0) return status;
+    return read_rest(reader, *version, &model->shape, group);
+}
+
+static tp_status take_floats(struct tp_source_model *model, struct tp_reader *reader,
+                             enum tp_tensor tensor, uint32_t layer, const char *name, size_t count)
+{
+    const struct tp_tensor_place place = {
+        .file = &model->file, .name = model->name, .offset = reader->offset, .type = TP_NUMBER_F32};
+    const uint8_t *bytes;
+    tp_status status = tp__reader_take(reader, count * sizeof(float), name, &bytes);
+    if (status != TP_OK || tensor == TP_TENSOR_COUNT) return status;
+    return tp__source_tensor_read(model, tensor, layer, &place, reader->error);
+}
+
+static tp_status take_groups(struct tp_source_model *model, struct tp_reader *reader,
+                             enum tp_tensor tensor, uint32_t layer, const char *name, size_t count,
+                             uint32_t group)
+{
+    size_t codes = reader->offset;
+    if (count % group != 0) {
+        return tp__fail(reader->error, TP_ERROR_FORMAT,
+                        "%s: byte %d: groups of %u do not divide the %zu numbers of tensor %s; the "
+                        "file is damaged",
+                        reader->name, HEADER_2_GROUP, group, count, name);
+    }
+    const uint8_t *bytes;
+    tp_status status = tp__reader_take(reader, count, name, &bytes);
+    if (status != TP_OK) return status;
+    size_t scales = reader->offset;
+    status = tp__reader_take(reader, count / group * sizeof(float), name, &bytes);
+    if (status != TP_OK) return status;
+    return tp__source_tensor_read_groups(model, tensor, layer, codes, scales, group, reader->error);
+}
+
+/* Steps over one tensor of every layer, and sets it. group is 0 where numbers are float32. */
 static tp_status take_tensor(struct tp_source_model *model, struct tp_reader *reader,
-                             enum tp_tensor tensor)
+                             enum tp_tensor tensor, uint32_t group)
 {
     const struct tp_model_shape *shape = &model->shape;
     uint32_t rows = 2 * shape->context;
     uint32_t columns = shape->head_size / 2;
     if (tensor != TP_TENSOR_COUNT) tp__tensor_size(shape, tensor, &rows, &columns);
-    bool is_per_layer = tensor >= TP_TENSOR_NORM_ATTENTION && tensor < TP_TENSOR_COUNT;
-    for (uint32_t layer = 0; layer < (is_per_layer ? shape->layers : 1); layer++) {
+    // The limits of the shape keep this product below 2^40.
+    size_t count = (size_t)rows * columns;
+    bool is_norm = tensor == TP_TENSOR_NORM_ATTENTION || tensor == TP_TENSOR_NORM_FFN ||
+                   tensor == TP_TENSOR_NORM_FINAL;
+    bool has_groups = group != 0 && !is_norm;
+    uint32_t layers = tensor == TP_TENSOR_COUNT ? 1 : tp__tensor_layers(shape, tensor);
+    for (uint32_t layer = 0; layer < layers; layer++) {
         char name[TP_TENSOR_NAME_BYTES] = "the rotation table";
         if (tensor != TP_TENSOR_COUNT) tp__tensor_name(tensor, layer, name);
-        size_t offset = reader->offset;
-        const uint8_t *bytes;
-        // The limits of the shape keep this product below 2^40.
-        uint64_t size = (uint64_t)rows * columns * sizeof(float);
-        tp_status status = tp__reader_take(reader, size, name, &bytes);
+        tp_status status = has_groups
+                               ? take_groups(model, reader, tensor, layer, name, count, group)
+                               : take_floats(model, reader, tensor, layer, name, count);
         if (status != TP_OK) return status;
-        if (tensor != TP_TENSOR_COUNT) tp__source_tensor_set(model, tensor, layer, offset);
     }
     return TP_OK;
 }
@@ -134,20 +202,19 @@ tp_status tp__load_llama2c(struct tp_source_model *model, struct tp_error *error
 {
     struct tp_reader reader = {
         .bytes = model->file.data, .size = model->file.size, .name = model->name, .error = error};
-    bool is_version_0 = tp__load_u32(model->file.data) != MAGIC;
+    uint32_t version;
+    uint32_t group;
     model->architecture = "llama";
-    model->format = is_version_0 ? "llama2.c version 0" : "llama2.c version 1";
-    tp_status status = is_version_0 ? read_shape(&reader, true, &model->shape)
-                                    : read_version_1(&reader, &model->shape);
+    tp_status status = read_header(&reader, model, &version, &group);
     if (status != TP_OK) return status;
     status = tp__source_model_prepare(model, error);
     if (status != TP_OK) return status;
-    const enum tp_tensor *order = is_version_0 ? order_0 : order_1;
+    const enum tp_tensor *order = version == 0 ? order_0 : order_1;
     size_t count =
-        is_version_0 ? sizeof order_0 / sizeof order_0[0] : sizeof order_1 / sizeof order_1[0];
+        version == 0 ? sizeof order_0 / sizeof order_0[0] : sizeof order_1 / sizeof order_1[0];
     if (model->shape.tied) count--;  // the classifier comes last in both
     for (size_t i = 0; i < count; i++) {
-        status = take_tensor(model, &reader, order[i]);
+        status = take_tensor(model, &reader, order[i], group);
         if (status != TP_OK) return status;
     }
     if (model->shape.tied) tp__source_tensor_tie(model);

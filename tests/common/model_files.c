@@ -67,22 +67,55 @@ void tp_test_bytes_free(struct tp_test_bytes *bytes)
 
 static bool is_per_layer(enum tp_test_tensor tensor)
 {
-    return tensor >= TP_TEST_NORM_ATTENTION && tensor <= TP_TEST_UP;
+    bool is_matrix_or_norm = tensor >= TP_TEST_NORM_ATTENTION && tensor <= TP_TEST_UP;
+    return is_matrix_or_norm || tensor >= TP_TEST_QUERY_BIAS;
+}
+
+uint32_t tp_test_tensor_layers(const struct tp_test_model *model, enum tp_test_tensor tensor)
+{
+    return is_per_layer(tensor) ? model->layers : 1;
+}
+
+bool tp_test_tensor_exists(const struct tp_test_model *model, enum tp_test_tensor tensor)
+{
+    if (tensor >= TP_TEST_QUERY_NORM) return model->has_head_norm;
+    return tensor < TP_TEST_QUERY_BIAS || model->has_bias;
+}
+
+static uint32_t head_size(const struct tp_test_model *model)
+{
+    return model->head_size != 0 ? model->head_size : model->dim / model->heads;
 }
 
 void tp_test_tensor_size(const struct tp_test_model *model, enum tp_test_tensor tensor,
                          uint32_t *rows, uint32_t *columns)
 {
-    uint32_t kv_size = model->dim / model->heads * model->kv_heads;
+    uint32_t query_size = head_size(model) * model->heads;
+    uint32_t kv_size = head_size(model) * model->kv_heads;
     *rows = model->dim;
     *columns = model->dim;
     if (tensor == TP_TEST_EMBEDDING || tensor == TP_TEST_CLASSIFIER) *rows = model->vocab;
+    if (tensor == TP_TEST_QUERY) *rows = query_size;
+    if (tensor == TP_TEST_OUTPUT) *columns = query_size;
     if (tensor == TP_TEST_KEY || tensor == TP_TEST_VALUE) *rows = kv_size;
     if (tensor == TP_TEST_GATE || tensor == TP_TEST_UP) *rows = model->hidden;
     if (tensor == TP_TEST_DOWN) *columns = model->hidden;
     bool is_norm = tensor == TP_TEST_NORM_ATTENTION || tensor == TP_TEST_NORM_FFN ||
                    tensor == TP_TEST_NORM_FINAL;
-    if (is_norm) *rows = 1;
+    if (is_norm || tensor >= TP_TEST_QUERY_BIAS) *rows = 1;
+    if (tensor == TP_TEST_QUERY_BIAS) *columns = query_size;
+    if (tensor == TP_TEST_KEY_BIAS || tensor == TP_TEST_VALUE_BIAS) *columns = kv_size;
+    if (tensor >= TP_TEST_QUERY_NORM) *columns = head_size(model);
+}
+
+/* Each number has a stream of its own. Tensors that came later follow behind the others, whose
+ * weights stay as they were. */
+static void init_random(const struct tp_test_model *model, enum tp_test_tensor tensor,
+                        uint32_t layer, uint32_t row, uint32_t column, struct tp_random *random)
+{
+    uint64_t place = tensor < TP_TEST_QUERY_BIAS ? layer * (uint64_t)TP_TEST_QUERY_BIAS + tensor
+                                                 : ((uint64_t)layer << 16) + (1u << 12) + tensor;
+    tp_random_init(random, model->seed + ((uint64_t)row << 32) + column, place);
 }
 
 float tp_test_weight(const struct tp_test_model *model, enum tp_test_tensor tensor, uint32_t layer,
@@ -93,31 +126,130 @@ float tp_test_weight(const struct tp_test_model *model, enum tp_test_tensor tens
     tp_test_tensor_size(model, tensor, &rows, &columns);
     if (tensor == TP_TEST_CLASSIFIER && !model->is_untied) tensor = TP_TEST_EMBEDDING;
     struct tp_random random;
-    tp_random_init(&random, model->seed + ((uint64_t)row << 32) + column,
-                   layer * TP_TEST_TENSOR_COUNT + (uint64_t)tensor);
+    init_random(model, tensor, layer, row, column, &random);
     double uniform = (double)tp_random_range(&random, -(1 << 24), 1 << 24) / (1 << 24);
+    bool is_bias = tensor >= TP_TEST_QUERY_BIAS && tensor <= TP_TEST_VALUE_BIAS;
+    if (is_bias) return (float)(0.5 * uniform);
     if (rows == 1) return (float)(1.0 + 0.25 * uniform);
     if (tensor == TP_TEST_EMBEDDING) return (float)uniform;
     return (float)(2.0 * uniform / sqrt(columns));
 }
 
-static void put_tensor(const struct tp_test_model *model, enum tp_test_tensor tensor,
-                       uint32_t layer, struct tp_test_bytes *file)
+static bool is_vector(const struct tp_test_model *model, enum tp_test_tensor tensor)
 {
     uint32_t rows;
     uint32_t columns;
     tp_test_tensor_size(model, tensor, &rows, &columns);
-    for (uint32_t row = 0; row < rows; row++) {
-        for (uint32_t column = 0; column < columns; column++) {
-            tp_test_put_f32(file, tp_test_weight(model, tensor, layer, row, column));
-        }
+    return rows == 1;
+}
+
+/* A random block whose scales are around 2^-7. */
+static void make_block(enum tp_number_type type, struct tp_random *random,
+                       uint8_t block[TP_NUMBER_BLOCK_BYTES_MAX])
+{
+    const struct tp_number_format *format = tp__number_format(type);
+    for (uint32_t i = 0; i < format->bytes; i++) block[i] = (uint8_t)tp_random_u32(random);
+    bool has_minimum = type == TP_NUMBER_Q4_1 || type == TP_NUMBER_Q5_1 || type == TP_NUMBER_Q4_K ||
+                       type == TP_NUMBER_Q5_K;
+    uint32_t scale = type == TP_NUMBER_Q6_K ? 209 : 1;
+    if (type == TP_NUMBER_MXFP4) {
+        block[0] = (uint8_t)(120 + (block[0] & 3));
+    } else {
+        block[scale] = (uint8_t)(0x20 | (block[scale] & 3));
     }
+    if (has_minimum) block[3] = (uint8_t)(0x20 | (block[3] & 3));
+}
+
+/* The bytes of a row with numbers of that type. */
+static void put_row(const struct tp_test_model *model, enum tp_number_type type,
+                    enum tp_test_tensor tensor, uint32_t layer, uint32_t row,
+                    struct tp_test_bytes *file)
+{
+    uint32_t rows;
+    uint32_t columns;
+    tp_test_tensor_size(model, tensor, &rows, &columns);
+    if (rows == 1) type = TP_NUMBER_F32;
+    uint32_t step = tp__number_format(type)->elements;
+    assert(columns % step == 0);
+    for (uint32_t column = 0; column < columns; column += step) {
+        float weight = tp_test_weight(model, tensor, layer, row, column);
+        uint8_t block[TP_NUMBER_BLOCK_BYTES_MAX];
+        uint16_t half = tp__half_of_float(weight);
+        struct tp_random random;
+        memcpy(block, &weight, sizeof weight);
+        if (type == TP_NUMBER_BF16) memmove(block, block + 2, 2);
+        if (type == TP_NUMBER_F16) memcpy(block, &half, sizeof half);
+        if (step > 1) {
+            bool is_copy = tensor == TP_TEST_CLASSIFIER && !model->is_untied;
+            init_random(model, is_copy ? TP_TEST_EMBEDDING : tensor, layer, row, column, &random);
+            make_block(type, &random, block);
+        }
+        tp_test_put(file, block, tp__number_format(type)->bytes);
+    }
+}
+
+void tp_test_row(const struct tp_test_model *model, enum tp_number_type type,
+                 enum tp_test_tensor tensor, uint32_t layer, uint32_t row, float *out)
+{
+    uint32_t rows;
+    uint32_t columns;
+    tp_test_tensor_size(model, tensor, &rows, &columns);
+    struct tp_test_bytes bytes = {0};
+    put_row(model, type, tensor, layer, row, &bytes);
+    tp__number_expand(rows == 1 ? TP_NUMBER_F32 : type, bytes.data, columns, out);
+    tp_test_bytes_free(&bytes);
+}
+
+/* Which row, or element of a vector, a file with the halves of heads apart has in that place. */
+static uint32_t half_split_source(const struct tp_test_model *model, uint32_t place)
+{
+    uint32_t size = head_size(model);
+    uint32_t element = place % size;
+    uint32_t pair = element % (size / 2);
+    return place - element + 2 * pair + (element < size / 2 ? 0 : 1);
+}
+
+static bool is_rotated(enum tp_test_tensor tensor)
+{
+    return tensor == TP_TEST_QUERY || tensor == TP_TEST_KEY || tensor == TP_TEST_QUERY_BIAS ||
+           tensor == TP_TEST_KEY_BIAS || tensor >= TP_TEST_QUERY_NORM;
+}
+
+/* A tensor as files with the halves of heads apart have it. */
+static void put_half_split(const struct tp_test_model *model, enum tp_number_type type,
+                           enum tp_test_tensor tensor, uint32_t layer, struct tp_test_bytes *file)
+{
+    uint32_t rows;
+    uint32_t columns;
+    tp_test_tensor_size(model, tensor, &rows, &columns);
+    for (uint32_t row = 0; rows > 1 && row < rows; row++) {
+        put_row(model, type, tensor, layer, half_split_source(model, row), file);
+    }
+    for (uint32_t i = 0; rows == 1 && i < columns; i++) {
+        uint32_t source = half_split_source(model, i);
+        tp_test_put_f32(file, tp_test_weight(model, tensor, layer, 0, source));
+    }
+}
+
+static void put_typed(const struct tp_test_model *model, enum tp_number_type type,
+                      enum tp_test_tensor tensor, uint32_t layer, struct tp_test_bytes *file)
+{
+    uint32_t rows;
+    uint32_t columns;
+    tp_test_tensor_size(model, tensor, &rows, &columns);
+    for (uint32_t row = 0; row < rows; row++) put_row(model, type, tensor, layer, row, file);
+}
+
+static void put_tensor(const struct tp_test_model *model, enum tp_test_tensor tensor,
+                       uint32_t layer, struct tp_test_bytes *file)
+{
+    put_typed(model, TP_NUMBER_F32, tensor, layer, file);
 }
 
 static void put_layers(const struct tp_test_model *model, enum tp_test_tensor tensor,
                        struct tp_test_bytes *file)
 {
-    uint32_t layers = is_per_layer(tensor) ? model->layers : 1;
+    uint32_t layers = tp_test_tensor_layers(model, tensor);
     for (uint32_t layer = 0; layer < layers; layer++) put_tensor(model, tensor, layer, file);
 }
 
@@ -144,20 +276,78 @@ static void write_version_0(const struct tp_test_model *model, struct tp_test_by
     if (model->is_untied) put_layers(model, TP_TEST_CLASSIFIER, file);
 }
 
-static void write_version_1(const struct tp_test_model *model, struct tp_test_bytes *file)
+static const enum tp_test_tensor order_1[] = {
+    TP_TEST_NORM_ATTENTION, TP_TEST_NORM_FFN, TP_TEST_NORM_FINAL, TP_TEST_EMBEDDING,
+    TP_TEST_QUERY,          TP_TEST_KEY,      TP_TEST_VALUE,      TP_TEST_OUTPUT,
+    TP_TEST_GATE,           TP_TEST_DOWN,     TP_TEST_UP,         TP_TEST_CLASSIFIER};
+enum { ORDER_1_COUNT = sizeof order_1 / sizeof order_1[0] };
+
+static void write_header(const struct tp_test_model *model, uint32_t group,
+                         struct tp_test_bytes *file)
 {
-    static const enum tp_test_tensor order[] = {
-        TP_TEST_NORM_ATTENTION, TP_TEST_NORM_FFN, TP_TEST_NORM_FINAL, TP_TEST_EMBEDDING,
-        TP_TEST_QUERY,          TP_TEST_KEY,      TP_TEST_VALUE,      TP_TEST_OUTPUT,
-        TP_TEST_GATE,           TP_TEST_DOWN,     TP_TEST_UP};
     static const uint8_t zeros[256] = {0};
     tp_test_put_u32(file, 0x616b3432);
-    tp_test_put_u32(file, 1);
+    tp_test_put_u32(file, group == 0 ? 1 : 2);
     put_sizes(model, model->vocab, file);
     tp_test_put(file, model->is_untied ? "\0" : "\1", 1);
+    tp_test_put_u32(file, group);
     tp_test_put(file, zeros, 256 - file->size);
-    for (size_t i = 0; i < sizeof order / sizeof order[0]; i++) put_layers(model, order[i], file);
-    if (model->is_untied) put_layers(model, TP_TEST_CLASSIFIER, file);
+}
+
+static void write_version_1(const struct tp_test_model *model, struct tp_test_bytes *file)
+{
+    write_header(model, 0, file);
+    for (size_t i = 0; i < ORDER_1_COUNT - (model->is_untied ? 0 : 1); i++) {
+        put_layers(model, order_1[i], file);
+    }
+}
+
+static void put_groups(const float *numbers, size_t count, uint32_t group,
+                       struct tp_test_bytes *file, struct tp_test_bytes *expected)
+{
+    struct tp_test_bytes scales = {0};
+    assert(count % group == 0);
+    for (size_t first = 0; first < count; first += group) {
+        float largest = 0.0f;
+        for (size_t i = 0; i < group; i++) largest = fmaxf(largest, fabsf(numbers[first + i]));
+        float scale = largest / 127.0f;
+        for (size_t i = 0; i < group; i++) {
+            int8_t code = (int8_t)lrintf(numbers[first + i] / scale);
+            tp_test_put(file, &code, 1);
+            tp_test_put_f32(expected, (float)code * scale);
+        }
+        tp_test_put_f32(&scales, scale);
+    }
+    tp_test_put(file, scales.data, scales.size);
+    tp_test_bytes_free(&scales);
+}
+
+void tp_test_write_llama2c_groups(const struct tp_test_model *model, uint32_t group,
+                                  struct tp_test_bytes *file, struct tp_test_bytes *expected)
+{
+    struct tp_test_bytes floats = {0};
+    *file = (struct tp_test_bytes){0};
+    write_header(model, group, file);
+    write_header(model, 0, &floats);
+    for (size_t i = 0; i < ORDER_1_COUNT - (model->is_untied ? 0 : 1); i++) {
+        for (uint32_t layer = 0; layer < tp_test_tensor_layers(model, order_1[i]); layer++) {
+            struct tp_test_bytes numbers = {0};
+            put_tensor(model, order_1[i], layer, &numbers);
+            if (is_vector(model, order_1[i])) {
+                tp_test_put(file, numbers.data, numbers.size);
+                tp_test_put(&floats, numbers.data, numbers.size);
+            } else {
+                const void *start = numbers.data;
+                put_groups(start, numbers.size / sizeof(float), group, file, &floats);
+            }
+            tp_test_bytes_free(&numbers);
+        }
+    }
+    if (expected != NULL) {
+        *expected = floats;
+    } else {
+        tp_test_bytes_free(&floats);
+    }
 }
 
 void tp_test_write_llama2c(const struct tp_test_model *model, uint32_t version,
@@ -252,15 +442,25 @@ static void put_tokenizer(struct gguf_keys *keys, uint32_t vocab)
 static void put_keys(const struct tp_test_model *model, const struct tp_test_gguf *options,
                      struct gguf_keys *keys)
 {
-    put_text(keys, "general.architecture", options->architecture ? options->architecture : "llama");
+    const char *architecture = options->architecture ? options->architecture : "llama";
+    const struct {
+        const char *name;
+        uint32_t value;
+    } sizes[] = {
+        {"context_length", model->context},         {"embedding_length", model->dim},
+        {"feed_forward_length", model->hidden},     {"block_count", model->layers},
+        {"attention.head_count", model->heads},     {"attention.head_count_kv", model->kv_heads},
+        {"attention.key_length", model->head_size}, {"attention.value_length", model->head_size}};
+    char key[NAME_BYTES];
+    put_text(keys, "general.architecture", architecture);
     if (options->has_alignment) put_number(keys, "general.alignment", options->alignment);
-    put_number(keys, "llama.context_length", model->context);
-    put_number(keys, "llama.embedding_length", model->dim);
-    put_number(keys, "llama.feed_forward_length", model->hidden);
-    put_number(keys, "llama.block_count", model->layers);
-    put_number(keys, "llama.attention.head_count", model->heads);
-    put_number(keys, "llama.attention.head_count_kv", model->kv_heads);
-    put_float(keys, "llama.attention.layer_norm_rms_epsilon", 1e-5f);
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        if (i >= 6 && model->head_size == 0) continue;
+        snprintf(key, sizeof key, "%s.%s", architecture, sizes[i].name);
+        put_number(keys, key, sizes[i].value);
+    }
+    snprintf(key, sizeof key, "%s.attention.layer_norm_rms_epsilon", architecture);
+    put_float(keys, key, 1e-5f);
     if (options->has_tokenizer) put_tokenizer(keys, model->vocab);
     if (options->extra_key) put_number(keys, options->extra_key, options->extra_value);
     if (options->extra_float_key) put_float(keys, options->extra_float_key, options->extra_float);
@@ -272,12 +472,15 @@ static void put_keys(const struct tp_test_model *model, const struct tp_test_ggu
 static void tensor_name(enum tp_test_tensor tensor, uint32_t layer, char name[NAME_BYTES])
 {
     static const char *const names[TP_TEST_TENSOR_COUNT] = {
-        "token_embd", "attn_norm", "attn_q",   "attn_k", "attn_v",      "attn_output",
-        "ffn_norm",   "ffn_gate",  "ffn_down", "ffn_up", "output_norm", "output"};
+        "token_embd", "attn_norm", "attn_q",   "attn_k",      "attn_v",      "attn_output",
+        "ffn_norm",   "ffn_gate",  "ffn_down", "ffn_up",      "output_norm", "output",
+        "attn_q",     "attn_k",    "attn_v",   "attn_q_norm", "attn_k_norm"};
+    bool is_bias = tensor >= TP_TEST_QUERY_BIAS && tensor <= TP_TEST_VALUE_BIAS;
+    const char *end = is_bias ? "bias" : "weight";
     if (is_per_layer(tensor)) {
-        snprintf(name, NAME_BYTES, "blk.%u.%s.weight", layer, names[tensor]);
+        snprintf(name, NAME_BYTES, "blk.%u.%s.%s", layer, names[tensor], end);
     } else {
-        snprintf(name, NAME_BYTES, "%s.weight", names[tensor]);
+        snprintf(name, NAME_BYTES, "%s.%s", names[tensor], end);
     }
 }
 
@@ -293,10 +496,11 @@ struct gguf_tensors {
     struct tp_test_bytes *data;
     uint64_t count;
     size_t alignment;
+    bool is_half_split;
 };
 
-static void put_info(struct gguf_tensors *tensors, const char *name, uint32_t rows,
-                     uint32_t columns)
+static void put_info(struct gguf_tensors *tensors, const char *name, enum tp_number_type type,
+                     uint32_t rows, uint32_t columns)
 {
     const struct tp_test_gguf *options = tensors->options;
     bool is_odd = is_named(options->odd_tensor, name);
@@ -309,7 +513,9 @@ static void put_info(struct gguf_tensors *tensors, const char *name, uint32_t ro
         if (i == 0 && is_odd && options->odd_first_size != 0) size = options->odd_first_size;
         tp_test_put_u64(tensors->infos, size);
     }
-    tp_test_put_u32(tensors->infos, is_odd ? options->odd_type : 0);
+    bool has_odd_type = is_odd && (options->type == TP_NUMBER_F32 || options->odd_type != 0);
+    tp_test_put_u32(tensors->infos,
+                    has_odd_type ? options->odd_type : tp__number_format(type)->ggml_type);
     uint64_t offset = tensors->data->size;
     tp_test_put_u64(tensors->infos, offset + (uint64_t)(is_odd ? options->odd_offset : 0));
 }
@@ -324,8 +530,13 @@ static void put_gguf_tensor(struct gguf_tensors *tensors, enum tp_test_tensor te
     uint32_t columns;
     tp_test_tensor_size(tensors->model, tensor, &rows, &columns);
     while (tensors->data->size % tensors->alignment != 0) tp_test_put(tensors->data, "", 1);
-    put_info(tensors, name, rows, columns);
-    put_tensor(tensors->model, tensor, layer, tensors->data);
+    enum tp_number_type type = rows == 1 ? TP_NUMBER_F32 : tensors->options->type;
+    put_info(tensors, name, type, rows, columns);
+    if (tensors->is_half_split && is_rotated(tensor)) {
+        put_half_split(tensors->model, type, tensor, layer, tensors->data);
+    } else {
+        put_typed(tensors->model, type, tensor, layer, tensors->data);
+    }
     tensors->count++;
 }
 
@@ -334,11 +545,18 @@ static void put_gguf_tensors(struct gguf_tensors *tensors)
     for (enum tp_test_tensor tensor = 0; tensor < TP_TEST_TENSOR_COUNT; tensor++) {
         bool is_written = tensor != TP_TEST_CLASSIFIER || tensors->model->is_untied ||
                           tensors->options->has_copied_tie;
-        uint32_t layers = is_per_layer(tensor) ? tensors->model->layers : 1;
+        is_written = is_written && tp_test_tensor_exists(tensors->model, tensor);
+        uint32_t layers = tp_test_tensor_layers(tensors->model, tensor);
         for (uint32_t layer = 0; is_written && layer < layers; layer++) {
             put_gguf_tensor(tensors, tensor, layer);
         }
     }
+    if (tensors->options->divisors == NULL) return;
+    while (tensors->data->size % tensors->alignment != 0) tp_test_put(tensors->data, "", 1);
+    uint32_t pairs = head_size(tensors->model) / 2;
+    put_info(tensors, "rope_freqs.weight", TP_NUMBER_F32, 1, pairs);
+    tp_test_put(tensors->data, tensors->options->divisors, pairs * sizeof(float));
+    tensors->count++;
 }
 
 void tp_test_write_gguf(const struct tp_test_model *model, const struct tp_test_gguf *options,
@@ -354,7 +572,9 @@ void tp_test_write_gguf(const struct tp_test_model *model, const struct tp_test_
                                    .options = options,
                                    .infos = &info_bytes,
                                    .data = &data_bytes,
-                                   .alignment = is_usable ? options->alignment : 32};
+                                   .alignment = is_usable ? options->alignment : 32,
+                                   .is_half_split = options->architecture != NULL &&
+                                                    strncmp(options->architecture, "qwen", 4) == 0};
     put_keys(model, options, &keys);
     put_gguf_tensors(&tensors);
     *file = (struct tp_test_bytes){0};

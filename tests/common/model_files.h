@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "ggml_formats.h"
+
 /** Bytes that grow; free with tp_test_bytes_free. */
 struct tp_test_bytes {
     uint8_t *data;
@@ -38,9 +40,12 @@ struct tp_test_model {
     uint32_t context;
     bool is_untied;
     uint64_t seed;
+    uint32_t head_size;  // 0: dim / heads; else only for GGUF and safetensors
+    bool has_bias;       // of queries, keys and values; as head_size
+    bool has_head_norm;  // as head_size
 };
 
-/** Its tensors, in the order of llama2.c version 0. */
+/** Its tensors, the first in the order of llama2.c version 0. */
 enum tp_test_tensor {
     TP_TEST_EMBEDDING,
     TP_TEST_NORM_ATTENTION,
@@ -54,12 +59,26 @@ enum tp_test_tensor {
     TP_TEST_UP,
     TP_TEST_NORM_FINAL,
     TP_TEST_CLASSIFIER,
+    TP_TEST_QUERY_BIAS,
+    TP_TEST_KEY_BIAS,
+    TP_TEST_VALUE_BIAS,
+    TP_TEST_QUERY_NORM,
+    TP_TEST_KEY_NORM,
     TP_TEST_TENSOR_COUNT
 };
 
 /** One weight: around 1 in norms, else of a size that keeps the activations near 1. */
 float tp_test_weight(const struct tp_test_model *model, enum tp_test_tensor tensor, uint32_t layer,
                      uint32_t row, uint32_t column);
+
+/** Whether the model has the tensor, and how often. */
+bool tp_test_tensor_exists(const struct tp_test_model *model, enum tp_test_tensor tensor);
+uint32_t tp_test_tensor_layers(const struct tp_test_model *model, enum tp_test_tensor tensor);
+
+/** A row as a file with matrices of that number type holds it: [columns]. Vectors are float32. The
+ *  numbers of block types are random blocks, not the rounded weights. */
+void tp_test_row(const struct tp_test_model *model, enum tp_number_type type,
+                 enum tp_test_tensor tensor, uint32_t layer, uint32_t row, float *out);
 
 /** Rows and columns of a tensor. */
 void tp_test_tensor_size(const struct tp_test_model *model, enum tp_test_tensor tensor,
@@ -69,10 +88,16 @@ void tp_test_tensor_size(const struct tp_test_model *model, enum tp_test_tensor 
 void tp_test_write_llama2c(const struct tp_test_model *model, uint32_t version,
                            struct tp_test_bytes *file);
 
+/** The same as version 2: int8 codes and scales for groups of that many numbers. expected, where
+ * not NULL, becomes the float32 file of version 1 that must load equal. */
+void tp_test_write_llama2c_groups(const struct tp_test_model *model, uint32_t group,
+                                  struct tp_test_bytes *file, struct tp_test_bytes *expected);
+
 /** What to write differently into a GGUF file; all zero is a sound file of version 3. */
 struct tp_test_gguf {
     uint32_t version;          // 0: 3
-    const char *architecture;  // NULL: "llama"
+    const char *architecture;  // NULL: "llama"; qwen2 and qwen3 have the halves of heads apart
+    enum tp_number_type type;  // of the matrices
     bool has_alignment;        // write general.alignment
     uint32_t alignment;
     bool has_tokenizer;     // the pieces of tp_test_piece; vocab must be at least 3
@@ -83,9 +108,11 @@ struct tp_test_gguf {
     float extra_float;
     const char *extra_string_key;
     const char *extra_string;
-    const char *left_out;    // name of a tensor that is not written
-    const char *renamed;     // name of a tensor ...
-    const char *new_name;    // ... and what is written instead
+    const float
+        *divisors;         // of the frequencies, [head size / 2]; NULL: no tensor rope_freqs.weight
+    const char *left_out;  // name of a tensor that is not written
+    const char *renamed;   // name of a tensor ...
+    const char *new_name;  // ... and what is written instead
     const char *odd_tensor;  // name of a tensor with one of the following
     uint32_t odd_type;
     uint32_t odd_dimensions;  // 0: as they are; else that number, further sizes are 1

@@ -137,14 +137,16 @@ static void expect_gguf_error(const struct tp_test_gguf *options, tp_status expe
 /* ---- sound files ---- */
 
 static const enum tp_tensor library_tensor[TP_TEST_TENSOR_COUNT] = {
-    TP_TENSOR_EMBEDDING, TP_TENSOR_NORM_ATTENTION, TP_TENSOR_QUERY,
-    TP_TENSOR_KEY,       TP_TENSOR_VALUE,          TP_TENSOR_OUTPUT,
-    TP_TENSOR_NORM_FFN,  TP_TENSOR_GATE,           TP_TENSOR_DOWN,
-    TP_TENSOR_UP,        TP_TENSOR_NORM_FINAL,     TP_TENSOR_CLASSIFIER,
+    TP_TENSOR_EMBEDDING,  TP_TENSOR_NORM_ATTENTION, TP_TENSOR_QUERY,
+    TP_TENSOR_KEY,        TP_TENSOR_VALUE,          TP_TENSOR_OUTPUT,
+    TP_TENSOR_NORM_FFN,   TP_TENSOR_GATE,           TP_TENSOR_DOWN,
+    TP_TENSOR_UP,         TP_TENSOR_NORM_FINAL,     TP_TENSOR_CLASSIFIER,
+    TP_TENSOR_QUERY_BIAS, TP_TENSOR_KEY_BIAS,       TP_TENSOR_VALUE_BIAS,
+    TP_TENSOR_QUERY_NORM, TP_TENSOR_KEY_NORM,
 };
 
 static void compare_tensor(const struct tp_source_model *model, const struct tp_test_model *made,
-                           enum tp_test_tensor tensor, uint32_t layer)
+                           enum tp_number_type type, enum tp_test_tensor tensor, uint32_t layer)
 {
     uint32_t rows;
     uint32_t columns;
@@ -155,11 +157,66 @@ static void compare_tensor(const struct tp_source_model *model, const struct tp_
     ck_assert_uint_eq(rows, own_rows);
     ck_assert_uint_eq(columns, own_columns);
     const float *weights = tp__source_tensor(model, library_tensor[tensor], layer);
+    float *expected = malloc(columns * sizeof *expected);
     for (uint32_t row = 0; row < rows; row++) {
-        for (uint32_t column = 0; column < columns; column++) {
-            float expected = tp_test_weight(made, tensor, layer, row, column);
-            if (weights[(size_t)row * columns + column] == expected) continue;
-            ck_abort_msg("tensor %d, layer %u, row %u, column %u", (int)tensor, layer, row, column);
+        tp_test_row(made, type, tensor, layer, row, expected);
+        const float *loaded = weights + (size_t)row * columns;
+        if (memcmp(loaded, expected, columns * sizeof *expected) == 0) continue;
+        uint32_t column = 0;
+        while (loaded[column] == expected[column]) column++;
+        ck_abort_msg("tensor %d, layer %u, row %u, column %u: %g instead of %g", (int)tensor, layer,
+                     row, column, (double)loaded[column], (double)expected[column]);
+    }
+    free(expected);
+}
+
+static void compare_model(const struct tp_source_model *model, const struct tp_test_model *made,
+                          enum tp_number_type type)
+{
+    ck_assert_uint_eq(model->shape.dim, made->dim);
+    ck_assert_uint_eq(model->shape.hidden, made->hidden);
+    ck_assert_uint_eq(model->shape.layers, made->layers);
+    ck_assert_uint_eq(model->shape.heads, made->heads);
+    ck_assert_uint_eq(model->shape.kv_heads, made->kv_heads);
+    uint32_t head_size = made->head_size != 0 ? made->head_size : made->dim / made->heads;
+    ck_assert_uint_eq(model->shape.head_size, head_size);
+    ck_assert_uint_eq(model->shape.vocab, made->vocab);
+    ck_assert_uint_eq(model->shape.context, made->context);
+    ck_assert_int_eq(model->shape.tied, !made->is_untied);
+    ck_assert_int_eq(model->shape.has_bias, made->has_bias);
+    ck_assert_int_eq(model->shape.has_head_norm, made->has_head_norm);
+    for (enum tp_test_tensor tensor = 0; tensor < TP_TEST_TENSOR_COUNT; tensor++) {
+        bool exists = tp_test_tensor_exists(made, tensor);
+        ck_assert_int_eq(tp__tensor_exists(&model->shape, library_tensor[tensor]), exists);
+        for (uint32_t layer = 0; layer < tp_test_tensor_layers(made, tensor); layer++) {
+            if (exists) {
+                compare_tensor(model, made, type, tensor, layer);
+            } else {
+                ck_assert_ptr_null(tp__source_tensor(model, library_tensor[tensor], layer));
+            }
+        }
+    }
+}
+
+static void parse_sound(const struct tp_test_bytes *file, struct tp_source_model *model)
+{
+    struct tp_error error;
+    tp_status status = parse(file, file->size, model, &error);
+    ck_assert_msg(status == TP_OK, "%s", error.text);
+}
+
+/* Two models of the same shape, bit for bit. */
+static void compare_loaded(const struct tp_source_model *a, const struct tp_source_model *b)
+{
+    for (enum tp_tensor tensor = 0; tensor < TP_TENSOR_COUNT; tensor++) {
+        if (!tp__tensor_exists(&a->shape, tensor)) continue;
+        uint32_t rows;
+        uint32_t columns;
+        tp__tensor_size(&a->shape, tensor, &rows, &columns);
+        for (uint32_t layer = 0; layer < tp__tensor_layers(&a->shape, tensor); layer++) {
+            ck_assert_mem_eq(tp__source_tensor(a, tensor, layer),
+                             tp__source_tensor(b, tensor, layer),
+                             (size_t)rows * columns * sizeof(float));
         }
     }
 }
@@ -171,33 +228,162 @@ START_TEST(loader_reads_the_same_model_from_every_format)
     struct tp_test_bytes file;
     write_format(&made, _i % FORMATS, &file);
     struct tp_source_model model;
-    struct tp_error error;
-    tp_status status = parse(&file, file.size, &model, &error);
-    ck_assert_msg(status == TP_OK, "%s", error.text);
+    parse_sound(&file, &model);
     static const char *const names[FORMATS] = {"llama2.c version 0", "llama2.c version 1",
                                                "GGUF version 2", "GGUF version 3"};
     ck_assert_str_eq(model.format, names[_i % FORMATS]);
-    ck_assert_uint_eq(model.shape.dim, made.dim);
-    ck_assert_uint_eq(model.shape.hidden, made.hidden);
-    ck_assert_uint_eq(model.shape.layers, made.layers);
-    ck_assert_uint_eq(model.shape.heads, made.heads);
-    ck_assert_uint_eq(model.shape.kv_heads, made.kv_heads);
-    ck_assert_uint_eq(model.shape.head_size, made.dim / made.heads);
-    ck_assert_uint_eq(model.shape.vocab, made.vocab);
-    ck_assert_uint_eq(model.shape.context, made.context);
-    ck_assert_int_eq(model.shape.tied, !made.is_untied);
-    ck_assert(!model.shape.has_bias && !model.shape.has_head_norm);
     ck_assert_str_eq(model.architecture, "llama");
     ck_assert_float_eq(model.shape.norm_epsilon, 1e-5f);
     ck_assert_float_eq(model.shape.rope_base, 10000.0f);
-    for (enum tp_test_tensor tensor = 0; tensor < TP_TEST_TENSOR_COUNT; tensor++) {
-        bool is_once = tensor == TP_TEST_EMBEDDING || tensor >= TP_TEST_NORM_FINAL;
-        for (uint32_t layer = 0; layer < (is_once ? 1 : made.layers); layer++) {
-            compare_tensor(&model, &made, tensor, layer);
-        }
-    }
+    compare_model(&model, &made, TP_NUMBER_F32);
     tp__source_model_free(&model);
     tp_test_bytes_free(&file);
+}
+END_TEST
+
+START_TEST(loader_reads_every_number_type)
+{
+    const struct tp_test_model made = {.dim = 256,
+                                       .hidden = 256,
+                                       .layers = 2,
+                                       .heads = 4,
+                                       .kv_heads = 2,
+                                       .vocab = 7,
+                                       .context = 4,
+                                       .seed = 2,
+                                       .has_head_norm = _i % 2 == 1};
+    const struct tp_test_gguf options = {.type = (enum tp_number_type)(_i / 2),
+                                         .architecture = _i % 2 == 1 ? "qwen3" : "llama",
+                                         .has_copied_tie = true};
+    struct tp_test_bytes file;
+    struct tp_source_model model;
+    tp_test_write_gguf(&made, &options, &file, NULL, NULL);
+    parse_sound(&file, &model);
+    compare_model(&model, &made, options.type);
+    tp__source_model_free(&model);
+    tp_test_bytes_free(&file);
+}
+END_TEST
+
+/* Shapes of the other architectures: heads apart from dim, biases, norms of heads. */
+static const struct tp_test_model other_shapes[] = {
+    {.dim = 12, .hidden = 10, .layers = 2, .heads = 3, .kv_heads = 1, .vocab = 9, .head_size = 10},
+    {.dim = 10, .hidden = 7, .layers = 2, .heads = 3, .kv_heads = 3, .vocab = 9, .head_size = 6},
+    {.dim = 16, .hidden = 7, .layers = 3, .heads = 4, .kv_heads = 2, .vocab = 9},
+};
+enum { OTHER_SHAPES = sizeof other_shapes / sizeof other_shapes[0] };
+static const char *const architectures[] = {"llama", "mistral", "qwen2", "qwen3"};
+enum { ARCHITECTURES = sizeof architectures / sizeof architectures[0] };
+
+/* A shape as that architecture has it; llama once with and once without biases. */
+static struct tp_test_model made_for(int architecture, int shape)
+{
+    struct tp_test_model made = other_shapes[shape];
+    made.context = 20;
+    made.seed = (uint64_t)(10 * shape + architecture);
+    made.is_untied = shape == 1;
+    made.has_bias = architecture == 2 || (architecture == 0 && shape == 2);
+    made.has_head_norm = architecture == 3;
+    return made;
+}
+
+START_TEST(loader_reads_every_architecture_in_one_order)
+{
+    int architecture = _i % ARCHITECTURES;
+    struct tp_test_model made = made_for(architecture, _i / ARCHITECTURES);
+    const struct tp_test_gguf options = {.architecture = architectures[architecture]};
+    struct tp_test_bytes file;
+    struct tp_source_model model;
+    tp_test_write_gguf(&made, &options, &file, NULL, NULL);
+    parse_sound(&file, &model);
+    ck_assert_str_eq(model.architecture, architectures[architecture]);
+    compare_model(&model, &made, TP_NUMBER_F32);
+    tp__source_model_free(&model);
+    tp_test_bytes_free(&file);
+}
+END_TEST
+
+START_TEST(loader_reads_groups_of_any_size)
+{
+    static const uint32_t groups[] = {1, 2, 4, 8};
+    struct tp_test_model made = tiny;
+    made.hidden = 6;  // groups of 4 and 8 run over the ends of rows
+    made.vocab = 6;
+    made.is_untied = _i / 4 == 1;
+    struct tp_test_bytes file;
+    struct tp_test_bytes floats;
+    tp_test_write_llama2c_groups(&made, groups[_i % 4], &file, &floats);
+    struct tp_source_model model;
+    struct tp_source_model expected;
+    parse_sound(&file, &model);
+    parse_sound(&floats, &expected);
+    ck_assert_str_eq(model.format, "llama2.c version 2");
+    ck_assert_int_eq(model.shape.tied, expected.shape.tied);
+    compare_loaded(&model, &expected);
+    tp__source_model_free(&model);
+    tp__source_model_free(&expected);
+    tp_test_bytes_free(&file);
+    tp_test_bytes_free(&floats);
+}
+END_TEST
+
+/* ---- rotation ---- */
+
+static void check_frequencies(const struct tp_source_model *model, const double *expected)
+{
+    for (uint32_t pair = 0; pair < model->shape.head_size / 2; pair++) {
+        double frequency = tp__source_frequency(model, pair);
+        bool is_near = fabs(frequency - expected[pair]) <= 1e-7 * expected[pair];
+        ck_assert_msg(is_near, "pair %u: %.9g instead of %.9g", pair, frequency, expected[pair]);
+    }
+}
+
+static const struct tp_test_model rotated = {
+    .dim = 16, .hidden = 6, .layers = 1, .heads = 2, .kv_heads = 1, .vocab = 5, .context = 4096};
+
+START_TEST(loader_scales_the_rotation_of_gguf_files)
+{
+    static const float divisors[4] = {1.0f, 1.5f, 4.0f, 8.0f};
+    const struct tp_test_gguf options[] = {
+        {.extra_string_key = "llama.rope.scaling.type",
+         .extra_string = "linear",
+         .extra_float_key = "llama.rope.scaling.factor",
+         .extra_float = 4.0f},
+        {.extra_float_key = "llama.rope.scale_linear", .extra_float = 4.0f},
+        {.divisors = divisors},
+        {.extra_string_key = "llama.rope.scaling.type", .extra_string = "none"},
+    };
+    struct tp_test_bytes file;
+    struct tp_source_model model;
+    tp_test_write_gguf(&rotated, &options[_i], &file, NULL, NULL);
+    parse_sound(&file, &model);
+    double expected[4];
+    for (int pair = 0; pair < 4; pair++) {
+        double divisor = _i < 2 ? 4.0 : _i == 2 ? (double)divisors[pair] : 1.0;
+        expected[pair] = pow(10000.0, -pair / 4.0) / divisor;
+    }
+    check_frequencies(&model, expected);
+    tp__source_model_free(&model);
+    tp_test_bytes_free(&file);
+}
+END_TEST
+
+START_TEST(loader_limits_the_context_to_a_window)
+{
+    static const uint32_t windows[] = {1000, 4096, 5000, 0};
+    for (int i = 0; i < 4; i++) {
+        const struct tp_test_gguf options = {.architecture = "mistral",
+                                             .extra_key = "mistral.attention.sliding_window",
+                                             .extra_value = windows[i]};
+        struct tp_test_bytes file;
+        struct tp_source_model model;
+        tp_test_write_gguf(&rotated, &options, &file, NULL, NULL);
+        parse_sound(&file, &model);
+        ck_assert_uint_eq(model.shape.context, i == 0 ? 1000 : 4096);
+        ck_assert_uint_eq(model.window, i == 0 ? 1000 : 0);
+        tp__source_model_free(&model);
+        tp_test_bytes_free(&file);
+    }
 }
 END_TEST
 
@@ -221,6 +407,37 @@ START_TEST(loader_takes_constants_from_gguf)
     ck_assert(!model.has_tokenizer);
     tp__source_model_free(&model);
     tp_test_bytes_free(&file);
+}
+END_TEST
+
+START_TEST(loader_reads_real_8_bit_weights)
+{
+    char path[2][PATH_BYTES];
+    struct tp_source_model model[2];
+    struct tp_error error;
+    if (!tp_test_find_model("stories260K.bin", path[0], PATH_BYTES)) return;
+    if (!tp_test_find_model("stories260K_q80_gs32.bin", path[1], PATH_BYTES)) return;
+    for (int i = 0; i < 2; i++) {
+        ck_assert_int_eq(tp__source_model_load(path[i], &model[i], &error), TP_OK);
+    }
+    ck_assert_str_eq(model[1].format, "llama2.c version 2");
+    for (enum tp_tensor tensor = 0; tensor < TP_TENSOR_QUERY_BIAS; tensor++) {
+        uint32_t rows;
+        uint32_t columns;
+        tp__tensor_size(&model[0].shape, tensor, &rows, &columns);
+        const float *exact = tp__source_tensor(&model[0], tensor, 4);
+        const float *coded = tp__source_tensor(&model[1], tensor, 4);
+        for (size_t first = 0; first < (size_t)rows * columns; first += 32) {
+            // The file's codes are the nearest of 255 over the range of each group.
+            float largest = 0.0f;
+            for (size_t i = first; i < first + 32; i++) largest = fmaxf(largest, fabsf(exact[i]));
+            for (size_t i = first; i < first + 32; i++) {
+                ck_assert_float_le(fabsf(coded[i] - exact[i]), largest * 0.501f / 127.0f);
+            }
+        }
+    }
+    tp__source_model_free(&model[0]);
+    tp__source_model_free(&model[1]);
 }
 END_TEST
 
@@ -258,17 +475,7 @@ START_TEST(loader_finds_real_gguf_and_llama2c_equal)
         ck_assert_int_eq(tp__source_model_load(path[i], &model[i], &error), TP_OK);
     }
     ck_assert(model[1].has_tokenizer);
-    for (enum tp_tensor tensor = 0; tensor < TP_TENSOR_COUNT; tensor++) {
-        if (!tp__tensor_exists(&model[0].shape, tensor)) continue;
-        uint32_t rows;
-        uint32_t columns;
-        tp__tensor_size(&model[0].shape, tensor, &rows, &columns);
-        for (uint32_t layer = 0; layer < model[0].shape.layers; layer++) {
-            ck_assert_mem_eq(tp__source_tensor(&model[0], tensor, layer),
-                             tp__source_tensor(&model[1], tensor, layer),
-                             (size_t)rows * columns * sizeof(float));
-        }
-    }
+    compare_loaded(&model[0], &model[1]);
     tp__source_model_free(&model[0]);
     tp__source_model_free(&model[1]);
 }
@@ -455,7 +662,12 @@ START_TEST(loader_refuses_impossible_llama2c_headers)
     }
     tp_test_write_llama2c(&tiny, 1, &file);
     file.data[4] = 2;
-    expect_error(&file, TP_ERROR_UNSUPPORTED, "version 2 has 8-bit weights");
+    expect_error(&file, TP_ERROR_FORMAT, "byte 37: the group size is 0");
+    file.data[40] = 0x80;
+    expect_error(&file, TP_ERROR_FORMAT, "byte 37: the group size is -");
+    file.data[37] = 3;
+    file.data[40] = 0;
+    expect_error(&file, TP_ERROR_FORMAT, "groups of 3 do not divide the 20 numbers");
     file.data[4] = 3;
     expect_error(&file, TP_ERROR_UNSUPPORTED, "version 3 is unknown");
     tp_test_bytes_free(&file);
@@ -466,13 +678,38 @@ END_TEST
 
 START_TEST(loader_refuses_gguf_models_of_other_kinds)
 {
+    static const float no_divisor = NAN;
+    static const float zero_divisor = 0.0f;
     static const struct {
         struct tp_test_gguf options;
         tp_status status;
         const char *part;
     } cases[] = {
-        {{.architecture = "qwen2"}, TP_ERROR_UNSUPPORTED, "\"qwen2\""},
-        {{.architecture = "bad\nname\x1b[2J"}, TP_ERROR_UNSUPPORTED, "\"bad?name?[2J\""},
+        {{.architecture = "gemma"},
+         TP_ERROR_UNSUPPORTED,
+         "metadata general.architecture: architecture gemma: GeGLU is not supported"},
+        {{.architecture = "Gemma-3"}, TP_ERROR_UNSUPPORTED, "architecture Gemma-3: GeGLU"},
+        {{.architecture = "phi3"}, TP_ERROR_UNSUPPORTED, "architecture phi3: joined"},
+        {{.architecture = "phi2"}, TP_ERROR_UNSUPPORTED, "architecture phi2: LayerNorm"},
+        {{.architecture = "falcon"}, TP_ERROR_UNSUPPORTED, "architecture falcon: LayerNorm"},
+        {{.architecture = "falcon_mamba"}, TP_ERROR_UNSUPPORTED, "recurrent layers"},
+        {{.architecture = "qwen3moe"}, TP_ERROR_UNSUPPORTED, "experts are not supported"},
+        {{.architecture = "deepseek2"}, TP_ERROR_UNSUPPORTED, "experts are not supported"},
+        {{.architecture = "bert"}, TP_ERROR_UNSUPPORTED, "an encoder generates no text"},
+        {{.architecture = "llam"}, TP_ERROR_UNSUPPORTED, "llam is not known to this program"},
+        {{.architecture = ""}, TP_ERROR_UNSUPPORTED, "is not known to this program"},
+        {{.architecture = "bad\nname\x1b[2J"},
+         TP_ERROR_UNSUPPORTED,
+         "architecture bad?name?[2J is not known"},
+        {{.architecture = "qwen2"}, TP_ERROR_FORMAT, "tensor blk.0.attn_q.bias is missing"},
+        {{.architecture = "qwen3"}, TP_ERROR_FORMAT, "tensor blk.0.attn_q_norm.weight is missing"},
+        {{.extra_key = "llama.attention.scale", .extra_value = 1}, TP_ERROR_FORMAT, "a float32"},
+        {{.extra_float_key = "llama.logit_scale", .extra_float = 2.0f},
+         TP_ERROR_UNSUPPORTED,
+         "llama.logit_scale: is not supported"},
+        {{.extra_key = "llama.rope.dimension_sections", .extra_value = 2},
+         TP_ERROR_UNSUPPORTED,
+         "dimension_sections"},
         {{.version = 1}, TP_ERROR_UNSUPPORTED, "GGUF version 1"},
         {{.version = 4}, TP_ERROR_UNSUPPORTED, "GGUF version 4"},
         {{.version = 0x03000000}, TP_ERROR_UNSUPPORTED, "big-endian"},
@@ -485,10 +722,27 @@ START_TEST(loader_refuses_gguf_models_of_other_kinds)
          "value_length"},
         {{.extra_string_key = "llama.rope.scaling.type", .extra_string = "yarn"},
          TP_ERROR_UNSUPPORTED,
-         "scaled positions"},
-        {{.extra_float_key = "llama.rope.scale_linear", .extra_float = 0.5f},
+         "llama.rope.scaling.type: scaling yarn of the rotation is not supported"},
+        {{.extra_string_key = "llama.rope.scaling.type", .extra_string = "longrope"},
          TP_ERROR_UNSUPPORTED,
-         "scaled positions"},
+         "scaling longrope"},
+        {{.extra_string_key = "llama.rope.scaling.type", .extra_string = "magic"},
+         TP_ERROR_UNSUPPORTED,
+         "scaling magic of the rotation is not supported: it is not known"},
+        {{.extra_string_key = "llama.rope.scaling.type", .extra_string = "llama3"},
+         TP_ERROR_UNSUPPORTED,
+         "rope_freqs.weight"},
+        {{.extra_string_key = "llama.rope.scaling.type",
+          .extra_string = "linear",
+          .extra_float_key = "llama.rope.scaling.factor",
+          .extra_float = 0.0f},
+         TP_ERROR_RANGE,
+         "llama.rope.scaling.factor: factor is 0"},
+        {{.extra_float_key = "llama.rope.scaling.attn_factor", .extra_float = 2.0f},
+         TP_ERROR_UNSUPPORTED,
+         "attn_factor"},
+        {{.divisors = &no_divisor}, TP_ERROR_RANGE, "rope_freqs.weight: a divisor is nan"},
+        {{.divisors = &zero_divisor}, TP_ERROR_RANGE, "rope_freqs.weight: a divisor is 0"},
         {{.extra_float_key = "llama.rope.freq_base", .extra_float = NAN},
          TP_ERROR_RANGE,
          "freq_base"},
@@ -498,9 +752,10 @@ START_TEST(loader_refuses_gguf_models_of_other_kinds)
         {{.extra_key = "llama.rope.freq_base", .extra_value = 1}, TP_ERROR_FORMAT, "float32"},
         {{.extra_float_key = "llama.expert_count", .extra_float = 1}, TP_ERROR_FORMAT, "a number"},
         {{.odd_tensor = "blk.1.attn_k.weight", .odd_type = 12},
-         TP_ERROR_UNSUPPORTED,
-         "blk.1.attn_k.weight is Q4_K"},
-        {{.odd_tensor = "blk.1.attn_k.weight", .odd_type = 1}, TP_ERROR_UNSUPPORTED, "is F16"},
+         TP_ERROR_FORMAT,
+         "blk.1.attn_k.weight has rows of 4 numbers, which are no whole Q4_K blocks of 256"},
+        {{.odd_tensor = "blk.1.attn_k.weight", .odd_type = 10}, TP_ERROR_UNSUPPORTED, "is Q2_K"},
+        {{.odd_tensor = "blk.1.attn_k.weight", .odd_type = 31}, TP_ERROR_UNSUPPORTED, "type 31"},
         {{.odd_tensor = "blk.1.attn_k.weight", .odd_type = 0xffffffff},
          TP_ERROR_UNSUPPORTED,
          "unknown type"},
@@ -508,8 +763,8 @@ START_TEST(loader_refuses_gguf_models_of_other_kinds)
          TP_ERROR_UNSUPPORTED,
          "blk.1.attn_k.bias is not part"},
         {{.renamed = "blk.1.attn_k.weight", .new_name = "rope_freqs.weight"},
-         TP_ERROR_UNSUPPORTED,
-         "rope_freqs.weight is not part"},
+         TP_ERROR_FORMAT,
+         "tensor rope_freqs.weight is 2 x 4, but the metadata asks for 1 x 1"},
         {{.renamed = "blk.1.attn_k.weight", .new_name = "blk.2.attn_k.weight"},
          TP_ERROR_UNSUPPORTED,
          "blk.2.attn_k.weight is not part"},
@@ -682,7 +937,6 @@ START_TEST(loader_refuses_other_real_files)
         tp_status status;
         const char *part;
     } cases[] = {
-        {"stories260K_q80_gs32.bin", TP_ERROR_UNSUPPORTED, "8-bit weights"},
         {"ggml-vocab-llama-spm.gguf", TP_ERROR_FORMAT, "only a tokenizer"},
         {"tok512.bin", TP_ERROR_FORMAT, "not a model"},
         {"tok512.model", TP_ERROR_FORMAT, "not a model"},
@@ -752,6 +1006,13 @@ Suite *tp_test_suite(void)
     Suite *suite = suite_create("loader");
     TCase *sound = tcase_create("sound files");
     tcase_add_loop_test(sound, loader_reads_the_same_model_from_every_format, 0, 2 * FORMATS);
+    tcase_add_loop_test(sound, loader_reads_every_number_type, 0, 2 * TP_NUMBER_COUNT);
+    tcase_add_loop_test(sound, loader_reads_every_architecture_in_one_order, 0,
+                        ARCHITECTURES * OTHER_SHAPES);
+    tcase_add_loop_test(sound, loader_reads_groups_of_any_size, 0, 8);
+    tcase_add_loop_test(sound, loader_scales_the_rotation_of_gguf_files, 0, 4);
+    tcase_add_test(sound, loader_limits_the_context_to_a_window);
+    tcase_add_test(sound, loader_reads_real_8_bit_weights);
     tcase_add_test(sound, loader_takes_constants_from_gguf);
     tcase_add_test(sound, loader_reads_real_models);
     tcase_add_test(sound, loader_finds_real_gguf_and_llama2c_equal);
