@@ -208,6 +208,16 @@ TP_MUST_USE tp_status tp_model_check_alike(const tp_model *model, const tp_model
 TP_MUST_USE tp_status tp_model_export(const tp_model *model, const char *path,
                                       struct tp_error *error);
 
+/** Number types of GGUF files that a model can be rounded to, for comparison. */
+typedef enum tp_rounding { TP_ROUNDING_Q8_0, TP_ROUNDING_Q4_0, TP_ROUNDING_COUNT } tp_rounding;
+
+/** A copy with every matrix, embedding and classifier too, rounded by the arithmetic of a GGUF
+ *  number type and back to float32; norms and biases stay. It has no tokenizer.
+ *  out    rounded  tp_model_close releases it; bytes  of the matrices in that type, or NULL
+ *  error  TP_ERROR_INVALID, TP_ERROR_NO_MEMORY */
+TP_MUST_USE tp_status tp_model_round(const tp_model *model, tp_rounding rounding,
+                                     tp_model **rounded, uint64_t *bytes, struct tp_error *error);
+
 /** Finds the next text in a file of texts that lines "<|endoftext|>" separate, without white space
  *  around it. Moves *offset, which starts at 0. False: there are no more. */
 bool tp_text_next(const char *data, size_t size, size_t *offset, const char **text,
@@ -227,6 +237,18 @@ struct tp_load_options {
  *         TP_ERROR_TIMEOUT, TP_ERROR_DEVICE, TP_ERROR_NO_MEMORY, TP_ERROR_IO */
 TP_MUST_USE tp_status tp_device_load(tp_device *device, tp_model *model,
                                      const struct tp_load_options *options, struct tp_error *error);
+
+/** What a device was loaded with. */
+struct tp_load_info {
+    uint64_t matrix_bytes;  ///< codes and scales of all matrices, without the device's padding
+    uint32_t weight_beats;  ///< of the device's weight memory
+    uint32_t context;       ///< positions of a session
+    uint32_t sessions;
+};
+
+/** error  TP_ERROR_INVALID  nothing is loaded */
+TP_MUST_USE tp_status tp_device_get_load(const tp_device *device, struct tp_load_info *info,
+                                         struct tp_error *error);
 
 /** Says whether the model fits a device of tp_device_list, without quantising it.
  *  error  as tp_device_load */

@@ -35,6 +35,10 @@ struct tp_model {
     uint32_t references;  // the opener and the devices that it is loaded into
 };
 
+/** A model without a tokenizer around a source, which it takes over, also when this fails.
+ *  error  TP_ERROR_NO_MEMORY */
+TP_MUST_USE tp_status tp__model_create(tp_context *context, struct tp_source_model *source,
+                                       tp_model **model, struct tp_error *error);
 void tp__model_retain(tp_model *model);
 /** The last release frees it. NULL is allowed. */
 void tp__model_release(tp_model *model);

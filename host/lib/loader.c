@@ -506,3 +506,81 @@ void tp__source_model_free(struct tp_source_model *model)
     tp__bytes_free(&model->file);
     *model = (struct tp_source_model){0};
 }
+
+/* ---- copies ---- */
+
+/* Copies the tensors one behind the other into the copy's memory, or, with it NULL, only counts.
+ * Returns their numbers. */
+static size_t copy_tensors(const struct tp_source_model *model, struct tp_source_model *copy)
+{
+    size_t total = 0;
+    for (enum tp_tensor tensor = 0; tensor < TP_TENSOR_COUNT; tensor++) {
+        bool is_embedding = tensor == TP_TENSOR_CLASSIFIER && model->shape.tied;
+        if (is_embedding || !tp__tensor_exists(&model->shape, tensor)) continue;
+        uint32_t rows;
+        uint32_t columns;
+        tp__tensor_size(&model->shape, tensor, &rows, &columns);
+        size_t count = (size_t)rows * columns;
+        for (uint32_t layer = 0; layer < tp__tensor_layers(&model->shape, tensor); layer++) {
+            if (copy != NULL) {
+                void *place = copy->file.data + total * sizeof(float);
+                memcpy(place, tp__source_tensor(model, tensor, layer), count * sizeof(float));
+                copy->tensors[tensor_index(copy, tensor, layer)] = place;
+            }
+            total += count;
+        }
+    }
+    return total;
+}
+
+static tp_status fill_copy(const struct tp_source_model *model, struct tp_source_model *copy,
+                           struct tp_error *error)
+{
+    tp_status status = tp__source_model_prepare(copy, error);
+    if (status != TP_OK) return status;
+    memcpy(copy->rope_frequency, model->rope_frequency,
+           model->shape.head_size / 2 * sizeof model->rope_frequency[0]);
+    copy->file.size = copy_tensors(model, NULL) * sizeof(float);
+    copy->file.data = malloc(copy->file.size);
+    if (copy->file.data == NULL) {
+        return tp__fail(error, TP_ERROR_NO_MEMORY, "%s: no memory for a copy of %zu bytes",
+                        model->name, copy->file.size);
+    }
+    copy_tensors(model, copy);
+    if (copy->shape.tied) {
+        copy->tensors[TP_TENSOR_CLASSIFIER] = copy->tensors[TP_TENSOR_EMBEDDING];
+    }
+    return TP_OK;
+}
+
+tp_status tp__source_model_copy(const struct tp_source_model *model, struct tp_source_model *copy,
+                                struct tp_error *error)
+{
+    struct tp_source_model result = {.shape = model->shape,
+                                     .format = model->format,
+                                     .architecture = model->architecture,
+                                     .is_half_split = model->is_half_split};
+    size_t name_bytes = strlen(model->name) + 1;
+    result.name = malloc(name_bytes);
+    tp_status status;
+    if (result.name == NULL) {
+        status = tp__fail(error, TP_ERROR_NO_MEMORY, "%s: no memory for its name", model->name);
+    } else {
+        memcpy(result.name, model->name, name_bytes);
+        status = fill_copy(model, &result, error);
+    }
+    if (status != TP_OK) {
+        tp__source_model_free(&result);
+        return status;
+    }
+    *copy = result;
+    return TP_OK;
+}
+
+float *tp__source_tensor_change(struct tp_source_model *copy, enum tp_tensor tensor, uint32_t layer)
+{
+    const uint8_t *place = (const uint8_t *)tp__source_tensor(copy, tensor, layer);
+    assert(place >= copy->file.data && place < copy->file.data + copy->file.size);
+    void *numbers = copy->file.data + (place - copy->file.data);
+    return numbers;
+}

@@ -103,6 +103,15 @@ TP_MUST_USE tp_status tp__source_model_parse(const void *data, size_t size, cons
 
 void tp__source_model_free(struct tp_source_model *model);
 
+/** A copy with tensors of its own, which tp__source_tensor_change may change; without a tokenizer.
+ *  error  TP_ERROR_NO_MEMORY */
+TP_MUST_USE tp_status tp__source_model_copy(const struct tp_source_model *model,
+                                            struct tp_source_model *copy, struct tp_error *error);
+
+/** The numbers of a tensor of a copy. */
+float *tp__source_tensor_change(struct tp_source_model *copy, enum tp_tensor tensor,
+                                uint32_t layer);
+
 /** A tensor, row by row, all numbers finite; NULL for one that a model of this shape lacks. layer
  * is ignored for tensors that exist once. */
 const float *tp__source_tensor(const struct tp_source_model *model, enum tp_tensor tensor,

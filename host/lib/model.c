@@ -55,25 +55,37 @@ static tp_status open_tokenizer(tp_model *model, const struct tp_model_options *
     return TP_OK;
 }
 
+tp_status tp__model_create(tp_context *context, struct tp_source_model *source, tp_model **model,
+                           struct tp_error *error)
+{
+    tp_model *made = calloc(1, sizeof *made);
+    if (made == NULL) {
+        tp__source_model_free(source);
+        return tp__fail(error, TP_ERROR_NO_MEMORY, "no memory for a model");
+    }
+    made->context = context;
+    made->source = *source;
+    made->references = 1;
+    const char *slash = strrchr(source->name, '/');
+    (void)snprintf(made->name, sizeof made->name, "%s", slash == NULL ? source->name : slash + 1);
+    pthread_mutex_init(&made->mutex, NULL);
+    *model = made;
+    return TP_OK;
+}
+
 tp_status tp_model_open(tp_context *context, const struct tp_model_options *options,
                         tp_model **model, struct tp_error *error)
 {
     if (context == NULL || options == NULL || options->path == NULL || model == NULL) {
         return tp__fail(error, TP_ERROR_INVALID, "tp_model_open: an argument is NULL");
     }
-    tp_model *made = calloc(1, sizeof *made);
-    if (made == NULL) {
-        return tp__fail(error, TP_ERROR_NO_MEMORY, "no memory for a model");
+    struct tp_source_model source;
+    tp_model *made = NULL;
+    tp_status status = tp__source_model_load(options->path, &source, error);
+    if (status == TP_OK) {
+        status = tp__model_create(context, &source, &made, error);
     }
-    made->context = context;
-    made->references = 1;
-    const char *slash = strrchr(options->path, '/');
-    (void)snprintf(made->name, sizeof made->name, "%s", slash == NULL ? options->path : slash + 1);
-    pthread_mutex_init(&made->mutex, NULL);
-    tp_status status = tp__source_model_load(options->path, &made->source, error);
     if (status != TP_OK) {
-        pthread_mutex_destroy(&made->mutex);
-        free(made);
         return status;
     }
     status = open_tokenizer(made, options, error);
@@ -368,6 +380,44 @@ tp_status tp_device_load(tp_device *device, tp_model *model, const struct tp_loa
     tp__model_retain(model);
     device->model = model;
     device->image = image;
+    return TP_OK;
+}
+
+static uint64_t tensor_bytes(const struct tp_model_shape *shape, enum tp_tensor tensor,
+                             uint32_t planes)
+{
+    uint32_t rows = 0;
+    uint32_t columns = 0;
+    tp__tensor_size(shape, tensor, &rows, &columns);
+    uint64_t blocks = (uint64_t)rows * ((columns + TP_BLOCK - 1) / TP_BLOCK);
+    return blocks * (TP_BLOCK / 2 * (planes + 1) + 1) * tp__tensor_layers(shape, tensor);
+}
+
+static uint64_t matrix_bytes(const struct tp_model_shape *shape, const struct tp_plan *plan)
+{
+    static const enum tp_tensor matrices[] = {TP_TENSOR_QUERY,  TP_TENSOR_KEY,  TP_TENSOR_VALUE,
+                                              TP_TENSOR_OUTPUT, TP_TENSOR_GATE, TP_TENSOR_UP,
+                                              TP_TENSOR_DOWN};
+    uint64_t bytes = tensor_bytes(shape, TP_TENSOR_EMBEDDING, plan->embedding_planes);
+    bytes += shape->tied ? 0 : bytes;
+    for (size_t i = 0; i < sizeof matrices / sizeof *matrices; i++) {
+        bytes += tensor_bytes(shape, matrices[i], plan->matrix_planes);
+    }
+    return bytes;
+}
+
+tp_status tp_device_get_load(const tp_device *device, struct tp_load_info *info,
+                             struct tp_error *error)
+{
+    if (device == NULL || info == NULL || device->image == NULL) {
+        return tp__fail(error, TP_ERROR_INVALID,
+                        "tp_device_get_load: an argument is NULL or no model is loaded");
+    }
+    const struct tp_plan *plan = &device->image->plan;
+    *info = (struct tp_load_info){.matrix_bytes = matrix_bytes(&device->model->source.shape, plan),
+                                  .weight_beats = plan->weight_beats,
+                                  .context = plan->context,
+                                  .sessions = plan->sessions};
     return TP_OK;
 }
 

@@ -69,6 +69,8 @@ static const struct option table[] = {
      "text for the format's constants; default: text that the model generates"},
     {'R', false, "reference", "MODEL", KIND_TEXT, FIELD(reference), 0, 0,
      "the model whose float32 predictions are right; default: the model of -m itself"},
+    {'V', false, "compare", "LIST", KIND_TEXT, FIELD(compare), 0, 0,
+     "a table of formats: --compare q8,fp4,nf4,int4; beside Q8_0 and Q4_0 rounding"},
     {'W', false, "skip", "N", KIND_COUNT, FIELD(skip), 0, 4e9,
      "first texts that are not scored; default: those that --calibrate uses of the same file"},
     {'P', false, "program", NULL, KIND_FLAG, FIELD(program), 0, 0, "print the compiled program"},

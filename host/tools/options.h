@@ -32,6 +32,7 @@ struct options {
     const char *text;
     const char *calibrate;
     const char *reference;
+    const char *compare;
     uint32_t skip;
     bool skip_given;
     bool program;

@@ -142,6 +142,10 @@ refused "reference of another vocabulary" "512.*300|300.*512" \
     --tokenizer "$TOKENIZER"
 refused "reference that is not there" "nothing.bin" \
     eval -m "$MODEL" $FAST --text models/eval.txt --reference "$ROOM/nothing.bin"
+refused "table of an unknown format" "cannot have q9 .*try" \
+    eval -m "$MODEL" $FAST --text models/eval.txt --compare fp4,q9
+refused "table with a format twice" "cannot have fp4 .*try" \
+    eval -m "$MODEL" $FAST --text models/eval.txt --compare fp4,fp4
 refused "all texts are left out" "no text" \
     eval -m "$MODEL" $FAST --text models/eval.txt --skip 100000
 : > "$ROOM/empty.txt"
@@ -223,6 +227,26 @@ works "eval of a model against itself by name" \
     eval -m "$MODEL" $FAST --text models/eval.txt -n 100 --reference "$MODEL"
 grep -q "KL" "$ROOM/out" && grep -q "change" "$ROOM/out"
 report $? "eval: KL divergence and change are shown"
+works "eval for the table" eval -m "$MODEL" $FAST --text models/eval.txt -n 100 --json
+tail -n 1 "$ROOM/out" > "$ROOM/fp4.json"
+works "table of formats" eval -m "$MODEL" -d emu $QUICK --text models/eval.txt -n 100 \
+    --compare nf4,fp4
+grep -q "^Q4_0 rounding" "$ROOM/out" && grep -q "^fp4 " "$ROOM/out"
+report $? "table: formats and roundings"
+works "table of formats in JSON" eval -m "$MODEL" -d emu $QUICK --text models/eval.txt -n 100 \
+    --compare nf4,fp4 --json
+tail -n 1 "$ROOM/out" | python3 -c '
+import json, sys
+value = json.loads(sys.stdin.readline())
+alone = json.load(open(sys.argv[1]))
+rows = {row["format"]: row for row in value["rows"]}
+same = ("nats_per_token", "change", "change_error", "kl_divergence", "top_agreement")
+ok = list(rows) == ["nf4", "fp4", "Q8_0 rounding", "Q4_0 rounding"]
+ok = ok and all(rows["fp4"][key] == alone[key] for key in same)
+ok = ok and rows["fp4"]["matrix_bytes"] == rows["nf4"]["matrix_bytes"] > 0
+ok = ok and 0 < rows["Q8_0 rounding"]["kl_divergence"] < rows["nf4"]["kl_divergence"]
+sys.exit(0 if ok else 1)' "$ROOM/fp4.json"
+report $? "table: a row says what eval of the format alone says"
 works "eval leaves the calibration's texts out" eval -m "$MODEL" -d emu --config ulx3s-85f \
     --format fp4 --calibrate models/eval.txt --text models/eval.txt -n 100
 grep -q "without the first [1-9]" "$ROOM/out"
