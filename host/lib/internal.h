@@ -77,6 +77,7 @@ struct tp_device {
 
     tp_model *model;                // loaded, or NULL
     struct tp_memory_image *image;  // compiled, or NULL
+    uint64_t matrix_bytes;          // codes and scales of the model
     tp_session *sessions[TP_SLOTS_MAX];
     uint32_t running;  // sessions in a run
     uint64_t cycles_predicted;

@@ -364,6 +364,7 @@ tp_status tp_device_load(tp_device *device, tp_model *model, const struct tp_loa
     struct tp_memory_image *image = NULL;
     status = tp__compile(&quantised, options, &device->limits, device->info.head_log2_max, &image,
                          error);
+    uint64_t matrix_bytes = tp__quantised_matrix_bytes(&quantised);
     tp__quantised_model_free(&quantised);
     if (status != TP_OK) {
         return status;
@@ -380,30 +381,8 @@ tp_status tp_device_load(tp_device *device, tp_model *model, const struct tp_loa
     tp__model_retain(model);
     device->model = model;
     device->image = image;
+    device->matrix_bytes = matrix_bytes;
     return TP_OK;
-}
-
-static uint64_t tensor_bytes(const struct tp_model_shape *shape, enum tp_tensor tensor,
-                             uint32_t planes)
-{
-    uint32_t rows = 0;
-    uint32_t columns = 0;
-    tp__tensor_size(shape, tensor, &rows, &columns);
-    uint64_t blocks = (uint64_t)rows * ((columns + TP_BLOCK - 1) / TP_BLOCK);
-    return blocks * (TP_BLOCK / 2 * (planes + 1) + 1) * tp__tensor_layers(shape, tensor);
-}
-
-static uint64_t matrix_bytes(const struct tp_model_shape *shape, const struct tp_plan *plan)
-{
-    static const enum tp_tensor matrices[] = {TP_TENSOR_QUERY,  TP_TENSOR_KEY,  TP_TENSOR_VALUE,
-                                              TP_TENSOR_OUTPUT, TP_TENSOR_GATE, TP_TENSOR_UP,
-                                              TP_TENSOR_DOWN};
-    uint64_t bytes = tensor_bytes(shape, TP_TENSOR_EMBEDDING, plan->embedding_planes);
-    bytes += shape->tied ? 0 : bytes;
-    for (size_t i = 0; i < sizeof matrices / sizeof *matrices; i++) {
-        bytes += tensor_bytes(shape, matrices[i], plan->matrix_planes);
-    }
-    return bytes;
 }
 
 tp_status tp_device_get_load(const tp_device *device, struct tp_load_info *info,
@@ -414,7 +393,7 @@ tp_status tp_device_get_load(const tp_device *device, struct tp_load_info *info,
                         "tp_device_get_load: an argument is NULL or no model is loaded");
     }
     const struct tp_plan *plan = &device->image->plan;
-    *info = (struct tp_load_info){.matrix_bytes = matrix_bytes(&device->model->source.shape, plan),
+    *info = (struct tp_load_info){.matrix_bytes = device->matrix_bytes,
                                   .weight_beats = plan->weight_beats,
                                   .context = plan->context,
                                   .sessions = plan->sessions};

@@ -257,6 +257,16 @@ const struct tp_quantised_matrix *tp__quantised_matrix(const struct tp_quantised
     return &model->matrices[tp__matrix_index(matrix, layer)];
 }
 
+uint64_t tp__quantised_matrix_bytes(const struct tp_quantised_model *model)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < tp__matrix_count(&model->shape); i++) {
+        const struct tp_quantised_matrix *m = &model->matrices[i];
+        bytes += (uint64_t)m->rows * m->blocks * (TP_WEIGHT_BLOCK / 2 * m->planes + 1);
+    }
+    return bytes;
+}
+
 const float *tp__quantised_gains(const struct tp_quantised_model *model, uint32_t norm)
 {
     return model->norm_gains + (size_t)norm * model->shape.dim;

@@ -67,6 +67,9 @@ void tp__quantised_model_free(struct tp_quantised_model *model);
 const struct tp_quantised_matrix *tp__quantised_matrix(const struct tp_quantised_model *model,
                                                        enum tp_matrix matrix, uint32_t layer);
 
+/** Codes and scales of all matrices. */
+uint64_t tp__quantised_matrix_bytes(const struct tp_quantised_model *model);
+
 /** Gains of a norm [dim]: number 2 * layer of attention, 2 * layer + 1 of FFN, 2 * layers final. */
 const float *tp__quantised_gains(const struct tp_quantised_model *model, uint32_t norm);
 
