@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "architecture.h"
 #include "gguf.h"
 
 enum { VERSION = 3, ALIGNMENT = 32, KEY_BYTES = 96, FILE_TYPE_F32 = 0, TENSOR_TYPE_F32 = 0 };
@@ -374,9 +375,15 @@ tp_status tp__export_gguf(const struct tp_source_model *model, const struct tp_t
                           const char *path, struct tp_error *error)
 {
     struct exporter e = {.model = model, .tokenizer = tokenizer, .linear = linear_factor(model)};
-    bool is_qwen = strncmp(model->architecture, "qwen", 4) == 0;
-    e.architecture = is_qwen ? model->architecture : "llama";
-    e.is_half_split = is_qwen;
+    const struct tp_architecture *architecture = NULL;
+    struct tp_string name = {model->architecture, strlen(model->architecture)};
+    tp_status status = tp__architecture_find(model->name, name, &architecture, error);
+    if (status != TP_OK) {
+        return status;
+    }
+    // GGUF files of Mistral models are llama ones.
+    e.architecture = strcmp(architecture->name, "mistral") == 0 ? "llama" : architecture->name;
+    e.is_half_split = architecture->is_half_split;
     e.is_counting = true;
     put_header(&e);
     e.is_counting = false;

@@ -559,6 +559,7 @@ tp_status tp__source_model_copy(const struct tp_source_model *model, struct tp_s
     struct tp_source_model result = {.shape = model->shape,
                                      .format = model->format,
                                      .architecture = model->architecture,
+                                     .window = model->window,
                                      .is_half_split = model->is_half_split};
     size_t name_bytes = strlen(model->name) + 1;
     result.name = malloc(name_bytes);

@@ -178,6 +178,40 @@ START_TEST(an_export_loads_equal)
 }
 END_TEST
 
+// Rows of queries and keys go back to the order of the architecture; frequencies come back from a
+// factor or from the table of divisors.
+START_TEST(other_architectures_export_equal)
+{
+    static const float llama3[8] = {1, 1, 1, 1.5f, 3, 7.25f, 8, 8};
+    static const float linear[8] = {4, 4, 4, 4, 4, 4, 4, 4};
+    static const struct {
+        struct tp_test_model model;
+        struct tp_test_gguf file;
+    } cases[] = {
+        {{.head_size = 16, .has_bias = true}, {.architecture = "qwen2"}},
+        {{.head_size = 16, .has_head_norm = true}, {.architecture = "qwen3"}},
+        {{.head_size = 16, .is_untied = true}, {.divisors = llama3}},
+        {{.head_size = 16, .has_bias = true}, {.divisors = linear}},
+    };
+    struct tp_test_model made = cases[_i].model;
+    made.dim = 40;
+    made.hidden = 52;
+    made.layers = 2;
+    made.heads = 4;
+    made.kv_heads = 2;
+    made.vocab = VOCAB;
+    made.context = 16;
+    made.seed = 5;
+    struct tp_test_bytes file = {NULL, 0, 0};
+    struct tp_source_model model;
+    tp_test_write_gguf(&made, &cases[_i].file, &file, NULL, NULL);
+    OK(tp__source_model_parse(file.data, file.size, "m.gguf", &model, &error));
+    check_round_trip(&model, NULL);
+    tp__source_model_free(&model);
+    tp_test_bytes_free(&file);
+}
+END_TEST
+
 START_TEST(real_models_export_equal)
 {
     static const char *const names[] = {"stories260K.gguf", "stories260K.bin"};
@@ -239,6 +273,7 @@ Suite *tp_test_suite(void)
     tcase_set_timeout(tcase, 60);
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_loop_test(tcase, an_export_loads_equal, 0, sizeof shapes / sizeof *shapes);
+    tcase_add_loop_test(tcase, other_architectures_export_equal, 0, 4);
     tcase_add_loop_test(tcase, real_models_export_equal, 0, 2);
     tcase_add_test(tcase, a_failed_export_changes_nothing);
     suite_add_tcase(suite, tcase);
