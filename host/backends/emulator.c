@@ -13,7 +13,13 @@
 #include "frame.h"
 #include "machine.h"
 
-enum { QUEUE_MAX = 4096, REPLY_BYTES_MAX = 4096, HEAD_LOG2_MAX = 7 };
+enum {
+    QUEUE_MAX = 4096,
+    HEAD_LOG2_MAX = 7,
+    CANDIDATES_FRAMES = (TP_TOP_K_MAX + TP_CANDIDATES_MAX - 1) / TP_CANDIDATES_MAX,
+    // The events of a step without LOGITS, and as much again for answers.
+    REPLY_BYTES_MAX = 4096 + 2 * TP_SLOTS_MAX * CANDIDATES_FRAMES * TP_FRAME_BYTES_MAX
+};
 
 struct emulated_slot {
     bool open;
@@ -31,6 +37,10 @@ struct emulated_slot {
     uint32_t queue_count;
     uint32_t remaining;  // tokens still to be sampled
     uint32_t next;       // sampled token that the next step takes
+    struct tp_recent recent;
+    uint32_t candidates;  // to be reported
+    struct tp_ranking ranking;
+    int32_t next_key;
 };
 
 struct emulator {
@@ -90,7 +100,7 @@ static void send_hello(struct emulator *e, uint8_t sequence)
     tp__put16(p, TP_PROTOCOL_VERSION);
     p[2] = (uint8_t)l->groups;
     p[3] = (uint8_t)l->slots;
-    p[4] = (uint8_t)l->head_norm;
+    p[4] = (uint8_t)(l->head_norm | TP_HELLO_FULL_SAMPLING);
     p[5] = (uint8_t)l->codebooks;
     p[6] = TP_TOP_K_MAX;
     p[7] = HEAD_LOG2_MAX;
@@ -182,6 +192,13 @@ static uint8_t handle_write(struct emulator *e, const struct tp_frame *frame)
     return TP_ACK_OK;
 }
 
+static bool sampling_fits(const struct tp_sampling *sampling)
+{
+    return sampling->temperature >> 20 == 0 && sampling->top_k <= TP_TOP_K_MAX &&
+           sampling->penalty_positive >> 12 == 0 && sampling->penalty_negative >> 12 == 0 &&
+           sampling->min_p_gap >> 24 == 0;
+}
+
 static uint8_t handle_slot(struct emulator *e, const struct tp_frame *frame)
 {
     const uint8_t *p = frame->payload;
@@ -200,8 +217,13 @@ static uint8_t handle_slot(struct emulator *e, const struct tp_frame *frame)
     for (uint32_t i = 0; i < TP_STOP_MAX; i++) {
         slot->stop[i] = tp__get16(p + 20 + 2 * (size_t)i);
     }
-    slot->open = slot->sampling.top_k <= TP_TOP_K_MAX && slot->stop_count <= TP_STOP_MAX &&
-                 slot->sampling.temperature >> 20 == 0 && slot->context != 0 &&
+    slot->sampling.penalty_positive = tp__get16(p + 36);
+    slot->sampling.penalty_negative = tp__get16(p + 38);
+    slot->sampling.top_p_cut = tp__get16(p + 40);
+    slot->candidates = p[42];
+    slot->sampling.min_p_gap = tp__get32(p + 44);
+    slot->open = sampling_fits(&slot->sampling) && slot->candidates <= TP_TOP_K_MAX &&
+                 slot->stop_count <= TP_STOP_MAX && slot->context != 0 &&
                  slot->context <= e->limits.positions_max && slot->position < slot->context;
     uint32_t index = 0;
     if (!e->prepared) {
@@ -211,6 +233,34 @@ static uint8_t handle_slot(struct emulator *e, const struct tp_frame *frame)
     return slot->open ? TP_ACK_OK : TP_ACK_RANGE;
 }
 
+// Tokens of a frame from byte 2 on; false when one is not of the vocabulary.
+static bool tokens_fit(const struct emulator *e, const struct tp_frame *frame)
+{
+    for (uint32_t i = 2; i + 1 < frame->length; i += 2) {
+        if (tp__get16(frame->payload + i) >= e->limits.vocab_max) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static uint8_t handle_recent(struct emulator *e, const struct tp_frame *frame)
+{
+    struct emulated_slot *slot = &e->slots[frame->payload[0]];
+    uint32_t count = (frame->length - 2u) / 2u;
+    if (slot->running) {
+        return TP_ACK_BUSY;
+    }
+    if (!slot->open || count > slot->position || !tokens_fit(e, frame)) {
+        return TP_ACK_RANGE;
+    }
+    slot->recent = (struct tp_recent){.count = 0};
+    for (uint32_t i = 0; i < count; i++) {
+        tp_recent_add(&slot->recent, tp__get16(frame->payload + 2 + 2 * (size_t)i));
+    }
+    return TP_ACK_OK;
+}
+
 static uint8_t handle_feed(struct emulator *e, const struct tp_frame *frame)
 {
     struct emulated_slot *slot = &e->slots[frame->payload[0]];
@@ -218,12 +268,7 @@ static uint8_t handle_feed(struct emulator *e, const struct tp_frame *frame)
     if (slot->running) {
         return TP_ACK_BUSY;
     }
-    for (uint32_t i = 0; i < count; i++) {
-        if (tp__get16(frame->payload + 2 + 2 * (size_t)i) >= e->limits.vocab_max) {
-            return TP_ACK_RANGE;
-        }
-    }
-    if (!slot->open) {
+    if (!slot->open || !tokens_fit(e, frame)) {
         return TP_ACK_RANGE;
     }
     if (count > QUEUE_MAX - slot->queue_count) {
@@ -259,9 +304,12 @@ static uint8_t handle_run(struct emulator *e, const struct tp_frame *frame)
 
 static uint8_t handle(struct emulator *e, const struct tp_frame *frame)
 {
-    bool has_slot = frame->type >= TP_FRAME_SLOT && frame->type <= TP_FRAME_CANCEL;
-    bool length_ok = frame->type == TP_FRAME_SLOT     ? frame->length == 36
-                     : frame->type == TP_FRAME_FEED   ? frame->length >= 4 && frame->length % 2 == 0
+    bool has_slot = (frame->type >= TP_FRAME_SLOT && frame->type <= TP_FRAME_CANCEL) ||
+                    frame->type == TP_FRAME_RECENT;
+    bool even = frame->length >= 4 && frame->length % 2 == 0;
+    bool length_ok = frame->type == TP_FRAME_SLOT     ? frame->length == TP_SLOT_BYTES
+                     : frame->type == TP_FRAME_FEED   ? even
+                     : frame->type == TP_FRAME_RECENT ? even && frame->length <= 128
                      : frame->type == TP_FRAME_RUN    ? frame->length == 8
                      : frame->type == TP_FRAME_CANCEL ? frame->length == 4
                                                       : true;
@@ -278,6 +326,8 @@ static uint8_t handle(struct emulator *e, const struct tp_frame *frame)
         return handle_slot(e, frame);
     case TP_FRAME_FEED:
         return handle_feed(e, frame);
+    case TP_FRAME_RECENT:
+        return handle_recent(e, frame);
     case TP_FRAME_RUN:
         return handle_run(e, frame);
     case TP_FRAME_CANCEL:
@@ -331,6 +381,25 @@ static void send_logits(struct emulator *e, uint32_t slot, uint32_t vocab)
     }
 }
 
+static void send_candidates(struct emulator *e, uint32_t s)
+{
+    const struct emulated_slot *slot = &e->slots[s];
+    const struct tp_ranking *ranking = &slot->ranking;
+    for (uint32_t first = 0; first < ranking->count; first += TP_CANDIDATES_MAX) {
+        uint8_t p[16 + 8 * TP_CANDIDATES_MAX] = {(uint8_t)s, (uint8_t)first};
+        uint32_t left = ranking->count - first;
+        uint32_t count = left < TP_CANDIDATES_MAX ? left : TP_CANDIDATES_MAX;
+        tp__put16(p + 2, (uint16_t)ranking->weights.exponent);
+        tp__put32(p + 4, (uint32_t)slot->next_key);
+        tp__put64(p + 8, ranking->weights.sum);
+        for (uint32_t i = 0; i < count; i++) {
+            tp__put16(p + 16 + 8 * (size_t)i, ranking->id[first + i]);
+            tp__put32(p + 20 + 8 * (size_t)i, (uint32_t)ranking->key[first + i]);
+        }
+        send_event(e, TP_FRAME_CANDIDATES, p, 16 + 8 * (size_t)count);
+    }
+}
+
 // One slot's part of a step. Returns the reason that ends its run, or -1.
 static int step_slot(struct emulator *e, uint32_t s, bool *logits_part, int32_t *sampled)
 {
@@ -347,16 +416,22 @@ static int step_slot(struct emulator *e, uint32_t s, bool *logits_part, int32_t 
         tp_machine_step(e->machine, s, slot->position, token, *logits_part ? e->logits : NULL);
     *sampled = -1;
     bool stop = false;
+    tp_recent_add(&slot->recent, token);
+    if (slot->logits && *logits_part) {
+        send_logits(e, s, vocab);
+    }
     if (asked && vocab != 0) {
+        tp_penalise(&slot->sampling, &slot->recent, e->logits, vocab);
+        if (slot->candidates != 0) {
+            tp_rank(e->logits, vocab, slot->candidates, &slot->ranking);
+        }
         slot->next = tp_sample(&slot->sampling, slot->position, e->logits, vocab);
         *sampled = (int32_t)slot->next;
+        slot->next_key = tp_sample_key(e->logits[slot->next]);
         slot->remaining--;
         for (uint32_t i = 0; i < slot->stop_count; i++) {
             stop = stop || slot->stop[i] == slot->next;
         }
-    }
-    if (slot->logits && *logits_part) {
-        send_logits(e, s, vocab);
     }
     slot->position++;
     e->tokens++;
@@ -399,6 +474,9 @@ static bool run_step(struct emulator *e)
     for (uint32_t s = 0; s < e->limits.slots; s++) {
         if (tp__has_slot(step[8], s) && sampled[s] >= 0) {
             uint8_t p[8] = {(uint8_t)s};
+            if (e->slots[s].candidates != 0) {
+                send_candidates(e, s);
+            }
             tp__put16(p + 2, (uint16_t)sampled[s]);
             tp__put16(p + 4, (uint16_t)(e->slots[s].position - 1));
             send_event(e, TP_FRAME_TOKEN, p, sizeof p);

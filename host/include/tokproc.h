@@ -312,6 +312,12 @@ typedef enum tp_end {
 /** "limit", "stop" ... */
 const char *tp_end_name(tp_end end);
 
+/** A token that could have come. */
+struct tp_candidate {
+    uint32_t id;
+    float log_probability;
+};
+
 /** One token, or the end of a run. */
 struct tp_token {
     tp_end end;  ///< TP_END_NONE: id is a token; else the run ended and id is meaningless
@@ -320,6 +326,9 @@ struct tp_token {
     uint32_t text_bytes;
     const char *text;  ///< whole UTF-8 characters, NUL-terminated, may be empty; of the session,
                        ///< valid until its next tp_session_read (or the end of the callback)
+    float log_probability;  ///< of this token; NAN unless the session asked for candidates
+    uint32_t candidate_count;
+    const struct tp_candidate *candidates;  ///< the most likely tokens, falling; valid like text
 };
 
 /** From the device's thread, for each token and for the end of the run; must not call the session.
@@ -329,11 +338,27 @@ typedef void (*tp_token_callback)(void *user, const struct tp_token *token);
 typedef void (*tp_logits_callback)(void *user, uint32_t position, const int32_t *logits,
                                    uint32_t vocab);
 
+/** How a session samples. All 0 is greedy. In this order:
+ *
+ *  1. repetition_penalty: logits of the last 64 tokens of the session are divided by it where they
+ *     are positive, else multiplied with it; greedy too.
+ *  2. top_k: the k most likely tokens stay. With top_p or min_p it is 64 where it was 0.
+ *  3. top_p: of these, the most likely ones whose probabilities (at temperature 1, among these)
+ * reach p together stay. min_p: those stay that have at least min_p times the probability of the
+ * first.
+ *  4. temperature: of these one is drawn.
+ *
+ *  Log probabilities are natural logarithms at temperature 1 over the whole vocabulary, after the
+ *  penalty and before everything else. */
 struct tp_session_options {
-    float temperature;  ///< 0 = greedy, else 0.01..100
-    uint32_t top_k;     ///< 0 = all, else 1..64
-    uint64_t seed;      ///< of the session's random stream
-    bool ignore_eos;    ///< do not stop at the tokenizer's end tokens
+    float temperature;         ///< 0 = greedy: 2 to 4 do not count; else 0.01..100
+    uint32_t top_k;            ///< 0 = all, else 1..64
+    uint64_t seed;             ///< of the session's random stream
+    float repetition_penalty;  ///< 0 or 1 = off, else 1..3.9
+    float top_p;               ///< 0 or 1 = off, else below 1
+    float min_p;               ///< 0 = off, else up to 1
+    uint32_t candidates;       ///< 0..64: how many candidates each tp_token has
+    bool ignore_eos;           ///< do not stop at the tokenizer's end tokens
     uint32_t stop_tokens[8];
     uint32_t stop_token_count;
     const char *stop_strings[TP_STOP_STRINGS_MAX];
@@ -345,6 +370,7 @@ struct tp_session_options {
 
 /** A new session in a free slot of the device. options may be NULL (greedy).
  *  error  TP_ERROR_INVALID  no model is loaded, or an option is out of its range
+ *         TP_ERROR_UNSUPPORTED  the device has no penalty, top-p, min-p and candidates
  *         TP_ERROR_FULL     all slots (or all shares of the KV memory) are taken
  *         TP_ERROR_TIMEOUT, TP_ERROR_DEVICE, TP_ERROR_NO_MEMORY */
 TP_MUST_USE tp_status tp_session_create(tp_device *device, const struct tp_session_options *options,

@@ -17,11 +17,16 @@
 #define TP_EXPONENT_MAX 25u /* largest block exponent of the quantiser, reached by INT32_MIN */
 #define TP_TOP_K_MAX 64u /* most candidates that the sampler keeps */
 #define TP_HEAD_LOG2_MAX 5u /* log2 of the largest head size of the RTL */
+#define TP_RECENT_MAX 64u /* tokens that the repetition penalty looks back */
 #define TP_STOP_MAX 8u /* most stop tokens of a slot */
 #define TP_SLOTS_MAX 8u /* most slots of any configuration */
 #define TP_INSTRUCTION_WORDS 6u /* 32-bit words of an instruction */
-#define TP_PROTOCOL_VERSION 1u /* version of the link protocol, sent in HELLO */
+#define TP_PROTOCOL_VERSION 2u /* version of the link protocol, sent in HELLO */
 #define TP_PAYLOAD_MAX 256u /* most payload bytes of a frame */
+#define TP_LOG2E_Q14 23637u /* round(log2(e) * 2^14): keys of the sampler to log2 units */
+#define TP_SLOT_BYTES 48u /* payload of a SLOT frame */
+#define TP_CANDIDATES_MAX 30u /* most candidates of a CANDIDATES frame */
+#define TP_HELLO_FULL_SAMPLING 2u /* flag in HELLO_REPLY: all of SLOT's sampling fields count */
 #define TP_FRAME_MARKER 167u /* first byte of every frame */
 #define TP_CYCLES_FIRST_ISSUE 3u /* from activation to the first issue of the lowest slot */
 #define TP_CYCLES_NEXT_ISSUE 12u /* from an issue to the earliest next issue of the same slot */
@@ -34,7 +39,8 @@
 #define TP_CYCLES_HEAD_NORM 18u /* added by a head norm, beside 2 per pair of a head */
 #define TP_CYCLES_GATE 28u /* from rows to the end of GATE, beside Groups / 2 */
 #define TP_CYCLES_LOGIT 7u /* from rows to their last logit, beside Groups */
-#define TP_CYCLES_SAMPLER 49u /* from the last logit to the token, without the top-k scan */
+#define TP_CYCLES_SAMPLER 49u /* from the last logit to the token, without a sorted list */
+#define TP_CYCLES_LIST 70u /* added by the sorted list of top-k */
 #define TP_CYCLES_EMBED 36u /* EMBED: from issue to completion, beside 16 per block */
 #define TP_CYCLES_NORM 18u /* NORM: from issue to completion, beside 8 per block */
 #define TP_CYCLES_ANGLES 10u /* ANGLES: from issue to completion, beside 2 per pair */
@@ -72,11 +78,12 @@
 
 #define TP_FRAME_HELLO 1u /* host: who are you */
 #define TP_FRAME_WRITE 2u /* host: write words to a memory space */
-#define TP_FRAME_SLOT 3u /* host: open a slot: sampling, seed, stop tokens, context; position 0 */
+#define TP_FRAME_SLOT 3u /* host: open a slot: sampling, seed, stop tokens, context, position */
 #define TP_FRAME_FEED 4u /* host: tokens into the slot's queue */
 #define TP_FRAME_RUN 5u /* host: process the queue, then generate up to N tokens */
 #define TP_FRAME_CANCEL 6u /* host: end the slot's run at the end of the step */
 #define TP_FRAME_STATISTICS 7u /* host: send the counters */
+#define TP_FRAME_RECENT 8u /* host: tokens before the slot's position, for the repetition penalty */
 #define TP_FRAME_ACK 128u /* device: status of the host frame with the same sequence number */
 #define TP_FRAME_HELLO_REPLY 129u /* device: version, configuration, limits */
 #define TP_FRAME_STATISTICS_REPLY 135u /* device: counters */
@@ -84,6 +91,7 @@
 #define TP_FRAME_STEP 145u /* device: a step ended: cycles, active slots, positions */
 #define TP_FRAME_DONE 146u /* device: a slot's run ended, and why */
 #define TP_FRAME_LOGITS 147u /* device: part of the logits of a slot */
+#define TP_FRAME_CANDIDATES 148u /* device: sum of the weights and candidates of a sampled token */
 
 #define TP_ACK_OK 0u /* done */
 #define TP_ACK_CRC 1u /* frame with a wrong CRC, dropped */

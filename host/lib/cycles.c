@@ -50,7 +50,7 @@ static struct tp_duration matvec_cycles(const struct tp_limits *limits, const ui
     }
     // The sampler holds the unit until it is done.
     uint32_t token = rows + TP_CYCLES_LOGIT + limits->groups + TP_CYCLES_SAMPLER +
-                     (slot->top_k ? TP_TOP_K_MAX : 0);
+                     (slot->list ? TP_CYCLES_LIST : 0);
     return (struct tp_duration){.occupy = token + 1, .complete = token};
 }
 

@@ -13,7 +13,7 @@
 struct tp_step_slot {
     bool active;
     bool logits; /* runs the logits part */
-    bool top_k;  /* sampled with top_k > 0 and temperature > 0 */
+    bool list;   /* top_k > 0 and temperature > 0, or candidates are reported */
     uint32_t position;
 };
 

@@ -89,7 +89,7 @@ static void check_step(tp_device *device, const struct tp_frame *frame)
         slots[s].active = tp__has_slot(p[8], s);
         slots[s].logits = tp__has_slot(p[9], s);
         slots[s].position = tp__get16(p + 12 + 2 * (size_t)s);
-        slots[s].top_k = device->sessions[s] != NULL && tp__session_top_k(device->sessions[s]);
+        slots[s].list = device->sessions[s] != NULL && tp__session_has_list(device->sessions[s]);
         if (slots[s].active) {
             device->products += tp__program_products(device->image->program,
                                                      device->image->program_count, slots[s].logits);
@@ -138,6 +138,9 @@ static void take_slot_event(tp_device *device, const struct tp_frame *frame)
     case TP_FRAME_TOKEN:
         tp__session_token(session, tp__get16(p + 2));
         break;
+    case TP_FRAME_CANDIDATES:
+        tp__session_candidates(session, p, frame->length);
+        break;
     case TP_FRAME_LOGITS:
         tp__session_logits(session, tp__get32(p + 4), tp__get16(p + 2), p + 8);
         break;
@@ -164,6 +167,8 @@ static uint16_t least_length(uint8_t type)
         return 28;
     case TP_FRAME_LOGITS:
         return 12;
+    case TP_FRAME_CANDIDATES:
+        return 24;
     default:
         return 0;
     }
@@ -378,6 +383,7 @@ static tp_status hello(tp_device *device, struct tp_error *error)
     info->groups = p[2];
     info->slots = p[3];
     info->head_norm = p[4] & 1u;
+    device->has_full_sampling = (p[4] & TP_HELLO_FULL_SAMPLING) != 0;
     info->codebooks = p[5];
     info->head_log2_max = p[7];
     info->weight_beats = tp__get32(p + 8);

@@ -55,6 +55,7 @@ struct tp_device {
     struct tp_device_info info;
     struct tp_limits limits;
     uint32_t queue_max;  // tokens of a slot's queue
+    bool has_full_sampling;
 
     pthread_t thread;
     pthread_mutex_t commands;  // held by the one caller that talks to the device
@@ -108,12 +109,14 @@ TP_MUST_USE tp_status tp__device_write(tp_device *device, uint32_t space, uint32
 void tp__session_token(tp_session *session, uint32_t token);
 void tp__session_step(tp_session *session);
 void tp__session_done(tp_session *session, uint32_t reason, uint32_t position);
+/** payload: of a CANDIDATES frame, at least 24 bytes. */
+void tp__session_candidates(tp_session *session, const uint8_t *payload, size_t length);
 void tp__session_logits(tp_session *session, uint32_t first, uint32_t count, const uint8_t *values);
 /** The device failed: wakes readers. */
 void tp__session_failed(tp_session *session);
 /** Hands what waits to the session's callback, if it has one; without the mutex. */
 void tp__session_call_back(tp_session *session);
-/** True when the session samples with top-k, which takes longer. */
-bool tp__session_top_k(const tp_session *session);
+/** True when the device keeps a sorted list for the session, which takes longer. */
+bool tp__session_has_list(const tp_session *session);
 
 #endif

@@ -15,7 +15,8 @@
 
 #include "internal.h"
 
-enum { FEED_TOKENS_MAX = 127, LOG2E_Q12 = 5909 };
+enum { FEED_TOKENS_MAX = 127, CANDIDATE_BYTES = 8, CANDIDATES_HEADER_BYTES = 16 };
+static const double penalty_most = 3.9;  // factors have 12 bits, 10 of them fractions
 
 struct tp_session {
     tp_device *device;
@@ -25,7 +26,7 @@ struct tp_session {
     size_t stop_bytes[TP_STOP_STRINGS_MAX];
     uint16_t stop_tokens[TP_STOP_MAX];
     uint32_t stop_token_count;
-    uint32_t temperature;  // as the device takes it
+    struct tp_sampling sampling;  // as the device takes it
     uint32_t context;
     uint32_t vocab;
 
@@ -38,6 +39,10 @@ struct tp_session {
     bool ended;  // the run's end waits for the reader
     tp_end end;
     bool cancel_sent;
+    // Of the sampled token in the same place of the history; NULL unless candidates are asked for.
+    float *log_probabilities;         // [context + 1]
+    struct tp_candidate *candidates;  // [context + 1][options.candidates]
+    uint8_t *candidate_counts;        // [context + 1]
     double started_at;
     double first_at;
     double done_at;
@@ -69,9 +74,10 @@ static void signal_reader(tp_session *session)
     pthread_cond_broadcast(&session->device->changed);
 }
 
-bool tp__session_top_k(const tp_session *session)
+bool tp__session_has_list(const tp_session *session)
 {
-    return session->options.top_k != 0 && session->temperature != 0;
+    return (session->sampling.top_k != 0 && session->sampling.temperature != 0) ||
+           session->options.candidates != 0;
 }
 
 // Asks the device once to end the run.
@@ -86,8 +92,13 @@ static void cancel_run(tp_session *session)
 
 // ---- creation ----
 
-static tp_status check_options(const tp_device *device, const struct tp_session_options *options,
-                               struct tp_error *error)
+static bool between(float value, double least, double most)
+{
+    return (double)value >= least && (double)value <= most;
+}
+
+static tp_status check_sampling(const tp_device *device, const struct tp_session_options *options,
+                                struct tp_error *error)
 {
     if (!(options->temperature == 0.0f ||
           (options->temperature >= 0.01f && options->temperature <= 100.0f))) {
@@ -97,6 +108,38 @@ static tp_status check_options(const tp_device *device, const struct tp_session_
     if (options->top_k > TP_TOP_K_MAX) {
         return tp__fail(error, TP_ERROR_INVALID, "top-k must be 0 (off) or 1 to %u",
                         (unsigned)TP_TOP_K_MAX);
+    }
+    if (options->repetition_penalty != 0.0f &&
+        !between(options->repetition_penalty, 1.0, penalty_most + 1e-6)) {
+        return tp__fail(error, TP_ERROR_INVALID,
+                        "the repetition penalty must be 0 (off) or 1 to %g", penalty_most);
+    }
+    if (!between(options->top_p, 0.0, 1.0)) {
+        return tp__fail(error, TP_ERROR_INVALID, "top-p must be 0 (off) to 1");
+    }
+    if (!between(options->min_p, 0.0, 1.0)) {
+        return tp__fail(error, TP_ERROR_INVALID, "min-p must be 0 (off) to 1");
+    }
+    if (options->candidates > TP_TOP_K_MAX) {
+        return tp__fail(error, TP_ERROR_INVALID, "at most %u candidates can be asked for",
+                        (unsigned)TP_TOP_K_MAX);
+    }
+    bool full = options->repetition_penalty > 1.0f || options->min_p > 0.0f ||
+                (options->top_p > 0.0f && options->top_p < 1.0f) || options->candidates != 0;
+    if (full && !device->has_full_sampling) {
+        return tp__fail(error, TP_ERROR_UNSUPPORTED,
+                        "%s has no repetition penalty, top-p, min-p and candidates - try: -d emu",
+                        device->info.name);
+    }
+    return TP_OK;
+}
+
+static tp_status check_options(const tp_device *device, const struct tp_session_options *options,
+                               struct tp_error *error)
+{
+    tp_status status = check_sampling(device, options, error);
+    if (status != TP_OK) {
+        return status;
     }
     uint32_t own = options->ignore_eos || device->model->tokenizer == NULL ? 0 : 2;
     if (options->stop_token_count > TP_STOP_MAX - own) {
@@ -123,6 +166,32 @@ static tp_status check_options(const tp_device *device, const struct tp_session_
     return TP_OK;
 }
 
+// The numbers that the device takes (docs/numbers.md, section 6).
+static struct tp_sampling sampling_of(const struct tp_session_options *options)
+{
+    struct tp_sampling sampling = {.top_k = options->top_k, .seed = options->seed};
+    if (options->temperature > 0.0f) {
+        double factor = log2(exp(1.0)) / (double)options->temperature;
+        sampling.temperature = (uint32_t)lround(factor * 4096.0);
+    }
+    if (options->repetition_penalty > 1.0f) {
+        double penalty = (double)options->repetition_penalty;
+        sampling.penalty_positive = (uint32_t)lround(1024.0 / penalty);
+        sampling.penalty_negative = (uint32_t)lround(1024.0 * penalty);
+    }
+    if (options->top_p > 0.0f) {
+        long cut = lround(65536.0 * (1.0 - (double)options->top_p));
+        sampling.top_p_cut = cut < 65536 ? (uint32_t)cut : 65535u;
+    }
+    if (options->min_p > 0.0f) {
+        sampling.min_p_gap = (uint32_t)lround(-log((double)options->min_p) * 4096.0) + 1;
+    }
+    if (sampling.top_k == 0 && (sampling.top_p_cut != 0 || sampling.min_p_gap != 0)) {
+        sampling.top_k = TP_TOP_K_MAX;
+    }
+    return sampling;
+}
+
 static void take_options(tp_session *session, const struct tp_session_options *options)
 {
     const struct tp_tokenizer *tokenizer = session->device->model->tokenizer;
@@ -138,16 +207,27 @@ static void take_options(tp_session *session, const struct tp_session_options *o
         session->stop_tokens[session->stop_token_count++] = (uint16_t)tokenizer->eos;
         session->stop_tokens[session->stop_token_count++] = (uint16_t)tokenizer->bos;
     }
-    double temperature = (double)options->temperature;
-    session->temperature =
-        temperature == 0 ? 0 : (uint32_t)lround(log2(exp(1.0)) / temperature * 4096.0);
+    session->sampling = sampling_of(options);
+}
+
+static bool take_candidate_memory(tp_session *session)
+{
+    size_t places = (size_t)session->context + 1;
+    if (session->options.candidates == 0) {
+        return true;
+    }
+    session->log_probabilities = calloc(places, sizeof *session->log_probabilities);
+    session->candidate_counts = calloc(places, sizeof *session->candidate_counts);
+    session->candidates = calloc(places * session->options.candidates, sizeof *session->candidates);
+    return session->log_probabilities != NULL && session->candidate_counts != NULL &&
+           session->candidates != NULL;
 }
 
 static tp_status take_memory(tp_session *session, struct tp_error *error)
 {
     const struct tp_tokenizer *tokenizer = session->device->model->tokenizer;
     session->history = calloc((size_t)session->context + 1, sizeof *session->history);
-    bool ok = session->history != NULL;
+    bool ok = session->history != NULL && take_candidate_memory(session);
     if (session->options.on_logits != NULL) {
         session->logits = calloc(session->vocab, sizeof *session->logits);
         ok = ok && session->logits != NULL;
@@ -176,6 +256,9 @@ static void free_session(tp_session *session)
         (void)close(session->descriptor);
     }
     free(session->history);
+    free(session->log_probabilities);
+    free(session->candidate_counts);
+    free(session->candidates);
     free(session->logits);
     free(session->text);
     free(session);
@@ -322,35 +405,53 @@ tp_status tp_session_feed_text(tp_session *session, const char *text, struct tp_
 
 static tp_status send_slot(tp_session *session, struct tp_error *error)
 {
-    uint8_t p[36] = {(uint8_t)session->slot};
+    const struct tp_sampling *sampling = &session->sampling;
+    uint8_t p[TP_SLOT_BYTES] = {(uint8_t)session->slot};
     p[1] = session->logits != NULL ? 1 : 0;
-    p[2] = (uint8_t)session->options.top_k;
+    p[2] = (uint8_t)sampling->top_k;
     p[3] = (uint8_t)session->stop_token_count;
-    tp__put32(p + 4, session->temperature);
-    tp__put64(p + 8, session->options.seed);
+    tp__put32(p + 4, sampling->temperature);
+    tp__put64(p + 8, sampling->seed);
     tp__put16(p + 16, (uint16_t)session->context);
     tp__put16(p + 18, (uint16_t)session->processed);
     for (uint32_t i = 0; i < session->stop_token_count; i++) {
         tp__put16(p + 20 + 2 * (size_t)i, session->stop_tokens[i]);
     }
+    tp__put16(p + 36, (uint16_t)sampling->penalty_positive);
+    tp__put16(p + 38, (uint16_t)sampling->penalty_negative);
+    tp__put16(p + 40, (uint16_t)sampling->top_p_cut);
+    p[42] = (uint8_t)session->options.candidates;
+    tp__put32(p + 44, sampling->min_p_gap);
     return tp__device_send(session->device, TP_FRAME_SLOT, p, sizeof p, false, error);
 }
 
-static tp_status send_tokens(tp_session *session, struct tp_error *error)
+// Tokens history[first .. last) in frames of the type FEED or RECENT.
+static tp_status send_tokens(tp_session *session, uint8_t type, uint32_t first, uint32_t last,
+                             struct tp_error *error)
 {
     tp_status status = TP_OK;
-    for (uint32_t i = session->processed; i < session->length && status == TP_OK;) {
+    for (uint32_t i = first; i < last && status == TP_OK;) {
         uint8_t p[2 + 2 * FEED_TOKENS_MAX] = {(uint8_t)session->slot};
-        uint32_t part =
-            session->length - i < FEED_TOKENS_MAX ? session->length - i : (uint32_t)FEED_TOKENS_MAX;
+        uint32_t part = last - i < FEED_TOKENS_MAX ? last - i : (uint32_t)FEED_TOKENS_MAX;
         for (uint32_t j = 0; j < part; j++) {
             tp__put16(p + 2 + 2 * (size_t)j, (uint16_t)session->history[i + j]);
         }
-        status =
-            tp__device_send(session->device, TP_FRAME_FEED, p, 2 + 2 * (size_t)part, false, error);
+        status = tp__device_send(session->device, type, p, 2 + 2 * (size_t)part, false, error);
         i += part;
     }
     return status;
+}
+
+// The device forgot them when the slot was opened anew.
+static tp_status send_recent(tp_session *session, struct tp_error *error)
+{
+    const uint32_t most = TP_RECENT_MAX - 1;  // the next token is one of them
+    uint32_t count = session->processed < most ? session->processed : most;
+    if (session->sampling.penalty_positive == 0) {
+        return TP_OK;
+    }
+    return send_tokens(session, TP_FRAME_RECENT, session->processed - count, session->processed,
+                       error);
 }
 
 tp_status tp_session_generate(tp_session *session, uint32_t count, struct tp_error *error)
@@ -375,7 +476,10 @@ tp_status tp_session_generate(tp_session *session, uint32_t count, struct tp_err
     }
     tp_status status = send_slot(session, error);
     if (status == TP_OK) {
-        status = send_tokens(session, error);
+        status = send_recent(session, error);
+    }
+    if (status == TP_OK) {
+        status = send_tokens(session, TP_FRAME_FEED, session->processed, session->length, error);
     }
     if (status != TP_OK) {
         return status;
@@ -503,6 +607,18 @@ static bool is_stop_token(const tp_session *session, uint32_t id)
     return false;
 }
 
+// Of the token that is read next.
+static void give_candidates(const tp_session *session, struct tp_token *token)
+{
+    token->log_probability = NAN;
+    if (session->options.candidates != 0) {
+        size_t place = session->read;
+        token->log_probability = session->log_probabilities[place];
+        token->candidate_count = session->candidate_counts[place];
+        token->candidates = session->candidates + place * session->options.candidates;
+    }
+}
+
 // Takes one token or the end without waiting. With the mutex held. False: nothing is there.
 static bool take_next(tp_session *session, struct tp_token *token, bool *cancel)
 {
@@ -511,6 +627,7 @@ static bool take_next(tp_session *session, struct tp_token *token, bool *cancel)
     }
     if (session->read < session->length) {
         *token = (struct tp_token){.end = TP_END_NONE, .position = session->read};
+        give_candidates(session, token);
         token->id = session->history[session->read++];
         drop_given_text(session);
         if (session->device->model->tokenizer != NULL && !is_stop_token(session, token->id)) {
@@ -535,7 +652,7 @@ static bool take_next(tp_session *session, struct tp_token *token, bool *cancel)
             session->processed < session->length - 1 ? session->processed : session->length - 1;
     }
     session->ended = false;
-    *token = (struct tp_token){.end = session->end};
+    *token = (struct tp_token){.end = session->end, .log_probability = NAN};
     read_end(session, token);
     return true;
 }
@@ -642,6 +759,40 @@ void tp__session_token(tp_session *session, uint32_t token)
     if (session->options.on_token != NULL) {
         call_back(session);
     }
+}
+
+// Natural logarithm of the probability of a key (docs/numbers.md, section 6).
+static float log_probability(int32_t key, uint64_t sum, int32_t exponent)
+{
+    double z = (double)key * (TP_LOG2E_Q14 / 16384.0) / 4096.0;
+    double log2_of_sum = log2((double)sum) + 8.0 * exponent - 24.0;
+    double value = (z - log2_of_sum) * log(2.0);
+    return value < 0 ? (float)value : 0.0f;  // roundings may go a little beyond
+}
+
+void tp__session_candidates(tp_session *session, const uint8_t *payload, size_t length)
+{
+    uint32_t first = payload[1];
+    uint32_t count = (uint32_t)(length - CANDIDATES_HEADER_BYTES) / CANDIDATE_BYTES;
+    int32_t exponent = (int16_t)tp__get16(payload + 2);
+    uint64_t sum = tp__get64(payload + 8);
+    pthread_mutex_lock(&session->device->mutex);
+    if (session->running && session->length <= session->context && sum != 0 &&
+        first + count <= session->options.candidates) {
+        size_t place = session->length;
+        struct tp_candidate *candidates =
+            session->candidates + place * session->options.candidates + first;
+        session->log_probabilities[place] =
+            log_probability((int32_t)tp__get32(payload + 4), sum, exponent);
+        session->candidate_counts[place] = (uint8_t)(first + count);
+        for (uint32_t i = 0; i < count; i++) {
+            const uint8_t *p = payload + CANDIDATES_HEADER_BYTES + CANDIDATE_BYTES * (size_t)i;
+            candidates[i].id = tp__get16(p);
+            candidates[i].log_probability =
+                log_probability((int32_t)tp__get32(p + 4), sum, exponent);
+        }
+    }
+    pthread_mutex_unlock(&session->device->mutex);
 }
 
 void tp__session_step(tp_session *session)

@@ -2,9 +2,9 @@
  *
  * The golden model: the definition of the numbers (docs/numbers.md), unit by unit, in integers.
  *
- * Pure functions without state; only stdint, stddef, string and assert. Each function is the twin
- * of one RTL unit and equals it bit for bit. Widths are stated where the RTL relies on them.
- * Pointers carry their shape in brackets. Q16.16 means value * 2^16 in an int32.
+ * Pure functions without state; only stdint, stddef, string, assert and the map. Each function is
+ * the twin of one RTL unit and equals it bit for bit. Widths are stated where the RTL relies on
+ * them. Pointers carry their shape in brackets. Q16.16 means value * 2^16 in an int32.
  */
 #ifndef TP_MODEL_H
 #define TP_MODEL_H
@@ -12,6 +12,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "tp_map.h"
 
 /* Inner loops that the emulator spends its time in: also compiled for AVX2, chosen at run time. The
  * bits are the same, these are integers. */
@@ -137,16 +139,49 @@ struct tp_sampling {
     uint32_t temperature; /* round(log2(e) / T * 4096), at most 20 bits; 0 = greedy */
     uint32_t top_k;       /* 0 = all, else 1..64 */
     uint64_t seed;
+    uint32_t penalty_positive; /* round(2^10 / penalty), factor of logits above 0; 0 = no penalty */
+    uint32_t penalty_negative; /* round(2^10 * penalty), factor of the others; below 2^12 */
+    uint32_t top_p_cut;        /* round(2^16 * (1 - p)), 16 bits; 0 = off; only with top_k */
+    uint32_t min_p_gap;        /* 1 + round(-ln(min_p) * 4096), 24 bits; 0 = off; only with top_k */
 };
+/* The last TP_RECENT_MAX tokens of a sequence: the n-th is in place n % TP_RECENT_MAX. */
+struct tp_recent {
+    uint32_t count; /* tokens so far */
+    uint16_t tokens[TP_RECENT_MAX];
+};
+void tp_recent_add(struct tp_recent *recent, uint32_t token);
+/* Repetition penalty, in place: the logits of the recent tokens become clamp32(rnd(logit * factor,
+ * 10)). logits [vocab]. Everything below takes logits that have gone through it. */
+void tp_penalise(const struct tp_sampling *sampling, const struct tp_recent *recent,
+                 int32_t *logits, uint32_t vocab);
+/* The logit with 12 fraction bits, 24 bits signed: clamp24(rnd(logit, 4)). What candidates are
+ * ordered by. */
+int32_t tp_sample_key(int32_t logit);
 /* Threefry-2x32, 20 rounds (Salmon et al., SC'11): key (seed low, seed high), counter (position,
  * token); the first output word. */
 uint32_t tp_random(uint64_t seed, uint32_t position, uint32_t token);
 /* Gumbel noise in log2 units, 8 fraction bits, of 32 random bits. */
 int32_t tp_gumbel(uint32_t r);
 /* Token of logits [vocab], Q16.16, at `position` (of the token that was fed). Greedy: the largest
- * logit. Else z = clamp24(rnd(logit * temperature, 20)); with top_k only the k largest z stay
- * (lowest id first on ties); the largest z + noise wins, lowest id on ties. */
+ * logit. Else z = clamp24(rnd(logit * temperature, 20)); with top_k only the k largest keys stay
+ * (lowest id first on ties), of them what top-p and min-p leave, and their z is that of key * 2^4;
+ * the largest z + noise wins, lowest id on ties. */
 uint32_t tp_sample(const struct tp_sampling *sampling, uint32_t position, const int32_t *logits,
                    uint32_t vocab);
+
+/* A sum of weights 2^z, z a key in log2 units: sum * 2^(8 * exponent - 24). */
+struct tp_weight_sum {
+    uint64_t sum;     /* 48 bits for up to 2^16 weights */
+    int32_t exponent; /* 10 bits signed */
+};
+/* What log probabilities are made of: the sum over the vocabulary and the largest keys. */
+struct tp_ranking {
+    struct tp_weight_sum weights;
+    uint32_t count;
+    uint16_t id[TP_TOP_K_MAX];
+    int32_t key[TP_TOP_K_MAX]; /* falling, lowest id first on ties */
+};
+/* The ranking of logits [vocab], with up to `most` (at most 64) candidates. */
+void tp_rank(const int32_t *logits, uint32_t vocab, uint32_t most, struct tp_ranking *ranking);
 
 #endif

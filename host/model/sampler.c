@@ -1,13 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Sampling: counter-based random numbers, Gumbel noise in log2 units, greedy, temperature, top-k.
+ * Sampling: counter-based random numbers, Gumbel noise in log2 units, greedy, temperature, top-k,
+ * top-p, min-p, repetition penalty, and the sums that log probabilities are made of.
  */
 #include <assert.h>
 
 #include "model.h"
 #include "tables.h"
 
-enum { KEY_PARITY = 0x1BD11BDA, ROUNDS = 20, TOP_K_MAX = 64 };
+enum {
+    KEY_PARITY = 0x1BD11BDA,
+    ROUNDS = 20,
+    PENALTY_BITS = 10,
+    EXPONENT_LEAST = -512, /* below that of every weight */
+};
 
 static uint32_t rotate_left(uint32_t v, uint32_t places)
 {
@@ -70,12 +76,157 @@ int32_t tp_gumbel(uint32_t r)
     return (int32_t)tp_rnd(2166 - l, 4);
 }
 
-/* The logit in log2 units with 8 fraction bits, 24 bits signed. */
+static int32_t clamp24(int64_t v)
+{
+    const int64_t most = (1 << 23) - 1;
+    return (int32_t)(v > most ? most : (v < -most - 1 ? -most - 1 : v));
+}
+
+/* ---- repetition penalty ---- */
+
+void tp_recent_add(struct tp_recent *recent, uint32_t token)
+{
+    recent->tokens[recent->count++ % TP_RECENT_MAX] = (uint16_t)token;
+}
+
+static bool appears_before(const struct tp_recent *recent, uint32_t place)
+{
+    for (uint32_t i = 0; i < place; i++) {
+        if (recent->tokens[i] == recent->tokens[place]) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void tp_penalise(const struct tp_sampling *sampling, const struct tp_recent *recent,
+                 int32_t *logits, uint32_t vocab)
+{
+    uint32_t count = recent->count < TP_RECENT_MAX ? recent->count : TP_RECENT_MAX;
+    if (sampling->penalty_positive == 0) {
+        return;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t token = recent->tokens[i];
+        if (token < vocab && !appears_before(recent, i)) {
+            uint32_t factor =
+                logits[token] > 0 ? sampling->penalty_positive : sampling->penalty_negative;
+            /* A clamp here is no event: it is not counted. */
+            struct tp_counters none = {0, 0};
+            logits[token] = tp_rnd_sat32((int64_t)logits[token] * factor, PENALTY_BITS, &none);
+        }
+    }
+}
+
+/* ---- keys, weights and candidates ---- */
+
+int32_t tp_sample_key(int32_t logit)
+{
+    return clamp24(tp_rnd(logit, 4));
+}
+
+/* 2^z of a key, z in log2 units, is weight * 2^(8 * exponent - 24); weight 25 to 32 bits. */
+static uint32_t weight_of(int32_t key, int32_t *exponent)
+{
+    /* 12 fraction bits, 25 bits signed */
+    int32_t z = (int32_t)tp_rnd((int64_t)key * TP_LOG2E_Q14, 14);
+    int32_t whole = (int32_t)tp_flr(z, 12);
+    uint32_t mantissa =
+        4096u + (uint32_t)interpolate(TP_TABLE_POWER, (uint32_t)(z - whole * 4096) << 3);
+    *exponent = (int32_t)tp_flr(whole, 3);
+    return mantissa << (whole & 7) << 12;
+}
+
+static uint64_t shift_bytes(uint64_t v, int32_t bytes)
+{
+    return bytes > 7 ? 0 : v >> (8 * bytes);
+}
+
+/* The weight of a key at an exponent that is not below its own. */
+static uint64_t weight_at(int32_t key, int32_t exponent)
+{
+    int32_t own = 0;
+    uint32_t weight = weight_of(key, &own);
+    assert(own <= exponent);
+    return shift_bytes(weight, exponent - own);
+}
+
+static void add_weight(struct tp_weight_sum *sum, int32_t key)
+{
+    int32_t own = 0;
+    uint32_t weight = weight_of(key, &own);
+    int32_t most = own > sum->exponent ? own : sum->exponent;
+    sum->sum = shift_bytes(sum->sum, most - sum->exponent) + shift_bytes(weight, most - own);
+    sum->exponent = most;
+}
+
+/* The `most` largest keys in falling order, lowest id first among equals. Returns how many. */
+static uint32_t largest(const int32_t *logits, uint32_t vocab, uint32_t most, uint16_t *id,
+                        int32_t *key)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < vocab; i++) {
+        int32_t value = tp_sample_key(logits[i]);
+        uint32_t place = count;
+        while (place > 0 && value > key[place - 1]) {
+            place--;
+        }
+        if (place == most) {
+            continue;
+        }
+        uint32_t end = count < most ? count : most - 1;
+        for (uint32_t k = end; k > place; k--) {
+            key[k] = key[k - 1];
+            id[k] = id[k - 1];
+        }
+        key[place] = value;
+        id[place] = (uint16_t)i;
+        count = end + 1;
+    }
+    return count;
+}
+
+void tp_rank(const int32_t *logits, uint32_t vocab, uint32_t most, struct tp_ranking *ranking)
+{
+    assert(most <= TP_TOP_K_MAX);
+    ranking->weights = (struct tp_weight_sum){.sum = 0, .exponent = EXPONENT_LEAST};
+    for (uint32_t i = 0; i < vocab; i++) {
+        add_weight(&ranking->weights, tp_sample_key(logits[i]));
+    }
+    ranking->count = most == 0 ? 0 : largest(logits, vocab, most, ranking->id, ranking->key);
+}
+
+/* How many of the candidates stay; key [count] in falling order. */
+static uint32_t cut(const struct tp_sampling *sampling, const int32_t *key, uint32_t count)
+{
+    int32_t exponent = 0;
+    (void)weight_of(key[0], &exponent);
+    uint64_t total = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        total += weight_at(key[i], exponent);
+    }
+    /* From the largest on; `rest` is the weight of a candidate and of all smaller ones. */
+    uint64_t rest = total;
+    uint64_t threshold = total * sampling->top_p_cut >> 16;
+    uint32_t stay = 0;
+    for (; stay < count; stay++) {
+        bool by_p = sampling->top_p_cut == 0 || rest > threshold;
+        bool by_gap =
+            sampling->min_p_gap == 0 || (uint32_t)(key[0] - key[stay]) < sampling->min_p_gap;
+        if (!by_p || !by_gap) {
+            break;
+        }
+        rest -= weight_at(key[stay], exponent);
+    }
+    return stay;
+}
+
+/* ---- the token ---- */
+
+/* The logit in log2 units at the temperature, 8 fraction bits, 24 bits signed. */
 static int32_t scaled(int32_t logit, uint32_t temperature)
 {
-    int64_t z = tp_rnd((int64_t)logit * temperature, 20);
-    const int64_t most = (1 << 23) - 1;
-    return (int32_t)(z > most ? most : (z < -most - 1 ? -most - 1 : z));
+    return clamp24(tp_rnd((int64_t)logit * temperature, 20));
 }
 
 static uint32_t greedy(const int32_t *logits, uint32_t vocab)
@@ -89,58 +240,44 @@ static uint32_t greedy(const int32_t *logits, uint32_t vocab)
     return winner;
 }
 
-/* The candidates with the largest z, in falling order, lowest id first among equals. Returns how
- * many; at most k. id, z [TOP_K_MAX]. */
-static uint32_t largest(const struct tp_sampling *sampling, const int32_t *logits, uint32_t vocab,
-                        uint32_t *id, int32_t *z)
+/* The largest z + noise so far. */
+struct draw {
+    int32_t best;
+    uint32_t winner;
+};
+
+static void offer(struct draw *draw, const struct tp_sampling *sampling, uint32_t position,
+                  uint32_t token, int32_t logit)
 {
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < vocab; i++) {
-        int32_t value = scaled(logits[i], sampling->temperature);
-        uint32_t place = count;
-        while (place > 0 && value > z[place - 1]) {
-            place--;
-        }
-        if (place == sampling->top_k) {
-            continue;
-        }
-        uint32_t end = count < sampling->top_k ? count : sampling->top_k - 1;
-        for (uint32_t k = end; k > place; k--) {
-            z[k] = z[k - 1];
-            id[k] = id[k - 1];
-        }
-        z[place] = value;
-        id[place] = i;
-        count = end + 1;
+    int32_t value = scaled(logit, sampling->temperature) +
+                    tp_gumbel(tp_random(sampling->seed, position, token));
+    if (value > draw->best || (value == draw->best && token < draw->winner)) {
+        *draw = (struct draw){.best = value, .winner = token};
     }
-    return count;
 }
 
 uint32_t tp_sample(const struct tp_sampling *sampling, uint32_t position, const int32_t *logits,
                    uint32_t vocab)
 {
-    uint32_t id[TOP_K_MAX];
-    int32_t z[TOP_K_MAX];
+    uint16_t id[TP_TOP_K_MAX];
+    int32_t key[TP_TOP_K_MAX];
+    struct draw draw = {.best = INT32_MIN, .winner = 0};
     assert(vocab >= 1);
     assert(sampling->temperature < 1u << 20);
-    assert(sampling->top_k <= TOP_K_MAX);
+    assert(sampling->top_k <= TP_TOP_K_MAX);
     if (sampling->temperature == 0) {
         return greedy(logits, vocab);
     }
-    uint32_t count = vocab;
-    if (sampling->top_k > 0) {
-        count = largest(sampling, logits, vocab, id, z);
-    }
-    uint32_t winner = 0;
-    int32_t best = INT32_MIN;
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t token = sampling->top_k > 0 ? id[i] : i;
-        int32_t value = sampling->top_k > 0 ? z[i] : scaled(logits[i], sampling->temperature);
-        value += tp_gumbel(tp_random(sampling->seed, position, token));
-        if (value > best || (value == best && token < winner)) {
-            best = value;
-            winner = token;
+    if (sampling->top_k == 0) {
+        for (uint32_t i = 0; i < vocab; i++) {
+            offer(&draw, sampling, position, i, logits[i]);
         }
+        return draw.winner;
     }
-    return winner;
+    uint32_t count = largest(logits, vocab, sampling->top_k, id, key);
+    count = cut(sampling, key, count);
+    for (uint32_t i = 0; i < count; i++) {
+        offer(&draw, sampling, position, id[i], key[i] * 16);
+    }
+    return draw.winner;
 }

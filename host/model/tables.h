@@ -14,6 +14,7 @@ extern const int32_t TP_TABLE_RSQRT[65]; /* of 1 + i / 32, then of 2 + (i - 32) 
 extern const int32_t TP_TABLE_RECIPROCAL[33]; /* of 1 + i / 32, 65536 = 1.0 */
 extern const int32_t TP_TABLE_EXP2[64]; /* 2^(i / 64) * 128, at most 255 */
 extern const int32_t TP_TABLE_LOG2[33]; /* log2(1 + i / 32) * 4096 */
+extern const int32_t TP_TABLE_POWER[33]; /* (2^(i / 32) - 1) * 4096 */
 extern const int32_t TP_TABLE_GUMBEL[33]; /* log2(-log2(1 - w) / w) * 4096, w = i / 64 */
 
 #endif

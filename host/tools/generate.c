@@ -13,7 +13,29 @@ enum { SESSIONS_MAX = 8, POLL_MS = 100 };
 void answer_free(struct answer *answer)
 {
     free(answer->tokens);
+    free(answer->log_probabilities);
+    free(answer->candidates);
     free(answer->text);
+}
+
+// Log probabilities of the token that comes next, padded to as many candidates as were asked for.
+static bool keep_candidates(struct answer *answer, const struct tp_token *token)
+{
+    size_t most = answer->candidates_max;
+    float *values = realloc(answer->log_probabilities, (answer->count + 1) * sizeof *values);
+    answer->log_probabilities = values != NULL ? values : answer->log_probabilities;
+    struct tp_candidate *candidates =
+        realloc(answer->candidates, (answer->count + 1) * most * sizeof *candidates);
+    answer->candidates = candidates != NULL ? candidates : answer->candidates;
+    if (values == NULL || candidates == NULL) {
+        return false;
+    }
+    values[answer->count] = token->log_probability;
+    memset(candidates + answer->count * most, 0, most * sizeof *candidates);
+    memcpy(candidates + answer->count * most, token->candidates,
+           token->candidate_count * sizeof *candidates);
+    answer->candidate_count = token->candidate_count;
+    return true;
 }
 
 static bool keep(struct answer *answer, const struct tp_token *token)
@@ -33,8 +55,11 @@ static bool keep(struct answer *answer, const struct tp_token *token)
     if (tokens == NULL) {
         return false;
     }
-    tokens[answer->count++] = token->id;
     answer->tokens = tokens;
+    if (token->candidates != NULL && !keep_candidates(answer, token)) {
+        return false;
+    }
+    tokens[answer->count++] = token->id;
     return true;
 }
 
@@ -81,6 +106,10 @@ static tp_status start(struct work *work, const struct options *options, bool ig
 {
     struct tp_session_options settings = {.temperature = (float)options->temperature,
                                           .top_k = options->top_k,
+                                          .repetition_penalty = (float)options->repeat_penalty,
+                                          .top_p = (float)options->top_p,
+                                          .min_p = (float)options->min_p,
+                                          .candidates = options->logprobs,
                                           .seed = options->seed + index,
                                           .ignore_eos = ignore_eos,
                                           .stop_string_count = options->stop_string_count};
@@ -115,7 +144,7 @@ int generate(struct work *work, const struct options *options, bool ignore_eos, 
     tp_session *sessions[SESSIONS_MAX] = {NULL};
     struct tp_error error = {.status = TP_OK};
     struct tp_device_statistics before = {0};
-    *answer = (struct answer){0};
+    *answer = (struct answer){.candidates_max = options->logprobs};
     tp_status status = tp_device_get_statistics(work->device, &before, &error);
     for (uint32_t i = 0; i < options->sessions && status == TP_OK; i++) {
         status = start(work, options, ignore_eos, i, &sessions[i], &error);

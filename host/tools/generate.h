@@ -10,6 +10,10 @@
 struct answer {
     uint32_t *tokens;  // ids of the answer
     size_t count;
+    float *log_probabilities;         // [count], or NULL
+    struct tp_candidate *candidates;  // [count][candidates_max], or NULL
+    uint32_t candidates_max;
+    uint32_t candidate_count;  // of each token: fewer in a small vocabulary
     char *text;  // NUL-terminated
     size_t text_bytes;
     tp_end end;

@@ -56,6 +56,14 @@ static const struct option table[] = {
     {'t', false, "temp", "T", KIND_REAL, FIELD(temperature), 0, 100,
      "temperature, 0 = greedy; default 0.8"},
     {'k', false, "top-k", "K", KIND_COUNT, FIELD(top_k), 0, 64, "candidates, 0 = all; default 0"},
+    {'r', false, "repeat-penalty", "P", KIND_REAL, FIELD(repeat_penalty), 1, 3.9,
+     "makes the last 64 tokens less likely, 1 = off; default 1"},
+    {'u', false, "top-p", "P", KIND_REAL, FIELD(top_p), 0, 1,
+     "of the top-k (64) the likeliest that reach P together, 1 = off; default 1"},
+    {'v', false, "min-p", "P", KIND_REAL, FIELD(min_p), 0, 1,
+     "of these all that have P times the first one's probability; default 0 = off"},
+    {'l', false, "logprobs", "N", KIND_COUNT, FIELD(logprobs), 0, 64,
+     "log probabilities of each token and of the N likeliest; default 0 = none"},
     {'s', true, "seed", "N", KIND_SEED, FIELD(seed), 0, 0, "of the random stream; default 1"},
     {'S', false, "stop", "TEXT", KIND_STOP, 0, 0, 0,
      "end the answer before this text; up to 8 times"},
@@ -243,7 +251,12 @@ static bool store(const struct option *option, const char *value, struct options
 
 int options_parse(const struct verb *verb, int argc, char **argv, struct options *options)
 {
-    *options = (struct options){.tokens = 256, .temperature = 0.8, .seed = 1, .sessions = 1};
+    *options = (struct options){.tokens = 256,
+                                .temperature = 0.8,
+                                .repeat_penalty = 1,
+                                .top_p = 1,
+                                .seed = 1,
+                                .sessions = 1};
     for (int i = 0; i < argc; i++) {
         const char *equals = strncmp(argv[i], "--", 2) == 0 ? strchr(argv[i], '=') : NULL;
         size_t size = equals != NULL ? (size_t)(equals - argv[i]) : strlen(argv[i]);

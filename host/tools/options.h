@@ -24,6 +24,10 @@ struct options {
     tp_format format;
     double temperature;
     uint32_t top_k;
+    double repeat_penalty;
+    double top_p;
+    double min_p;
+    uint32_t logprobs;
     uint64_t seed;
     const char *stop_strings[TP_STOP_STRINGS_MAX];
     uint32_t stop_string_count;

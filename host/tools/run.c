@@ -29,6 +29,40 @@ static void print_figures(const struct work *work, const struct answer *a)
     fprintf(stderr, "\n");
 }
 
+static void print_log_probabilities(const struct answer *a)
+{
+    fprintf(stderr, "log probabilities: token, its own; the likeliest tokens\n");
+    for (size_t i = 0; i < a->count; i++) {
+        const struct tp_candidate *candidates = a->candidates + i * a->candidates_max;
+        fprintf(stderr, "%6" PRIu32 " %8.4f ;", a->tokens[i], (double)a->log_probabilities[i]);
+        for (uint32_t k = 0; k < a->candidate_count; k++) {
+            fprintf(stderr, " %" PRIu32 " %.4f%s", candidates[k].id,
+                    (double)candidates[k].log_probability, k + 1 < a->candidate_count ? "," : "\n");
+        }
+    }
+}
+
+static json_t *pack_log_probabilities(const struct answer *a)
+{
+    if (a->log_probabilities == NULL) {
+        return NULL;
+    }
+    json_t *list = json_array();
+    for (size_t i = 0; i < a->count; i++) {
+        const struct tp_candidate *candidates = a->candidates + i * a->candidates_max;
+        json_t *top = json_array();
+        for (uint32_t k = 0; k < a->candidate_count; k++) {
+            (void)json_array_append_new(top, json_pack("{s:I, s:f}", "id",
+                                                       (json_int_t)candidates[k].id, "logprob",
+                                                       (double)candidates[k].log_probability));
+        }
+        (void)json_array_append_new(list, json_pack("{s:I, s:f, s:o}", "id",
+                                                    (json_int_t)a->tokens[i], "logprob",
+                                                    (double)a->log_probabilities[i], "top", top));
+    }
+    return list;
+}
+
 static int print_result(const struct work *work, const struct answer *a)
 {
     json_t *ids = json_array();
@@ -37,12 +71,13 @@ static int print_result(const struct work *work, const struct answer *a)
     }
     double tokens = a->used.tokens == 0 ? 1 : (double)a->used.tokens;
     return print_json(json_pack(
-        "{s:o, s:s, s:I, s:s, s:s, s:f, s:f, s:f, s:I, s:I}", "tokens", ids, "text",
-        a->text == NULL ? "" : a->text, "prompt_tokens", (json_int_t)a->prompt_tokens, "end",
-        tp_end_name(a->end), "device", work->device_name, "seconds", a->seconds,
-        "tokens_per_second", (double)a->count / a->seconds, "cycles_per_token",
-        (double)a->used.cycles_steps / tokens, "cycles_counted", (json_int_t)a->used.cycles_steps,
-        "cycles_predicted", (json_int_t)a->used.cycles_predicted));
+        "{s:o, s:o*, s:s, s:I, s:s, s:s, s:f, s:f, s:f, s:I, s:I}", "tokens", ids, "logprobs",
+        pack_log_probabilities(a), "text", a->text == NULL ? "" : a->text, "prompt_tokens",
+        (json_int_t)a->prompt_tokens, "end", tp_end_name(a->end), "device", work->device_name,
+        "seconds", a->seconds, "tokens_per_second", (double)a->count / a->seconds,
+        "cycles_per_token", (double)a->used.cycles_steps / tokens, "cycles_counted",
+        (json_int_t)a->used.cycles_steps, "cycles_predicted",
+        (json_int_t)a->used.cycles_predicted));
 }
 
 int verb_run(const struct options *options)
@@ -61,6 +96,9 @@ int verb_run(const struct options *options)
         (void)fflush(stdout);
         if (!options->quiet) {
             print_figures(&work, &answer);
+        }
+        if (answer.log_probabilities != NULL && !options->json) {
+            print_log_probabilities(&answer);
         }
         status = options->json ? print_result(&work, &answer) : EXIT_OK;
     }

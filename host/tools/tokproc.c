@@ -8,15 +8,15 @@
 #include "verbs.h"
 
 static const struct verb verbs[] = {
-    {"run", "Generates text and streams it, token by token.", "mzdCcpnFtksSiaJqD", verb_run},
+    {"run", "Generates text and streams it, token by token.", "mzdCcpnFtkruvlsSiaJqD", verb_run},
     {"eval",
      "Scores texts: cross entropy, divergence and agreement of the top token beside the float32\n"
      "reference. The device is the emulator unless -d names one.",
      "mzdCcnFxaRVWJqD", verb_eval},
-    {"bench", "Measures cycles per token, use of the multipliers and speed.", "mzdCcpnFtksjaJqD",
-     verb_bench},
+    {"bench", "Measures cycles per token, use of the multipliers and speed.",
+     "mzdCcpnFtkruvlsjaJqD", verb_bench},
     {"verify", "Runs one prompt on two devices (-d twice; default sim and emu) and compares.",
-     "mzdCcpnFtksaJqD", verb_verify},
+     "mzdCcpnFtkruvlsaJqD", verb_verify},
     {"info", "Describes a model, and with --program what it compiles to.", "mzdCcFaPJqD",
      verb_info},
     {"devices", "Lists the devices.", "JD", verb_devices},

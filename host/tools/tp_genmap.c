@@ -343,6 +343,10 @@ static double table_log2(unsigned i)
 {
     return 4096.0 * log2(1.0 + i / 32.0);
 }
+static double table_power(unsigned i)
+{
+    return 4096.0 * (exp2(i / 32.0) - 1.0);
+}
 static double table_gumbel(unsigned i)
 {
     double w = i / 64.0;
@@ -362,6 +366,7 @@ static const struct table {
     {"RECIPROCAL", 33, 17, table_reciprocal, "of 1 + i / 32, 65536 = 1.0"},
     {"EXP2", 64, 8, table_exp2, "2^(i / 64) * 128, at most 255"},
     {"LOG2", 33, 13, table_log2, "log2(1 + i / 32) * 4096"},
+    {"POWER", 33, 13, table_power, "(2^(i / 32) - 1) * 4096"},
     {"GUMBEL", 33, 13, table_gumbel, "log2(-log2(1 - w) / w) * 4096, w = i / 64"},
 };
 

@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "generate.h"
 #include "verbs.h"
@@ -29,6 +30,19 @@ static int run_on(const struct options *options, uint32_t index, struct answer *
     return status;
 }
 
+// The same token with the same log probabilities.
+static bool equal_at(const struct answer *a, const struct answer *b, size_t i)
+{
+    if (a->tokens[i] != b->tokens[i] || a->candidate_count != b->candidate_count) {
+        return false;
+    }
+    size_t size = a->candidates_max * sizeof *a->candidates;
+    return a->log_probabilities == NULL ||
+           (memcmp(&a->log_probabilities[i], &b->log_probabilities[i], sizeof(float)) == 0 &&
+            memcmp(a->candidates + i * a->candidates_max, b->candidates + i * b->candidates_max,
+                   size) == 0);
+}
+
 int verb_verify(const struct options *options)
 {
     struct answer answers[2] = {{0}, {0}};
@@ -44,7 +58,7 @@ int verb_verify(const struct options *options)
         const struct answer *a = &answers[0];
         const struct answer *b = &answers[1];
         size_t same = 0;
-        while (same < a->count && same < b->count && a->tokens[same] == b->tokens[same]) {
+        while (same < a->count && same < b->count && equal_at(a, b, same)) {
             same++;
         }
         bool equal = same == a->count && same == b->count && a->end == b->end;
@@ -58,8 +72,9 @@ int verb_verify(const struct options *options)
         } else if (equal) {
             printf("%s and %s: all %zu tokens are equal\n", names[0], names[1], same);
         } else if (same < a->count && same < b->count) {
-            printf("%s and %s: first difference at token %zu: %" PRIu32 " and %" PRIu32 "\n",
-                   names[0], names[1], same, a->tokens[same], b->tokens[same]);
+            printf("%s and %s: first difference at token %zu: %" PRIu32 " and %" PRIu32 "%s\n",
+                   names[0], names[1], same, a->tokens[same], b->tokens[same],
+                   a->tokens[same] == b->tokens[same] ? " (log probabilities)" : "");
         } else {
             printf("%s and %s: equal for %zu tokens, then %s ended (%s) and %s did not (%s)\n",
                    names[0], names[1], same, a->count < b->count ? names[0] : names[1],

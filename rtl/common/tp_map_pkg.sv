@@ -15,6 +15,8 @@ package tp_map_pkg;
   localparam int unsigned TP_TOP_K_MAX = 64;
   // log2 of the largest head size of the RTL
   localparam int unsigned TP_HEAD_LOG2_MAX = 5;
+  // tokens that the repetition penalty looks back
+  localparam int unsigned TP_RECENT_MAX = 64;
   // most stop tokens of a slot
   localparam int unsigned TP_STOP_MAX = 8;
   // most slots of any configuration
@@ -22,9 +24,17 @@ package tp_map_pkg;
   // 32-bit words of an instruction
   localparam int unsigned TP_INSTRUCTION_WORDS = 6;
   // version of the link protocol, sent in HELLO
-  localparam int unsigned TP_PROTOCOL_VERSION = 1;
+  localparam int unsigned TP_PROTOCOL_VERSION = 2;
   // most payload bytes of a frame
   localparam int unsigned TP_PAYLOAD_MAX = 256;
+  // round(log2(e) * 2^14): keys of the sampler to log2 units
+  localparam int unsigned TP_LOG2E_Q14 = 23637;
+  // payload of a SLOT frame
+  localparam int unsigned TP_SLOT_BYTES = 48;
+  // most candidates of a CANDIDATES frame
+  localparam int unsigned TP_CANDIDATES_MAX = 30;
+  // flag in HELLO_REPLY: all of SLOT's sampling fields count
+  localparam int unsigned TP_HELLO_FULL_SAMPLING = 2;
   // first byte of every frame
   localparam int unsigned TP_FRAME_MARKER = 167;
   // from activation to the first issue of the lowest slot
@@ -49,8 +59,10 @@ package tp_map_pkg;
   localparam int unsigned TP_CYCLES_GATE = 28;
   // from rows to their last logit, beside Groups
   localparam int unsigned TP_CYCLES_LOGIT = 7;
-  // from the last logit to the token, without the top-k scan
+  // from the last logit to the token, without a sorted list
   localparam int unsigned TP_CYCLES_SAMPLER = 49;
+  // added by the sorted list of top-k
+  localparam int unsigned TP_CYCLES_LIST = 70;
   // EMBED: from issue to completion, beside 16 per block
   localparam int unsigned TP_CYCLES_EMBED = 36;
   // NORM: from issue to completion, beside 8 per block
@@ -119,7 +131,7 @@ package tp_map_pkg;
   localparam logic [7:0] TP_FRAME_HELLO = 8'd1;
   // host: write words to a memory space
   localparam logic [7:0] TP_FRAME_WRITE = 8'd2;
-  // host: open a slot: sampling, seed, stop tokens, context; position 0
+  // host: open a slot: sampling, seed, stop tokens, context, position
   localparam logic [7:0] TP_FRAME_SLOT = 8'd3;
   // host: tokens into the slot's queue
   localparam logic [7:0] TP_FRAME_FEED = 8'd4;
@@ -129,6 +141,8 @@ package tp_map_pkg;
   localparam logic [7:0] TP_FRAME_CANCEL = 8'd6;
   // host: send the counters
   localparam logic [7:0] TP_FRAME_STATISTICS = 8'd7;
+  // host: tokens before the slot's position, for the repetition penalty
+  localparam logic [7:0] TP_FRAME_RECENT = 8'd8;
   // device: status of the host frame with the same sequence number
   localparam logic [7:0] TP_FRAME_ACK = 8'd128;
   // device: version, configuration, limits
@@ -143,6 +157,8 @@ package tp_map_pkg;
   localparam logic [7:0] TP_FRAME_DONE = 8'd146;
   // device: part of the logits of a slot
   localparam logic [7:0] TP_FRAME_LOGITS = 8'd147;
+  // device: sum of the weights and candidates of a sampled token
+  localparam logic [7:0] TP_FRAME_CANDIDATES = 8'd148;
 
   // done
   localparam logic [7:0] TP_ACK_OK = 8'd0;

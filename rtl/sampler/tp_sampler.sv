@@ -4,8 +4,8 @@
 //
 // In    logit flow: all logits of one slot in rising order of index, one per cycle at most.
 // Out   token_valid_o for one cycle; the token equals tp_sample() of the model.
-// Rate  one logit per cycle. token_valid_o comes 49 cycles after the last logit, and TP_TOP_K_MAX
-//       cycles later when the slot's top_k is above 0 and its temperature too.
+// Rate  one logit per cycle. token_valid_o comes 49 cycles after the last logit, and 70 cycles
+//       later when the slot's top_k is above 0 and its temperature too.
 // Not   takes two slots at a time: the first logit of a slot follows the token of the one before.
 //
 // Sampling and position of a slot hold from its first logit to its token.
@@ -51,13 +51,25 @@ module tp_sampler #(
 
   logic [ScaleStages:1] valid_q;
   logic [ScaleStages:1] last_q;
+  // Entries of the sorted list come through the same stages a second time, to be scaled.
+  logic [ScaleStages:1] scanned_q;
+  logic scan_q;
+  logic scan_offer;
+  logic scan_last;
+  logic signed [23:0] scan_key;
+  logic [15:0] scan_id;
   always_ff @(posedge clk_i) begin
-    if (!rst_ni) valid_q <= '0;
-    else valid_q <= {valid_q[ScaleStages-1:1], logit_valid_i};
+    if (!rst_ni) begin
+      valid_q   <= '0;
+      scanned_q <= '0;
+    end else begin
+      valid_q   <= {valid_q[ScaleStages-1:1], logit_valid_i || scan_offer};
+      scanned_q <= {scanned_q[ScaleStages-1:1], scan_q};
+    end
   end
 
   always_ff @(posedge clk_i) begin
-    last_q <= {last_q[ScaleStages-1:1], logit_last_i};
+    last_q <= {last_q[ScaleStages-1:1], scan_q ? scan_last : logit_last_i};
     if (logit_valid_i) begin
       sampling_q <= sampling_i[slot];
       position_q <= position_i[slot];
@@ -71,14 +83,14 @@ module tp_sampler #(
 
   logic signed [31:0] logit[ScaleStages+1];
   logic [15:0] index[ScaleStages+1];
-  assign logit[0] = logit_data_i;
-  assign index[0] = logit_index_i;
+  assign logit[0] = scan_q ? 32'(scan_key) <<< 4 : logit_data_i;
+  assign index[0] = scan_q ? scan_id : logit_index_i;
   for (genvar s = 1; s <= ScaleStages; s++) begin : gen_beside
     logic signed [31:0] logit_q;
     logic [15:0] index_q;
     logic load;
     if (s == 1) begin : gen_first
-      assign load = logit_valid_i;
+      assign load = logit_valid_i || scan_q;
     end else begin : gen_later
       assign load = valid_q[s-1];
     end
@@ -103,16 +115,27 @@ module tp_sampler #(
 
   // ---- top-k: sort while the logits come, then offer the entries one by one ----
 
+  // The logit with 12 fraction bits: key = clamp24(rnd(logit, 4)).
+  logic signed [29:0] rounded;
+  logic rounded_fits;
+  logic signed [23:0] key_q;
+  assign rounded = (30'(logit[ScaleStages-1] >>> 3) + 30'sd1) >>> 1;
+  assign rounded_fits = rounded[29:23] == '0 || rounded[29:23] == '1;
+  always_ff @(posedge clk_i) begin
+    if (valid_q[ScaleStages-1]) begin
+      key_q <= rounded_fits ? rounded[23:0] : {rounded[29], {23{!rounded[29]}}};
+    end
+  end
+
   logic sort_valid;
-  logic scan_q;
   logic [5:0] scan_count_q;
   logic scan_valid;
-  logic signed [23:0] scan_key;
-  logic [15:0] scan_id;
   // The list comes out from its end; places below 0 are empty.
   logic [7:0] scan_place;
   assign scan_place = 8'(TopK - 1) - 8'(scan_count_q);
-  assign sort_valid = valid_q[ScaleStages] && sort_q;
+  assign sort_valid = valid_q[ScaleStages] && sort_q && !scanned_q[ScaleStages];
+  assign scan_offer = scan_q && scan_valid && scan_place < 8'(sampling_q.top_k);
+  assign scan_last  = scan_count_q == 6'(ScanLast);
 
   tp_top_k #(
     .TopK(TopK)
@@ -120,7 +143,7 @@ module tp_sampler #(
     .clk_i       (clk_i),
     .rst_ni      (rst_ni),
     .insert_i    (sort_valid),
-    .insert_key_i(z),
+    .insert_key_i(key_q),
     .insert_id_i (index[ScaleStages]),
     .shift_i     (scan_q),
     .last_valid_o(scan_valid),
@@ -131,7 +154,7 @@ module tp_sampler #(
   always_ff @(posedge clk_i) begin
     if (!rst_ni) scan_q <= 1'b0;
     else if (sort_valid && last_q[ScaleStages]) scan_q <= 1'b1;
-    else if (scan_count_q == 6'(ScanLast)) scan_q <= 1'b0;
+    else if (scan_last) scan_q <= 1'b0;
     scan_count_q <= scan_q ? scan_count_q + 6'd1 : 6'd0;
   end
 
@@ -142,24 +165,20 @@ module tp_sampler #(
   logic signed [31:0] candidate_key_q;
   logic [15:0] candidate_id_q;
 
+  logic offer;
+  assign offer = valid_q[ScaleStages] && !sort_valid;
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
       candidate_q      <= 1'b0;
       candidate_last_q <= 1'b0;
-    end else if (scan_q) begin
-      candidate_q      <= scan_valid && scan_place < 8'(sampling_q.top_k);
-      candidate_last_q <= scan_count_q == 6'(ScanLast);
     end else begin
-      candidate_q      <= valid_q[ScaleStages] && !sort_q;
-      candidate_last_q <= valid_q[ScaleStages] && !sort_q && last_q[ScaleStages];
+      candidate_q      <= offer;
+      candidate_last_q <= (offer || scanned_q[ScaleStages]) && last_q[ScaleStages];
     end
   end
 
   always_ff @(posedge clk_i) begin
-    if (scan_q) begin
-      candidate_key_q <= 32'(scan_key);
-      candidate_id_q  <= scan_id;
-    end else if (valid_q[ScaleStages]) begin
+    if (valid_q[ScaleStages]) begin
       candidate_key_q <= greedy_q ? logit[ScaleStages] : 32'(z);
       candidate_id_q  <= index[ScaleStages];
     end

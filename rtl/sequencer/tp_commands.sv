@@ -161,7 +161,7 @@ module tp_commands
     unique case (type_q)
       TP_FRAME_HELLO, TP_FRAME_STATISTICS: length_fits = length_q == '0;
       TP_FRAME_WRITE: length_fits = length_q >= 9'd12 && length_q[1:0] == '0;
-      TP_FRAME_SLOT: length_fits = length_q == 9'd36;
+      TP_FRAME_SLOT: length_fits = length_q == 9'(TP_SLOT_BYTES);
       TP_FRAME_FEED: length_fits = length_q >= 9'd4 && !length_q[0];
       TP_FRAME_RUN: length_fits = length_q == 9'd8;
       TP_FRAME_CANCEL: length_fits = length_q == 9'd4;

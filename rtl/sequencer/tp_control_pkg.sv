@@ -3,7 +3,7 @@
 // tp_control_pkg: types that the parts of tp_control share.
 
 package tp_control_pkg;
-  // A write to the slot table: word 0..8 of the payload of a SLOT frame.
+  // A write to the slot table: word 0..11 of the payload of a SLOT frame.
   typedef struct packed {
     logic [2:0]  slot;
     logic [3:0]  index;

@@ -487,7 +487,7 @@ module tp_slots
     .Depth(4 << SlotWidth)
   ) u_stops (
     .clk_i          (clk_i),
-    .write_enable_i (table_valid_i && table_data_i.index >= 4'd5),
+    .write_enable_i (table_valid_i && table_data_i.index >= 4'd5 && table_data_i.index <= 4'd8),
     .write_address_i({table_data_i.slot[SlotWidth-1:0], 2'(table_data_i.index - 4'd5)}),
     .write_data_i   (table_data_i.data),
     .read_address_i ({scan_index, scan_pair_q}),

@@ -140,15 +140,24 @@ struct slot_fields {
     uint16_t context;
     uint16_t position;
     uint16_t stop;
+    uint16_t penalty;  // factor of logits that are not positive; the other one is its inverse
+    uint16_t cut;
+    uint8_t candidates;
+    uint32_t gap;
 };
 
 static unsigned open_slot(const struct slot_fields *f)
 {
-    uint8_t p[36] = {f->slot, f->flags, f->top_k, f->stop_count};
+    uint8_t p[TP_SLOT_BYTES] = {f->slot, f->flags, f->top_k, f->stop_count};
     tp__put32(p + 4, f->temperature);
     tp__put16(p + 16, f->context);
     tp__put16(p + 18, f->position);
     tp__put16(p + 20, f->stop);
+    tp__put16(p + 36, (uint16_t)(f->penalty == 0 ? 0u : 1048576u / f->penalty));
+    tp__put16(p + 38, f->penalty);
+    tp__put16(p + 40, f->cut);
+    p[42] = f->candidates;
+    tp__put32(p + 44, f->gap);
     return ask(TP_FRAME_SLOT, p, sizeof p);
 }
 
@@ -163,6 +172,13 @@ static unsigned feed(uint8_t slot, uint16_t token, size_t count)
     uint8_t p[TP_PAYLOAD_MAX] = {slot};
     for (size_t i = 0; i < count; i++) tp__put16(p + 2 + 2 * i, token);
     return ask(TP_FRAME_FEED, p, 2 + 2 * count);
+}
+
+static unsigned send_recent(uint8_t slot, const uint16_t *tokens, size_t count)
+{
+    uint8_t p[TP_PAYLOAD_MAX] = {slot};
+    for (size_t i = 0; i < count; i++) tp__put16(p + 2 + 2 * i, tokens[i]);
+    return ask(TP_FRAME_RECENT, p, 2 + 2 * count);
 }
 
 static unsigned run(uint8_t slot, bool hold, uint32_t count)
@@ -247,8 +263,11 @@ START_TEST(frames_of_wrong_type_or_length_are_refused)
         {TP_FRAME_WRITE, 0, TP_ACK_LENGTH},
         {TP_FRAME_WRITE, 8, TP_ACK_LENGTH},
         {TP_FRAME_WRITE, 14, TP_ACK_LENGTH},
-        {TP_FRAME_SLOT, 35, TP_ACK_LENGTH},
-        {TP_FRAME_SLOT, 37, TP_ACK_LENGTH},
+        {TP_FRAME_SLOT, 36, TP_ACK_LENGTH},
+        {TP_FRAME_SLOT, 49, TP_ACK_LENGTH},
+        {TP_FRAME_RECENT, 2, TP_ACK_LENGTH},
+        {TP_FRAME_RECENT, 5, TP_ACK_LENGTH},
+        {TP_FRAME_RECENT, 130, TP_ACK_LENGTH},
         {TP_FRAME_FEED, 2, TP_ACK_LENGTH},
         {TP_FRAME_FEED, 5, TP_ACK_LENGTH},
         {TP_FRAME_RUN, 7, TP_ACK_LENGTH},
@@ -303,10 +322,15 @@ START_TEST(slot_fields_have_limits_and_a_refused_slot_is_closed)
         {.context = 0},
         {.context = POSITIONS + 1},
         {.context = 16, .position = 16},
+        {.context = 16, .penalty = 200},
+        {.context = 16, .penalty = 4096},
+        {.context = 16, .candidates = 65},
+        {.context = 16, .gap = 1u << 24},
     };
     static const struct slot_fields good[] = {
         {.top_k = 64, .context = 1, .temperature = (1u << 20) - 1, .stop_count = 8},
         {.slot = SLOTS - 1, .context = POSITIONS, .position = POSITIONS - 1, .flags = 1},
+        {.context = 1, .penalty = 4095, .cut = 65535, .candidates = 64, .gap = (1u << 24) - 1},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         ck_assert_uint_eq(open_plain(0), TP_ACK_OK);
@@ -501,6 +525,87 @@ START_TEST(logits_come_in_order_before_the_step)
 }
 END_TEST
 
+// ---- sampling ----
+
+// Tokens of the TOKEN events, in their order.
+static uint32_t tokens_heard(uint16_t tokens[SLOTS * POSITIONS])
+{
+    uint32_t count = 0;
+    for (size_t i = 0; i < heard_count; i++) {
+        if (heard[i].type == TP_FRAME_TOKEN) tokens[count++] = tp__get16(heard[i].payload + 2);
+    }
+    return count;
+}
+
+START_TEST(candidates_come_before_their_token)
+{
+    const struct slot_fields fields = {.slot = 1, .context = 16, .candidates = 40};
+    ck_assert_uint_eq(open_slot(&fields), TP_ACK_OK);
+    ck_assert_uint_eq(feed(1, 5, 2), TP_ACK_OK);
+    ck_assert_uint_eq(run(1, false, 3), TP_ACK_OK);
+    ends_with(1, TP_REASON_LIMIT, 4);
+    uint32_t next = 0;
+    uint16_t first = 0;
+    int32_t last_key = INT32_MAX;
+    for (size_t i = 0; i < heard_count; i++) {
+        const uint8_t *p = heard[i].payload;
+        if (heard[i].type == TP_FRAME_CANDIDATES) {
+            ck_assert_uint_eq(p[0], 1);
+            ck_assert_uint_eq(p[1], next);
+            uint32_t count = (heard[i].length - 16u) / 8u;
+            ck_assert_uint_eq(count, next == 0 ? 30 : 10);
+            ck_assert_uint_ne(tp__get64(p + 8), 0);
+            first = next == 0 ? tp__get16(p + 16) : first;
+            for (uint32_t k = 0; k < count; k++) {
+                int32_t key = (int32_t)tp__get32(p + 20 + 8 * (size_t)k);
+                ck_assert_int_le(key, last_key);
+                if (next + k == 0) ck_assert_int_eq(key, (int32_t)tp__get32(p + 4));
+                last_key = key;
+            }
+            next += count;
+        } else if (heard[i].type == TP_FRAME_TOKEN) {
+            ck_assert_uint_eq(next, 40);
+            ck_assert_uint_eq(tp__get16(p + 2), first);  // greedy
+            next = 0;
+            last_key = INT32_MAX;
+        }
+    }
+    ck_assert_uint_eq(count_heard(TP_FRAME_CANDIDATES), 6);
+}
+END_TEST
+
+START_TEST(a_penalty_lasts_over_the_opening_of_a_slot)
+{
+    // One run of 12 tokens, and one that is interrupted and goes on with RECENT.
+    struct slot_fields fields = {.context = 40, .penalty = 3000};
+    uint16_t whole[SLOTS * POSITIONS];
+    uint16_t part[SLOTS * POSITIONS];
+    uint16_t history[16] = {5, 6};
+    ck_assert_uint_eq(open_slot(&fields), TP_ACK_OK);
+    ck_assert_uint_eq(feed(0, 5, 1), TP_ACK_OK);
+    ck_assert_uint_eq(feed(0, 6, 1), TP_ACK_OK);
+    ck_assert_uint_eq(run(0, false, 12), TP_ACK_OK);
+    ck_assert_uint_eq(tokens_heard(whole), 12);
+    memcpy(history + 2, whole, 12 * sizeof *whole);
+    ck_assert_uint_eq(send_recent(0, history, 14), TP_ACK_RANGE);  // more than were processed
+    fields.position = 8;
+    ck_assert_uint_eq(open_slot(&fields), TP_ACK_OK);
+    ck_assert_uint_eq(send_recent(0, history, 8), TP_ACK_OK);
+    ck_assert_uint_eq(feed(0, history[8], 1), TP_ACK_OK);
+    ck_assert_uint_eq(run(0, false, 5), TP_ACK_OK);
+    ck_assert_uint_eq(tokens_heard(part), 5);
+    ck_assert_mem_eq(part, whole + 7, 5 * sizeof *part);
+    // The penalty matters: no token comes twice in so short a text.
+    for (uint32_t i = 0; i < 12; i++) {
+        for (uint32_t j = 0; j < i + 2; j++) ck_assert_uint_ne(whole[i], history[j]);
+    }
+    const uint16_t foreign = VOCAB_MAX;
+    ck_assert_uint_eq(send_recent(0, &foreign, 1), TP_ACK_RANGE);
+    ck_assert_uint_eq(send_recent(1, history, 1), TP_ACK_RANGE);
+    ck_assert_uint_eq(send_recent(SLOTS, history, 1), TP_ACK_RANGE);
+}
+END_TEST
+
 // ---- fuzzing ----
 
 START_TEST(random_bytes_do_no_harm)
@@ -526,10 +631,11 @@ END_TEST
 // An intact frame of a known type, whose contents are mostly near what is allowed.
 static size_t random_frame(struct tp_random *random, uint8_t bytes[TP_FRAME_BYTES_MAX])
 {
-    static const uint8_t types[] = {
-        TP_FRAME_HELLO, TP_FRAME_STATISTICS, TP_FRAME_WRITE, TP_FRAME_SLOT, TP_FRAME_SLOT,
-        TP_FRAME_FEED,  TP_FRAME_FEED,       TP_FRAME_RUN,   TP_FRAME_RUN,  TP_FRAME_CANCEL};
-    static const uint8_t lengths[] = {0, 0, 12, 36, 36, 4, 8, 8, 8, 4};
+    static const uint8_t types[] = {TP_FRAME_HELLO,  TP_FRAME_STATISTICS, TP_FRAME_WRITE,
+                                    TP_FRAME_SLOT,   TP_FRAME_SLOT,       TP_FRAME_FEED,
+                                    TP_FRAME_FEED,   TP_FRAME_RUN,        TP_FRAME_RUN,
+                                    TP_FRAME_CANCEL, TP_FRAME_RECENT};
+    static const uint8_t lengths[] = {0, 0, 12, 48, 48, 4, 8, 8, 8, 4, 12};
     uint32_t kind = tp_random_below(random, sizeof types);
     struct tp_frame frame = {.type = types[kind], .length = lengths[kind]};
     if (tp_random_below(random, 8) == 0) {
@@ -608,6 +714,8 @@ Suite *tp_test_suite(void)
     tcase_add_test(tc, broken_frames_are_counted_and_not_answered);
     tcase_add_test(tc, runs_end_for_every_documented_reason);
     tcase_add_test(tc, logits_come_in_order_before_the_step);
+    tcase_add_test(tc, candidates_come_before_their_token);
+    tcase_add_test(tc, a_penalty_lasts_over_the_opening_of_a_slot);
     tcase_add_loop_test(tc, random_bytes_do_no_harm, 0, TP_TEST_SEEDS);
     tcase_add_loop_test(tc, frames_of_random_contents_do_no_harm, 0, TP_TEST_SEEDS);
     tcase_add_loop_test(tc, damaged_programs_do_no_harm, 0, TP_TEST_SEEDS);

@@ -4,13 +4,15 @@
 // and by callback, and are the same each way; a run in two parts gives what one run gives; sessions
 // side by side give what each gives alone; stop tokens, stop strings, limit, context and cancel end
 // a run as documented; text pieces join to the decoded text; after creation no call takes memory;
-// every argument that is not allowed gives its error and leaves the session usable.
+// every argument that is not allowed gives its error and leaves the session usable; log
+// probabilities are those of the logits, and the penalty's memory lasts over several runs.
 //
 // A model of random weights that the test makes itself. Not covered: devices that fail (the
 // emulator does not), the simulated RTL (tests/system).
 //
 // TP_LINK: -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc
 
+#include <math.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -391,6 +393,117 @@ START_TEST(no_memory_is_taken_after_creation)
 }
 END_TEST
 
+// ---- sampling and log probabilities ----
+
+struct soft {
+    double log_probability[2 * CONTEXT][VOCAB];
+};
+
+static void hear_soft(void *user, uint32_t position, const int32_t *logits, uint32_t vocab)
+{
+    struct soft *soft = user;
+    double sum = 0;
+    for (uint32_t i = 0; i < vocab; i++) sum += exp(logits[i] / 65536.0);
+    for (uint32_t i = 0; i < vocab; i++) {
+        soft->log_probability[position][i] = logits[i] / 65536.0 - log(sum);
+    }
+}
+
+static void check_candidates(const struct soft *soft, const struct tp_token *token, uint32_t count)
+{
+    // The logits are those of the position before the token's.
+    const double *exact = soft->log_probability[token->position - 1];
+    ck_assert_double_le(fabs((double)token->log_probability - exact[token->id]), 1e-3);
+    ck_assert_uint_eq(token->candidate_count, count);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct tp_candidate *c = &token->candidates[i];
+        ck_assert_double_le(fabs((double)c->log_probability - exact[c->id]), 1e-3);
+        if (i > 0) ck_assert(c->log_probability <= token->candidates[i - 1].log_probability);
+        if (c->id == token->id) ck_assert(c->log_probability == token->log_probability);
+    }
+}
+
+START_TEST(log_probabilities_are_those_of_the_logits)
+{
+    static struct soft soft;
+    static const float temperatures[] = {0.0f, 1.0f, 0.7f};
+    static const uint32_t counts[] = {1, 31, 64};
+    struct tp_session_options options = {.temperature = temperatures[_i],
+                                         .top_k = _i == 2 ? 5 : 0,
+                                         .candidates = counts[_i],
+                                         .ignore_eos = true,
+                                         .on_logits = hear_soft,
+                                         .user = &soft};
+    tp_session *session = open_session(&options);
+    struct tp_token token;
+    OK(tp_session_generate(session, 20, &error));
+    for (uint32_t i = 0; i < 20; i++) {
+        OK(tp_session_read(session, &token, -1, &error));
+        ck_assert_int_eq(token.end, TP_END_NONE);
+        check_candidates(&soft, &token, counts[_i]);
+        if (_i == 0) ck_assert_uint_eq(token.id, token.candidates[0].id);
+    }
+    OK(tp_session_read(session, &token, -1, &error));
+    ck_assert_int_eq(token.end, TP_END_LIMIT);
+    ck_assert(isnan(token.log_probability));
+    ck_assert_uint_eq(token.candidate_count, 0);
+    tp_session_destroy(session);
+    session = open_session(&sampled);
+    OK(tp_session_generate(session, 1, &error));
+    OK(tp_session_read(session, &token, -1, &error));
+    ck_assert(isnan(token.log_probability));
+    ck_assert_ptr_null(token.candidates);
+    tp_session_destroy(session);
+}
+END_TEST
+
+START_TEST(sampling_goes_on_over_runs_and_neutral_settings_change_nothing)
+{
+    struct heard one;
+    struct heard two;
+    const struct tp_session_options options = {.temperature = 1.0f,
+                                               .top_k = 30,
+                                               .repetition_penalty = 1.8f,
+                                               .top_p = 0.9f,
+                                               .min_p = 0.01f,
+                                               .seed = 9,
+                                               .ignore_eos = true};
+    tp_session *session = open_session(&options);
+    generate(session, 50, &one);
+    tp_session_destroy(session);
+    session = open_session(&options);
+    generate(session, 13, &two);
+    generate(session, 37, &two);
+    ck_assert_uint_eq(two.count, 37);
+    ck_assert_mem_eq(two.tokens, one.tokens + 13, 37 * sizeof two.tokens[0]);
+    tp_session_destroy(session);
+    make_reference(20);
+    struct tp_session_options neutral = sampled;
+    neutral.repetition_penalty = 1.0f;
+    neutral.top_p = 1.0f;
+    neutral.candidates = 3;
+    session = open_session(&neutral);
+    generate(session, 20, &two);
+    same(&two, &reference);
+    tp_session_destroy(session);
+}
+END_TEST
+
+START_TEST(a_strong_penalty_forbids_repetition)
+{
+    struct heard heard;
+    const struct tp_session_options options = {.repetition_penalty = 3.9f, .ignore_eos = true};
+    tp_session *session = open_session(&options);
+    generate(session, 40, &heard);
+    uint32_t repeated = 0;
+    for (uint32_t i = 0; i < 40; i++) {
+        for (uint32_t j = 0; j < i; j++) repeated += heard.tokens[i] == heard.tokens[j] ? 1 : 0;
+    }
+    ck_assert_uint_le(repeated, 2);
+    tp_session_destroy(session);
+}
+END_TEST
+
 START_TEST(bad_arguments_are_refused_and_harm_nothing)
 {
     tp_session *session = open_session(&sampled);
@@ -421,6 +534,18 @@ START_TEST(bad_settings_are_refused)
     tp_session *session = NULL;
     ck_assert_int_eq(tp_session_create(device, &options, &session, &error), TP_ERROR_INVALID);
     options = (struct tp_session_options){.top_k = 65};
+    ck_assert_int_eq(tp_session_create(device, &options, &session, &error), TP_ERROR_INVALID);
+    options = (struct tp_session_options){.repetition_penalty = 0.5f};
+    ck_assert_int_eq(tp_session_create(device, &options, &session, &error), TP_ERROR_INVALID);
+    options = (struct tp_session_options){.repetition_penalty = 4.0f};
+    ck_assert_int_eq(tp_session_create(device, &options, &session, &error), TP_ERROR_INVALID);
+    options = (struct tp_session_options){.top_p = 1.01f};
+    ck_assert_int_eq(tp_session_create(device, &options, &session, &error), TP_ERROR_INVALID);
+    options = (struct tp_session_options){.min_p = -0.1f};
+    ck_assert_int_eq(tp_session_create(device, &options, &session, &error), TP_ERROR_INVALID);
+    options = (struct tp_session_options){.min_p = NAN};
+    ck_assert_int_eq(tp_session_create(device, &options, &session, &error), TP_ERROR_INVALID);
+    options = (struct tp_session_options){.candidates = 65};
     ck_assert_int_eq(tp_session_create(device, &options, &session, &error), TP_ERROR_INVALID);
     options = (struct tp_session_options){.stop_strings = {""}, .stop_string_count = 1};
     ck_assert_int_eq(tp_session_create(device, &options, &session, &error), TP_ERROR_INVALID);
@@ -493,6 +618,9 @@ Suite *tp_test_suite(void)
     tcase_add_test(tc, cancel_ends_a_run);
     tcase_add_test(tc, stop_string_in_a_callback_does_not_wait_for_other_callers);
     tcase_add_test(tc, no_memory_is_taken_after_creation);
+    tcase_add_loop_test(tc, log_probabilities_are_those_of_the_logits, 0, 3);
+    tcase_add_test(tc, sampling_goes_on_over_runs_and_neutral_settings_change_nothing);
+    tcase_add_test(tc, a_strong_penalty_forbids_repetition);
     tcase_add_test(tc, bad_arguments_are_refused_and_harm_nothing);
     tcase_add_test(tc, bad_settings_are_refused);
     tcase_add_test(tc, small_configurations_hold_the_same_tokens);

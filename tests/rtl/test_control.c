@@ -369,7 +369,7 @@ static void send_write(struct bench *b, int in_step)
 static void send_slot(struct bench *b)
 {
     struct message message;
-    fresh(b, &message, TP_FRAME_SLOT, 36);
+    fresh(b, &message, TP_FRAME_SLOT, TP_SLOT_BYTES);
     uint32_t s = below(b, SLOTS + (chance(b, 20) ? 3 : 0));
     uint32_t all = (uint32_t)chance(b, 64);
     uint32_t top_k = chance(b, 20) ? 65 : below(b, 65);
@@ -524,7 +524,7 @@ static void send_hello(struct bench *b)
     fresh(b, &message, TP_FRAME_HELLO, 0);
     send(b, &message, TP_ACK_OK);
     struct message *answer = &b->expected_answers.items[b->expected_answers.count - 1];
-    static const uint32_t words[] = {1 | 2 << 16 | SLOTS << 24,
+    static const uint32_t words[] = {2 | 2 << 16 | SLOTS << 24,
                                      1 | 2 << 8 | 64 << 16 | 5 << 24,
                                      1024,
                                      512,
@@ -763,7 +763,7 @@ START_TEST(control_writes_page_tables_between_steps)
     struct bench *b = &bench;
     open_bench(b, tp_test_seed(_i), 0);
     struct message message;
-    fresh(b, &message, TP_FRAME_SLOT, 36);
+    fresh(b, &message, TP_FRAME_SLOT, TP_SLOT_BYTES);
     message.words[4] = 64;
     send(b, &message, TP_ACK_OK);
     fresh(b, &message, TP_FRAME_FEED, 4);
@@ -809,7 +809,7 @@ START_TEST(control_starts_the_next_step_in_constant_time)
     open_bench(b, tp_test_seed(_i), 0);
     struct message message;
     for (uint32_t s = 0; s < SLOTS; s++) {
-        fresh(b, &message, TP_FRAME_SLOT, 36);
+        fresh(b, &message, TP_FRAME_SLOT, TP_SLOT_BYTES);
         message.words[0] = s;
         message.words[4] = 64;
         send(b, &message, TP_ACK_OK);

@@ -240,7 +240,7 @@ static void take_step(struct bench *b, const uint8_t *p)
         slots[s].active = p[8] >> s & 1;
         slots[s].logits = p[9] >> s & 1;
         slots[s].position = get16(p + 12 + 2 * s);
-        slots[s].top_k =
+        slots[s].list =
             b->sessions[s].sampling.top_k > 0 && b->sessions[s].sampling.temperature > 0;
         b->tokens += slots[s].active;
     }
@@ -545,10 +545,10 @@ static void open_slot(struct bench *b, uint32_t s)
     session->sampling.top_k = below(b, 2) ? 0 : 1 + below(b, 64);
     session->all_logits = below(b, 3) == 0;
     session->context = b->pages_per_slot * TP_PAGE;
-    uint32_t words[9] = {s | session->all_logits << 8 | session->sampling.top_k << 16,
-                         session->sampling.temperature, (uint32_t)session->sampling.seed,
-                         (uint32_t)(session->sampling.seed >> 32), session->context};
-    send(b, TP_FRAME_SLOT, words, 36);
+    uint32_t words[12] = {s | session->all_logits << 8 | session->sampling.top_k << 16,
+                          session->sampling.temperature, (uint32_t)session->sampling.seed,
+                          (uint32_t)(session->sampling.seed >> 32), session->context};
+    send(b, TP_FRAME_SLOT, words, TP_SLOT_BYTES);
 }
 
 /* What the run will bring, by the machine. */
@@ -695,10 +695,10 @@ START_TEST(core_takes_the_predicted_cycles_for_each_instruction)
         session->position = 1;
         session->reason = TP_REASON_FED;
         session->running = 1;
-        uint32_t slot[9] = {0, 0, 0, 0, session->context};
+        uint32_t slot[12] = {0, 0, 0, 0, session->context};
         uint32_t feed[1] = {0};
         uint32_t go[2] = {0, 0};
-        send(b, TP_FRAME_SLOT, slot, 36);
+        send(b, TP_FRAME_SLOT, slot, TP_SLOT_BYTES);
         send(b, TP_FRAME_FEED, feed, 4);
         send(b, TP_FRAME_RUN, go, 8);
         wait(b);

@@ -91,7 +91,11 @@ static void cycle(struct bench *bench, bool valid, uint32_t index, int32_t logit
     ck_assert_msg(token == (bench->cycle == bench->token_at), "token_valid_o in cycle %llu of %llu",
                   (unsigned long long)bench->cycle, (unsigned long long)bench->token_at);
     if (token) {
-        ck_assert_uint_eq(tp_dut_get(bench->dut, "token_o"), bench->token);
+        const struct tp_sampling *sampling = &bench->sampling[bench->slot];
+        ck_assert_msg(tp_dut_get(bench->dut, "token_o") == bench->token,
+                      "token %u, not %u: temperature %u, top_k %u",
+                      (uint32_t)tp_dut_get(bench->dut, "token_o"), bench->token,
+                      sampling->temperature, sampling->top_k);
         ck_assert_uint_eq(tp_dut_get(bench->dut, "token_slot_o"), bench->slot);
         bench->token_at = UINT64_MAX;
         bench->tokens++;
@@ -130,7 +134,7 @@ static void run_vector(struct bench *bench, bool gaps)
     for (uint32_t i = 0; i < vocab; i++) {
         while (!tp_random_chance(random, chance)) cycle(bench, false, 0, 0, false);
         if (i + 1 == vocab) {
-            uint32_t scan = s->temperature > 0 && s->top_k > 0 ? TP_TOP_K_MAX : 0;
+            uint32_t scan = s->temperature > 0 && s->top_k > 0 ? TP_CYCLES_LIST : 0;
             bench->token_at = bench->cycle + LATENCY + scan;
         }
         cycle(bench, true, i, logits[i], i + 1 == vocab);

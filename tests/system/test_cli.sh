@@ -166,6 +166,11 @@ option "temperature of 0.001" --temp 0.001
 option "temperature that is no number" --temp warm
 option "temperature nan" --temp nan
 option "top-k of 65" --top-k 65
+option "repetition penalty below 1" --repeat-penalty 0.9
+option "repetition penalty of 4" --repeat-penalty 4
+option "top-p above 1" --top-p 1.1
+option "negative min-p" --min-p -0.1
+option "65 candidates" --logprobs 65
 option "no tokens" -n 0
 option "negative tokens" -n -5
 option "half a token" -n 1.5
@@ -216,6 +221,21 @@ ok = len(value["tokens"]) == 12 and len(value["text"]) > 12 and value["prompt_to
 sys.exit(0 if ok else 1)'
 report $? "run: 12 tokens and their text"
 tail -n 1 "$ROOM/out" > "$ROOM/story.json"
+works "run with all of sampling" run -m "$MODEL" $FAST -p "Once" -n 8 --repeat-penalty 1.2 \
+    --top-k 40 --top-p 0.9 --min-p 0.05 --logprobs 3 --json
+tail -n 1 "$ROOM/out" | python3 -c '
+import json, math, sys
+value = json.loads(sys.stdin.readline())
+ok = len(value["logprobs"]) == len(value["tokens"]) > 0
+for token, entry in zip(value["tokens"], value["logprobs"]):
+    top = [candidate["logprob"] for candidate in entry["top"]]
+    ok = ok and entry["id"] == token and len(top) == 3 and top == sorted(top, reverse=True)
+    ok = ok and entry["logprob"] <= top[0] <= 0 and sum(map(math.exp, top)) < 1.001
+sys.exit(0 if ok else 1)'
+report $? "run: log probabilities of each token and of three candidates"
+works "run with log probabilities as text" run -m "$MODEL" $FAST -n 4 --temp 0 --logprobs 2
+[ "$(grep -c ";.*,.*-[0-9]" "$ROOM/err")" = 4 ]
+report $? "run: a line of log probabilities for each token"
 works "bench of four sessions" bench -m "$MODEL" $FAST -j 4 -n 4
 works "bench" bench -m "$MODEL" $FAST -n 8 --json
 has_keys "bench: keys" "cycles_per_token cycles_predicted cycles_counted simulated_khz
