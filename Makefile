@@ -39,7 +39,7 @@ INCLUDES := -Ihost/include -Ihost/model -Ihost/lib -Ihost/backends -Ihost/refere
             -Ihost/tools -Isim/system
 CFLAGS   := -std=c11 -g -fPIC -D_POSIX_C_SOURCE=200809L $(WARNINGS) $(INCLUDES) -MMD -MP
 SANITIZE := -O2 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
-LIBS     := -Wl,--as-needed -ljansson -lm -ldl -lpthread -Wl,--no-as-needed
+LIBS     := -Wl,--as-needed -ljansson -lpcre2-8 -lutf8proc -lm -ldl -lpthread -Wl,--no-as-needed
 ifeq ($(COVERAGE),1)
 OPTIMISE := -O0 --coverage
 SANITIZE := -O0 --coverage
@@ -225,6 +225,11 @@ $(BUILD)/test/system/%: tests/system/test_%.c $(BUILD)/libcommon.a \
 	$(CC) $(OPTIMISE) $(side).o $(BUILD)/libcommon.a $(BUILD)/libtokproc.a $(LIBS) \
 	  -lcheck -lsubunit -lm -lrt -lpthread $(call link_flags,$<) -o $@
 
+# What test_tokenizer_reference.py asks.
+$(BUILD)/test/tokenize: tests/system/tokenize.c $(BUILD)/libtokproc.a
+	@echo "  make $@"; mkdir -p $(@D)
+	$(CC) $(filter-out -MMD -MP,$(CFLAGS)) $(OPTIMISE) $^ $(LIBS) -o $@
+
 names        = $(patsubst tests/$(1)/test_%.c,%,$(wildcard tests/$(1)/test_*.c))
 rtl_tests    = $(foreach u,$(1),$(or $(patsubst %,rtl/$(u).%,$(call variants,$(u))),rtl/$(u)) \
                  rtl/$(u).planted)
@@ -235,7 +240,7 @@ RTL_TESTS    := $(call rtl_tests,$(call names,rtl))
 HOST_TESTS   := $(foreach n,$(call names,host),host/$(n) \
                   $(if $(call has_fault,$(n)),host/$(n).planted))
 SYSTEM_TESTS := $(patsubst %,system/%,$(call names,system))
-SCRIPT_TESTS := $(patsubst tests/%,%,$(wildcard tests/system/test_*.sh))
+SCRIPT_TESTS := $(patsubst tests/%,%,$(wildcard tests/system/test_*.sh tests/system/test_*.py))
 STYLE_TESTS  := style/check_style.py style/check_runner.py style/lint_rtl.py
 FORMAL_TESTS := $(patsubst tests/%,%,$(wildcard tests/formal/*.sby))
 # The proofs that take seconds run with the tests; `make formal` runs all.
@@ -284,8 +289,8 @@ help: ## Lists the targets.
 	sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | \
 	  awk -F'\t' '{ printf "  make %-14s %s\n", $$1, $$2 }'
 
-PACKAGES := build-essential verilator check pkg-config libjansson-dev zlib1g-dev clang-format \
-            gcovr python3-venv help2man clang
+PACKAGES := build-essential verilator check pkg-config libjansson-dev libpcre2-dev \
+            libutf8proc-dev zlib1g-dev clang-format gcovr python3-venv help2man clang
 
 .PHONY: setup
 setup: ## Installs the Debian packages and the pinned tools in build/venv; safe to run again.
@@ -331,7 +336,7 @@ bench: ## Cycles per token and speed, on the simulated device and on the emulato
 	$(BUILD)/tokproc bench -m $(MODEL) -d emu --config $(CONFIG) --format $(FORMAT) $(RUN)
 
 .PHONY: test-programs
-test-programs: $(TEST_PROGRAMS) $(if $(TOOL_SRCS),$(BUILD)/san/tokproc) \
+test-programs: $(TEST_PROGRAMS) $(BUILD)/test/tokenize $(if $(TOOL_SRCS),$(BUILD)/san/tokproc) \
                $(if $(shell command -v $(CLANG)),fuzz-programs) \
                $(if $(wildcard host/tools/tp_genmap.c),$(BUILD)/tp_genmap)
 
@@ -348,11 +353,11 @@ test: ## Runs every test; the last line counts them.
 # make test-skid: the tests of that name, of model, RTL (all variants), host and system.
 test-%:
 	$(if $(strip $(call matching,$*)),,$(error no test is named $*))
-	$(MAKE) $(patsubst %,$(BUILD)/test/%,$(filter-out formal/% %.sh,$(call matching,$*)))
+	$(MAKE) $(patsubst %,$(BUILD)/test/%,$(filter-out formal/% %.sh %.py,$(call matching,$*)))
 	$(RUNNER) $(call matching,$*)
 matching = $(filter model/$(1)_model model/$(1)_model.% model/$(1) model/$(1).% rtl/$(1) \
-             rtl/$(1).% host/$(1) host/$(1).% system/$(1) system/test_$(1).sh formal/$(1).sby, \
-             $(ALL_TESTS))
+             rtl/$(1).% host/$(1) host/$(1).% system/$(1) system/test_$(1).sh \
+             system/test_$(1).py formal/$(1).sby,$(ALL_TESTS))
 
 .PHONY: lint
 lint: format-check style ## Verilator, slang, C warnings as errors, formatters, style.

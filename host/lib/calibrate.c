@@ -44,7 +44,7 @@ static tp_status read_corpus(const struct tp_source_model *model,
         return status;
     }
     struct tp_encoder encoder;
-    status = tp__encoder_open(tokenizer, bytes.size + 1, &encoder, error);
+    status = tp__encoder_open(tokenizer, tp__encoder_room(tokenizer, bytes.size), &encoder, error);
     if (status != TP_OK) {
         tp__bytes_free(&bytes);
         return status;

@@ -151,6 +151,8 @@ static uint32_t piece_type(const struct tp_tokenizer *tokenizer, uint32_t id)
         return 2;
     case TP_PIECE_CONTROL:
         return 3;
+    case TP_PIECE_USER:
+        return 4;
     case TP_PIECE_UNUSED:
         return 5;
     case TP_PIECE_BYTE:
@@ -175,15 +177,53 @@ static void put_scored_piece(struct exporter *e, struct tp_string piece)
     }
 }
 
+// The byte alphabet, but for pieces that stand for themselves.
+static void put_byte_piece(struct exporter *e, uint32_t id)
+{
+    struct tp_string piece = tp__tokenizer_piece(e->tokenizer, id);
+    char text[2 * TP_PIECE_BYTES_MAX];
+    if (e->tokenizer->kinds[id] == TP_PIECE_NORMAL) {
+        piece.size = tp__byte_alphabet_encode(piece.text, piece.size, text);
+        piece.text = text;
+    }
+    put_u64(e, piece.size);
+    put(e, piece.text, piece.size);
+}
+
+static void put_merges(struct exporter *e)
+{
+    const struct tp_merges *merges = &e->tokenizer->merges;
+    put_array_key(e, "tokenizer.ggml.merges", TP_GGUF_STRING, merges->count);
+    for (uint32_t i = 0; i < merges->count; i++) {
+        struct tp_string left = tp__tokenizer_piece(e->tokenizer, merges->list[i].left);
+        struct tp_string right = tp__tokenizer_piece(e->tokenizer, merges->list[i].right);
+        char text[4 * TP_PIECE_BYTES_MAX + 1];
+        size_t size = tp__byte_alphabet_encode(left.text, left.size, text);
+        text[size++] = ' ';
+        size += tp__byte_alphabet_encode(right.text, right.size, text + size);
+        put_u64(e, size);
+        put(e, text, size);
+    }
+}
+
 static void put_pieces(struct exporter *e)
 {
     const struct tp_tokenizer *t = e->tokenizer;
+    bool by_byte = t->kind == TP_TOKENIZER_BYTE_PAIRS;
     put_array_key(e, "tokenizer.ggml.tokens", TP_GGUF_STRING, t->count);
     for (uint32_t id = 0; id < t->count; id++) {
-        put_scored_piece(e, tp__tokenizer_piece(t, id));
+        if (by_byte) {
+            put_byte_piece(e, id);
+        } else {
+            put_scored_piece(e, tp__tokenizer_piece(t, id));
+        }
     }
-    put_array_key(e, "tokenizer.ggml.scores", TP_GGUF_F32, t->count);
-    put(e, t->scores, t->count * sizeof *t->scores);
+    if (by_byte) {
+        put_merges(e);
+    } else {
+        put_array_key(e, "tokenizer.ggml.scores", TP_GGUF_F32, t->count);
+        put(e, t->scores, t->count * sizeof *t->scores);
+    }
     put_array_key(e, "tokenizer.ggml.token_type", TP_GGUF_I32, t->count);
     for (uint32_t id = 0; id < t->count; id++) {
         put_u32(e, piece_type(t, id));
@@ -193,15 +233,24 @@ static void put_pieces(struct exporter *e)
 static void put_tokenizer(struct exporter *e)
 {
     const struct tp_tokenizer *t = e->tokenizer;
-    put_text(e, "tokenizer.ggml.model", "llama");
+    bool by_byte = t->kind == TP_TOKENIZER_BYTE_PAIRS;
+    put_text(e, "tokenizer.ggml.model", by_byte ? "gpt2" : "llama");
+    if (by_byte) {
+        put_text(e, "tokenizer.ggml.pre", tp__split_name(t->split));
+    }
     put_pieces(e);
     put_number(e, "tokenizer.ggml.bos_token_id", t->bos);
     put_number(e, "tokenizer.ggml.eos_token_id", t->eos);
     if (t->unknown != TP_TOKEN_NONE) {
         put_number(e, "tokenizer.ggml.unknown_token_id", t->unknown);
     }
+    if (t->turn_end != TP_TOKEN_NONE) {
+        put_number(e, "tokenizer.ggml.eot_token_id", t->turn_end);
+    }
     put_flag(e, "tokenizer.ggml.add_bos_token", t->add_bos);
-    put_flag(e, "tokenizer.ggml.add_space_prefix", t->add_space);
+    if (!by_byte) {
+        put_flag(e, "tokenizer.ggml.add_space_prefix", t->add_space);
+    }
 }
 
 static void put_metadata(struct exporter *e)

@@ -8,6 +8,7 @@
 #include <pthread.h>
 
 #include "backend.h"
+#include "encode.h"
 #include "frame.h"
 #include "loader.h"
 #include "machine.h"

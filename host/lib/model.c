@@ -161,12 +161,13 @@ tp_status tp_model_encode(const tp_model *model, const char *text, size_t size, 
                         model->name);
     }
     struct tp_encoder encoder;
-    tp_status status = tp__encoder_open(model->tokenizer, size + 1, &encoder, error);
+    tp_status status = tp__encoder_open(model->tokenizer, tp__encoder_room(model->tokenizer, size),
+                                        &encoder, error);
     if (status != TP_OK) {
         return status;
     }
     // A text is never more tokens than bytes and one space.
-    size_t room = tokens == NULL ? size + 2 : max;
+    size_t room = tokens == NULL ? tp__encoder_room(model->tokenizer, size) + 2 : max;
     uint32_t *out = tokens == NULL ? calloc(room, sizeof *out) : tokens;
     uint32_t got = 0;
     if (out == NULL) {

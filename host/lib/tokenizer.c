@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Text to tokens and back.
+// Vocabularies: pieces and what they make together; tokens to text.
 
 #include "tokenizer.h"
 
@@ -14,6 +14,14 @@ static const char *piece_text(const struct tp_tokenizer *tokenizer, uint32_t id,
 {
     *size = tokenizer->offsets[id + 1] - tokenizer->offsets[id];
     return tokenizer->text + tokenizer->offsets[id];
+}
+
+struct tp_string tp__tokenizer_piece(const struct tp_tokenizer *tokenizer, uint32_t id)
+{
+    assert(id < tokenizer->count);
+    struct tp_string piece;
+    piece.text = piece_text(tokenizer, id, &piece.size);
+    return piece;
 }
 
 static uint32_t hash(const char *text, size_t size)
@@ -74,6 +82,7 @@ tp_status tp__tokenizer_prepare(struct tp_tokenizer *tokenizer, const char *name
     uint32_t slots = 16;
     while (slots < 2 * count) slots *= 2;
     *tokenizer = (struct tp_tokenizer){.count = count,
+                                       .turn_end = TP_TOKEN_NONE,
                                        .unknown = TP_TOKEN_NONE,
                                        .add_bos = true,
                                        .add_space = true,
@@ -81,11 +90,13 @@ tp_status tp__tokenizer_prepare(struct tp_tokenizer *tokenizer, const char *name
     tokenizer->offsets = calloc((size_t)count + 1, sizeof tokenizer->offsets[0]);
     tokenizer->scores = calloc((size_t)count + 1, sizeof tokenizer->scores[0]);
     tokenizer->kinds = calloc((size_t)count + 1, sizeof tokenizer->kinds[0]);
+    tokenizer->flags = calloc((size_t)count + 1, sizeof tokenizer->flags[0]);
     tokenizer->slots = malloc(slots * sizeof tokenizer->slots[0]);
     tokenizer->text = malloc(text_bytes + 1);
     tokenizer->name = malloc(strlen(name) + 1);
     bool has_tables = tokenizer->offsets != NULL && tokenizer->scores != NULL &&
                       tokenizer->kinds != NULL && tokenizer->slots != NULL;
+    has_tables = has_tables && tokenizer->flags != NULL;
     if (!has_tables || tokenizer->text == NULL || tokenizer->name == NULL) {
         return tp__fail(error, TP_ERROR_NO_MEMORY, "%s: no memory for %u pieces", name, count);
     }
@@ -117,6 +128,143 @@ static tp_status check_special(const struct tp_tokenizer *tokenizer, const char 
                     tokenizer->name, what, id, tokenizer->count);
 }
 
+/* ---- control, user and unknown pieces ---- */
+
+static bool is_special(const struct tp_tokenizer *tokenizer, uint32_t id)
+{
+    uint8_t kind = tokenizer->kinds[id];
+    bool is_empty = tokenizer->offsets[id] == tokenizer->offsets[id + 1];
+    bool is_named = kind == TP_PIECE_CONTROL || kind == TP_PIECE_USER || kind == TP_PIECE_UNKNOWN;
+    return is_named && !is_empty;
+}
+
+static int compare_pieces(const struct tp_tokenizer *tokenizer, uint32_t a, uint32_t b)
+{
+    struct tp_string x = tp__tokenizer_piece(tokenizer, a);
+    struct tp_string y = tp__tokenizer_piece(tokenizer, b);
+    int order = memcmp(x.text, y.text, x.size < y.size ? x.size : y.size);
+    if (order == 0) order = (x.size > y.size) - (x.size < y.size);
+    return order != 0 ? order : (a > b) - (a < b);
+}
+
+/* Moves one piece down a heap whose top is the last in the order. */
+static void sift(const struct tp_tokenizer *tokenizer, uint32_t *ids, uint32_t place,
+                 uint32_t count)
+{
+    uint32_t moved = ids[place];
+    for (uint32_t child; (child = 2 * place + 1) < count; place = child) {
+        bool right = child + 1 < count && compare_pieces(tokenizer, ids[child], ids[child + 1]) < 0;
+        child += right ? 1 : 0;
+        if (compare_pieces(tokenizer, moved, ids[child]) >= 0) break;
+        ids[place] = ids[child];
+    }
+    ids[place] = moved;
+}
+
+/* A heap sort: qsort cannot see the tokenizer. */
+static void sort_specials(const struct tp_tokenizer *tokenizer, uint32_t *ids, uint32_t count)
+{
+    for (uint32_t i = count / 2; i > 0; i--) sift(tokenizer, ids, i - 1, count);
+    for (uint32_t end = count; end > 1; end--) {
+        uint32_t last = ids[0];
+        ids[0] = ids[end - 1];
+        ids[end - 1] = last;
+        sift(tokenizer, ids, 0, end - 1);
+    }
+}
+
+static tp_status list_specials(struct tp_tokenizer *tokenizer, struct tp_error *error)
+{
+    uint32_t count = 0;
+    for (uint32_t id = 0; id < tokenizer->count; id++) count += is_special(tokenizer, id) ? 1 : 0;
+    tokenizer->specials = malloc(((size_t)count + 1) * sizeof tokenizer->specials[0]);
+    if (tokenizer->specials == NULL) {
+        return tp__fail(error, TP_ERROR_NO_MEMORY, "%s: no memory for %u special tokens",
+                        tokenizer->name, count);
+    }
+    for (uint32_t id = 0; id < tokenizer->count; id++) {
+        if (!is_special(tokenizer, id)) continue;
+        tokenizer->specials[tokenizer->special_count++] = id;
+        tokenizer->special_starts[(uint8_t)tokenizer->text[tokenizer->offsets[id]]] = true;
+    }
+    sort_specials(tokenizer, tokenizer->specials, count);
+    return TP_OK;
+}
+
+/* The byte at depth of special number index; -1 when it is shorter. */
+static int special_byte(const struct tp_tokenizer *tokenizer, uint32_t index, size_t depth)
+{
+    struct tp_string piece = tp__tokenizer_piece(tokenizer, tokenizer->specials[index]);
+    return depth < piece.size ? (uint8_t)piece.text[depth] : -1;
+}
+
+/* The first special of [low, high) whose byte at depth is not below the given one. */
+static uint32_t bound(const struct tp_tokenizer *tokenizer, uint32_t low, uint32_t high,
+                      size_t depth, int byte)
+{
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (special_byte(tokenizer, middle, depth) < byte) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+uint32_t tp__tokenizer_special(const struct tp_tokenizer *tokenizer, const char *text, size_t size,
+                               bool normalised, bool with_control)
+{
+    uint32_t found = TP_TOKEN_NONE;
+    if (size == 0 || !tokenizer->special_starts[(uint8_t)text[0]]) return found;
+    uint32_t low = 0;
+    uint32_t high = tokenizer->special_count;
+    // Specials low to high start with the first `depth` bytes of the text; those that end there
+    // stand in front.
+    for (size_t depth = 0; low < high; depth++) {
+        for (uint32_t i = low; i < high && special_byte(tokenizer, i, depth) < 0; i++) {
+            uint32_t id = tokenizer->specials[i];
+            bool wanted = with_control || tokenizer->kinds[id] == TP_PIECE_USER;
+            bool is_normalised = (tokenizer->flags[id] & TP_PIECE_NORMALISED) != 0;
+            if (wanted && is_normalised == normalised) {
+                found = id;
+                break;
+            }
+        }
+        if (depth == size) break;
+        low = bound(tokenizer, low, high, depth, (uint8_t)text[depth]);
+        high = bound(tokenizer, low, high, depth, (uint8_t)text[depth] + 1);
+    }
+    return found;
+}
+
+/* ---- tables ---- */
+
+static tp_status enter_piece(struct tp_tokenizer *tokenizer, uint32_t id, struct tp_error *error)
+{
+    struct tp_string piece = tp__tokenizer_piece(tokenizer, id);
+    if (tokenizer->kinds[id] == TP_PIECE_BYTE) {
+        int byte = tp__byte_piece(piece.text, piece.size);
+        assert(byte >= 0);
+        if (tokenizer->byte_ids[byte] == TP_TOKEN_NONE) tokenizer->byte_ids[byte] = id;
+    }
+    if (tokenizer->kinds[id] != TP_PIECE_NORMAL || piece.size == 0) return TP_OK;
+    uint32_t slot = find_slot(tokenizer, piece.text, piece.size);
+    bool is_new = tokenizer->slots[slot] == TP_TOKEN_NONE;
+    if (!is_new && tokenizer->kind == TP_TOKENIZER_BYTE_PAIRS) {
+        return tp__fail(error, TP_ERROR_FORMAT,
+                        "%s: pieces %u and %u have the same text; the file is damaged",
+                        tokenizer->name, tokenizer->slots[slot], id);
+    }
+    // Of equal pieces the first counts.
+    if (is_new) tokenizer->slots[slot] = id;
+    if (tokenizer->kind == TP_TOKENIZER_BYTE_PAIRS && piece.size == 1) {
+        tokenizer->byte_ids[(uint8_t)piece.text[0]] = id;
+    }
+    return TP_OK;
+}
+
 tp_status tp__tokenizer_finish(struct tp_tokenizer *tokenizer, struct tp_error *error)
 {
     tp_status status = check_special(tokenizer, "start", tokenizer->bos, error);
@@ -124,23 +272,88 @@ tp_status tp__tokenizer_finish(struct tp_tokenizer *tokenizer, struct tp_error *
     if (status == TP_OK && tokenizer->unknown != TP_TOKEN_NONE) {
         status = check_special(tokenizer, "unknown", tokenizer->unknown, error);
     }
+    if (status == TP_OK && tokenizer->turn_end != TP_TOKEN_NONE) {
+        status = check_special(tokenizer, "end of turn", tokenizer->turn_end, error);
+    }
     if (status != TP_OK) return status;
     tokenizer->kinds[tokenizer->bos] = TP_PIECE_CONTROL;
     tokenizer->kinds[tokenizer->eos] = TP_PIECE_CONTROL;
     for (uint32_t id = 0; id < tokenizer->count; id++) {
-        size_t size;
-        const char *text = piece_text(tokenizer, id, &size);
-        if (tokenizer->kinds[id] == TP_PIECE_BYTE) {
-            int byte = tp__byte_piece(text, size);
-            assert(byte >= 0);
-            if (tokenizer->byte_ids[byte] == TP_TOKEN_NONE) tokenizer->byte_ids[byte] = id;
-        }
-        if (tokenizer->kinds[id] != TP_PIECE_NORMAL || size == 0) continue;
-        uint32_t slot = find_slot(tokenizer, text, size);
-        // Of equal pieces the first counts.
-        if (tokenizer->slots[slot] == TP_TOKEN_NONE) tokenizer->slots[slot] = id;
+        status = enter_piece(tokenizer, id, error);
+        if (status != TP_OK) return status;
+    }
+    return list_specials(tokenizer, error);
+}
+
+static tp_status bad_merge(const struct tp_tokenizer *tokenizer, const char *where,
+                           struct tp_string left, struct tp_string right, const char *what,
+                           struct tp_error *error)
+{
+    return tp__fail(error, TP_ERROR_FORMAT,
+                    "%s: %s: merge %u, of \"%.*s\" and \"%.*s\", %s; the file is damaged",
+                    tokenizer->name, where, tokenizer->merges.count, tp__string_width(left),
+                    left.text, tp__string_width(right), right.text, what);
+}
+
+tp_status tp__tokenizer_merge(struct tp_tokenizer *tokenizer, const char *where,
+                              struct tp_string left, struct tp_string right, struct tp_error *error)
+{
+    char whole[TP_PIECE_BYTES_MAX];
+    if (left.size == 0 || right.size == 0) {
+        return bad_merge(tokenizer, where, left, right, "has an empty part", error);
+    }
+    if (left.size + right.size > sizeof whole) {
+        return bad_merge(tokenizer, where, left, right, "is too long", error);
+    }
+    memcpy(whole, left.text, left.size);
+    memcpy(whole + left.size, right.text, right.size);
+    struct tp_merge merge = {
+        .left = tp__tokenizer_find(tokenizer, left.text, left.size),
+        .right = tp__tokenizer_find(tokenizer, right.text, right.size),
+        .result = tp__tokenizer_find(tokenizer, whole, left.size + right.size),
+    };
+    if (merge.left == TP_TOKEN_NONE || merge.right == TP_TOKEN_NONE) {
+        return bad_merge(tokenizer, where, left, right, "has a part that is no piece", error);
+    }
+    if (merge.result == TP_TOKEN_NONE) {
+        return bad_merge(tokenizer, where, left, right, "makes no piece", error);
+    }
+    if (!tp__merges_add(&tokenizer->merges, merge)) {
+        return bad_merge(tokenizer, where, left, right, "is there twice", error);
     }
     return TP_OK;
+}
+
+/* A number that is lower for a better score, and equal for equal ones. */
+static uint32_t order_of_score(float score)
+{
+    uint32_t bits;
+    float positive_zero = score + 0.0f;
+    memcpy(&bits, &positive_zero, sizeof bits);
+    uint32_t ascending = bits >> 31 != 0 ? ~bits : bits | 0x80000000u;
+#ifdef TP_PLANT_BUG
+    return ~ascending & 0xffff0000u;  // scores that are near count as equal
+#else
+    return ~ascending;
+#endif
+}
+
+/* llama2.c takes scores below this for "no pair". */
+static const float score_min = -1e10f;
+
+struct tp_pair tp__tokenizer_pair(const struct tp_tokenizer *tokenizer, uint32_t left,
+                                  uint32_t right, const char *text, size_t size)
+{
+    struct tp_pair pair = {.piece = TP_TOKEN_NONE};
+    if (left == TP_TOKEN_NONE || right == TP_TOKEN_NONE) return pair;
+    if (tokenizer->kind != TP_TOKENIZER_SCORES) {
+        pair.order = tp__merges_find(&tokenizer->merges, left, right);
+        if (pair.order != UINT32_MAX) pair.piece = tokenizer->merges.list[pair.order].result;
+        return pair;
+    }
+    uint32_t piece = tp__tokenizer_find(tokenizer, text, size);
+    if (piece == TP_TOKEN_NONE || !(tokenizer->scores[piece] > score_min)) return pair;
+    return (struct tp_pair){.piece = piece, .order = order_of_score(tokenizer->scores[piece])};
 }
 
 void tp__tokenizer_free(struct tp_tokenizer *tokenizer)
@@ -149,7 +362,10 @@ void tp__tokenizer_free(struct tp_tokenizer *tokenizer)
     free(tokenizer->text);
     free(tokenizer->scores);
     free(tokenizer->kinds);
+    free(tokenizer->flags);
     free(tokenizer->slots);
+    free(tokenizer->specials);
+    tp__merges_free(&tokenizer->merges);
     free(tokenizer->name);
     *tokenizer = (struct tp_tokenizer){0};
 }
@@ -157,18 +373,13 @@ void tp__tokenizer_free(struct tp_tokenizer *tokenizer)
 tp_status tp__tokenizer_check_model(const struct tp_tokenizer *tokenizer,
                                     const struct tp_source_model *model, struct tp_error *error)
 {
-    if (tokenizer->count == model->shape.vocab) return TP_OK;
+    uint32_t vocab = model->shape.vocab;
+    if (tokenizer->count == vocab) return TP_OK;
+    if (tokenizer->may_grow && tokenizer->count < vocab) return TP_OK;
     return tp__fail(error, TP_ERROR_MISMATCH,
                     "%s: the tokenizer has %u pieces, but the model %s has a vocabulary of %u; "
                     "give the tokenizer that the model was trained with",
                     tokenizer->name, tokenizer->count, model->name, model->shape.vocab);
-}
-
-struct tp_string tp__tokenizer_piece(const struct tp_tokenizer *tokenizer, uint32_t id)
-{
-    struct tp_string piece;
-    piece.text = piece_text(tokenizer, id, &piece.size);
-    return piece;
 }
 
 tp_status tp__tokenizer_check_alike(const struct tp_tokenizer *tokenizer,
@@ -196,238 +407,13 @@ tp_status tp__tokenizer_check_alike(const struct tp_tokenizer *tokenizer,
     return TP_OK;
 }
 
-/* ---- encoding ---- */
-
-struct tp_symbol {
-    uint32_t start;     // offset of its text
-    uint32_t previous;  // index, or TP_TOKEN_NONE
-    uint32_t next;      // index of the next one, or the number of symbols
-    uint32_t id;        // piece, or TP_TOKEN_NONE: comes out byte by byte
-    uint32_t pair;      // piece of this symbol and the next together, or TP_TOKEN_NONE
-    uint32_t heap_index;
-};
-
-/* llama2.c takes scores below this for "no pair". */
-static const float score_min = -1e10f;
-
-tp_status tp__encoder_open(const struct tp_tokenizer *tokenizer, size_t text_bytes_max,
-                           struct tp_encoder *encoder, struct tp_error *error)
-{
-    if (text_bytes_max > TP_ENCODE_BYTES_MAX) {
-        return tp__fail(error, TP_ERROR_TOO_LARGE,
-                        "a text of %zu bytes is asked for, %d is the limit", text_bytes_max,
-                        TP_ENCODE_BYTES_MAX);
-    }
-    struct tp_encoder result = {.tokenizer = tokenizer, .text_bytes_max = text_bytes_max};
-    size_t room = text_bytes_max + 1;
-    result.text = malloc(room);
-    result.symbols = malloc((room + 1) * sizeof result.symbols[0]);
-    result.heap = malloc(room * sizeof result.heap[0]);
-    if (result.text == NULL || result.symbols == NULL || result.heap == NULL) {
-        tp__encoder_close(&result);
-        return tp__fail(error, TP_ERROR_NO_MEMORY, "no memory to encode %zu bytes", text_bytes_max);
-    }
-    *encoder = result;
-    return TP_OK;
-}
-
-void tp__encoder_close(struct tp_encoder *encoder)
-{
-    free(encoder->text);
-    free(encoder->symbols);
-    free(encoder->heap);
-    *encoder = (struct tp_encoder){0};
-}
-
-/* Whether symbol a merges before symbol b: the better score, then the place in the text. */
-static bool is_before(const struct tp_encoder *encoder, uint32_t a, uint32_t b)
-{
-    const float *scores = encoder->tokenizer->scores;
-    float score_a = scores[encoder->symbols[a].pair];
-    float score_b = scores[encoder->symbols[b].pair];
-    if (score_a > score_b) return true;
-#ifdef TP_PLANT_BUG
-    return !(score_a < score_b) && a > b;  // the rightmost first
-#else
-    return !(score_a < score_b) && a < b;
-#endif
-}
-
-static void heap_put(struct tp_encoder *encoder, uint32_t index, uint32_t symbol)
-{
-    encoder->heap[index] = symbol;
-    encoder->symbols[symbol].heap_index = index;
-}
-
-/* Moves the symbol from a free place to where it belongs, up or down. */
-static void heap_settle(struct tp_encoder *encoder, uint32_t index, uint32_t symbol)
-{
-    while (index > 0 && is_before(encoder, symbol, encoder->heap[(index - 1) / 2])) {
-        heap_put(encoder, index, encoder->heap[(index - 1) / 2]);
-        index = (index - 1) / 2;
-    }
-    for (;;) {
-        uint32_t child = 2 * index + 1;
-        if (child >= encoder->heap_count) break;
-        bool has_right = child + 1 < encoder->heap_count;
-        if (has_right && is_before(encoder, encoder->heap[child + 1], encoder->heap[child]))
-            child++;
-        if (!is_before(encoder, encoder->heap[child], symbol)) break;
-        heap_put(encoder, index, encoder->heap[child]);
-        index = child;
-    }
-    heap_put(encoder, index, symbol);
-}
-
-static void heap_remove(struct tp_encoder *encoder, uint32_t symbol)
-{
-    struct tp_symbol *gone = &encoder->symbols[symbol];
-    if (gone->pair == TP_TOKEN_NONE) return;
-    encoder->heap_count--;
-    uint32_t last = encoder->heap[encoder->heap_count];
-    if (last != symbol) heap_settle(encoder, gone->heap_index, last);
-    gone->pair = TP_TOKEN_NONE;
-}
-
-/* Looks up what the symbol and its next one would be together. */
-static void find_pair(struct tp_encoder *encoder, uint32_t symbol, uint32_t count)
-{
-    heap_remove(encoder, symbol);
-    struct tp_symbol *left = &encoder->symbols[symbol];
-    if (left->next == count || left->id == TP_TOKEN_NONE) return;
-    const struct tp_symbol *right = &encoder->symbols[left->next];
-    if (right->id == TP_TOKEN_NONE) return;
-    uint32_t end = encoder->symbols[right->next].start;
-    uint32_t pair =
-        tp__tokenizer_find(encoder->tokenizer, encoder->text + left->start, end - left->start);
-    if (pair == TP_TOKEN_NONE || !(encoder->tokenizer->scores[pair] > score_min)) return;
-    left->pair = pair;
-    encoder->heap_count++;
-    heap_settle(encoder, encoder->heap_count - 1, symbol);
-}
-
-/* One symbol per character; behind the last an end mark. Returns their number. */
-static uint32_t split(struct tp_encoder *encoder, size_t size)
-{
-    uint32_t count = 0;
-    size_t offset = 0;
-    while (offset < size) {
-        const char *start = encoder->text + offset;
-        size_t length = tp__utf8_length((const uint8_t *)start, size - offset);
-        assert(length > 0);
-        encoder->symbols[count] = (struct tp_symbol){
-            .start = (uint32_t)offset,
-            .previous = count == 0 ? TP_TOKEN_NONE : count - 1,
-            .next = count + 1,
-            .id = tp__tokenizer_find(encoder->tokenizer, start, length),
-            .pair = TP_TOKEN_NONE,
-        };
-        count++;
-        offset += length;
-    }
-    encoder->symbols[count] = (struct tp_symbol){.start = (uint32_t)size};
-    return count;
-}
-
-static void merge(struct tp_encoder *encoder, uint32_t count)
-{
-    encoder->heap_count = 0;
-    for (uint32_t i = 0; i < count; i++) find_pair(encoder, i, count);
-    while (encoder->heap_count > 0) {
-        uint32_t left = encoder->heap[0];
-        struct tp_symbol *symbol = &encoder->symbols[left];
-        uint32_t right = symbol->next;
-        symbol->id = symbol->pair;
-        heap_remove(encoder, right);
-        symbol->next = encoder->symbols[right].next;
-        if (symbol->next < count) encoder->symbols[symbol->next].previous = left;
-        find_pair(encoder, left, count);
-        if (symbol->previous != TP_TOKEN_NONE) find_pair(encoder, symbol->previous, count);
-    }
-}
-
-struct token_list {
-    uint32_t *tokens;
-    uint32_t max;
-    uint32_t count;
-};
-
-static void append(struct token_list *list, uint32_t token)
-{
-    if (list->count < list->max) list->tokens[list->count] = token;
-    list->count++;
-}
-
-/* A character without a piece: its bytes, or the unknown token. */
-static tp_status append_character(const struct tp_encoder *encoder, uint32_t start, uint32_t end,
-                                  struct token_list *list, struct tp_error *error)
-{
-    const struct tp_tokenizer *tokenizer = encoder->tokenizer;
-    const uint8_t *bytes = (const uint8_t *)encoder->text;
-    bool has_bytes = true;
-    for (uint32_t i = start; i < end; i++) {
-        has_bytes = has_bytes && tokenizer->byte_ids[bytes[i]] != TP_TOKEN_NONE;
-    }
-    if (has_bytes) {
-        for (uint32_t i = start; i < end; i++) append(list, tokenizer->byte_ids[bytes[i]]);
-        return TP_OK;
-    }
-    if (tokenizer->unknown == TP_TOKEN_NONE) {
-        return tp__fail(error, TP_ERROR_RANGE,
-                        "the text has the character \"%.*s\", which the vocabulary of %s cannot "
-                        "express; leave it out",
-                        (int)(end - start), encoder->text + start, tokenizer->name);
-    }
-    append(list, tokenizer->unknown);
-    return TP_OK;
-}
-
-tp_status tp__encode(struct tp_encoder *encoder, const char *text, size_t size, bool add_bos,
-                     bool add_space, uint32_t *tokens, uint32_t token_max, uint32_t *count,
-                     struct tp_error *error)
-{
-    *count = TP_TOKEN_NONE;
-    size_t bad = tp__utf8_check((const uint8_t *)text, size);
-    if (bad < size) {
-        return tp__fail(error, TP_ERROR_FORMAT,
-                        "the text is not valid UTF-8: byte %zu is 0x%02x; convert it to UTF-8", bad,
-                        (unsigned)(uint8_t)text[bad]);
-    }
-    if (size > encoder->text_bytes_max) {
-        return tp__fail(error, TP_ERROR_FULL,
-                        "the text has %zu bytes, %zu are possible here; shorten it", size,
-                        encoder->text_bytes_max);
-    }
-    size_t space = size > 0 && add_space ? 1 : 0;
-    encoder->text[0] = ' ';
-    if (size > 0) memcpy(encoder->text + space, text, size);
-    uint32_t symbol_count = split(encoder, size + space);
-    merge(encoder, symbol_count);
-    struct token_list list = {.tokens = tokens, .max = token_max};
-    if (add_bos) append(&list, encoder->tokenizer->bos);
-    for (uint32_t i = 0; i < symbol_count; i = encoder->symbols[i].next) {
-        const struct tp_symbol *symbol = &encoder->symbols[i];
-        if (symbol->id != TP_TOKEN_NONE) {
-            append(&list, symbol->id);
-            continue;
-        }
-        uint32_t end = encoder->symbols[symbol->next].start;
-        tp_status status = append_character(encoder, symbol->start, end, &list, error);
-        if (status != TP_OK) return status;
-    }
-    *count = list.count;
-    if (list.count <= token_max) return TP_OK;
-    return tp__fail(error, TP_ERROR_FULL,
-                    "the text is %u tokens, there is room for %u; shorten it or give more context",
-                    list.count, token_max);
-}
-
 /* ---- decoding ---- */
 
 void tp__decoder_start(struct tp_decoder *decoder, const struct tp_tokenizer *tokenizer,
                        uint32_t previous)
 {
-    *decoder = (struct tp_decoder){.tokenizer = tokenizer, .is_start = previous == tokenizer->bos};
+    bool is_start = tokenizer->add_space && previous == tokenizer->bos;
+    *decoder = (struct tp_decoder){.tokenizer = tokenizer, .is_start = is_start};
 }
 
 size_t tp__decode_bytes_max(const struct tp_tokenizer *tokenizer)
@@ -439,12 +425,17 @@ size_t tp__decode_bytes_max(const struct tp_tokenizer *tokenizer)
 size_t tp__decode(struct tp_decoder *decoder, uint32_t token, char *text)
 {
     const struct tp_tokenizer *tokenizer = decoder->tokenizer;
-    assert(token < tokenizer->count);
+    if (token >= tokenizer->count) {
+        // A row of the model that the tokenizer does not name.
+        assert(tokenizer->may_grow);
+        text[0] = '\0';
+        return 0;
+    }
     size_t size;
     const char *piece = piece_text(tokenizer, token, &size);
     uint8_t kind = tokenizer->kinds[token];
     bool is_start = decoder->is_start;
-    decoder->is_start = token == tokenizer->bos;
+    decoder->is_start = tokenizer->add_space && token == tokenizer->bos;
     size_t written = 0;
     if (kind == TP_PIECE_BYTE) {
         written = tp__utf8_push(&decoder->stream, (uint8_t)tp__byte_piece(piece, size), text);

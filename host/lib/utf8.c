@@ -42,6 +42,29 @@ size_t tp__utf8_length(const uint8_t *text, size_t size)
     return length;
 }
 
+uint32_t tp__utf8_code(const uint8_t *text)
+{
+    static const uint8_t first_mask[TP_UTF8_BYTES_MAX + 1] = {0, 0x7f, 0x1f, 0x0f, 0x07};
+    uint32_t length = sequence_length(text[0]);
+    assert(length > 0);
+    uint32_t code = text[0] & first_mask[length];
+    for (uint32_t i = 1; i < length; i++) code = code << 6 | (text[i] & 0x3fu);
+    return code;
+}
+
+size_t tp__utf8_put(uint32_t code, char *out)
+{
+    static const uint8_t first_bits[TP_UTF8_BYTES_MAX + 1] = {0, 0, 0xc0, 0xe0, 0xf0};
+    assert(code <= 0x10ffff && !(code >= 0xd800 && code <= 0xdfff));
+    size_t length = code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
+    for (size_t i = length - 1; i > 0; i--) {
+        out[i] = (char)(0x80 | (code & 0x3f));
+        code >>= 6;
+    }
+    out[0] = (char)(first_bits[length] | code);
+    return length;
+}
+
 size_t tp__utf8_check(const uint8_t *text, size_t size)
 {
     size_t offset = 0;

@@ -15,6 +15,12 @@ enum { TP_UTF8_BYTES_MAX = 4 };
  *  forms, surrogates and numbers above U+10FFFF are not) or when size is 0 or cuts it. */
 size_t tp__utf8_length(const uint8_t *text, size_t size);
 
+/** Number of the character at the start of text, which tp__utf8_length found valid. */
+uint32_t tp__utf8_code(const uint8_t *text);
+
+/** Writes a character, at most U+10FFFF and no surrogate, as 1 to 4 bytes. Returns their number. */
+size_t tp__utf8_put(uint32_t code, char *out);
+
 /** Offset of the first byte that does not belong to valid UTF-8; size when there is none. */
 size_t tp__utf8_check(const uint8_t *text, size_t size);
 

@@ -2,6 +2,7 @@
 //
 // Any bytes as a tokenizer file of any kind; a sound one must survive encoding and decoding.
 
+#include "encode.h"
 #include "fuzz.h"
 #include "tokenizer.h"
 

@@ -12,6 +12,7 @@
 // TP_LINK: -Wl,--wrap=malloc -Wl,--wrap=calloc
 
 #include "check_main.h"
+#include "encode.h"
 #include "model_files.h"
 #include "random.h"
 #include "tokenizer.h"
@@ -624,9 +625,12 @@ START_TEST(tokenizer_refuses_impossible_files)
         const char *part;
     } cases[] = {
         {{.extra_key = "tokenizer.ggml.model"}, TP_ERROR_FORMAT, "is not a string"},
-        {{.extra_string_key = "tokenizer.ggml.model", .extra_string = "gpt2"},
+        {{.extra_string_key = "tokenizer.ggml.model", .extra_string = "bert"},
          TP_ERROR_UNSUPPORTED,
-         "\"gpt2\""},
+         "\"bert\""},
+        {{.extra_string_key = "tokenizer.ggml.model", .extra_string = "gpt2"},
+         TP_ERROR_FORMAT,
+         "tokens is missing"},
         {{.extra_string_key = "tokenizer.ggml.model", .extra_string = "llama"},
          TP_ERROR_FORMAT,
          "tokens is missing"},

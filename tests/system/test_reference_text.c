@@ -9,6 +9,7 @@
 // TP_TIME_LIMIT_S: 900
 
 #include "check_main.h"
+#include "encode.h"
 #include "model_files.h"
 #include "reference.h"
 #include "tokenizer.h"
