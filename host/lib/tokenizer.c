@@ -265,6 +265,20 @@ static tp_status enter_piece(struct tp_tokenizer *tokenizer, uint32_t id, struct
     return TP_OK;
 }
 
+/* The end of a turn by its usual names, when the file does not say. */
+static void find_turn_end(struct tp_tokenizer *tokenizer)
+{
+    static const char *const names[] = {"<|im_end|>", "<|eot_id|>", "<|end|>", "<end_of_turn>"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        size_t size = strlen(names[i]);
+        if (tokenizer->turn_end != TP_TOKEN_NONE) return;
+        uint32_t id = tp__tokenizer_special(tokenizer, names[i], size, false, true);
+        bool is_it = id != TP_TOKEN_NONE && tokenizer->kinds[id] == TP_PIECE_CONTROL &&
+                     tp__tokenizer_piece(tokenizer, id).size == size;
+        if (is_it && id != tokenizer->eos) tokenizer->turn_end = id;
+    }
+}
+
 tp_status tp__tokenizer_finish(struct tp_tokenizer *tokenizer, struct tp_error *error)
 {
     tp_status status = check_special(tokenizer, "start", tokenizer->bos, error);
@@ -282,7 +296,9 @@ tp_status tp__tokenizer_finish(struct tp_tokenizer *tokenizer, struct tp_error *
         status = enter_piece(tokenizer, id, error);
         if (status != TP_OK) return status;
     }
-    return list_specials(tokenizer, error);
+    status = list_specials(tokenizer, error);
+    if (status == TP_OK) find_turn_end(tokenizer);
+    return status;
 }
 
 static tp_status bad_merge(const struct tp_tokenizer *tokenizer, const char *where,
@@ -332,7 +348,7 @@ static uint32_t order_of_score(float score)
     memcpy(&bits, &positive_zero, sizeof bits);
     uint32_t ascending = bits >> 31 != 0 ? ~bits : bits | 0x80000000u;
 #ifdef TP_PLANT_BUG
-    return ~ascending & 0xffff0000u;  // scores that are near count as equal
+    return ~ascending & 0xff800000u;  // scores that are near count as equal
 #else
     return ~ascending;
 #endif

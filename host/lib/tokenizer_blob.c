@@ -149,7 +149,10 @@ static tp_status read_head(struct tp_reader *reader, struct head *head)
                         reader->name, head->version, VERSION);
     }
     if (head->kind >= TP_TOKENIZER_KIND_COUNT) return bad(reader, 12, "its kind is unknown");
-    if (head->split >= TP_SPLIT_COUNT) return bad(reader, 16, "its rule for words is unknown");
+    bool by_byte = head->kind == TP_TOKENIZER_BYTE_PAIRS;
+    if (head->split >= TP_SPLIT_COUNT || by_byte == (head->split == TP_SPLIT_NONE)) {
+        return bad(reader, 16, "its rule for words is unknown or does not suit its kind");
+    }
     if (head->count == 0 || head->count > TP_MODEL_VOCAB_MAX) {
         return bad(reader, 20, "its count of pieces is impossible");
     }
@@ -182,7 +185,8 @@ static tp_status read_pieces(struct tp_reader *reader, const struct head *head,
         if (!isfinite(score)) return bad(reader, place, "a score is not finite");
         if (size > left || size > TP_PIECE_BYTES_MAX) return bad(reader, place, "too long a piece");
         if (kind >= TP_PIECE_KIND_COUNT) return bad(reader, place, "a piece of unknown kind");
-        if (kind == TP_PIECE_BYTE && tp__byte_piece((const char *)text, size) < 0) {
+        bool has_bytes = head->kind != TP_TOKENIZER_BYTE_PAIRS;
+        if (kind == TP_PIECE_BYTE && (!has_bytes || tp__byte_piece((const char *)text, size) < 0)) {
             return bad(reader, place, "a piece for a byte that names none");
         }
         tp__tokenizer_add(tokenizer, id, (const char *)text, size, score, (enum tp_piece_kind)kind);
