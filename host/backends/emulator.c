@@ -130,6 +130,19 @@ static void send_statistics(struct emulator *e, uint8_t sequence)
     send(e, TP_FRAME_STATISTICS_REPLY, sequence, p, sizeof p);
 }
 
+static void send_sections(struct emulator *e, uint8_t sequence, uint32_t first)
+{
+    uint8_t p[16 * TP_SECTIONS_PER_FRAME] = {0};
+    for (uint32_t i = 0; i < TP_SECTIONS_PER_FRAME; i++) {
+        struct tp_section section = tp_machine_section(e->machine, first + i);
+        uint8_t *at = p + 16 * (size_t)i;
+        tp__put32(at, section.saturations);
+        tp__put32(at + 4, section.clips);
+        memcpy(at + 8, section.exponent_max, sizeof section.exponent_max);
+    }
+    send(e, TP_FRAME_SECTIONS_REPLY, sequence, p, sizeof p);
+}
+
 // ---- frames from the host ----
 
 static bool any_running(const struct emulator *e)
@@ -162,7 +175,7 @@ static uint32_t space_size(const struct tp_limits *l, uint32_t space)
     case TP_SPACE_PAGE_TABLE:
         return l->slots * 4096;
     case TP_SPACE_REGISTER:
-        return 1;
+        return 2;
     default:
         return 0;
     }
@@ -302,6 +315,18 @@ static uint8_t handle_run(struct emulator *e, const struct tp_frame *frame)
     return TP_ACK_OK;
 }
 
+// Status of a SECTIONS frame; OK is answered by the counts and not by ACK.
+static uint8_t judge_sections(const struct emulator *e, const struct tp_frame *frame)
+{
+    if (frame->length != 4) {
+        return TP_ACK_LENGTH;
+    }
+    if (frame->payload[0] % TP_SECTIONS_PER_FRAME != 0 || frame->payload[0] >= TP_SECTIONS) {
+        return TP_ACK_RANGE;
+    }
+    return any_running(e) ? TP_ACK_BUSY : TP_ACK_OK;
+}
+
 static uint8_t handle(struct emulator *e, const struct tp_frame *frame)
 {
     bool has_slot = (frame->type >= TP_FRAME_SLOT && frame->type <= TP_FRAME_CANCEL) ||
@@ -333,6 +358,8 @@ static uint8_t handle(struct emulator *e, const struct tp_frame *frame)
     case TP_FRAME_CANCEL:
         e->slots[frame->payload[0]].cancelled = e->slots[frame->payload[0]].running;
         return TP_ACK_OK;
+    case TP_FRAME_SECTIONS:
+        return judge_sections(e, frame);
     default:
         return TP_ACK_TYPE;
     }
@@ -340,6 +367,10 @@ static uint8_t handle(struct emulator *e, const struct tp_frame *frame)
 
 static void take_frame(struct emulator *e, const struct tp_frame *frame)
 {
+    if (frame->type == TP_FRAME_SECTIONS && judge_sections(e, frame) == TP_ACK_OK) {
+        send_sections(e, frame->sequence, frame->payload[0]);
+        return;
+    }
     if ((frame->type == TP_FRAME_HELLO || frame->type == TP_FRAME_STATISTICS) &&
         frame->length == 0) {
         if (frame->type == TP_FRAME_HELLO) {
@@ -450,22 +481,35 @@ static int step_slot(struct emulator *e, uint32_t s, bool *logits_part, int32_t 
     return slot->cancelled ? (int)TP_REASON_CANCEL : -1;
 }
 
+// Slots that take part in the next step, as a mask: of those that send logits only the lowest.
+static uint8_t slots_of_step(const struct emulator *e)
+{
+    uint32_t mask = 0;
+    bool logits_slot_taken = false;
+    for (uint32_t s = 0; s < e->limits.slots; s++) {
+        const struct emulated_slot *slot = &e->slots[s];
+        if (slot->running && !slot->held && !(slot->logits && logits_slot_taken)) {
+            logits_slot_taken = logits_slot_taken || slot->logits;
+            mask |= 1u << s;
+        }
+    }
+    return (uint8_t)mask;
+}
+
 static bool run_step(struct emulator *e)
 {
     uint8_t step[28] = {0};
     int32_t sampled[TP_SLOTS_MAX];
     int reason[TP_SLOTS_MAX];
-    bool logits_slot_taken = false;
+    step[8] = slots_of_step(e);
+    tp_machine_share(e->machine, (step[8] & (step[8] - 1)) != 0);
     for (uint32_t s = 0; s < e->limits.slots; s++) {
-        struct emulated_slot *slot = &e->slots[s];
-        if (!slot->running || slot->held || (slot->logits && logits_slot_taken)) {
+        if (!tp__has_slot(step[8], s)) {
             continue;
         }
-        logits_slot_taken = logits_slot_taken || slot->logits;
-        tp__put16(step + 12 + 2 * (size_t)s, (uint16_t)slot->position);
+        tp__put16(step + 12 + 2 * (size_t)s, (uint16_t)e->slots[s].position);
         bool logits_part = false;
         reason[s] = step_slot(e, s, &logits_part, &sampled[s]);
-        step[8] = (uint8_t)(step[8] | 1u << s);
         step[9] = (uint8_t)(step[9] | (logits_part ? 1u : 0u) << s);
     }
     if (step[8] == 0) {

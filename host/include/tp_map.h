@@ -20,6 +20,9 @@
 #define TP_RECENT_MAX 64u /* tokens that the repetition penalty looks back */
 #define TP_STOP_MAX 8u /* most stop tokens of a slot */
 #define TP_SLOTS_MAX 8u /* most slots of any configuration */
+#define TP_SECTIONS 32u /* sections of a step that are counted apart; the last is shared steps */
+#define TP_SECTION_COUNT_MAX 16777215u /* where the counts of a section stop */
+#define TP_SECTIONS_PER_FRAME 16u /* sections of a SECTIONS_REPLY */
 #define TP_INSTRUCTION_WORDS 6u /* 32-bit words of an instruction */
 #define TP_PROTOCOL_VERSION 2u /* version of the link protocol, sent in HELLO */
 #define TP_PAYLOAD_MAX 256u /* most payload bytes of a frame */
@@ -75,6 +78,7 @@
 #define TP_SPACE_REGISTER 8u /* REGISTER */
 
 #define TP_REGISTER_KV_STRIDE 0u /* KV rows from one word of a position to the next word */
+#define TP_REGISTER_SECTIONS_CLEAR 1u /* any value: forgets the counts of all sections */
 
 #define TP_FRAME_HELLO 1u /* host: who are you */
 #define TP_FRAME_WRITE 2u /* host: write words to a memory space */
@@ -84,9 +88,11 @@
 #define TP_FRAME_CANCEL 6u /* host: end the slot's run at the end of the step */
 #define TP_FRAME_STATISTICS 7u /* host: send the counters */
 #define TP_FRAME_RECENT 8u /* host: tokens before the slot's position, for the repetition penalty */
+#define TP_FRAME_SECTIONS 10u /* host: send the counts of some sections */
 #define TP_FRAME_ACK 128u /* device: status of the host frame with the same sequence number */
 #define TP_FRAME_HELLO_REPLY 129u /* device: version, configuration, limits */
 #define TP_FRAME_STATISTICS_REPLY 135u /* device: counters */
+#define TP_FRAME_SECTIONS_REPLY 138u /* device: counts of sections */
 #define TP_FRAME_TOKEN 144u /* device: a sampled token */
 #define TP_FRAME_STEP 145u /* device: a step ended: cycles, active slots, positions */
 #define TP_FRAME_DONE 146u /* device: a slot's run ended, and why */

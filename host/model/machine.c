@@ -61,6 +61,9 @@ struct tp_machine {
     struct instruction *instructions;
     uint32_t instruction_count;
     struct tp_counters counters;
+    struct tp_section sections[TP_SECTIONS];
+    uint32_t section; /* of the present instruction */
+    bool shared;
 };
 
 static uint32_t blocks_of(const struct tp_machine *m, uint32_t source)
@@ -230,6 +233,10 @@ bool tp_machine_write(struct tp_machine *machine, uint32_t space, uint32_t addre
             (uint16_t)data;
         return true;
     case TP_SPACE_REGISTER:
+        if (address == TP_REGISTER_SECTIONS_CLEAR) {
+            memset(m->sections, 0, sizeof m->sections);
+            return true;
+        }
         if (address != TP_REGISTER_KV_STRIDE) {
             return false;
         }
@@ -393,6 +400,33 @@ bool tp_machine_prepare(struct tp_machine *machine, uint32_t *index)
 
 /* ---- execution ---- */
 
+/* Quantises a block of up to 32 elements into the slot's blocks of a source. */
+static void write_block(struct tp_machine *m, struct slot_state *slot, uint32_t source,
+                        uint32_t block, const int32_t *x, uint32_t count, uint32_t cap)
+{
+    int8_t *data = slot->block_data[source] + (size_t)block * TP_BLOCK;
+    uint8_t *most = &m->sections[m->section].exponent_max[source];
+    memset(data, 0, TP_BLOCK);
+    uint8_t exponent = tp_quantise_block(x, count, 0, (uint8_t)cap, data, &m->counters);
+    slot->block_exponents[source][block] = exponent;
+    *most = exponent > *most ? exponent : *most;
+}
+
+static uint32_t count_up(uint32_t count, uint64_t events)
+{
+    uint64_t sum = count + events;
+    return sum < TP_SECTION_COUNT_MAX ? (uint32_t)sum : TP_SECTION_COUNT_MAX;
+}
+
+/* Adds the events since `before` to the present section. */
+static void count_section(struct tp_machine *m, const struct tp_counters *before)
+{
+    struct tp_section *section = &m->sections[m->section];
+    section->saturations =
+        count_up(section->saturations, m->counters.saturations - before->saturations);
+    section->clips = count_up(section->clips, m->counters.clips - before->clips);
+}
+
 static void run_embed(struct tp_machine *m, struct slot_state *slot, const struct tp_op_embed *op,
                       uint32_t token)
 {
@@ -415,9 +449,8 @@ static void run_norm(struct tp_machine *m, struct slot_state *slot, const struct
     tp_rmsnorm_gain(slot->x, m->gains + (size_t)op->gain_base * 4, count, op->shift, m->row,
                     &m->counters);
     for (uint32_t block = 0; block < op->blocks; block++) {
-        slot->block_exponents[TP_SOURCE_NORM][block] = tp_quantise_block(
-            m->row + (size_t)block * TP_BLOCK, TP_BLOCK, 0, (uint8_t)op->cap,
-            slot->block_data[TP_SOURCE_NORM] + (size_t)block * TP_BLOCK, &m->counters);
+        write_block(m, slot, TP_SOURCE_NORM, block, m->row + (size_t)block * TP_BLOCK, TP_BLOCK,
+                    op->cap);
     }
 }
 
@@ -498,13 +531,10 @@ static void run_gate(struct tp_machine *m, struct slot_state *slot, const struct
     for (uint32_t first = 0; first < hidden; first += TP_BLOCK) {
         uint32_t count = hidden - first < TP_BLOCK ? hidden - first : TP_BLOCK;
         int32_t h[TP_BLOCK];
-        int8_t *data = slot->block_data[TP_SOURCE_FFN] + first;
         for (uint32_t i = 0; i < count; i++) {
             h[i] = tp_swiglu(y[2 * (first + i)], y[2 * (first + i) + 1], &m->counters);
         }
-        memset(data, 0, TP_BLOCK);
-        slot->block_exponents[TP_SOURCE_FFN][first / TP_BLOCK] =
-            tp_quantise_block(h, count, 0, (uint8_t)op->cap, data, &m->counters);
+        write_block(m, slot, TP_SOURCE_FFN, first / TP_BLOCK, h, count, op->cap);
     }
 }
 
@@ -594,10 +624,50 @@ static void run_attention(struct tp_machine *m, struct slot_state *slot,
         memset(m->row, 0, (size_t)count * TP_BLOCK * sizeof *m->row);
     }
     for (uint32_t word = 0; word < count; word++) {
-        slot->block_exponents[TP_SOURCE_ATTENTION][word] = tp_quantise_block(
-            m->row + (size_t)word * TP_BLOCK, TP_BLOCK, 0, (uint8_t)op->cap,
-            slot->block_data[TP_SOURCE_ATTENTION] + (size_t)word * TP_BLOCK, &m->counters);
+        write_block(m, slot, TP_SOURCE_ATTENTION, word, m->row + (size_t)word * TP_BLOCK,
+                    TP_BLOCK, op->cap);
     }
+}
+
+/* The section that an instruction belongs to, from that of the one before. */
+static uint32_t next_section(const struct tp_machine *m, uint32_t section, uint32_t opcode)
+{
+    if (m->shared) {
+        return TP_SECTIONS - 1;
+    }
+    return opcode == TP_OP_NORM && section < TP_SECTIONS - 2 ? section + 1 : section;
+}
+
+/* Logits written, 0 for every other instruction. */
+static uint32_t run_instruction(struct tp_machine *m, struct instruction *in, uint32_t slot,
+                                uint32_t position, uint32_t token, int32_t *logits)
+{
+    struct slot_state *state = &m->slots[slot];
+    const uint16_t *pages = m->pages + (size_t)slot * (m->limits.positions_max / TP_PAGE);
+    switch (in->opcode) {
+    case TP_OP_EMBED:
+        run_embed(m, state, &in->embed, token);
+        break;
+    case TP_OP_NORM:
+        run_norm(m, state, &in->norm);
+        break;
+    case TP_OP_ANGLES:
+        tp_rope_angles(position, m->frequency + in->angles.frequency_base, in->angles.pairs,
+                       state->cosine, state->sine);
+        break;
+    case TP_OP_ATTENTION:
+        run_attention(m, state, &in->attention, pages, position);
+        break;
+    default:
+        if (in->matvec.dest != TP_DEST_LOGITS) {
+            run_matvec(m, state, in, pages, position);
+            break;
+        }
+        assert(logits != NULL);
+        multiply(m, state, in, logits, (uint32_t)in->matvec.epsilon);
+        return (uint32_t)in->matvec.epsilon;
+    }
+    return 0;
 }
 
 uint32_t tp_machine_step(struct tp_machine *machine, uint32_t slot, uint32_t position,
@@ -606,40 +676,18 @@ uint32_t tp_machine_step(struct tp_machine *machine, uint32_t slot, uint32_t pos
     struct tp_machine *m = machine;
     assert(m->instruction_count != 0 && slot < m->limits.slots);
     assert(position < m->limits.positions_max);
-    struct slot_state *state = &m->slots[slot];
-    const uint16_t *pages = m->pages + (size_t)slot * (m->limits.positions_max / TP_PAGE);
     uint32_t written = 0;
+    m->section = 0;
     for (uint32_t i = 0; i < m->instruction_count; i++) {
         struct instruction *in = &m->instructions[i];
-        if (in->any.logits != 0 && logits == NULL) {
+        if (in->opcode == TP_OP_END || (in->any.logits != 0 && logits == NULL)) {
             break;
         }
-        switch (in->opcode) {
-        case TP_OP_EMBED:
-            run_embed(m, state, &in->embed, token);
-            break;
-        case TP_OP_NORM:
-            run_norm(m, state, &in->norm);
-            break;
-        case TP_OP_ANGLES:
-            tp_rope_angles(position, m->frequency + in->angles.frequency_base, in->angles.pairs,
-                           state->cosine, state->sine);
-            break;
-        case TP_OP_ATTENTION:
-            run_attention(m, state, &in->attention, pages, position);
-            break;
-        case TP_OP_MATVEC:
-            if (in->matvec.dest == TP_DEST_LOGITS) {
-                written = (uint32_t)in->matvec.epsilon;
-                assert(logits != NULL);
-                multiply(m, state, in, logits, written);
-            } else {
-                run_matvec(m, state, in, pages, position);
-            }
-            break;
-        default:
-            return written;
-        }
+        struct tp_counters before = m->counters;
+        m->section = next_section(m, m->section, in->opcode);
+        uint32_t count = run_instruction(m, in, slot, position, token, logits);
+        written = count != 0 ? count : written;
+        count_section(m, &before);
     }
     return written;
 }
@@ -647,6 +695,17 @@ uint32_t tp_machine_step(struct tp_machine *machine, uint32_t slot, uint32_t pos
 struct tp_counters tp_machine_counters(const struct tp_machine *machine)
 {
     return machine->counters;
+}
+
+void tp_machine_share(struct tp_machine *machine, bool shared)
+{
+    machine->shared = shared;
+}
+
+struct tp_section tp_machine_section(const struct tp_machine *machine, uint32_t index)
+{
+    assert(index < TP_SECTIONS);
+    return machine->sections[index];
 }
 
 uint32_t tp_machine_exponent_max(const struct tp_machine *machine, uint32_t index)

@@ -21,6 +21,12 @@ package tp_map_pkg;
   localparam int unsigned TP_STOP_MAX = 8;
   // most slots of any configuration
   localparam int unsigned TP_SLOTS_MAX = 8;
+  // sections of a step that are counted apart; the last is shared steps
+  localparam int unsigned TP_SECTIONS = 32;
+  // where the counts of a section stop
+  localparam int unsigned TP_SECTION_COUNT_MAX = 16777215;
+  // sections of a SECTIONS_REPLY
+  localparam int unsigned TP_SECTIONS_PER_FRAME = 16;
   // 32-bit words of an instruction
   localparam int unsigned TP_INSTRUCTION_WORDS = 6;
   // version of the link protocol, sent in HELLO
@@ -126,6 +132,8 @@ package tp_map_pkg;
 
   // KV rows from one word of a position to the next word
   localparam logic [31:0] TP_REGISTER_KV_STRIDE = 32'd0;
+  // any value: forgets the counts of all sections
+  localparam logic [31:0] TP_REGISTER_SECTIONS_CLEAR = 32'd1;
 
   // host: who are you
   localparam logic [7:0] TP_FRAME_HELLO = 8'd1;
@@ -143,12 +151,16 @@ package tp_map_pkg;
   localparam logic [7:0] TP_FRAME_STATISTICS = 8'd7;
   // host: tokens before the slot's position, for the repetition penalty
   localparam logic [7:0] TP_FRAME_RECENT = 8'd8;
+  // host: send the counts of some sections
+  localparam logic [7:0] TP_FRAME_SECTIONS = 8'd10;
   // device: status of the host frame with the same sequence number
   localparam logic [7:0] TP_FRAME_ACK = 8'd128;
   // device: version, configuration, limits
   localparam logic [7:0] TP_FRAME_HELLO_REPLY = 8'd129;
   // device: counters
   localparam logic [7:0] TP_FRAME_STATISTICS_REPLY = 8'd135;
+  // device: counts of sections
+  localparam logic [7:0] TP_FRAME_SECTIONS_REPLY = 8'd138;
   // device: a sampled token
   localparam logic [7:0] TP_FRAME_TOKEN = 8'd144;
   // device: a step ended: cycles, active slots, positions

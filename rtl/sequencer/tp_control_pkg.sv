@@ -40,6 +40,13 @@ package tp_control_pkg;
   localparam int unsigned StepWords = 7;
   localparam int unsigned DoneWords = 1;
 
+  // Counts of one section of the steps; they stop at TP_SECTION_COUNT_MAX.
+  typedef struct packed {
+    logic [2:0][4:0] exponent_max;  // by source
+    logic [23:0]     clips;
+    logic [23:0]     saturations;
+  } section_t;
+
   // Sums since reset that STATISTICS reports.
   typedef struct packed {
     logic [63:0] clips;

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// tp_sections: saturations, clips and largest block exponents of each section of the steps.
+//
+// In    start of a step and whether several slots share it; issues of NORM, which begin the next
+//       section; events of all units; blocks as they are written, by source.
+// Out   the counts of the section that is asked for, two cycles later; equal to
+//       tp_machine_section() of the model.
+// Rate  every event of every cycle. Borders are at least two cycles apart: the sequencer issues to
+//       one slot every TP_CYCLES_NEXT_ISSUE cycles, and a barrier lies between two steps.
+// Not   answers rightly while busy_o is high; the caller waits.
+//
+// Events come some cycles later than the results that they belong to, and the first ones of a NORM
+// later than its issue: a border between sections counts Lag cycles after its cause.
+
+`include "tp_assert.svh"
+
+module tp_sections
+  import tp_map_pkg::*;
+  import tp_control_pkg::*;
+#(
+  parameter int unsigned SaturationPorts = 4,
+  parameter int unsigned ClipPorts = 4,
+  parameter int unsigned Lag = 3
+) (
+  input  logic                                   clk_i,
+  input  logic                                   rst_ni,
+  input  logic                                   clear_i,           // early; between steps
+  input  logic                                   start_i,           // early
+  input  logic                                   shared_i,          // early; at start_i
+  input  logic                                   norm_i,            // late; a NORM is issued
+  input  logic                                   end_i,             // early; the step is over
+  input  logic        [SaturationPorts-1:0][3:0] saturations_i,     // early
+  input  logic        [      ClipPorts-1:0][1:0] clips_i,           // early
+  input  logic        [                2:0]      block_valid_i,     // early; by source
+  input  logic        [                2:0][4:0] block_exponent_i,  // early
+  output logic                                   busy_o,            // early
+  input  logic        [                4:0]      section_i,         // early
+  output section_t                               section_o          // early
+);
+
+  localparam int unsigned Last = TP_SECTIONS - 1;
+  localparam int unsigned Tail = 2 * Lag + 4;  // busy so long after the end of a step
+
+  `TP_REQUIRE(Lag >= 1 && Lag + 3 <= TP_CYCLES_NEXT_ISSUE)
+  `TP_REQUIRE(TP_SECTIONS == 32)
+
+  // ---- borders, Lag cycles late ----
+
+  typedef enum logic [1:0] {
+    BorderNone,
+    BorderStart,  // section 0, or the last one of a shared step
+    BorderNorm,
+    BorderEnd
+  } border_e;
+
+  border_e [Lag-1:0] border_q;
+  logic    [Lag-1:0] border_shared_q;
+  border_e           border;
+  logic              shared_q;  // of the present step
+  logic    [    4:0] section_q;  // present section
+  logic    [    4:0] section_next;
+
+  assign border = border_q[Lag-1];
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) border_q <= '0;
+    else begin
+      border_q[0] <= start_i ? BorderStart : (end_i ? BorderEnd : (norm_i ? BorderNorm :
+                                                                   BorderNone));
+      for (int unsigned i = 1; i < Lag; i++) border_q[i] <= border_q[i-1];
+    end
+    border_shared_q[0] <= shared_i;
+    for (int unsigned i = 1; i < Lag; i++) border_shared_q[i] <= border_shared_q[i-1];
+  end
+
+  always_comb begin
+    section_next = section_q;
+    unique case (border)
+      BorderStart: section_next = border_shared_q[Lag-1] ? 5'(Last) : 5'd0;
+`ifdef TP_PLANT_BUG
+      // The planted fault lets shared steps and deep programs go on counting.
+      BorderNorm: section_next = section_q + 5'd1;
+`else
+      BorderNorm: if (!shared_q && section_q != 5'(Last - 1)) section_next = section_q + 5'd1;
+`endif
+      default: ;
+    endcase
+  end
+
+  always_ff @(posedge clk_i) begin
+    section_q <= section_next;
+    if (border == BorderStart) shared_q <= border_shared_q[Lag-1];
+  end
+
+  // ---- the present section ----
+
+  logic [ 7:0]      saturations;
+  logic [ 7:0]      clips;
+  logic [ 7:0]      saturations_q;  // of the cycle before
+  logic [ 7:0]      clips_q;
+  logic [ 2:0][4:0] exponent_q;
+  logic [23:0]      saturations_sum_q;  // of the section
+  logic [23:0]      clips_sum_q;
+  logic [ 2:0][4:0] exponent_max_q;
+  logic             fresh;  // this cycle's events are the first of a section
+
+  always_comb begin
+    saturations = '0;
+    clips = '0;
+    for (int unsigned i = 0; i < SaturationPorts; i++) saturations += 8'(saturations_i[i]);
+    for (int unsigned i = 0; i < ClipPorts; i++) clips += 8'(clips_i[i]);
+  end
+
+  assign fresh = border != BorderNone && section_next != section_q || border == BorderStart ||
+                 border == BorderEnd;
+
+  function automatic logic [23:0] add(input logic [23:0] sum, input logic [23:0] more);
+    logic [24:0] total;
+    total = 25'(sum) + 25'(more);
+    return total[24] ? 24'(TP_SECTION_COUNT_MAX) : total[23:0];
+  endfunction
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      saturations_q <= '0;
+      clips_q       <= '0;
+      exponent_q    <= '0;
+    end else begin
+      saturations_q <= saturations;
+      clips_q       <= clips;
+      for (int unsigned i = 0; i < 3; i++) begin
+        exponent_q[i] <= block_valid_i[i] ? block_exponent_i[i] : '0;
+      end
+    end
+    saturations_sum_q <= add(fresh ? '0 : saturations_sum_q, 24'(saturations_q));
+    clips_sum_q       <= add(fresh ? '0 : clips_sum_q, 24'(clips_q));
+    for (int unsigned i = 0; i < 3; i++) begin
+      if (fresh || exponent_q[i] > exponent_max_q[i]) exponent_max_q[i] <= exponent_q[i];
+    end
+  end
+
+  // ---- the section that has ended goes into the memory ----
+
+  section_t           ended_q;  // sums of the ended section
+  logic        [ 4:0] ended_section_q;
+  logic               ended_valid_q;  // its sums stand in ended_q
+  logic               running_q;  // there is a section to store
+  logic        [31:0] known_q;  // sections that the memory holds
+  section_t           stored;
+  section_t           merged;
+  logic        [ 4:0] tail_q;
+  logic               stepping_q;
+
+  always_comb begin
+    merged = ended_q;
+    if (known_q[ended_section_q]) begin
+      merged.saturations = add(stored.saturations, ended_q.saturations);
+      merged.clips = add(stored.clips, ended_q.clips);
+      for (int unsigned i = 0; i < 3; i++) begin
+        if (stored.exponent_max[i] > ended_q.exponent_max[i]) begin
+          merged.exponent_max[i] = stored.exponent_max[i];
+        end
+      end
+    end
+  end
+
+  tp_ram_async #(
+    .Width($bits(section_t)),
+    .Depth(TP_SECTIONS)
+  ) u_memory (
+    .clk_i          (clk_i),
+    .write_enable_i (ended_valid_q),
+    .write_address_i(ended_section_q),
+    .write_data_i   (merged),
+    .read_address_i (ended_valid_q ? ended_section_q : section_i),
+    .read_data_o    (stored)
+  );
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      ended_valid_q <= 1'b0;
+      running_q     <= 1'b0;
+      known_q       <= '0;
+      stepping_q    <= 1'b0;
+      tail_q        <= '0;
+    end else begin
+      ended_valid_q <= fresh && running_q;
+      if (border == BorderStart) running_q <= 1'b1;
+      else if (border == BorderEnd) running_q <= 1'b0;
+      if (clear_i) known_q <= '0;
+      else if (ended_valid_q) known_q[ended_section_q] <= 1'b1;
+      if (start_i) stepping_q <= 1'b1;
+      else if (end_i) stepping_q <= 1'b0;
+      if (stepping_q) tail_q <= 5'(Tail);
+      else if (tail_q != '0) tail_q <= tail_q - 5'd1;
+    end
+    if (fresh) begin
+      ended_section_q <= section_q;
+      ended_q <= '{
+          exponent_max: exponent_max_q,
+          clips: clips_sum_q,
+          saturations: saturations_sum_q
+      };
+    end
+    section_o <= known_q[section_i] ? stored : '0;
+  end
+
+  assign busy_o = stepping_q || tail_q != '0;
+
+  `TP_ASSERT(ClearBetweenSteps_A, !(clear_i && busy_o))
+  `TP_ASSERT(OneBorder_A, !(start_i && (end_i || norm_i)))
+  `TP_ASSERT(SectionIsLong_A, !(fresh && ended_valid_q))
+  `TP_COVER(LastButOne_C, section_q == 5'(Last - 1) && border == BorderNorm)
+  `TP_COVER(Merged_C, ended_valid_q && known_q[ended_section_q])
+
+endmodule
