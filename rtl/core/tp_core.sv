@@ -124,6 +124,10 @@ module tp_core #(
 
   // ---- control and sequencer ----
 
+  block_t                              norm_block;
+  block_t                              attention_block;
+  block_t                              ffn_block;
+
   logic                                cfg_valid;
   logic              [      3:0]       cfg_space;
   logic              [     31:0]       cfg_address;
@@ -215,7 +219,10 @@ module tp_core #(
     .logit_data_i    (logit_data),
     .logit_last_i    (logit_last),
     .saturations_i   (saturations),
-    .clips_i         (clips)
+    .clips_i         (clips),
+    .norm_i          (cmd_valid[1]),
+    .block_valid_i   ({ffn_block.valid, attention_block.valid, norm_block.valid}),
+    .block_exponent_i({ffn_block.exponent, attention_block.exponent, norm_block.exponent})
   );
 
   tp_sequencer #(
@@ -277,9 +284,6 @@ module tp_core #(
   logic                  [           1:0][31:0] head_data;
   tp_pkg::word_context_t                        head_context;
   logic                                         head_last;
-  block_t                                       norm_block;
-  block_t                                       attention_block;
-  block_t                                       ffn_block;
 
   tp_matvec #(
     .Groups   (Groups),

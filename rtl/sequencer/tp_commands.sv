@@ -73,8 +73,11 @@ module tp_commands
   input  logic         [Slots-1:0]                 ended_i,         // early
   input  logic         [Slots-1:0][LevelWidth-1:0] level_i,         // early
 
-  input statistics_t        sums_i,       // early
-  input logic        [31:0] frames_bad_i, // early
+  input  statistics_t        sums_i,           // early
+  input  logic        [31:0] frames_bad_i,     // early
+  input  logic               sections_busy_i,  // early
+  output logic        [ 4:0] section_o,        // early
+  input  section_t           section_i,        // early; one cycle after section_o
 
   output logic           answer_frame_valid_o,     // early
   input  logic           answer_frame_ready_i,     // late
@@ -100,8 +103,8 @@ module tp_commands
     StName,        // knows whether the slot can take the frame
     StFeedLow,     // first token of a word into the queue
     StFeedHigh,    // second token
-    StRange,       // WRITE: the last address is known
-    StLock,        // WRITE: waits until no step runs
+    StRange,       // WRITE, SECTIONS: the last address is known
+    StLock,        // waits until no step runs
     StWrite,       // WRITE: words to the configuration bus
     StDrain,       // drops the rest of the frame
     StSettle,      // what was written becomes visible; the status is known
@@ -154,7 +157,7 @@ module tp_commands
   assign word_ready_o = state_q == StWords || state_q == StDrain || state_q == StWrite;
   assign answers_itself = type_q == TP_FRAME_HELLO || type_q == TP_FRAME_STATISTICS;
   assign repetition = seen_q && type_q == seen_type_q && sequence_q == seen_sequence_q &&
-                      !answers_itself;
+                      !answers_itself && type_q != TP_FRAME_SECTIONS;
 
   always_comb begin
     type_known = 1'b1;
@@ -164,7 +167,7 @@ module tp_commands
       TP_FRAME_SLOT: length_fits = length_q == 9'(TP_SLOT_BYTES);
       TP_FRAME_FEED: length_fits = length_q >= 9'd4 && !length_q[0];
       TP_FRAME_RUN: length_fits = length_q == 9'd8;
-      TP_FRAME_CANCEL: length_fits = length_q == 9'd4;
+      TP_FRAME_CANCEL, TP_FRAME_SECTIONS: length_fits = length_q == 9'd4;
       default: begin
         length_fits = 1'b1;
         type_known  = 1'b0;
@@ -235,12 +238,21 @@ module tp_commands
       TP_SPACE_FREQUENCY: limit = Frequencies;
       TP_SPACE_CODEBOOK: limit = Codebooks * 16;
       TP_SPACE_PAGE_TABLE: limit = Slots * 4096;
-      TP_SPACE_REGISTER: limit = 32'd1;
+      TP_SPACE_REGISTER: limit = 32'd2;
       default: limit = '0;
     endcase
   end
 
   always_ff @(posedge clk_i) limit_q <= limit;
+
+  // Why SECTIONS cannot be answered; the first word holds the first section.
+  logic [7:0] range_status;
+  always_comb begin
+    range_status = TP_ACK_OK;
+    if (word_q[7:0] >= 8'(TP_SECTIONS) || word_q[7:0] % 8'(TP_SECTIONS_PER_FRAME) != '0) begin
+      range_status = TP_ACK_RANGE;
+    end else if (running_i != '0) range_status = TP_ACK_BUSY;
+  end
 
   always_comb begin
     state_d = state_q;
@@ -254,7 +266,8 @@ module tp_commands
         if (word_valid_i) begin
           if (type_q == TP_FRAME_WRITE) begin
             if (index_q == 7'd1) state_d = StRange;
-          end else if (index_q == '0) state_d = StLook;
+          end else if (type_q == TP_FRAME_SECTIONS) state_d = StRange;
+          else if (index_q == '0) state_d = StLook;
           else if (type_q == TP_FRAME_FEED) state_d = StFeedLow;
           else if (word_last_i) state_d = StSettle;
         end
@@ -268,11 +281,15 @@ module tp_commands
       StFeedLow: state_d = StFeedHigh;
       StFeedHigh: state_d = last_q ? StSettle : StWords;
       StRange: begin
-        if (!space_known_q || address_last_q >= 33'(limit_q)) state_d = StDrain;
+        if (type_q == TP_FRAME_SECTIONS) state_d = range_status == TP_ACK_OK ? StLock : StDrain;
+        else if (!space_known_q || address_last_q >= 33'(limit_q)) state_d = StDrain;
         else if (running_i != '0 && space_q != TP_SPACE_PAGE_TABLE) state_d = StDrain;
         else state_d = StLock;
       end
-      StLock: if (locked_i) state_d = StWrite;
+      StLock: begin
+        if (type_q != TP_FRAME_SECTIONS) state_d = locked_i ? StWrite : StLock;
+        else if (!sections_busy_i) state_d = StSettle;
+      end
       StWrite: if (word_move && word_last_i) state_d = StSettle;
       StDrain: if (!pending_q || (word_move && word_last_i)) state_d = StAnswer;
       StSettle: state_d = StAnswer;
@@ -343,6 +360,8 @@ module tp_commands
       status_q <= !type_known ? TP_ACK_TYPE : (!length_fits ? TP_ACK_LENGTH : TP_ACK_OK);
     end else if (state_q == StName) begin
       status_q <= refusal;
+    end else if (state_q == StRange && type_q == TP_FRAME_SECTIONS) begin
+      status_q <= range_status;
     end else if (state_q == StRange) begin
       if (!space_known_q || address_last_q >= 33'(limit_q)) status_q <= TP_ACK_RANGE;
       else if (running_i != '0 && space_q != TP_SPACE_PAGE_TABLE) status_q <= TP_ACK_BUSY;
@@ -422,6 +441,10 @@ module tp_commands
         answer_frame_type_o   = TP_FRAME_STATISTICS_REPLY;
         answer_frame_length_o = 9'd56;
       end
+      TP_FRAME_SECTIONS: begin
+        answer_frame_type_o   = TP_FRAME_SECTIONS_REPLY;
+        answer_frame_length_o = 9'(16 * TP_SECTIONS_PER_FRAME);
+      end
       default: begin
         answer_frame_type_o   = TP_FRAME_ACK;
         answer_frame_length_o = 9'd4;
@@ -457,8 +480,27 @@ module tp_commands
           answer_word_data_o = index_q[0] ? sum_high_q : sums_q;
         end
       endcase
+    end else if (answer_frame_type_o == TP_FRAME_SECTIONS_REPLY) begin
+      unique case (index_q[1:0])
+        2'd0: answer_word_data_o = 32'(section_i.saturations);
+        2'd1: answer_word_data_o = 32'(section_i.clips);
+        2'd2: begin
+          answer_word_data_o = '0;
+          for (int unsigned i = 0; i < 3; i++) begin
+            answer_word_data_o[8*i+:5] = section_i.exponent_max[i];
+          end
+        end
+        default: answer_word_data_o = '0;
+      endcase
     end
   end
+
+  // The last word of a section is empty: the next section is asked for behind it.
+  logic [6:0] index_next;
+  logic       unused_index;
+  assign index_next   = index_q + 7'd1;
+  assign section_o    = word_q[4:0] + index_next[6:2];
+  assign unused_index = ^index_next[1:0];
 
   // The sum to be sent is taken over while its low word is not yet shown, so that both halves and
   // the held word belong together.

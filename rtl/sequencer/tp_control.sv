@@ -89,7 +89,10 @@ module tp_control
   input logic [               31:0]      logit_data_i,   // early; int32, Q16.16
   input logic                            logit_last_i,   // early
   input logic [SaturationPorts-1:0][3:0] saturations_i,  // early
-  input logic [      ClipPorts-1:0][1:0] clips_i         // early
+  input logic [      ClipPorts-1:0][1:0] clips_i,        // early
+  input logic                            norm_i,         // late; a NORM is issued
+  input logic [                2:0]      block_valid_i,  // early; blocks are written, by source
+  input logic [                2:0][4:0] block_exponent_i  // early
 );
 
   localparam int unsigned LevelWidth = $clog2(QueueDepth + 1);
@@ -117,6 +120,10 @@ module tp_control
   logic         [Slots-1:0][LevelWidth-1:0] level;
   statistics_t                              sums;
   logic         [     31:0]                 frames_bad;
+  logic                                     sections_clear;
+  logic                                     sections_busy;
+  logic         [      4:0]                 section_index;
+  section_t                                 section;
   logic                                     processed;
   logic                                     capture;
   logic         [      2:0]                 capture_slot;
@@ -199,6 +206,9 @@ module tp_control
     .level_i                (level),
     .sums_i                 (sums),
     .frames_bad_i           (frames_bad),
+    .sections_busy_i        (sections_busy),
+    .section_o              (section_index),
+    .section_i              (section),
     .answer_frame_valid_o   (answer_frame_valid),
     .answer_frame_ready_i   (answer_frame_ready),
     .answer_frame_type_o    (answer_frame_type),
@@ -327,6 +337,29 @@ module tp_control
     .bad_i        (bad_i),
     .sums_o       (sums),
     .frames_bad_o (frames_bad)
+  );
+
+  assign sections_clear = cfg_valid_o && cfg_space_o == tp_map_pkg::TP_SPACE_REGISTER &&
+                          cfg_address_o == 32'(tp_map_pkg::TP_REGISTER_SECTIONS_CLEAR);
+
+  tp_sections #(
+    .SaturationPorts(SaturationPorts),
+    .ClipPorts      (ClipPorts)
+  ) u_sections (
+    .clk_i           (clk_i),
+    .rst_ni          (rst_ni),
+    .clear_i         (sections_clear),
+    .start_i         (start_o),
+    .shared_i        ((active_o & (active_o - 1'b1)) != '0),
+    .norm_i          (norm_i),
+    .end_i           (end_valid_i),
+    .saturations_i   (saturations_i),
+    .clips_i         (clips_i),
+    .block_valid_i   (block_valid_i),
+    .block_exponent_i(block_exponent_i),
+    .busy_o          (sections_busy),
+    .section_i       (section_index),
+    .section_o       (section)
   );
 
   `TP_INPUT_RULE(PROVE_TP_CONTROL, FrameHolds_M, `TP_HOLDS(frame_valid_i, frame_ready_o, ({

@@ -6,8 +6,7 @@
 //       section; events of all units; blocks as they are written, by source.
 // Out   the counts of the section that is asked for, two cycles later; equal to
 //       tp_machine_section() of the model.
-// Rate  every event of every cycle. Borders are at least two cycles apart: the sequencer issues to
-//       one slot every TP_CYCLES_NEXT_ISSUE cycles, and a barrier lies between two steps.
+// Rate  every event of every cycle.
 // Not   answers rightly while busy_o is high; the caller waits.
 //
 // Events come some cycles later than the results that they belong to, and the first ones of a NORM
@@ -42,7 +41,7 @@ module tp_sections
   localparam int unsigned Last = TP_SECTIONS - 1;
   localparam int unsigned Tail = 2 * Lag + 4;  // busy so long after the end of a step
 
-  `TP_REQUIRE(Lag >= 1 && Lag + 3 <= TP_CYCLES_NEXT_ISSUE)
+  `TP_REQUIRE(Lag >= 1 && Lag < TP_CYCLES_NEXT_ISSUE)
   `TP_REQUIRE(TP_SECTIONS == 32)
 
   // ---- borders, Lag cycles late ----
@@ -210,7 +209,6 @@ module tp_sections
 
   `TP_ASSERT(ClearBetweenSteps_A, !(clear_i && busy_o))
   `TP_ASSERT(OneBorder_A, !(start_i && (end_i || norm_i)))
-  `TP_ASSERT(SectionIsLong_A, !(fresh && ended_valid_q))
   `TP_COVER(LastButOne_C, section_q == 5'(Last - 1) && border == BorderNorm)
   `TP_COVER(Merged_C, ended_valid_q && known_q[ended_section_q])
 

@@ -336,7 +336,7 @@ static int any_running(const struct bench *b)
 
 static void send_write(struct bench *b, int in_step)
 {
-    static const uint32_t limits[] = {1024 * 64, 64 * 8, 512, 512, 512, 64, 32, SLOTS * 4096, 1};
+    static const uint32_t limits[] = {1024 * 64, 64 * 8, 512, 512, 512, 64, 32, SLOTS * 4096, 2};
     struct message message;
     uint32_t count = 1 + below(b, 62);
     uint32_t space = below(b, 11);
@@ -509,7 +509,7 @@ static void send_wrong(struct bench *b)
 /* The frame before comes again: the same answer, and nothing happens twice. */
 static void send_again(struct bench *b)
 {
-    if (b->last.type == 0 || b->last.type == TP_FRAME_HELLO ||
+    if (b->last.type == 0 || b->last.type == TP_FRAME_HELLO || b->last.type == TP_FRAME_SECTIONS ||
         b->last.type == TP_FRAME_STATISTICS) {
         return;
     }
@@ -567,6 +567,29 @@ static void check_statistics(struct bench *b)
     b->expected_answers.items[b->expected_answers.count - 1] = *got;
 }
 
+/* What the counts are is test_sections.c's and test_core.c's part. */
+static void check_sections(struct bench *b)
+{
+    struct message message;
+    fresh(b, &message, TP_FRAME_SECTIONS, 4);
+    message.words[0] = below(b, 4) != 0 ? 16 * below(b, 3) : below(b, 256);
+    uint32_t first = message.words[0];
+    uint8_t status = first >= TP_SECTIONS || first % TP_SECTIONS_PER_FRAME != 0 ? TP_ACK_RANGE
+                     : any_running(b)                                           ? TP_ACK_BUSY
+                                                                                : TP_ACK_OK;
+    send(b, &message, status);
+    if (status != TP_ACK_OK) return;
+    for (uint32_t wait = 0; b->answers.count < b->expected_answers.count; wait++) {
+        ck_assert_uint_lt(wait, WAIT_MAX);
+        cycle(b);
+    }
+    const struct message *got = &b->answers.items[b->answers.count - 1];
+    ck_assert_uint_eq(got->type, TP_FRAME_SECTIONS_REPLY);
+    ck_assert_uint_eq(got->length, 16 * TP_SECTIONS_PER_FRAME);
+    for (uint32_t i = 0; i < TP_SECTIONS_PER_FRAME; i++) ck_assert_uint_eq(got->words[4 * i + 3], 0);
+    b->expected_answers.items[b->expected_answers.count - 1] = *got;
+}
+
 static void send_any(struct bench *b, int in_step)
 {
     uint32_t kind = below(b, 100);
@@ -586,6 +609,8 @@ static void send_any(struct bench *b, int in_step)
         send_again(b);
     else if (kind < 97)
         send_hello(b);
+    else if (kind < 98)
+        check_sections(b);
     else if (!in_step)
         check_statistics(b);
     settle(b, &b->answers, &b->expected_answers);

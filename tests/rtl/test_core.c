@@ -124,6 +124,8 @@ struct bench {
     uint32_t steps, tokens;
     uint64_t cycles_steps;
     uint32_t statistics[14];
+    struct tp_section sections[TP_SECTIONS];
+    uint32_t section_count; /* sections of the replies so far */
 };
 
 static struct bench bench;
@@ -306,6 +308,12 @@ static void take_frame(struct bench *b, const struct tp_plain_frame *frame)
                       frame->payload[0], frame->payload[1]);
     } else if (frame->type == TP_FRAME_STATISTICS_REPLY) {
         for (int i = 0; i < 14; i++) b->statistics[i] = get32(frame->payload + 4 * i);
+    } else if (frame->type == TP_FRAME_SECTIONS_REPLY) {
+        for (uint32_t i = 0; i < TP_SECTIONS_PER_FRAME; i++) {
+            const uint8_t *p = frame->payload + 16 * i;
+            struct tp_section *section = &b->sections[b->section_count++];
+            *section = (struct tp_section){get32(p), get32(p + 4), {p[8], p[9], p[10]}};
+        }
     }
 }
 
@@ -619,6 +627,30 @@ static void check_statistics(struct bench *b)
     ck_assert_uint_eq(b->statistics[10], counters.clips);
 }
 
+static void ask_sections(struct bench *b)
+{
+    b->section_count = 0;
+    for (uint32_t first = 0; first < TP_SECTIONS; first += TP_SECTIONS_PER_FRAME) {
+        send(b, TP_FRAME_SECTIONS, &first, 4);
+        wait(b);
+    }
+    ck_assert_uint_eq(b->section_count, TP_SECTIONS);
+}
+
+static void check_sections(const struct bench *b)
+{
+    for (uint32_t i = 0; i < TP_SECTIONS; i++) {
+        struct tp_section expected = tp_machine_section(b->machine, i);
+        const struct tp_section *seen = &b->sections[i];
+        ck_assert_msg(seen->saturations == expected.saturations && seen->clips == expected.clips,
+                      "section %u: %u saturations, %u clips, not %u, %u", i, seen->saturations,
+                      seen->clips, expected.saturations, expected.clips);
+        for (int k = 0; k < 3; k++) {
+            ck_assert_uint_eq(seen->exponent_max[k], expected.exponent_max[k]);
+        }
+    }
+}
+
 static void open_bench(struct bench *b, uint64_t seed)
 {
     memset(b, 0, sizeof *b);
@@ -668,6 +700,38 @@ START_TEST(core_equals_the_machine)
         wait(b);
     }
     check_statistics(b);
+    /* Which steps were shared is not known here; the sums are. */
+    ask_sections(b);
+    struct tp_counters counters = tp_machine_counters(b->machine);
+    struct tp_counters sums = {0, 0};
+    for (uint32_t i = 0; i < TP_SECTIONS; i++) {
+        sums.saturations += b->sections[i].saturations;
+        sums.clips += b->sections[i].clips;
+    }
+    ck_assert_uint_eq(sums.saturations, counters.saturations);
+    ck_assert_uint_eq(sums.clips, counters.clips);
+    close_bench(b);
+}
+END_TEST
+
+START_TEST(core_counts_each_section_of_one_slot)
+{
+    struct bench *b = &bench;
+    open_bench(b, tp_test_seed(_i));
+    make_model(b);
+    for (int round = 0; round < 6; round++) {
+        uint32_t s = below(b, SLOTS);
+        open_slot(b, s);
+        start_run(b, s, 0);
+        wait(b);
+        ask_sections(b);
+        check_sections(b);
+        if (below(b, 3) == 0) {
+            write_word(b, TP_SPACE_REGISTER, TP_REGISTER_SECTIONS_CLEAR, 0);
+            flush(b);
+            wait(b);
+        }
+    }
     close_bench(b);
 }
 END_TEST
@@ -713,6 +777,7 @@ Suite *tp_test_suite(void)
     TCase *tcase = tcase_create("steps");
     tcase_set_timeout(tcase, 300);
     tcase_add_loop_test(tcase, core_takes_the_predicted_cycles_for_each_instruction, 0, 2);
+    tcase_add_loop_test(tcase, core_counts_each_section_of_one_slot, 0, TP_TEST_SEEDS);
     tcase_add_loop_test(tcase, core_equals_the_machine, 0, TP_TEST_SEEDS);
     suite_add_tcase(suite, tcase);
     return suite;
