@@ -380,8 +380,8 @@ static void take_frame(struct emulator *e, const struct tp_frame *frame)
         }
         return;
     }
-    bool repeated =
-        e->answered && frame->type != TP_FRAME_SECTIONS && frame->type == e->last_type && frame->sequence == e->last_sequence;
+    bool repeated = e->answered && frame->type != TP_FRAME_SECTIONS &&
+                    frame->type == e->last_type && frame->sequence == e->last_sequence;
     bool empty_kind = frame->type == TP_FRAME_HELLO || frame->type == TP_FRAME_STATISTICS;
     uint8_t status = repeated     ? e->last_status
                      : empty_kind ? (uint8_t)TP_ACK_LENGTH

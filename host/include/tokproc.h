@@ -120,6 +120,34 @@ TP_MUST_USE tp_status tp_device_get_statistics(tp_device *device,
                                                struct tp_device_statistics *statistics,
                                                struct tp_error *error);
 
+/** Kinds of blocks that a section writes, index of the exponents below. */
+typedef enum tp_edge_kind {
+    TP_EDGE_KIND_NORM,       ///< the normed residual (before the norm's factor)
+    TP_EDGE_KIND_ATTENTION,  ///< the output of the attention
+    TP_EDGE_KIND_FFN,        ///< the product of gate and up
+    TP_EDGE_KIND_COUNT
+} tp_edge_kind;
+
+/** What a part of the model has met on the device: ranges and losses. */
+struct tp_section_statistics {
+    char name[TP_NAME_BYTES];  ///< "embedding", "layer 3: attention", "layer 3: FFN", "classifier";
+                               ///< the last: "steps of several sessions", which are not told apart
+    uint32_t saturations;      ///< elements that were clamped; stops at 16,777,215
+    uint32_t clips;            ///< blocks that a quantiser clipped; stops likewise
+    uint32_t exponent_max[TP_EDGE_KIND_COUNT];  ///< largest of the blocks: |x| < 2^(e + 7), Q16.16
+    uint32_t exponent_cap[TP_EDGE_KIND_COUNT];  ///< where clipping begins; 0: writes no such block
+};
+
+/** Counts of each section of the loaded model since it was loaded or they were cleared.
+ *  in     clear     forget them after reading
+ *  out    sections  [min(max, *count)], count  how many there are
+ *  error  TP_ERROR_INVALID  nothing is loaded
+ *         TP_ERROR_BUSY     a session runs: sections are told between runs
+ *         TP_ERROR_TIMEOUT, TP_ERROR_DEVICE */
+TP_MUST_USE tp_status tp_device_get_sections(tp_device *device, bool clear,
+                                             struct tp_section_statistics *sections, size_t max,
+                                             size_t *count, struct tp_error *error);
+
 // ---- models ----
 
 /** Formats of the weights. The plain 4-bit ones keep embedding and classifier in 8 bits. */

@@ -161,6 +161,8 @@ static uint16_t least_length(uint8_t type)
         return 40;
     case TP_FRAME_STATISTICS_REPLY:
         return 56;
+    case TP_FRAME_SECTIONS_REPLY:
+        return 16 * TP_SECTIONS_PER_FRAME;
     case TP_FRAME_TOKEN:
         return 8;
     case TP_FRAME_STEP:

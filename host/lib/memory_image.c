@@ -86,6 +86,7 @@ tp_status tp__memory_image_write(const struct tp_memory_image *image, tp_memory_
         put_word(&w, TP_SPACE_CODEBOOK, i, (uint32_t)(int32_t)value);
     }
     put_word(&w, TP_SPACE_REGISTER, TP_REGISTER_KV_STRIDE, plan->kv_stride);
+    put_word(&w, TP_SPACE_REGISTER, TP_REGISTER_SECTIONS_CLEAR, 0);
     put_pages(&w, image);
     return w.status;
 }

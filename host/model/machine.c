@@ -624,8 +624,8 @@ static void run_attention(struct tp_machine *m, struct slot_state *slot,
         memset(m->row, 0, (size_t)count * TP_BLOCK * sizeof *m->row);
     }
     for (uint32_t word = 0; word < count; word++) {
-        write_block(m, slot, TP_SOURCE_ATTENTION, word, m->row + (size_t)word * TP_BLOCK,
-                    TP_BLOCK, op->cap);
+        write_block(m, slot, TP_SOURCE_ATTENTION, word, m->row + (size_t)word * TP_BLOCK, TP_BLOCK,
+                    op->cap);
     }
 }
 

@@ -28,10 +28,10 @@ struct tp_limits {
     uint32_t head_norm;
 };
 
-/* What one section of the steps has met. A step of one slot begins with section 0, and each NORM that
- * it executes begins the next one: the embedding, then attention and FFN of each layer, then the
- * classifier. Sections from TP_SECTIONS - 2 on count as that one; steps of several slots, in which
- * sections overlap, count as section TP_SECTIONS - 1. Counts stop at TP_SECTION_COUNT_MAX. */
+/* What one section of the steps has met. A step of one slot begins with section 0, and each NORM
+ * that it executes begins the next one: the embedding, then attention and FFN of each layer, then
+ * the classifier. Sections from TP_SECTIONS - 2 on count as that one; steps of several slots, in
+ * which sections overlap, count as section TP_SECTIONS - 1. Counts stop at TP_SECTION_COUNT_MAX. */
 struct tp_section {
     uint32_t saturations;
     uint32_t clips;
@@ -56,7 +56,8 @@ uint32_t tp_machine_step(struct tp_machine *machine, uint32_t slot, uint32_t pos
                          uint32_t token, int32_t *logits);
 /* Saturations and clips since creation. */
 struct tp_counters tp_machine_counters(const struct tp_machine *machine);
-/* Says that the steps that follow share their cycles with others: they count as the last section. */
+/* Says that the steps that follow share their cycles with others: they count as the last section.
+ */
 void tp_machine_share(struct tp_machine *machine, bool shared);
 /* Counts of section `index` since creation or the last write to TP_REGISTER_SECTIONS_CLEAR. */
 struct tp_section tp_machine_section(const struct tp_machine *machine, uint32_t index);

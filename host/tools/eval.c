@@ -8,14 +8,22 @@
 #include "evaluation.h"
 #include "verbs.h"
 
-static int print_json_score(const struct evaluation *e, const struct options *options,
+static int print_json_score(struct evaluation *e, const struct options *options,
                             const struct tp_score *score)
 {
+    struct tp_error error;
+    json_t *layers = NULL;
+    if (options->layers && layers_read(&e->work, &layers, &error) != TP_OK) {
+        return failed(&error);
+    }
     json_t *object = evaluation_to_json(e);
     json_t *figures = score_to_json(score);
     (void)json_object_set_new(object, "format", json_string(tp_format_name(options->format)));
     (void)json_object_update(object, figures);
     json_decref(figures);
+    if (layers != NULL) {
+        (void)json_object_set_new(object, "layers", layers);
+    }
     return print_json(object);
 }
 
@@ -55,7 +63,11 @@ static int evaluate(const struct options *options)
             int written = print_json_score(&evaluation, options, &score);
             status = written == EXIT_OK ? status : written;
         } else {
+            struct tp_error error;
             print_score(&evaluation, options, &score);
+            if (options->layers && layers_read(&evaluation.work, NULL, &error) != TP_OK) {
+                status = failed(&error);
+            }
         }
     }
     predictor_close(&predictor);

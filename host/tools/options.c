@@ -82,6 +82,8 @@ static const struct option table[] = {
     {'W', false, "skip", "N", KIND_COUNT, FIELD(skip), 0, 4e9,
      "first texts that are not scored; default: those that --calibrate uses of the same file"},
     {'P', false, "program", NULL, KIND_FLAG, FIELD(program), 0, 0, "print the compiled program"},
+    {'L', false, "layers", NULL, KIND_FLAG, FIELD(layers), 0, 0,
+     "ranges, saturations and clips of each layer, counted by the device"},
     {'J', false, "json", NULL, KIND_FLAG, FIELD(json), 0, 0,
      "one line of JSON, the last on standard output"},
     {'q', true, "quiet", NULL, KIND_FLAG, FIELD(quiet), 0, 0, "no progress and no figures"},

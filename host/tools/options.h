@@ -40,6 +40,7 @@ struct options {
     uint32_t skip;
     bool skip_given;
     bool program;
+    bool layers;
     bool json;
     bool quiet;
 };

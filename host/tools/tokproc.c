@@ -12,7 +12,7 @@ static const struct verb verbs[] = {
     {"eval",
      "Scores texts: cross entropy, divergence and agreement of the top token beside the float32\n"
      "reference. The device is the emulator unless -d names one.",
-     "mzdCcnFxaRVWJqD", verb_eval},
+     "mzdCcnFxaRVWLJqD", verb_eval},
     {"bench", "Measures cycles per token, use of the multipliers and speed.",
      "mzdCcpnFtkruvlsjaJqD", verb_bench},
     {"verify", "Runs one prompt on two devices (-d twice; default sim and emu) and compares.",

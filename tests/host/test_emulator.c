@@ -274,6 +274,8 @@ START_TEST(frames_of_wrong_type_or_length_are_refused)
         {TP_FRAME_RUN, 9, TP_ACK_LENGTH},
         {TP_FRAME_CANCEL, 3, TP_ACK_LENGTH},
         {TP_FRAME_CANCEL, 8, TP_ACK_LENGTH},
+        {TP_FRAME_SECTIONS, 0, TP_ACK_LENGTH},
+        {TP_FRAME_SECTIONS, 8, TP_ACK_LENGTH},
     };
     const uint8_t zeros[TP_PAYLOAD_MAX] = {0};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -292,7 +294,7 @@ START_TEST(every_space_ends_where_documented)
     } spaces[] = {
         {TP_SPACE_WEIGHT, 1024 * 64}, {TP_SPACE_PROGRAM, 64 * 8},          {TP_SPACE_GAIN, 256 * 2},
         {TP_SPACE_BIAS, 256 * 2},     {TP_SPACE_CENTRE, 256 * 2},          {TP_SPACE_FREQUENCY, 64},
-        {TP_SPACE_CODEBOOK, 2 * 16},  {TP_SPACE_PAGE_TABLE, SLOTS * 4096}, {TP_SPACE_REGISTER, 1},
+        {TP_SPACE_CODEBOOK, 2 * 16},  {TP_SPACE_PAGE_TABLE, SLOTS * 4096}, {TP_SPACE_REGISTER, 2},
     };
     const uint32_t words[62] = {0};
     for (size_t i = 0; i < sizeof spaces / sizeof *spaces; i++) {

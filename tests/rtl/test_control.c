@@ -586,7 +586,8 @@ static void check_sections(struct bench *b)
     const struct message *got = &b->answers.items[b->answers.count - 1];
     ck_assert_uint_eq(got->type, TP_FRAME_SECTIONS_REPLY);
     ck_assert_uint_eq(got->length, 16 * TP_SECTIONS_PER_FRAME);
-    for (uint32_t i = 0; i < TP_SECTIONS_PER_FRAME; i++) ck_assert_uint_eq(got->words[4 * i + 3], 0);
+    for (uint32_t i = 0; i < TP_SECTIONS_PER_FRAME; i++)
+        ck_assert_uint_eq(got->words[4 * i + 3], 0);
     b->expected_answers.items[b->expected_answers.count - 1] = *got;
 }
 

@@ -3,8 +3,9 @@
 // Claims that tp_sections counts each event in the section of its cycle, sums over steps, stops at
 // the largest count, keeps maxima, puts shared steps into the last section and forgets when told.
 //
-// Random steps with random borders, at least as far apart as the sequencer makes them, and events in
-// every cycle, against plain counting. Where in the core events lie is tests/rtl/test_core.c's part.
+// Random steps with random borders, at least as far apart as the sequencer makes them, and events
+// in every cycle, against plain counting. Where in the core events lie is tests/rtl/test_core.c's
+// part.
 
 #include <string.h>
 
