@@ -80,18 +80,18 @@ module tp_control
   input  logic              [     31:0]       end_cycles_i, // early
 
   // flows of the units
-  input logic                            token_valid_i,  // early
-  input logic [                2:0]      token_slot_i,   // early
-  input logic [               15:0]      token_i,        // early
-  input logic                            logit_valid_i,  // early
-  input logic [                2:0]      logit_slot_i,   // early
-  input logic [               15:0]      logit_index_i,  // early
-  input logic [               31:0]      logit_data_i,   // early; int32, Q16.16
-  input logic                            logit_last_i,   // early
-  input logic [SaturationPorts-1:0][3:0] saturations_i,  // early
-  input logic [      ClipPorts-1:0][1:0] clips_i,        // early
-  input logic                            norm_i,         // late; a NORM is issued
-  input logic [                2:0]      block_valid_i,  // early; blocks are written, by source
+  input logic                            token_valid_i,    // early
+  input logic [                2:0]      token_slot_i,     // early
+  input logic [               15:0]      token_i,          // early
+  input logic                            logit_valid_i,    // early
+  input logic [                2:0]      logit_slot_i,     // early
+  input logic [               15:0]      logit_index_i,    // early
+  input logic [               31:0]      logit_data_i,     // early; int32, Q16.16
+  input logic                            logit_last_i,     // early
+  input logic [SaturationPorts-1:0][3:0] saturations_i,    // early
+  input logic [      ClipPorts-1:0][1:0] clips_i,          // early
+  input logic                            norm_i,           // late; a NORM is issued
+  input logic [                2:0]      block_valid_i,    // early; blocks are written, by source
   input logic [                2:0][4:0] block_exponent_i  // early
 );
 

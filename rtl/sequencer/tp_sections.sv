@@ -22,20 +22,20 @@ module tp_sections
   parameter int unsigned ClipPorts = 4,
   parameter int unsigned Lag = 3
 ) (
-  input  logic                                   clk_i,
-  input  logic                                   rst_ni,
-  input  logic                                   clear_i,           // early; between steps
-  input  logic                                   start_i,           // early
-  input  logic                                   shared_i,          // early; at start_i
-  input  logic                                   norm_i,            // late; a NORM is issued
-  input  logic                                   end_i,             // early; the step is over
-  input  logic        [SaturationPorts-1:0][3:0] saturations_i,     // early
-  input  logic        [      ClipPorts-1:0][1:0] clips_i,           // early
-  input  logic        [                2:0]      block_valid_i,     // early; by source
-  input  logic        [                2:0][4:0] block_exponent_i,  // early
-  output logic                                   busy_o,            // early
-  input  logic        [                4:0]      section_i,         // early
-  output section_t                               section_o          // early
+  input  logic                                clk_i,
+  input  logic                                rst_ni,
+  input  logic                                clear_i,           // early; between steps
+  input  logic                                start_i,           // early
+  input  logic                                shared_i,          // early; at start_i
+  input  logic                                norm_i,            // late; a NORM is issued
+  input  logic                                end_i,             // early; the step is over
+  input  logic     [SaturationPorts-1:0][3:0] saturations_i,     // early
+  input  logic     [      ClipPorts-1:0][1:0] clips_i,           // early
+  input  logic     [                2:0]      block_valid_i,     // early; by source
+  input  logic     [                2:0][4:0] block_exponent_i,  // early
+  output logic                                busy_o,            // early
+  input  logic     [                4:0]      section_i,         // early
+  output section_t                            section_o          // early
 );
 
   localparam int unsigned Last = TP_SECTIONS - 1;
@@ -141,15 +141,15 @@ module tp_sections
 
   // ---- the section that has ended goes into the memory ----
 
-  section_t           ended_q;  // sums of the ended section
-  logic        [ 4:0] ended_section_q;
-  logic               ended_valid_q;  // its sums stand in ended_q
-  logic               running_q;  // there is a section to store
-  logic        [31:0] known_q;  // sections that the memory holds
-  section_t           stored;
-  section_t           merged;
-  logic        [ 4:0] tail_q;
-  logic               stepping_q;
+  section_t        ended_q;  // sums of the ended section
+  logic     [ 4:0] ended_section_q;
+  logic            ended_valid_q;  // its sums stand in ended_q
+  logic            running_q;  // there is a section to store
+  logic     [31:0] known_q;  // sections that the memory holds
+  section_t        stored;
+  section_t        merged;
+  logic     [ 4:0] tail_q;
+  logic            stepping_q;
 
   always_comb begin
     merged = ended_q;
