@@ -15,7 +15,6 @@
 
 enum {
     QUEUE_MAX = 4096,
-    HEAD_LOG2_MAX = 7,
     CANDIDATES_FRAMES = (TP_TOP_K_MAX + TP_CANDIDATES_MAX - 1) / TP_CANDIDATES_MAX,
     // The events of a step without LOGITS, and as much again for answers.
     REPLY_BYTES_MAX = 4096 + 2 * TP_SLOTS_MAX * CANDIDATES_FRAMES * TP_FRAME_BYTES_MAX
@@ -67,13 +66,15 @@ static const struct {
     const char *name;
     struct tp_limits limits;
 } configurations[] = {
-    {"", {4, 8, 1u << 20, 1u << 20, 4096, 8192, 16384, 65536, 4096, 1024, 1u << 15, 32767, 3, 1}},
+    {"",
+     {4, 8, 1u << 20, 1u << 20, 4096, 8192, 16384, 65536, 4096, 1024, 1u << 15, 32767, 3, 1, 7}},
 #define TP_CONFIG(name, groups, slots, weight_beats, kv_rows, dim_max, query_max, hidden_max,      \
                   vocab_max, positions_max, program_max, gain_quads, constant_pairs, codebooks,    \
-                  head_norm, text)                                                                 \
+                  head_norm, head_log2_max, text)                                                  \
     {#name,                                                                                        \
      {groups, slots, weight_beats, kv_rows, dim_max, query_max, hidden_max, vocab_max,             \
-      positions_max, program_max, gain_quads, constant_pairs, codebooks, head_norm}},
+      positions_max, program_max, gain_quads, constant_pairs, codebooks, head_norm,                \
+      head_log2_max}},
 #include "tp_configs.def"
 #undef TP_CONFIG
 };
@@ -103,7 +104,7 @@ static void send_hello(struct emulator *e, uint8_t sequence)
     p[4] = (uint8_t)(l->head_norm | TP_HELLO_FULL_SAMPLING);
     p[5] = (uint8_t)l->codebooks;
     p[6] = TP_TOP_K_MAX;
-    p[7] = HEAD_LOG2_MAX;
+    p[7] = (uint8_t)l->head_log2_max;
     tp__put32(p + 8, l->weight_beats);
     tp__put32(p + 12, l->kv_rows);
     tp__put16(p + 16, (uint16_t)l->dim_max);

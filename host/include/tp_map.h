@@ -16,7 +16,6 @@
 #define TP_ACC_BITS 40u /* bits of a matrix accumulator, signed */
 #define TP_EXPONENT_MAX 25u /* largest block exponent of the quantiser, reached by INT32_MIN */
 #define TP_TOP_K_MAX 64u /* most candidates that the sampler keeps */
-#define TP_HEAD_LOG2_MAX 5u /* log2 of the largest head size of the RTL */
 #define TP_RECENT_MAX 64u /* tokens that the repetition penalty looks back */
 #define TP_STOP_MAX 8u /* most stop tokens of a slot */
 #define TP_SLOTS_MAX 8u /* most slots of any configuration */
@@ -47,7 +46,7 @@
 #define TP_CYCLES_EMBED 36u /* EMBED: from issue to completion, beside 16 per block */
 #define TP_CYCLES_NORM 18u /* NORM: from issue to completion, beside 8 per block */
 #define TP_CYCLES_ANGLES 10u /* ANGLES: from issue to completion, beside 2 per pair */
-#define TP_CYCLES_ATTENTION 72u /* ATTENTION: beside 16 per column and page and 8 per further set */
+#define TP_CYCLES_ATTENTION 72u /* ATTENTION: beside 16 per chunk and 8 with two sets */
 
 #define TP_OP_END 0u /* the program of this slot ends */
 #define TP_OP_EMBED 1u /* reads the token's row of the embedding into the residual x */

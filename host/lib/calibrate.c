@@ -237,8 +237,9 @@ static tp_status measure_exponents(const tp_context *context, const struct tp_so
                                    const struct corpus *corpus, struct tp_calibration *calibration,
                                    struct tp_error *error)
 {
-    struct tp_limits limits = {4,        1,     1u << 22, 1u << 20, 1u << 14, 1u << 14, 1u << 16,
-                               1u << 17, 4096u, 1u << 13, 1u << 18, 1u << 20, 1,        1};
+    struct tp_limits limits = {4,        1,        1u << 22, 1u << 20, 1u << 14,
+                               1u << 14, 1u << 16, 1u << 17, 4096u,    1u << 13,
+                               1u << 18, 1u << 20, 1,        1,        7};
     struct tp_memory_image *image = NULL;
     tp_status status = compile_8_bits(context, model, calibration, &limits, &image, error);
     if (status != TP_OK) {

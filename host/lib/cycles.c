@@ -84,7 +84,10 @@ struct tp_duration tp__instruction_cycles(const struct tp_limits *limits, const 
         struct tp_op_attention op;
         tp_attention_unpack(words, &op);
         uint32_t pages = slot->position / TP_PAGE + 1;
-        uint32_t cycles = TP_CYCLES_ATTENTION + 8 * op.sets + TP_PAGE * op.words * op.turns * pages;
+        // The mix waits for the scores of all words of a head.
+        uint32_t head_words = op.head_log2 > 5 ? 1u << (op.head_log2 - 5) : 1;
+        uint32_t chunks = op.words * op.turns * pages + head_words - 1;
+        uint32_t cycles = TP_CYCLES_ATTENTION + 8 * op.sets + TP_PAGE * chunks;
         return (struct tp_duration){.occupy = cycles + 1, .complete = cycles};
     }
     default:

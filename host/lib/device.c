@@ -20,7 +20,7 @@ static const struct tp_backend *const backends[] = {&tp__backend_sim, &tp__backe
 static const struct tp_device_info configurations[] = {
 #define TP_CONFIG(name_, groups_, slots_, weight_beats_, kv_rows_, dim_max_, query_max_,           \
                   hidden_max_, vocab_max_, positions_max_, program_max_, gain_quads_,              \
-                  constant_pairs_, codebooks_, head_norm_, text_)                                  \
+                  constant_pairs_, codebooks_, head_norm_, head_log2_max_, text_)                  \
     {.name = #name_,                                                                               \
      .text = text_,                                                                                \
      .groups = groups_,                                                                            \
@@ -36,7 +36,8 @@ static const struct tp_device_info configurations[] = {
      .gain_quads = gain_quads_,                                                                    \
      .constant_pairs = constant_pairs_,                                                            \
      .codebooks = codebooks_,                                                                      \
-     .head_norm = head_norm_},
+     .head_norm = head_norm_,                                                                      \
+     .head_log2_max = head_log2_max_},
 #include "tp_configs.def"
 #undef TP_CONFIG
 };
@@ -422,7 +423,8 @@ struct tp_limits tp__limits_of(const struct tp_device_info *info)
                               .gain_quads = info->gain_quads,
                               .constant_pairs = info->constant_pairs,
                               .codebooks = info->codebooks,
-                              .head_norm = info->head_norm};
+                              .head_norm = info->head_norm,
+                              .head_log2_max = info->head_log2_max};
 }
 
 static const struct tp_backend *find_backend(const char *name, const char **rest)
@@ -521,7 +523,6 @@ tp_status tp_device_list(tp_context *context, struct tp_device_info *infos, size
         if (*count < max) {
             infos[*count] = configurations[i];
             infos[*count].counts_cycles = true;
-            infos[*count].head_log2_max = TP_HEAD_LOG2_MAX;
             (void)snprintf(infos[*count].name, TP_NAME_BYTES, "sim:%.*s", TP_NAME_BYTES - 8,
                            configurations[i].name);
         }

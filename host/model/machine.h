@@ -26,6 +26,7 @@ struct tp_limits {
     uint32_t constant_pairs;
     uint32_t codebooks;
     uint32_t head_norm;
+    uint32_t head_log2_max;
 };
 
 /* What one section of the steps has met. A step of one slot begins with section 0, and each NORM

@@ -40,7 +40,7 @@ struct field {
 };
 struct config {
     const char *name;
-    unsigned values[14];
+    unsigned values[15];
 };
 
 #define TP_CONSTANT(name, value, text) {#name, value, text},
@@ -66,17 +66,18 @@ static const struct field fields[] = {
 
 #define TP_CONFIG(name, groups, slots, weight_beats, kv_rows, dim_max, query_max, hidden_max,      \
                   vocab_max, positions_max, program_max, gain_quads, constant_pairs, codebooks,    \
-                  head_norm, text)                                                                 \
+                  head_norm, head_log2_max, text)                                                  \
     {#name,                                                                                        \
      {groups, slots, weight_beats, kv_rows, dim_max, query_max, hidden_max, vocab_max,             \
-      positions_max, program_max, gain_quads, constant_pairs, codebooks, head_norm}},
+      positions_max, program_max, gain_quads, constant_pairs, codebooks, head_norm,                \
+      head_log2_max}},
 static const struct config configs[] = {
 #include "../include/tp_configs.def"
 };
-static const char *const config_parameters[14] = {
+static const char *const config_parameters[15] = {
     "Groups",    "Slots",         "WeightBeats", "KvRows",       "DimMax",
     "QueryMax",  "HiddenMax",     "VocabMax",    "PositionsMax", "ProgramMax",
-    "GainQuads", "ConstantPairs", "Codebooks",   "HeadNorm"};
+    "GainQuads", "ConstantPairs", "Codebooks",   "HeadNorm",     "HeadLog2Max"};
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 

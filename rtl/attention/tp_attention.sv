@@ -6,13 +6,19 @@
 // Out   one quantised block per query word, in query order (block flow); bits equal those of
 //       tp_attention() and tp_quantise_block() with the exponents 0..cap.
 // Rate  16 cycles for each page and column; done 16 * columns * pages + 80 cycles after the
-//       command, 8 less with one set; free again in the next cycle.
-// Not   takes no command before it is done, and no head size but 8, 16 and 32.
+//       command, 8 less with one set, 16 or 48 more with heads of 64 or 128; free again in the next
+//       cycle.
+// Not   takes no command before it is done, and no head size but powers of two from 8 to
+//       2^HeadLog2Max.
 //
 // Three stages follow each other chunk by chunk, a chunk being the 16 positions of a page for one
 // column of queries (two words with two sets): scores and maxima, then weights and mix, then merge.
 // In the last page the merged sums go straight on to the normaliser and the quantiser. Positions
 // after the current one are read and masked.
+//
+// A head of 64 or 128 elements takes 2 or 4 chunks, one for each of its words. Its scores are
+// complete with the last one, so that the mix of its first word follows 2 or 4 chunks behind the
+// scores instead of one.
 
 `include "tp_assert.svh"
 
@@ -21,7 +27,8 @@ module tp_attention
 #(
   parameter int unsigned Slots = 4,
   parameter int unsigned QueryWords = 4,
-  parameter int unsigned ColumnsMax = 4
+  parameter int unsigned ColumnsMax = 4,
+  parameter int unsigned HeadLog2Max = 5
 ) (
   input  logic                          clk_i,
   input  logic                          rst_ni,
@@ -67,12 +74,16 @@ module tp_attention
   localparam int unsigned MergeDelay = 52;
   localparam int unsigned SlotBits = Slots > 1 ? $clog2(Slots) : 1;
   localparam int unsigned ColumnBits = ColumnsMax > 1 ? $clog2(ColumnsMax) : 1;
-  // Query words lie in two banks by the lowest bit of their index.
+  localparam bit WideHeads = HeadLog2Max > 5;
+  // Query words lie in two banks by the lowest bit of their index; with wide heads by the parity of
+  // its three lowest bits, so that the words of two sets lie in different banks with any head size.
+  localparam logic [7:0] BankBits = WideHeads ? 8'd7 : 8'd1;
   localparam int unsigned RowBits = QueryWords > 2 ? $clog2(QueryWords) - 1 : 1;
 
   `TP_REQUIRE(Slots >= 1 && Slots <= tp_map_pkg::TP_SLOTS_MAX)
   `TP_REQUIRE(QueryWords >= 1 && QueryWords <= 256)
   `TP_REQUIRE(ColumnsMax >= 1 && ColumnsMax <= QueryWords)
+  `TP_REQUIRE(HeadLog2Max >= 5 && HeadLog2Max <= 7)
 
   // ---- command ----
   tp_map_pkg::attention_t                  instruction;
@@ -91,6 +102,9 @@ module tp_attention
   logic                   [           4:0] value_base_q;
   logic                   [          23:0] kv_base_q;
   logic                   [MergeDelay-1:0] start_q;  // bit i: i cycles after the first K request
+                                                     // of the last word of a head
+  logic                   [           1:0] last_part_q;
+  logic                                    start_last_part;
 
   assign instruction = tp_map_pkg::attention_t'(cmd_i.instruction);
   assign accept      = cmd_valid_i && free_o;
@@ -103,8 +117,24 @@ module tp_attention
     end else begin
       if (accept) busy_q <= 1'b1;
       else if (done) busy_q <= 1'b0;
-      if (accept || busy_q) start_q <= {start_q[MergeDelay-2:0], accept};
+      if (accept || busy_q) start_q <= {start_q[MergeDelay-2:0], start_last_part};
     end
+  end
+
+  if (WideHeads) begin : gen_wide_start
+    logic [47:0] wait_q;  // bit i: i cycles after the first K request
+    logic [ 1:0] parts_q;
+    always_ff @(posedge clk_i) begin
+      if (!rst_ni) wait_q <= '0;
+      else if (accept || busy_q) wait_q <= {wait_q[46:0], accept};
+      if (accept) parts_q <= last_part_of(instruction.head_log2);
+    end
+    assign last_part_q = parts_q;
+    assign start_last_part = (accept && instruction.head_log2 <= 3'd5) ||
+        (wait_q[15] && parts_q == 2'd1) || (wait_q[47] && parts_q == 2'd3);
+  end else begin : gen_narrow_start
+    assign last_part_q     = 2'd0;
+    assign start_last_part = accept;
   end
 
   always_ff @(posedge clk_i) begin
@@ -128,6 +158,7 @@ module tp_attention
   logic [           3:0] key_step;
   logic [          11:0] key_page;
   logic [           7:0] key_word;
+  logic [           1:0] key_part;
   logic [ColumnBits-1:0] key_column;
   logic                  key_last_page;
 
@@ -135,6 +166,7 @@ module tp_attention
   logic [           3:0] value_step;
   logic [          11:0] value_page;
   logic [           7:0] value_word;
+  logic [           1:0] value_part;
   logic                  value_last_page;
 
   logic                  merge_valid;
@@ -151,9 +183,11 @@ module tp_attention
   logic                  unused_value_last_chunk;
   logic [          11:0] unused_merge_page;
   logic [           7:0] unused_merge_word;
+  logic [           1:0] unused_merge_part;
 
   tp_attention_scan #(
-    .ColumnBits(ColumnBits)
+    .ColumnBits(ColumnBits),
+    .WideHeads (WideHeads)
   ) u_key_scan (
     .clk_i,
     .rst_ni,
@@ -161,10 +195,12 @@ module tp_attention
     .position_i  (position_q),
     .words_i     (words_q),
     .turns_i     (turns_q),
+    .last_part_i (last_part_q),
     .valid_o     (key_scan_valid),
     .step_o      (key_step),
     .page_o      (key_page),
     .word_o      (key_word),
+    .part_o      (key_part),
     .column_o    (key_column),
     .first_page_o(unused_key_first_page),
     .last_page_o (key_last_page),
@@ -172,7 +208,8 @@ module tp_attention
   );
 
   tp_attention_scan #(
-    .ColumnBits(ColumnBits)
+    .ColumnBits(ColumnBits),
+    .WideHeads (WideHeads)
   ) u_value_scan (
     .clk_i,
     .rst_ni,
@@ -180,10 +217,12 @@ module tp_attention
     .position_i  (position_q),
     .words_i     (words_q),
     .turns_i     (turns_q),
+    .last_part_i (last_part_q),
     .valid_o     (value_scan_valid),
     .step_o      (value_step),
     .page_o      (value_page),
     .word_o      (value_word),
+    .part_o      (value_part),
     .column_o    (unused_value_column),
     .first_page_o(unused_value_first_page),
     .last_page_o (value_last_page),
@@ -191,7 +230,8 @@ module tp_attention
   );
 
   tp_attention_scan #(
-    .ColumnBits(ColumnBits)
+    .ColumnBits(ColumnBits),
+    .WideHeads (WideHeads)
   ) u_merge_scan (
     .clk_i,
     .rst_ni,
@@ -199,10 +239,12 @@ module tp_attention
     .position_i  (position_q),
     .words_i     (words_q),
     .turns_i     (turns_q),
+    .last_part_i (last_part_q),
     .valid_o     (merge_valid),
     .step_o      (merge_step),
     .page_o      (unused_merge_page),
     .word_o      (unused_merge_word),
+    .part_o      (unused_merge_part),
     .column_o    (merge_column),
     .first_page_o(merge_first_page),
     .last_page_o (merge_last_page),
@@ -224,10 +266,12 @@ module tp_attention
   logic [14:1] key_valid_q;
   logic [14:1] key_first_q;
   logic [14:1] key_keep_q;
+  logic [ 1:0] key_part_q    [1:14];
   logic [ 5:1] value_valid_q;
   logic [ 5:1] value_first_q;
   logic [ 5:1] value_last_q;
   logic [ 2:1] value_keep_q;
+  logic [ 1:0] value_part_q  [ 1:2];
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
@@ -246,12 +290,18 @@ module tp_attention
       value_first_q <= {value_first_q[4:1], value_step == 4'd0};
       value_last_q  <= {value_last_q[4:1], value_step == 4'd15};
       value_keep_q  <= {value_keep_q[1], !value_last_page || value_step <= position_q[3:0]};
+      key_part_q[1] <= key_part;
+      for (int unsigned i = 2; i <= 14; i++) key_part_q[i] <= key_part_q[i-1];
+      value_part_q[1] <= value_part;
+      value_part_q[2] <= value_part_q[1];
     end
   end
 
   // ---- query buffer ----
-  logic [ColumnBits-1:0]             query_column_q    [1:4];
-  logic [   RowBits-1:0]             query_row;
+  logic [ColumnBits-1:0]             query_column_q                  [1:4];
+  logic [           1:0][  7:0]      query_index;  // of the two sets
+  logic [           1:0]             query_bank;
+  logic                              second_bank;
   logic [           1:0][255:0]      bank_data;
   logic [           1:0][  3:0][4:0] bank_exponents;
   logic [           1:0][255:0]      query_q;
@@ -264,38 +314,52 @@ module tp_attention
     end
   end
 
-  // With one set the words of two columns lie side by side.
-  assign query_row = sets_q ? RowBits'(query_column_q[4]) : RowBits'(query_column_q[4] >> 1);
+  for (genvar set = 0; set < 2; set++) begin : gen_index
+    assign query_index[set] = query_of(8'(query_column_q[4]), last_part_q, sets_q, 1'(set));
+    assign query_bank[set]  = ^(query_index[set] & BankBits);
+  end
+
+  // Without a second set its query is none, so that its bank may be fixed.
+  assign second_bank = WideHeads ? query_bank[1] : 1'b1;
 
   for (genvar bank = 0; bank < 2; bank++) begin : gen_bank
+    logic [RowBits-1:0] row;
+    if (WideHeads) begin : gen_wide
+      // With one set both indices are the same.
+      assign row = query_bank[0] == 1'(bank) ? query_index[0][1+:RowBits] :
+          query_index[1][1+:RowBits];
+    end else begin : gen_narrow
+      assign row = query_index[0][1+:RowBits];
+    end
     tp_ram_async #(
       .Width(256 + 20),
       .Depth(1 << (SlotBits + RowBits))
     ) u_query (
       .clk_i,
-      .write_enable_i (query_valid_i && query_index_i[0] == 1'(bank)),
+      .write_enable_i (query_valid_i && ^(query_index_i & BankBits) == 1'(bank)),
       .write_address_i({query_slot_i[SlotBits-1:0], query_index_i[1+:RowBits]}),
       .write_data_i   ({query_exponents_i, query_data_i}),
-      .read_address_i ({slot_q[SlotBits-1:0], query_row}),
+      .read_address_i ({slot_q[SlotBits-1:0], row}),
       .read_data_o    ({bank_exponents[bank], bank_data[bank]})
     );
   end
 
   always_ff @(posedge clk_i) begin
     if (key_valid_q[4] && key_first_q[4]) begin
-      query_q[0]           <= bank_data[!sets_q&&query_column_q[4][0]];
-      query_exponents_q[0] <= bank_exponents[!sets_q&&query_column_q[4][0]];
-      query_q[1]           <= bank_data[1];
-      query_exponents_q[1] <= bank_exponents[1];
+      query_q[0]           <= bank_data[query_bank[0]];
+      query_exponents_q[0] <= bank_exponents[query_bank[0]];
+      query_q[1]           <= bank_data[second_bank];
+      query_exponents_q[1] <= bank_exponents[second_bank];
     end
   end
 
   // ---- operands, and the exponents of V on their way beside the scores ----
-  logic [     255:0]      key_q;
-  logic [       3:0][7:0] key_exponents_q;
-  logic [       3:0][3:0] key_low;
-  logic [     255:0]      value_q;
-  logic [Groups-1:0][5:0] offset_q        [6:13];  // e_V + 1 of each lane group
+  logic [255:0] key_q;
+  logic [3:0][7:0] key_exponents_q;
+  logic [3:0][3:0] key_low;
+  logic [255:0] value_q;
+  logic [Groups-1:0][5:0] offset_q[6:13];  // e_V + 1 of each lane group
+  logic [Groups-1:0][5:0] offset;  // the same, group i with that of word i of a large head
 
   for (genvar head = 0; head < 4; head++) begin : gen_low
     assign key_low[head] = key_exponents_q[head][3:0];
@@ -316,6 +380,33 @@ module tp_attention
     if (value_valid_q[4]) value_q <= value_data_i;
   end
 
+  if (WideHeads) begin : gen_wide_offset
+    // The exponents of a head's first words wait for its last one.
+    logic [3:0] step_q;
+    always_ff @(posedge clk_i) begin
+      if (!rst_ni) step_q <= '0;
+      else if (key_valid_q[13]) step_q <= step_q + 4'd1;
+    end
+    for (genvar part = 0; part < 3; part++) begin : gen_part
+      logic [5:0] held;
+      tp_ram_async #(
+        .Width(6),
+        .Depth(16)
+      ) u_held (
+        .clk_i,
+        .write_enable_i (key_valid_q[13] && key_part_q[13] == 2'(part)),
+        .write_address_i(step_q),
+        .write_data_i   (offset_q[13][0]),
+        .read_address_i (step_q),
+        .read_data_o    (held)
+      );
+      assign offset[part] = last_part_q > 2'(part) ? held : offset_q[13][part];
+    end
+    assign offset[3] = offset_q[13][3];
+  end else begin : gen_narrow_offset
+    assign offset = offset_q[13];
+  end
+
   // ---- score, softmax and mix of the two query sets ----
   sums_t [1:0][Groups-1:0]       page;
   logic  [1:0][       3:0][19:0] quad;
@@ -326,22 +417,28 @@ module tp_attention
     scored_t [Groups-1:0]      scored;
     logic    [Groups-1:0][7:0] p;
 
-    tp_score u_score (
+    tp_score #(
+      .WideHeads(WideHeads)
+    ) u_score (
       .clk_i,
       .rst_ni,
       .head_log2_i      (head_log2_q),
       .key_base_i       (key_base_q),
       .in_valid_i       (key_valid_q[5]),
+      .in_first_part_i  (key_part_q[5] == 2'd0),
+      .in_last_part_i   (key_part_q[5] == last_part_q),
       .key_i            (key_q),
       .query_i          (query_q[set]),
       .key_exponents_i  (key_low),
       .query_exponents_i(query_exponents_q[set]),
-      .value_exponents_i(offset_q[13]),
+      .value_exponents_i(offset),
       .out_valid_o      (scored_valid[set]),
       .out_scored_o     (scored)
     );
 
-    tp_softmax u_softmax (
+    tp_softmax #(
+      .WideHeads(WideHeads)
+    ) u_softmax (
       .clk_i,
       .rst_ni,
       .in_valid_i (scored_valid[set]),
@@ -351,6 +448,8 @@ module tp_attention
       .mix_valid_i(value_valid_q[2]),
       .mix_first_i(value_first_q[2]),
       .mix_keep_i (value_keep_q[2]),
+      .mix_wide_i (last_part_q != 2'd0),
+      .mix_part_i (value_part_q[2]),
       .out_p_o    (p),
       .page_load_i(page_done[set]),
       .page_o     (page[set])
@@ -418,26 +517,35 @@ module tp_attention
     .out_saturated_o(result_saturated)
   );
 
-  logic block_last;
+  logic       block_last;
+  logic [7:0] block_index;  // in the order of the chunks: (group, turn, part, set)
 
   tp_quantise #(
     .Lanes(4)
   ) u_quantise (
     .clk_i,
     .rst_ni,
-    .in_valid_i  (result_valid),
-    .in_data_i   (result),
-    .in_last_i   (is_last_q[16]),
-    .in_slot_i   (slot_q),
-    .in_cap_i    (cap_q),
+    .in_valid_i   (result_valid),
+    .in_data_i    (result),
+    .in_last_i    (is_last_q[16]),
+    .in_slot_i    (slot_q),
+    .in_cap_i     (cap_q),
     .block_valid_o,
     .block_slot_o,
-    .block_index_o,
+    .block_index_o(block_index),
     .block_data_o,
     .block_exponent_o,
-    .block_last_o(block_last),
+    .block_last_o (block_last),
     .clips_o
   );
+
+  if (WideHeads) begin : gen_wide_index
+    assign block_index_o = query_of(
+        sets_q ? {1'b0, block_index[7:1]} : block_index, last_part_q, sets_q, block_index[0]
+    );
+  end else begin : gen_narrow_index
+    assign block_index_o = block_index;
+  end
 
   assign done         = block_valid_o && block_last;
   assign done_valid_o = done;
@@ -460,17 +568,24 @@ module tp_attention
   logic [15:0] unused_columns;
   assign unused_columns = 16'(instruction.words) * 16'(instruction.turns);
 
+  // An assertion must not index an array.
+  logic [1:0] key_part_end;
+  assign key_part_end = key_part_q[14];
+
   `TP_ASSERT(OnlyWhenFree_A, !cmd_valid_i || free_o)
   `TP_ASSERT(Opcode_A, !accept || instruction.opcode == tp_map_pkg::TP_OP_ATTENTION)
-  `TP_ASSERT(HeadSize_A,
-             !accept || (instruction.head_log2 >= 3'd3 && instruction.head_log2 <= 3'd5))
+  `TP_ASSERT(
+      HeadSize_A,
+      !accept || (instruction.head_log2 >= 3'd3 && 32'(instruction.head_log2) <= HeadLog2Max))
   `TP_ASSERT(Context_A, !accept || cmd_i.position < 16'd2048)
   `TP_ASSERT(ShapeNotEmpty_A, !accept || (instruction.words != '0 && instruction.turns != '0))
   `TP_ASSERT(ColumnsFit_A, !accept || 32'(unused_columns) <= ColumnsMax)
   `TP_ASSERT(WordsFit_A, !accept || 32'(unused_columns) << instruction.sets <= QueryWords)
   `TP_ASSERT(QueryFits_A,
              !query_valid_i || (32'(query_index_i) < QueryWords && 32'(query_slot_i) < Slots))
-  `TP_ASSERT(ScoredInStep_A, scored_valid[0] == key_valid_q[14])
+  `TP_ASSERT(WholeHeads_A, !accept || (instruction.words & 8'(last_part_of(instruction.head_log2
+             ))) == '0)
+  `TP_ASSERT(ScoredInStep_A, scored_valid[0] == (key_valid_q[14] && key_part_end == last_part_q))
   `TP_ASSERT(MergeAfterMix_A, !(merge_valid && merge_step == 4'd0) || $past(page_done[0]))
   `TP_ASSERT(SetsInStep_A, scored_valid[0] == scored_valid[1] && page_done[0] == page_done[1])
   `TP_COVER(OneSet_C, accept && !instruction.sets)

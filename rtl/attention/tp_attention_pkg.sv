@@ -4,7 +4,8 @@
 //
 // The unit works on groups of 8 lanes, 4 of them in a query set. A head of 16 or 32 elements covers
 // 2 or 4 groups, which then all carry the head's numbers: nothing behind the scores needs to know
-// the head size.
+// the head size. A head of 64 or 128 elements has 2 or 4 parts, words of 32; between scores and mix
+// group i carries the level of part i.
 
 package tp_attention_pkg;
   localparam int unsigned Groups = 4;
@@ -33,5 +34,23 @@ package tp_attention_pkg;
       3'd4: head_of = {1'b0, group[1]};
       default: head_of = 2'd0;
     endcase
+  endfunction
+
+  // Words of a head, minus 1.
+  function automatic logic [1:0] last_part_of(input logic [2:0] head_log2);
+    unique case (head_log2)
+      3'd6: last_part_of = 2'd1;
+      3'd7: last_part_of = 2'd3;
+      default: last_part_of = 2'd0;
+    endcase
+  endfunction
+
+  // Numbers of query words are (group, turn, set, part); columns are (group, turn, part).
+  function automatic logic [7:0] query_of(input logic [7:0] column, input logic [1:0] last_part,
+                                          input logic sets, input logic set);
+    if (!sets) query_of = column;
+    else if (last_part[1]) query_of = {column[6:2], set, column[1:0]};
+    else if (last_part[0]) query_of = {column[6:1], set, column[0]};
+    else query_of = {column[6:0], set};
   endfunction
 endpackage

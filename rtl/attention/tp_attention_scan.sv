@@ -3,13 +3,15 @@
 // tp_attention_scan: walks over the chunks of one attention: pages, in them columns, in them steps.
 //
 // In    a start pulse; the limits, constant while it walks.
-// Out   from the cycle after start, without gaps: 16 steps for each (page, word, turn).
+// Out   from the cycle after start, without gaps: 16 steps for each (page, KV head group, turn,
+//       part). Part: word of a head above 32, otherwise 0.
 // Not   multiplies: the column is counted along.
 
 `include "tp_assert.svh"
 
 module tp_attention_scan #(
-  parameter int unsigned ColumnBits = 2
+  parameter int unsigned ColumnBits = 2,
+  parameter bit          WideHeads  = 1'b0  // 0: last_part_i is 0
 ) (
   input  logic                  clk_i,
   input  logic                  rst_ni,
@@ -17,11 +19,13 @@ module tp_attention_scan #(
   input  logic [          15:0] position_i,    // early; the last one
   input  logic [           7:0] words_i,       // early; 1..255
   input  logic [           7:0] turns_i,       // early; 1..255
+  input  logic [           1:0] last_part_i,   // early; words of a head, minus 1: 0, 1, 3
   output logic                  valid_o,       // early
   output logic [           3:0] step_o,        // early
   output logic [          11:0] page_o,        // early
   output logic [           7:0] word_o,        // early
-  output logic [ColumnBits-1:0] column_o,      // early; word * turns + turn
+  output logic [           1:0] part_o,        // early
+  output logic [ColumnBits-1:0] column_o,      // early; (group * turns + turn) * parts + part
   output logic                  first_page_o,  // late
   output logic                  last_page_o,   // late
   output logic                  last_chunk_o   // late
@@ -30,21 +34,27 @@ module tp_attention_scan #(
   logic                  valid_q;
   logic [           3:0] step_q;
   logic [          11:0] page_q;
-  logic [           7:0] word_q;
+  logic [           7:0] word_q;  // first of the head group
+  logic [           1:0] part_q;
   logic [           7:0] turn_q;
   logic [ColumnBits-1:0] column_q;
+  logic [           1:0] part;
+  logic                  last_part;
   logic                  last_turn;
   logic                  last_word;
   logic                  last_page;
 
-  assign last_turn    = turn_q + 8'd1 == turns_i;
-  assign last_word    = word_q + 8'd1 == words_i;
+  assign part         = WideHeads ? part_q : 2'd0;
+  assign last_part    = !WideHeads || part_q == last_part_i;
+  assign last_turn    = turn_q + 8'd1 == turns_i && last_part;
+  assign last_word    = word_q + 8'(last_part_i) + 8'd1 == words_i;
   assign last_page    = page_q == position_i[15:4];
 
   assign valid_o      = valid_q;
   assign step_o       = step_q;
   assign page_o       = page_q;
-  assign word_o       = word_q;
+  assign word_o       = word_q | 8'(part);
+  assign part_o       = part;
   assign column_o     = column_q;
   assign first_page_o = page_q == '0;
   assign last_page_o  = last_page;
@@ -62,13 +72,15 @@ module tp_attention_scan #(
       page_q   <= '0;
       word_q   <= '0;
       turn_q   <= '0;
+      part_q   <= '0;
       column_q <= '0;
     end else if (valid_q) begin
       step_q <= step_q + 4'd1;
       if (step_q == 4'd15) begin
-        turn_q   <= last_turn ? '0 : turn_q + 8'd1;
+        part_q   <= last_part ? '0 : part_q + 2'd1;
         column_q <= last_turn && last_word ? '0 : column_q + 1'b1;
-        if (last_turn) word_q <= last_word ? '0 : word_q + 8'd1;
+        if (last_part) turn_q <= last_turn ? '0 : turn_q + 8'd1;
+        if (last_turn) word_q <= last_word ? '0 : word_q + 8'(last_part_i) + 8'd1;
         if (last_turn && last_word) page_q <= page_q + 12'd1;
       end
     end
@@ -78,5 +90,7 @@ module tp_attention_scan #(
   assign unused_position = ^position_i[3:0];
 
   `TP_ASSERT(StartWhenIdle_A, !(start_i && valid_q))
+  `TP_ASSERT(WholeHeads_A, !valid_q || (word_q & 8'(last_part_i)) == '0)
+  `TP_ASSERT(Parts_A, !valid_q || last_part_i == 2'd0 || (WideHeads && last_part_i != 2'd2))
 
 endmodule

@@ -2,22 +2,28 @@
 //
 // tp_score: scores of one query set against one K word per cycle.
 //
-// In    K word and query word with their exponents; e_V + 1 of each group 8 cycles later.
-// Out   for each group of 8 lanes the score of its head, 9 cycles after the words.
+// In    K word and query word with their exponents; e_V + 1 of each group 8 cycles later. A head
+//       above 32 comes as 16 positions of its first word, then the same ones of the next.
+// Out   for each group of 8 lanes the score of its head, 9 cycles after the (last) words.
 // Rate  one word per cycle.
 //
-// s = clamp24(rnd(dot, 26 - e_q - e_k)), in 1/64 of a log2 unit; see tp_attention() of the model.
+// s = clamp24(sum of rnd(dot, 26 - e_q - e_k)), in 1/64 of a log2 unit; see tp_attention() of the
+// model.
 
 `include "tp_assert.svh"
 
 module tp_score
   import tp_attention_pkg::*;
-(
+#(
+  parameter bit WideHeads = 1'b0  // heads above 32, which span words
+) (
   input  logic                      clk_i,
   input  logic                      rst_ni,
-  input  logic    [       2:0]      head_log2_i,        // early; 3..5, constant
+  input  logic    [       2:0]      head_log2_i,        // early; 3..7, constant
   input  logic    [       4:0]      key_base_i,         // early; constant
   input  logic                      in_valid_i,         // early
+  input  logic                      in_first_part_i,    // early; first word of the head
+  input  logic                      in_last_part_i,     // early; last word of the head
   input  logic    [      31:0][7:0] key_i,              // early; int8
   input  logic    [      31:0][7:0] query_i,            // early; int8
   input  logic    [Groups-1:0][3:0] key_exponents_i,    // early; of the heads, over the base
@@ -115,6 +121,78 @@ module tp_score
     end
   end
 
+  // ---- 5..7: the same for a head of several words, with the sum of those before ----
+  logic               is_wide;
+  logic signed [23:0] wide_score;
+  logic               is_complete;  // stage 9: the last word of the head
+
+  if (WideHeads) begin : gen_wide
+    logic        [ 7:1] first_part_q;
+    logic        [ 9:1] last_part_q;
+    logic        [ 4:0] left_wide_q;  // 0..24
+    logic signed [44:0] shifted_wide_q;
+    logic signed [43:0] wide_q;
+    logic        [ 3:0] step_q;
+    logic        [45:0] before_sum;
+    logic        [45:0] kept_sum;
+    logic signed [45:0] sum;
+    logic               is_too_large;
+    logic signed [20:0] dot_twice;
+    logic signed [20:0] dot_twice_right;
+
+    assign dot_twice       = $signed({dot_q[0], 1'b0});
+    assign dot_twice_right = dot_twice >>> right_q[0];
+
+    always_ff @(posedge clk_i) begin
+      first_part_q <= {first_part_q[6:1], in_first_part_i};
+      last_part_q  <= {last_part_q[8:1], in_last_part_i};
+      if (valid_q[4]) left_wide_q <= exponent_q4[0] > 7'd26 ? 5'(exponent_q4[0] - 7'd26) : 5'd0;
+      if (valid_q[5]) begin
+        shifted_wide_q <= left_wide_q != '0 ? 45'(dot_twice) <<< left_wide_q : 45'(dot_twice_right);
+      end
+      if (valid_q[6]) wide_q <= 44'((46'(shifted_wide_q) + 46'sd1) >>> 1);
+    end
+
+    always_ff @(posedge clk_i) begin
+      if (!rst_ni) step_q <= '0;
+      else if (valid_q[7]) step_q <= step_q + 4'd1;
+    end
+
+    // The sums are exact: a large part may cancel another.
+    tp_ram_async #(
+      .Width(46),
+      .Depth(16)
+    ) u_sums (
+      .clk_i,
+      .write_enable_i (valid_q[7]),
+      .write_address_i(step_q),
+      .write_data_i   (kept_sum),
+      .read_address_i (step_q),
+      .read_data_o    (before_sum)
+    );
+
+    assign sum          = (first_part_q[7] ? 46'sd0 : $signed(before_sum)) + 46'(wide_q);
+    assign is_too_large = sum[45:23] != {23{sum[45]}};
+    assign wide_score   = is_too_large ? {sum[45], {23{!sum[45]}}} : sum[23:0];
+`ifdef TP_PLANT_BUG
+    // The planted fault clamps after each word of the head.
+    assign kept_sum = 46'(wide_score);
+`else
+    assign kept_sum = sum;
+`endif
+    assign is_wide     = head_log2_i > 3'd5;
+    assign is_complete = last_part_q[9];
+
+    `TP_ASSERT(WideExponent_A, !(valid_q[4] && is_wide) || exponent_q4[0] <= 7'd50)
+    `TP_COVER(WideClamped_C, valid_q[7] && is_wide && last_part_q[7] && is_too_large)
+  end else begin : gen_narrow
+    logic unused_parts;
+    assign unused_parts = ^{in_first_part_i, in_last_part_i};
+    assign is_wide      = 1'b0;
+    assign wide_score   = '0;
+    assign is_complete  = 1'b1;
+  end
+
   // ---- 5: right, 6: round, 7: left and clamp ----
   logic signed [20:0] shifted_q [Groups];
   logic signed [19:0] rounded_q [Groups];
@@ -142,7 +220,8 @@ module tp_score
         left_q3[i]   <= left_q2[i];
       end
       if (valid_q[7]) begin
-        if (is_clamped[i]) score_q[i] <= {rounded_q[i][19], {23{!rounded_q[i][19]}}};
+        if (is_wide) score_q[i] <= wide_score;
+        else if (is_clamped[i]) score_q[i] <= {rounded_q[i][19], {23{!rounded_q[i][19]}}};
         else score_q[i] <= 24'(rounded_q[i]) <<< left_q3[i];
       end
     end
@@ -161,11 +240,11 @@ module tp_score
     end
   end
 
-  assign out_valid_o  = valid_q[9];
+  assign out_valid_o  = valid_q[9] && is_complete;
   assign out_scored_o = scored_q;
 
   `TP_ASSERT(ProductInStep_A, product_valid == valid_q[2])
-  `TP_ASSERT(HeadSize_A, !in_valid_i || (head_log2_i >= 3'd3 && head_log2_i <= 3'd5))
+  `TP_ASSERT(HeadSize_A, !in_valid_i || (head_log2_i >= 3'd3 && (WideHeads || head_log2_i <= 3'd5)))
   `TP_COVER(Clamped_C, valid_q[7] && is_clamped[0])
 
 endmodule

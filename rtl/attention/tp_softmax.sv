@@ -3,7 +3,9 @@
 // tp_softmax: page maxima, and one page later the weights p relative to them, of one query set.
 //
 // In    scores, 16 in a page, the masked ones marked; 16 cycles or more after the first score of a
-//       page, and before the 17th cycle's score is stored, the same page's steps for the mix.
+//       page, and before the 17th cycle's score is stored, the same page's steps for the mix. A
+//       head above 32 is mixed word after word; its group i holds the levels of word i, and the
+//       last word's steps are the ones that must come in time.
 // Out   p for the mix, 3 cycles after its step; with page_load_i the page's maxima and the sum of
 //       its weights, which then stay.
 // Rate  one position per cycle in each of both roles, pages back to back.
@@ -14,7 +16,9 @@
 
 module tp_softmax
   import tp_attention_pkg::*;
-(
+#(
+  parameter bit WideHeads = 1'b0  // heads above 32, which span words
+) (
   input  logic                      clk_i,
   input  logic                      rst_ni,
   input  logic                      in_valid_i,   // early
@@ -24,6 +28,8 @@ module tp_softmax
   input  logic                      mix_valid_i,  // early
   input  logic                      mix_first_i,  // early
   input  logic                      mix_keep_i,   // early
+  input  logic                      mix_wide_i,   // early; constant: a head spans words
+  input  logic    [       1:0]      mix_part_i,   // early; word of the head
   output logic    [Groups-1:0][7:0] out_p_o,      // early; 0..253, 3 cycles after mix_valid_i
   input  logic                      page_load_i,  // early; 6 cycles after the page's last step
   output sums_t   [Groups-1:0]      page_o        // early
@@ -86,15 +92,25 @@ module tp_softmax
     else valid_q <= {valid_q[4:1], mix_valid_i};
   end
 
+  // Group whose levels count for group i.
+  logic [1:0] from[Groups];
+  for (genvar i = 0; i < Groups; i++) begin : gen_from
+    assign from[i] = WideHeads && mix_wide_i ? mix_part_i : 2'(i);
+  end
+
   always_ff @(posedge clk_i) begin
     first_q <= {first_q[4:1], mix_first_i};
     if (mix_valid_i) begin
-      stored_q <= stored;
-      keep_q   <= mix_keep_i;
+      keep_q <= mix_keep_i;
+      for (int unsigned i = 0; i < Groups; i++) begin
+        stored_q[i].rounded  <= stored[i].rounded;
+        stored_q[i].level    <= stored[from[i]].level;
+        stored_q[i].mantissa <= stored[i].mantissa;
+      end
     end
     if (mix_valid_i && mix_first_i) begin
       rounded_hold_q <= rounded_max_q;
-      level_hold_q   <= level_max_q;
+      for (int unsigned i = 0; i < Groups; i++) level_hold_q[i] <= level_max_q[from[i]];
     end
     // The page's sums come after the first steps of the next page.
     if (mix_valid_i && read_step_q == 4'd15) begin
@@ -122,12 +138,7 @@ module tp_softmax
   function automatic logic [7:0] scaled(input logic [7:0] mantissa, input logic [3:0] right);
     logic [8:0] cut;
     cut = {mantissa, 1'b0} >> right;
-`ifdef TP_PLANT_BUG
-    // The planted fault cuts instead of rounding.
-    scaled = cut[8:1];
-`else
     scaled = 8'((10'(cut) + 10'd1) >> 1);
-`endif
   endfunction
 
   always_ff @(posedge clk_i) begin
@@ -174,6 +185,9 @@ module tp_softmax
   end
 
   assign page_o = page_q;
+
+  logic unused_part;
+  assign unused_part = ^{mix_wide_i, mix_part_i};
 
   `TP_ASSERT(FirstKept_A, !(in_valid_i && in_first_i) || in_keep_i)
   `TP_ASSERT(FirstStep_A, !(in_valid_i && in_first_i) || write_step_q == 4'd0)

@@ -22,6 +22,7 @@ module tp_top_sim #(
   parameter int unsigned ConstantPairs = 256,
   parameter int unsigned Codebooks = 2,
   parameter int unsigned HeadNorm = 1,
+  parameter int unsigned HeadLog2Max = 5,
   parameter int unsigned BuildId = 0
 ) (
   input  logic       clk_i,
@@ -50,6 +51,7 @@ module tp_top_sim #(
     .ConstantPairs(ConstantPairs),
     .Codebooks(Codebooks),
     .HeadNorm(HeadNorm),
+    .HeadLog2Max(HeadLog2Max),
     .BuildId(BuildId)
   ) u_core (
     .clk_i(clk_i),

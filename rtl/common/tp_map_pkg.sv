@@ -13,8 +13,6 @@ package tp_map_pkg;
   localparam int unsigned TP_EXPONENT_MAX = 25;
   // most candidates that the sampler keeps
   localparam int unsigned TP_TOP_K_MAX = 64;
-  // log2 of the largest head size of the RTL
-  localparam int unsigned TP_HEAD_LOG2_MAX = 5;
   // tokens that the repetition penalty looks back
   localparam int unsigned TP_RECENT_MAX = 64;
   // most stop tokens of a slot
@@ -75,7 +73,7 @@ package tp_map_pkg;
   localparam int unsigned TP_CYCLES_NORM = 18;
   // ANGLES: from issue to completion, beside 2 per pair
   localparam int unsigned TP_CYCLES_ANGLES = 10;
-  // ATTENTION: beside 16 per column and page and 8 per further set
+  // ATTENTION: beside 16 per chunk and 8 with two sets
   localparam int unsigned TP_CYCLES_ATTENTION = 72;
 
   // the program of this slot ends

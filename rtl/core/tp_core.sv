@@ -24,6 +24,7 @@ module tp_core #(
   parameter int unsigned ConstantPairs = 256,
   parameter int unsigned Codebooks = 2,
   parameter int unsigned HeadNorm = 1,
+  parameter int unsigned HeadLog2Max = 5,
   parameter int unsigned BuildId = 0,
   // A prompt that fills the context fits a slot's queue.
   localparam int unsigned QueueDepth = 1 << $clog2(PositionsMax > 128 ? PositionsMax : 128)
@@ -42,11 +43,12 @@ module tp_core #(
   localparam int unsigned Units = 4;
   localparam int unsigned Dones = 7;
   localparam int unsigned Frequencies = 64;
-  localparam int unsigned RotationPairs = 16;  // of a head; heads of 32 are the largest
+  localparam int unsigned RotationPairs = 1 << (HeadLog2Max - 1);  // of a head
   localparam int unsigned QueryWords = QueryMax / 32;
 
   `TP_REQUIRE(DimMax % 32 == 0 && QueryMax % 32 == 0 && HiddenMax % 32 == 0)
   `TP_REQUIRE(PositionsMax % 16 == 0)
+  `TP_REQUIRE(HeadLog2Max >= 5 && HeadLog2Max <= 7)
 
   typedef struct packed {
     logic valid;
@@ -172,6 +174,7 @@ module tp_core #(
     .Frequencies    (Frequencies),
     .Codebooks      (Codebooks),
     .HeadNorm       (HeadNorm),
+    .HeadLog2Max    (HeadLog2Max),
     .QueueDepth     (QueueDepth),
     .BuildId        (BuildId),
     .SaturationPorts(4),
@@ -337,6 +340,7 @@ module tp_core #(
     .DimMax       (DimMax),
     .ConstantPairs(ConstantPairs),
     .HeadNorm     (HeadNorm != 0),
+    .HeadLog2Max  (HeadLog2Max),
     .GainQuads    (GainQuads),
     .FfnBlocks    (HiddenMax / 32)
   ) u_epilogue (
@@ -617,9 +621,10 @@ module tp_core #(
   );
 
   tp_attention #(
-    .Slots     (Slots),
-    .QueryWords(QueryWords),
-    .ColumnsMax(QueryWords)
+    .Slots      (Slots),
+    .QueryWords (QueryWords),
+    .ColumnsMax (QueryWords),
+    .HeadLog2Max(HeadLog2Max)
   ) u_attention (
     .clk_i            (clk_i),
     .rst_ni           (rst_ni),

@@ -17,6 +17,7 @@ module tp_epilogue_heads
 #(
   parameter int unsigned ConstantPairs = 256,
   parameter bit          HeadNorm      = 1'b0,
+  parameter int unsigned HeadLog2Max   = 5,     // log2 of the largest head size
   parameter int unsigned GainQuads     = 256
 ) (
   input logic clk_i,
@@ -122,6 +123,8 @@ module tp_epilogue_heads
 
   if (HeadNorm) begin : gen_head_norm
     localparam int unsigned GainWidth = $clog2(2 * GainQuads);
+    // At most 2 P + 30 pairs of heads of P pairs are inside tp_head_norm.
+    localparam int unsigned Waiting = HeadLog2Max > 6 ? 256 : 128;
     head_norm_t norm_in;
     head_norm_t norm;
     head_norm_t norm_q;
@@ -133,7 +136,7 @@ module tp_epilogue_heads
     turn_t norm_turn;
     logic waiting_ready;
     logic waiting_valid;
-    logic [7:0] waiting_level;
+    logic [$clog2(Waiting+1)-1:0] waiting_level;
 
     // Values pass unchanged, so that they stay behind the keys.
     assign norm_in = '{
@@ -162,7 +165,9 @@ module tp_epilogue_heads
 
     assign norm_here = head_here && pair_place_i.head_norm;
 
-    tp_head_norm u_head_norm (
+    tp_head_norm #(
+      .HeadLog2Max(HeadLog2Max)
+    ) u_head_norm (
       .clk_i          (clk_i),
       .rst_ni         (rst_ni),
       .in_valid_i     (norm_here),
@@ -195,7 +200,7 @@ module tp_epilogue_heads
     // The places of the pairs inside tp_head_norm.
     tp_fifo #(
       .Width($bits(turn_t)),
-      .Depth(128)
+      .Depth(Waiting)
     ) u_waiting (
       .clk_i      (clk_i),
       .rst_ni     (rst_ni),
@@ -387,6 +392,8 @@ module tp_epilogue_heads
   logic unused_bits;
   assign unused_bits = ^{matvec, cmd_i, cfg_address_i, centre_pair, ahead_place_i, pair_place_i};
 
+  `TP_ASSERT(HeadSize_A, !(ahead_valid_i && is_head(ahead_place_i.kind
+             )) || 32'(head_log2) <= HeadLog2Max)
   `TP_ASSERT(CentreInRange_A, !(turn_valid_q[8] && centre_here) || 32'(centre_pair) < ConstantPairs)
   `TP_ASSERT(ConfigurationInRange_A,
              !(cfg_valid_i && cfg_space_i == TP_SPACE_CENTRE) || cfg_address_i < 2 * ConstantPairs)

@@ -2,12 +2,13 @@
 //
 // tp_head_norm: RMS norm of each head of a row flow, before the rotation.
 //
-// In    pairs of adjacent rows, heads of 8, 16 or 32 elements one after the other, gaps allowed.
+// In    pairs of adjacent rows, heads of 8 .. 2^HeadLog2Max elements one after the other, gaps
+//       allowed.
 //       head_log2, enable, head_shift, epsilon and gain_base are constant over the pairs of a head.
 // Out   the same pairs in the same order; bits equal tp_head_norm() of the model, or unchanged when
 //       enable is 0. The pairs of a head leave without gaps.
 // Rate  one pair per cycle for ever. A head of P pairs whose last one comes in cycle t leaves in
-//       the cycles t + P + 19 .. t + 2 P + 18: 23, 27, 35 cycles from last in to first out.
+//       the cycles t + P + 19 .. t + 2 P + 18: 23 cycles from last in to first out for heads of 8.
 // Not   does not mix head sizes without a pause: the last pair of a smaller head of S pairs comes
 //       at least 2 P - S cycles after that of a head of P pairs.
 //
@@ -16,12 +17,14 @@
 
 `include "tp_assert.svh"
 
-module tp_head_norm (
+module tp_head_norm #(
+  parameter int unsigned HeadLog2Max = 5  // log2 of the largest head size, 5..7
+) (
   input logic clk_i,
   input logic rst_ni,
   input logic in_valid_i,  // early
   input logic [1:0][31:0] in_data_i,  // early; int32, element 0 is the lower row
-  input logic [2:0] in_head_log2_i,  // early; 3..5
+  input logic [2:0] in_head_log2_i,  // early; 3..HeadLog2Max
   input logic in_enable_i,  // early; 0: the head passes unchanged, same latency
   input logic signed [7:0] in_head_shift_i,  // early
   input logic [31:0] in_epsilon_i,  // early
@@ -33,17 +36,22 @@ module tp_head_norm (
   output logic [3:0] saturations_o  // early; elements clamped in this cycle
 );
 
-  // At most 2 * 16 + 11 pairs arrive between the write of a pair and its last read.
-  localparam int unsigned Depth = 64;
+  `TP_REQUIRE(HeadLog2Max >= 5 && HeadLog2Max <= 7)
+
+  // At most 2 P + 11 pairs arrive between the write of a pair and its last read.
+  localparam int unsigned Depth = 2 << HeadLog2Max;
   localparam int unsigned AddressWidth = $clog2(Depth);
 
+  localparam int unsigned TotalWidth = HeadLog2Max + 32;
+
   typedef logic [AddressWidth-1:0] address_t;
+  typedef logic [HeadLog2Max-2:0] pair_t;  // of a head
 
   // A head on its way. It moves from stage to stage with the head's first pair; the next head
   // follows 4 pairs later at the earliest.
   typedef struct packed {
     address_t base;  // of its first pair in the ring
-    logic [3:0] last_pair;
+    pair_t last_pair;
     logic enable;
     logic signed [7:0] shift;
     logic [15:0] gain_base;
@@ -53,8 +61,8 @@ module tp_head_norm (
   // ---- collect: the ring, the OR of the magnitudes ----
 
   address_t write_q;
-  logic [3:0] pair_q;
-  logic [3:0] last_pair;
+  pair_t pair_q;
+  pair_t last_pair;
   logic in_last;
   logic [31:0] any_beat;
   logic [31:0] any_q;
@@ -68,7 +76,7 @@ module tp_head_norm (
     magnitude = v[31] ? -v : v;
   endfunction
 
-  assign last_pair = 4'((5'd1 << (in_head_log2_i - 3'd1)) - 5'd1);
+  assign last_pair = pair_t'((8'd1 << (in_head_log2_i - 3'd1)) - 8'd1);
   assign in_last   = pair_q == last_pair;
   assign any_beat  = magnitude(in_data_i[0]) | magnitude(in_data_i[1]);
 
@@ -83,7 +91,7 @@ module tp_head_norm (
       start_q <= end_q;
       if (in_valid_i) begin
         write_q <= write_q + AddressWidth'(1);
-        pair_q  <= in_last ? '0 : pair_q + 4'd1;
+        pair_q  <= in_last ? '0 : pair_q + pair_t'(1);
       end
     end
   end
@@ -121,8 +129,8 @@ module tp_head_norm (
   logic square_busy_q;
   logic square_now;
   logic square_last;
-  logic [3:0] square_pair_q;
-  logic [3:0] square_pair;
+  pair_t square_pair_q;
+  pair_t square_pair;
   logic [1:0][31:0] square_data;
   logic [4:1] square_valid_q;
   logic [4:1] square_first_q;
@@ -131,7 +139,7 @@ module tp_head_norm (
   logic [1:0][15:0] scaled_q;  // signed
   logic [1:0][30:0] product_q;
   logic [31:0] sum_q;
-  logic [36:0] total_q;
+  logic [TotalWidth-1:0] total_q;
   logic total_valid_q;
   head_t head_q3, head_q7;
   logic [31:0] epsilon_q3;
@@ -156,7 +164,7 @@ module tp_head_norm (
     square_first_q <= {square_first_q[3:1], start_q};
     square_last_q  <= {square_last_q[3:1], square_last};
     if (square_now) begin
-      square_pair_q <= square_pair + 4'd1;
+      square_pair_q <= square_pair + pair_t'(1);
       x_q           <= square_data;
     end
     if (start_q) begin
@@ -183,7 +191,7 @@ module tp_head_norm (
     end
     if (square_valid_q[3]) sum_q <= 32'(product_q[0]) + 32'(product_q[1]);
     if (square_valid_q[4]) begin
-      total_q <= (square_first_q[4] ? 37'(epsilon_q3) : total_q) + 37'(sum_q);
+      total_q <= (square_first_q[4] ? TotalWidth'(epsilon_q3) : total_q) + TotalWidth'(sum_q);
       if (square_first_q[4]) head_q7 <= head_q3;
     end
   end
@@ -198,7 +206,7 @@ module tp_head_norm (
   logic [6:0] shift_place;  // of element * 2^33, for one fraction bit
 
   tp_rsqrt #(
-    .Width   (37),
+    .Width   (TotalWidth),
     .TagWidth($bits(head_t))
   ) u_rsqrt (
     .clk_i       (clk_i),
@@ -227,8 +235,8 @@ module tp_head_norm (
   logic apply_busy_q;
   logic apply_now;
   logic apply_last;
-  logic [3:0] apply_last_pair_q;
-  logic [3:0] apply_pair_q;
+  pair_t apply_last_pair_q;
+  pair_t apply_pair_q;
   address_t apply_base_q;
   address_t apply_next;
   address_t apply_address;
@@ -275,7 +283,7 @@ module tp_head_norm (
   always_ff @(posedge clk_i) begin
     apply_first_q <= {apply_first_q[4:1], factor_valid};
     if (apply_now) begin
-      apply_pair_q <= factor_valid ? 4'd1 : apply_pair_q + 4'd1;
+      apply_pair_q <= factor_valid ? pair_t'(1) : apply_pair_q + pair_t'(1);
       x_q1         <= apply_data;
     end
     if (factor_valid) begin
@@ -397,7 +405,8 @@ module tp_head_norm (
   logic unused_bits;
   assign unused_bits = ^head_q7;
 
-  `TP_ASSERT(HeadSize_A, !in_valid_i || (in_head_log2_i >= 3'd3 && in_head_log2_i <= 3'd5))
+  `TP_ASSERT(HeadSize_A,
+             !in_valid_i || (in_head_log2_i >= 3'd3 && 32'(in_head_log2_i) <= HeadLog2Max))
   `TP_ASSERT(SquaresApart_A, !(start_q && square_busy_q))
   `TP_ASSERT(OutputsApart_A, !(factor_valid && apply_busy_q))
   `TP_COVER(BackToBack_C, factor_valid && apply_valid_q[1] && apply_pair_q == '0)

@@ -30,6 +30,7 @@ module tp_commands
   parameter  int unsigned Frequencies   = 64,
   parameter  int unsigned Codebooks     = 2,
   parameter  int unsigned HeadNorm      = 1,
+  parameter  int unsigned HeadLog2Max   = 5,
   parameter  int unsigned QueueDepth    = 256,
   parameter  int unsigned BuildId       = 0,
   localparam int unsigned LevelWidth    = $clog2(QueueDepth + 1)
@@ -89,7 +90,6 @@ module tp_commands
   output logic    [31:0] answer_word_data_o        // late
 );
 
-  localparam int unsigned HeadLog2Max = 5;  // tp_attention takes heads of up to 32
   localparam int unsigned SlotWidth = Slots > 1 ? $clog2(Slots) : 1;
 
   `TP_REQUIRE(Groups >= 1 && Groups <= 8 && VocabMax <= 65536 && PositionsMax <= 65535)

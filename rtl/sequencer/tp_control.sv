@@ -30,6 +30,7 @@ module tp_control
   parameter int unsigned Frequencies     = 64,
   parameter int unsigned Codebooks       = 2,
   parameter int unsigned HeadNorm        = 1,
+  parameter int unsigned HeadLog2Max     = 5,
   parameter int unsigned QueueDepth      = 256,
   parameter int unsigned EventDepth      = 64,
   parameter int unsigned BuildId         = 0,
@@ -166,6 +167,7 @@ module tp_control
     .Frequencies  (Frequencies),
     .Codebooks    (Codebooks),
     .HeadNorm     (HeadNorm),
+    .HeadLog2Max  (HeadLog2Max),
     .QueueDepth   (QueueDepth),
     .BuildId      (BuildId)
   ) u_commands (

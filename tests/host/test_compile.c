@@ -44,7 +44,8 @@ static const struct tp_limits roomy = {.groups = 4,
                                        .gain_quads = 4096,
                                        .constant_pairs = 4096,
                                        .codebooks = 1,
-                                       .head_norm = 1};
+                                       .head_norm = 1,
+                                       .head_log2_max = 7};
 
 static tp_status write_machine(void *user, uint32_t space, uint32_t address, const uint32_t *words,
                                size_t count, struct tp_error *error)

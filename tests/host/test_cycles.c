@@ -56,6 +56,7 @@ static void random_instruction(struct tp_random *random, uint32_t *words)
         struct tp_op_attention op = {.opcode = TP_OP_ATTENTION,
                                      .drain = drain,
                                      .sets = tp_random_below(random, 2),
+                                     .head_log2 = 3 + tp_random_below(random, 5),
                                      .words = 1 + tp_random_below(random, 2),
                                      .turns = 1 + tp_random_below(random, 2)};
         tp_attention_pack(&op, words);
@@ -68,7 +69,7 @@ static void random_instruction(struct tp_random *random, uint32_t *words)
                                   .planes = tp_random_below(random, 2),
                                   .blocks = 1 + tp_random_below(random, 4),
                                   .rows = 8 * (1 + tp_random_below(random, 16)),
-                                  .head_log2 = 3 + tp_random_below(random, 3)};
+                                  .head_log2 = 3 + tp_random_below(random, 5)};
         op.epsilon = op.rows - tp_random_below(random, 4);
         tp_matvec_pack(&op, words);
         break;

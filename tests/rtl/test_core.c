@@ -62,12 +62,16 @@
 #ifndef TP_PARAM_HeadNorm
 #define TP_PARAM_HeadNorm 1
 #endif
+#ifndef TP_PARAM_HeadLog2Max
+#define TP_PARAM_HeadLog2Max 5
+#endif
 
 enum {
     SLOTS = TP_PARAM_Slots,
     GROUPS = TP_PARAM_Groups,
     PAGES_MAX = TP_PARAM_KvRows / TP_PAGE,
     PROGRAM_MAX = TP_PARAM_ProgramMax,
+    HEAD_LOG2_MAX = TP_PARAM_HeadLog2Max,
     VOCAB_MAX = 160,
     EXPECTED_MAX = 64,
     CYCLE_LIMIT = 400000
@@ -88,6 +92,7 @@ static const struct tp_limits limits = {
     .constant_pairs = TP_PARAM_ConstantPairs,
     .codebooks = TP_PARAM_Codebooks,
     .head_norm = TP_PARAM_HeadNorm,
+    .head_log2_max = HEAD_LOG2_MAX,
 };
 
 /* One slot as the bench expects it. */
@@ -504,28 +509,33 @@ static void load(struct bench *b)
     ck_assert_msg(tp_machine_prepare(b->machine, &index), "instruction %u is illegal", index);
 }
 
-static struct shape make_shape(struct bench *b)
+static struct shape make_shape(struct bench *b, uint32_t head_log2)
 {
     struct shape shape;
     shape.blocks = 1 + below(b, TP_PARAM_DimMax / 32);
     shape.hidden = 4 * (2 + below(b, TP_PARAM_HiddenMax / 4 - 1));
     /* A short last block has at least 8 elements. */
     if (shape.hidden % 32 != 0 && shape.hidden % 32 < 8) shape.hidden -= 4;
-    shape.head_log2 = 3 + below(b, 3);
-    shape.words = 1 + below(b, 2);
-    shape.sets = below(b, 2);
-    shape.turns = 1 + below(b, 4 / shape.words / (shape.sets + 1));
+    uint32_t head_words = head_log2 > 5 ? 1u << (head_log2 - 5) : 1;
+    shape.head_log2 = head_log2;
+    do {
+        shape.words = head_words * (1 + below(b, 2));
+        shape.sets = below(b, 2);
+        shape.turns = 1 + below(b, 4);
+    } while (shape.words * shape.turns * (shape.sets + 1) > TP_PARAM_QueryMax / 32);
     shape.layers = 1 + below(b, 2);
     /* All heads of the program or none; values then pass unchanged. */
     shape.head_norm = TP_PARAM_HeadNorm && below(b, 2);
     return shape;
 }
 
-/* Programs that fit the memories; rejected ones leave nothing but used random numbers. */
-static void make_model(struct bench *b)
+/* Programs that fit the memories; rejected ones leave nothing but used random numbers. Neighbours
+ * have heads of other sizes, the first one the largest. */
+static void make_model(struct bench *b, int number)
 {
+    uint32_t head_log2 = HEAD_LOG2_MAX - (uint32_t)number % (HEAD_LOG2_MAX - 2);
     do {
-        struct shape shape = make_shape(b);
+        struct shape shape = make_shape(b, head_log2);
         b->program_count = b->weight_beats = b->gain_quads = b->constant_pairs = 0;
         b->vocab = 8 + below(b, VOCAB_MAX - 8);
         uint32_t room = TP_PARAM_KvRows / TP_PAGE / (shape.layers * shape.words) / SLOTS;
@@ -681,7 +691,7 @@ START_TEST(core_equals_the_machine)
 {
     struct bench *b = &bench;
     open_bench(b, tp_test_seed(_i));
-    make_model(b);
+    make_model(b, _i);
     for (int round = 0; round < 4; round++) {
         uint32_t run_mask = 0;
         while (run_mask == 0) run_mask = below(b, 1u << SLOTS);
@@ -741,7 +751,7 @@ START_TEST(core_takes_the_predicted_cycles_for_each_instruction)
 {
     struct bench *b = &bench;
     open_bench(b, tp_test_seed(_i));
-    make_model(b);
+    make_model(b, _i);
     uint32_t program[PROGRAM_MAX * TP_INSTRUCTION_WORDS];
     uint32_t count = b->program_count - 1;
     memcpy(program, b->program, sizeof program);

@@ -28,11 +28,16 @@
 #define TP_PARAM_HeadNorm 0
 #endif
 
+#ifndef TP_PARAM_HeadLog2Max
+#define TP_PARAM_HeadLog2Max 5
+#endif
+
 enum {
     GROUPS = TP_PARAM_Groups,
     SLOTS = TP_PARAM_Slots,
     PAIRS = GROUPS / 2,
     HEAD_NORM = TP_PARAM_HeadNorm,
+    HEAD_LOG2_MAX = TP_PARAM_HeadLog2Max,
     DIM = 64,  // parameters of the unit that the variants leave alone
     CONSTANT_PAIRS = 256,
     GAIN_QUADS = 256,
@@ -293,10 +298,12 @@ static uint32_t make_embed(struct bench *b, uint32_t start, uint32_t slot)
     return start + 16 * (op.blocks + 1);
 }
 
-static uint32_t pick_rows(struct bench *b, uint32_t dest)
+static uint32_t pick_rows(struct bench *b, const struct tp_op_matvec *op)
 {
+    uint32_t most = HEAD_LOG2_MAX > 5 ? 8 : 4;  // words
+    uint32_t parts = op->head_log2 > 5 ? 1u << (op->head_log2 - 5) : 1;
     uint32_t hidden = (uint32_t)tp_random_range(&b->random, 2, HIDDEN / 4) * 4;
-    switch (dest) {
+    switch (op->dest) {
     case TP_DEST_RESIDUAL:
         return GROUPS * (uint32_t)tp_random_range(&b->random, 32 / GROUPS, DIM / GROUPS);
     case TP_DEST_GATE:
@@ -304,7 +311,7 @@ static uint32_t pick_rows(struct bench *b, uint32_t dest)
     case TP_DEST_LOGITS:
         return GROUPS * (uint32_t)tp_random_range(&b->random, 1, 40);
     default:
-        return 32 * (uint32_t)tp_random_range(&b->random, 1, 4);
+        return 32 * parts * (uint32_t)tp_random_range(&b->random, 1, most / parts);
     }
 }
 
@@ -324,14 +331,14 @@ static void pick_op(struct bench *b, struct job *job)
     op->align = tp_random_below(random, 64);
     op->z_shift = (int32_t)tp_random_range(random, -8, 24);
     if (tp_random_chance(random, 16)) op->z_shift = (int32_t)tp_random_range(random, -128, 127);
-    op->rows = pick_rows(b, op->dest);
     op->cap = (uint32_t)tp_random_range(random, 3, 25);
-    op->head_log2 = b->head_norm ? b->head_log2 : (uint32_t)tp_random_range(random, 3, 5);
+    op->head_log2 = b->head_norm ? b->head_log2 : 3 + tp_random_below(random, HEAD_LOG2_MAX - 2);
+    op->rows = pick_rows(b, op);
     op->head_norm = b->head_norm && op->dest >= TP_DEST_QUERY && op->dest <= TP_DEST_VALUE;
     op->head_shift = (int32_t)tp_random_range(random, -31, -12);
-    op->gain_base = tp_random_below(random, GAIN_QUADS - 8 + 1);
+    op->gain_base = tp_random_below(random, GAIN_QUADS - 32 + 1);
     op->exponent_base = tp_random_below(random, 11);
-    op->constant_base = tp_random_below(random, CONSTANT_PAIRS - 64 + 1);
+    op->constant_base = tp_random_below(random, CONSTANT_PAIRS - 128 + 1);
     op->kv_base = tp_random_below(random, 1u << 24);
     op->epsilon = tp_random_u32(random);
     if (op->dest == TP_DEST_LOGITS) op->epsilon = op->rows - tp_random_below(random, GROUPS);
@@ -599,7 +606,7 @@ START_TEST(epilogue_equals_model_in_every_cycle)
     b.dut = tp_dut_open(seed);
     b.gap = _i % 2 == 0 ? 0 : 64;
     b.head_norm = HEAD_NORM && _i % 4 < 3;
-    b.head_log2 = 3 + (uint32_t)_i % 3;
+    b.head_log2 = 3 + (uint32_t)_i % (HEAD_LOG2_MAX - 2);
     configure(&b);
     set_factors(&b);
     make_program(&b);

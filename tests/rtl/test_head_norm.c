@@ -5,7 +5,7 @@
 // + 19 + j cycles after the head's last pair came and nothing leaves at another time, that gains
 // are asked for one cycle before they are used, and that clamped elements are counted.
 //
-// Heads of 8, 16 and 32 elements of every size, corners of int32, every shift and epsilon size,
+// Heads of 8 to 128 elements of every size, corners of int32, every shift and epsilon size,
 // back to back and with gaps; the gain memory is an array here.
 
 #include "check_main.h"
@@ -19,8 +19,9 @@ enum {
     GAINS = 1 << 18,  // all that an address can name
     HEADS = 300,
     LATENCY = 19,
-    PAIRS_MAX = 16,
-    WAITING_MAX = 128
+    HEAD_LOG2_MAX = TP_PARAM_HeadLog2Max,
+    PAIRS_MAX = 1 << (HEAD_LOG2_MAX - 1),
+    WAITING_MAX = 4 * PAIRS_MAX + 64
 };
 
 struct pair {
@@ -133,7 +134,7 @@ static struct head random_head(struct bench *b, uint32_t head_log2)
     h.shift =
         (int)(any ? tp_random_range(&b->random, -128, 127) : tp_random_range(&b->random, -31, -14));
     h.epsilon = tp_random_u32(&b->random) >> tp_random_below(&b->random, 32);
-    h.gain_base = tp_random_below(&b->random, GAINS / 4 - 8);
+    h.gain_base = tp_random_below(&b->random, GAINS / 4 - PAIRS_MAX / 2);
     return h;
 }
 
@@ -144,10 +145,10 @@ static void run(uint64_t seed, uint32_t gap)
     b.dut = tp_dut_open(seed);
     tp_random_init(&b.random, seed, 1);
     for (uint32_t i = 0; i < GAINS; i++) gains[i] = (int16_t)tp_random_signed(&b.random, 16);
-    uint32_t head_log2 = 3 + (uint32_t)seed % 3;
+    uint32_t head_log2 = 3 + (uint32_t)seed % (HEAD_LOG2_MAX - 2);
     for (int i = 0; i < HEADS; i++) {
         if (tp_random_chance(&b.random, 16)) {
-            head_log2 = 3 + tp_random_below(&b.random, 3);
+            head_log2 = 3 + tp_random_below(&b.random, HEAD_LOG2_MAX - 2);
             for (int k = 0; k < 2 * PAIRS_MAX - 8; k++) idle(&b);
         }
         struct head h = random_head(&b, head_log2);
