@@ -164,6 +164,39 @@ static bool next_text(struct work_of_file *w, uint32_t bos, struct scored_text *
     return false;
 }
 
+static tp_status no_memory(struct work_of_file *w, size_t positions)
+{
+    w->error.status = TP_ERROR_NO_MEMORY;
+    (void)snprintf(w->error.text, sizeof w->error.text, "no memory for the logits of %zu positions",
+                   positions);
+    return TP_ERROR_NO_MEMORY;
+}
+
+// Memory for the logits of a text: of the longest so far, since a context may be far longer.
+static tp_status take_logits(struct work_of_file *w, struct scored_text *text)
+{
+    size_t positions = text->count - 1;
+    if (positions <= text->room) {
+        return TP_OK;
+    }
+    free(text->logits);
+    text->room = 0;
+    text->logits = calloc(positions, text->vocab * sizeof *text->logits);
+    if (text->logits == NULL) {
+        return no_memory(w, positions);
+    }
+    text->room = positions;
+    return TP_OK;
+}
+
+static tp_status run_reference(struct work_of_file *w, struct scored_text *text)
+{
+    tp_status status = take_logits(w, text);
+    return status != TP_OK ? status
+                           : tp_model_reference(w->scoring->reference, text->tokens,
+                                                text->count - 1, keep_logits, text, &w->error);
+}
+
 static void show_progress(const struct work_of_file *w)
 {
     if (w->options->quiet || isatty(STDERR_FILENO) == 0) {
@@ -193,8 +226,7 @@ static tp_status score_texts(struct work_of_file *w)
     while (!interrupted() && (s->tokens_max == 0 || s->tokens < s->tokens_max) &&
            next_text(w, info.bos, &w->texts[turn], &status)) {
         struct scored_text *text = &w->texts[turn];
-        status = tp_model_reference(s->reference, text->tokens, text->count - 1, keep_logits, text,
-                                    &w->error);
+        status = run_reference(w, text);
         tp_status waited = wait_devices(w);
         status = status == TP_OK ? waited : status;
         if (status == TP_OK && s->texts != 0) {
@@ -228,12 +260,8 @@ static tp_status take_texts(struct work_of_file *w)
         struct scored_text *text = &w->texts[i];
         text->vocab = info.vocab;
         text->tokens = calloc((size_t)s->context + 1, sizeof *text->tokens);
-        text->logits = calloc(s->context, info.vocab * sizeof *text->logits);
-        if (text->tokens == NULL || text->logits == NULL) {
-            w->error.status = TP_ERROR_NO_MEMORY;
-            (void)snprintf(w->error.text, sizeof w->error.text,
-                           "no memory for the logits of %" PRIu32 " positions", s->context);
-            return TP_ERROR_NO_MEMORY;
+        if (text->tokens == NULL) {
+            return no_memory(w, s->context);
         }
     }
     return TP_OK;

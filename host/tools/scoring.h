@@ -12,6 +12,7 @@ struct scored_text {
     uint32_t *tokens;  // [context + 1], the start token first
     size_t count;
     float *logits;  // [count - 1][vocab]
+    size_t room;    // positions that logits has memory for
     uint32_t vocab;
 };
 
