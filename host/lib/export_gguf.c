@@ -9,6 +9,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "architecture.h"
@@ -19,6 +20,7 @@ enum { VERSION = 3, ALIGNMENT = 32, KEY_BYTES = 96, FILE_TYPE_F32 = 0, TENSOR_TY
 struct exporter {
     const struct tp_source_model *model;
     const struct tp_tokenizer *tokenizer;  // or NULL
+    float *scores;                         // [vocab] of its pieces, or NULL
     const char *architecture;
     bool is_half_split;  // files of this architecture pair elements j and j + head_size / 2
     double linear;       // frequencies are the plain ones divided by this; 0: a table of factors
@@ -146,6 +148,9 @@ static void put_shape(struct exporter *e)
 // token_type of GGUF
 static uint32_t piece_type(const struct tp_tokenizer *tokenizer, uint32_t id)
 {
+    if (id >= tokenizer->count) {
+        return 5;  // a row of the model that the tokenizer does not name
+    }
     switch ((enum tp_piece_kind)tokenizer->kinds[id]) {
     case TP_PIECE_UNKNOWN:
         return 2;
@@ -163,7 +168,7 @@ static uint32_t piece_type(const struct tp_tokenizer *tokenizer, uint32_t id)
 }
 
 // Spaces are written as U+2581.
-static void put_scored_piece(struct exporter *e, struct tp_string piece)
+static void put_spaced_piece(struct exporter *e, struct tp_string piece)
 {
     static const char mark[] = "\xe2\x96\x81";
     size_t spaces = 0;
@@ -177,17 +182,46 @@ static void put_scored_piece(struct exporter *e, struct tp_string piece)
     }
 }
 
-// The byte alphabet, but for pieces that stand for themselves.
-static void put_byte_piece(struct exporter *e, uint32_t id)
+static size_t encode_bytes(struct tp_string piece, char text[2 * TP_PIECE_BYTES_MAX])
 {
-    struct tp_string piece = tp__tokenizer_piece(e->tokenizer, id);
+    return tp__byte_alphabet_encode(piece.text, piece.size, text);
+}
+
+static void put_piece(struct exporter *e, uint32_t id)
+{
+    const struct tp_tokenizer *t = e->tokenizer;
     char text[2 * TP_PIECE_BYTES_MAX];
-    if (e->tokenizer->kinds[id] == TP_PIECE_NORMAL) {
-        piece.size = tp__byte_alphabet_encode(piece.text, piece.size, text);
-        piece.text = text;
+    if (id >= t->count) {
+        int size = snprintf(text, sizeof text, "[PAD%u]", (unsigned)id);
+        put_string(e, text, (size_t)size);
+        return;
     }
-    put_u64(e, piece.size);
-    put(e, piece.text, piece.size);
+    struct tp_string piece = tp__tokenizer_piece(t, id);
+    if (t->kind != TP_TOKENIZER_BYTE_PAIRS) {
+        put_spaced_piece(e, piece);
+    } else if (t->kinds[id] == TP_PIECE_NORMAL) {
+        put_string(e, text, encode_bytes(piece, text));
+    } else {
+        put_string(e, piece.text, piece.size);
+    }
+}
+
+// Ranks of character pairs become the scores that they were made from: the first merge to a piece
+// has its score, and lower ranks have higher ones.
+static tp_status make_scores(const struct tp_tokenizer *tokenizer, uint32_t count, float **scores,
+                             struct tp_error *error)
+{
+    float *made = calloc(count, sizeof *made);
+    if (made == NULL) {
+        return tp__fail(error, TP_ERROR_NO_MEMORY, "no memory for the scores of %u pieces",
+                        (unsigned)count);
+    }
+    memcpy(made, tokenizer->scores, tokenizer->count * sizeof *made);
+    for (uint32_t rank = tokenizer->merges.count; rank-- > 0;) {
+        made[tokenizer->merges.list[rank].result] = -(float)rank;
+    }
+    *scores = made;
+    return TP_OK;
 }
 
 static void put_merges(struct exporter *e)
@@ -195,38 +229,35 @@ static void put_merges(struct exporter *e)
     const struct tp_merges *merges = &e->tokenizer->merges;
     put_array_key(e, "tokenizer.ggml.merges", TP_GGUF_STRING, merges->count);
     for (uint32_t i = 0; i < merges->count; i++) {
-        struct tp_string left = tp__tokenizer_piece(e->tokenizer, merges->list[i].left);
-        struct tp_string right = tp__tokenizer_piece(e->tokenizer, merges->list[i].right);
-        char text[4 * TP_PIECE_BYTES_MAX + 1];
-        size_t size = tp__byte_alphabet_encode(left.text, left.size, text);
-        text[size++] = ' ';
-        size += tp__byte_alphabet_encode(right.text, right.size, text + size);
-        put_u64(e, size);
-        put(e, text, size);
+        char left[2 * TP_PIECE_BYTES_MAX];
+        char right[2 * TP_PIECE_BYTES_MAX];
+        const struct tp_merge *merge = &merges->list[i];
+        size_t left_size = encode_bytes(tp__tokenizer_piece(e->tokenizer, merge->left), left);
+        size_t right_size = encode_bytes(tp__tokenizer_piece(e->tokenizer, merge->right), right);
+        put_u64(e, left_size + 1 + right_size);
+        put(e, left, left_size);
+        put(e, " ", 1);
+        put(e, right, right_size);
     }
 }
 
 static void put_pieces(struct exporter *e)
 {
     const struct tp_tokenizer *t = e->tokenizer;
-    bool by_byte = t->kind == TP_TOKENIZER_BYTE_PAIRS;
-    put_array_key(e, "tokenizer.ggml.tokens", TP_GGUF_STRING, t->count);
-    for (uint32_t id = 0; id < t->count; id++) {
-        if (by_byte) {
-            put_byte_piece(e, id);
-        } else {
-            put_scored_piece(e, tp__tokenizer_piece(t, id));
-        }
+    uint32_t count = e->model->shape.vocab;
+    put_array_key(e, "tokenizer.ggml.tokens", TP_GGUF_STRING, count);
+    for (uint32_t id = 0; id < count; id++) {
+        put_piece(e, id);
     }
-    if (by_byte) {
+    put_array_key(e, "tokenizer.ggml.token_type", TP_GGUF_I32, count);
+    for (uint32_t id = 0; id < count; id++) {
+        put_u32(e, piece_type(t, id));
+    }
+    if (t->kind == TP_TOKENIZER_BYTE_PAIRS) {
         put_merges(e);
     } else {
-        put_array_key(e, "tokenizer.ggml.scores", TP_GGUF_F32, t->count);
-        put(e, t->scores, t->count * sizeof *t->scores);
-    }
-    put_array_key(e, "tokenizer.ggml.token_type", TP_GGUF_I32, t->count);
-    for (uint32_t id = 0; id < t->count; id++) {
-        put_u32(e, piece_type(t, id));
+        put_array_key(e, "tokenizer.ggml.scores", TP_GGUF_F32, count);
+        put(e, e->scores, count * sizeof *e->scores);
     }
 }
 
@@ -241,16 +272,14 @@ static void put_tokenizer(struct exporter *e)
     put_pieces(e);
     put_number(e, "tokenizer.ggml.bos_token_id", t->bos);
     put_number(e, "tokenizer.ggml.eos_token_id", t->eos);
-    if (t->unknown != TP_TOKEN_NONE) {
-        put_number(e, "tokenizer.ggml.unknown_token_id", t->unknown);
-    }
     if (t->turn_end != TP_TOKEN_NONE) {
         put_number(e, "tokenizer.ggml.eot_token_id", t->turn_end);
     }
-    put_flag(e, "tokenizer.ggml.add_bos_token", t->add_bos);
-    if (!by_byte) {
-        put_flag(e, "tokenizer.ggml.add_space_prefix", t->add_space);
+    if (t->unknown != TP_TOKEN_NONE) {
+        put_number(e, "tokenizer.ggml.unknown_token_id", t->unknown);
     }
+    put_flag(e, "tokenizer.ggml.add_bos_token", t->add_bos);
+    put_flag(e, "tokenizer.ggml.add_space_prefix", t->add_space);
 }
 
 static void put_metadata(struct exporter *e)
@@ -433,6 +462,12 @@ tp_status tp__export_gguf(const struct tp_source_model *model, const struct tp_t
     // GGUF files of Mistral models are llama ones.
     e.architecture = strcmp(architecture->name, "mistral") == 0 ? "llama" : architecture->name;
     e.is_half_split = architecture->is_half_split;
+    if (tokenizer != NULL && tokenizer->kind != TP_TOKENIZER_BYTE_PAIRS) {
+        status = make_scores(tokenizer, model->shape.vocab, &e.scores, error);
+        if (status != TP_OK) {
+            return status;
+        }
+    }
     e.is_counting = true;
     put_header(&e);
     e.is_counting = false;
@@ -442,5 +477,6 @@ tp_status tp__export_gguf(const struct tp_source_model *model, const struct tp_t
     if (e.linear == 0) {
         put_frequencies(&e);
     }
+    free(e.scores);
     return tp__writer_close(&e.writer, TP_OK);
 }

@@ -398,21 +398,24 @@ tp_status tp__tokenizer_check_model(const struct tp_tokenizer *tokenizer,
                     tokenizer->name, tokenizer->count, model->name, model->shape.vocab);
 }
 
+/* Pieces that a file does not name stand for no text. */
+static bool has_text(const struct tp_tokenizer *tokenizer, uint32_t id)
+{
+    return id < tokenizer->count && tokenizer->kinds[id] == TP_PIECE_NORMAL;
+}
+
 tp_status tp__tokenizer_check_alike(const struct tp_tokenizer *tokenizer,
                                     const struct tp_tokenizer *other, struct tp_error *error)
 {
-    if (tokenizer->count != other->count) {
-        return tp__fail(error, TP_ERROR_MISMATCH, "the tokenizers %s and %s have %u and %u pieces",
-                        tokenizer->name, other->name, tokenizer->count, other->count);
-    }
-    for (uint32_t id = 0; id < tokenizer->count; id++) {
-        struct tp_string a = tp__tokenizer_piece(tokenizer, id);
-        struct tp_string b = tp__tokenizer_piece(other, id);
-        bool has_text =
-            tokenizer->kinds[id] == TP_PIECE_NORMAL || other->kinds[id] == TP_PIECE_NORMAL;
-        bool is_equal = a.size == b.size && memcmp(a.text, b.text, a.size) == 0 &&
-                        tokenizer->kinds[id] == other->kinds[id];
-        if (has_text && !is_equal) {
+    uint32_t count = tokenizer->count > other->count ? tokenizer->count : other->count;
+    for (uint32_t id = 0; id < count; id++) {
+        bool in_first = has_text(tokenizer, id);
+        bool in_second = has_text(other, id);
+        struct tp_string a =
+            in_first ? tp__tokenizer_piece(tokenizer, id) : (struct tp_string){"", 0};
+        struct tp_string b = in_second ? tp__tokenizer_piece(other, id) : (struct tp_string){"", 0};
+        bool is_equal = a.size == b.size && memcmp(a.text, b.text, a.size) == 0;
+        if (in_first != in_second || !is_equal) {
             return tp__fail(error, TP_ERROR_MISMATCH,
                             "token %u is \"%.*s\" in %s and \"%.*s\" in %s: the tokenizers are not "
                             "of one origin",

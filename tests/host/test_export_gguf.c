@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "check_main.h"
+#include "encode.h"
 #include "model_files.h"
 
 enum { PATH_BYTES = 512, VOCAB = 300 };
@@ -100,7 +101,12 @@ static void compare_models(const struct tp_source_model *a, const struct tp_sour
 
 static void compare_tokenizers(const struct tp_tokenizer *a, const struct tp_tokenizer *b)
 {
-    ck_assert_uint_eq(a->count, b->count);
+    ck_assert_uint_le(a->count, b->count);  // of rows without a name
+    ck_assert_uint_eq(a->turn_end, b->turn_end);
+    ck_assert(a->kind == b->kind && a->split == b->split);
+    ck_assert_uint_eq(a->merges.count, b->merges.count);
+    ck_assert(a->merges.count == 0 || memcmp(a->merges.list, b->merges.list,
+                                             a->merges.count * sizeof a->merges.list[0]) == 0);
     ck_assert_uint_eq(a->bos, b->bos);
     ck_assert_uint_eq(a->eos, b->eos);
     ck_assert_uint_eq(a->unknown, b->unknown);
@@ -110,6 +116,9 @@ static void compare_tokenizers(const struct tp_tokenizer *a, const struct tp_tok
         struct tp_string y = tp__tokenizer_piece(b, id);
         ck_assert(x.size == y.size && memcmp(x.text, y.text, x.size) == 0);
         ck_assert(a->kinds[id] == b->kinds[id] && a->scores[id] == b->scores[id]);
+    }
+    for (uint32_t id = a->count; id < b->count; id++) {
+        ck_assert_uint_eq(b->kinds[id], TP_PIECE_UNUSED);
     }
 }
 
@@ -175,6 +184,115 @@ START_TEST(an_export_loads_equal)
     tp__tokenizer_free(&tokenizer);
     tp_test_bytes_free(&model_file);
     tp_test_bytes_free(&tokenizer_file);
+}
+END_TEST
+
+// ---- tokenizers of ranked merges ----
+
+enum { END = 256, TURN, USER, FIRST_MERGED, MERGES = 6, PIECES = FIRST_MERGED + MERGES };
+
+// Every byte, three special pieces, and "the", " the", "at" ... by merges.
+static void make_pairs(enum tp_tokenizer_kind kind, struct tp_tokenizer *tokenizer)
+{
+    static const char *const specials[] = {"<|end|>", "<|turn|>", "<tool>"};
+    static const enum tp_piece_kind kinds[] = {TP_PIECE_CONTROL, TP_PIECE_CONTROL, TP_PIECE_USER};
+    static const char *const merges[MERGES][2] = {{"t", "h"}, {"th", "e"}, {" ", "the"},
+                                                  {"a", "t"}, {"c", "at"}, {" ", "t"}};
+    OK(tp__tokenizer_prepare(tokenizer, "pairs", PIECES, 4096, &error));
+    tokenizer->kind = kind;
+    tokenizer->split = kind == TP_TOKENIZER_BYTE_PAIRS ? TP_SPLIT_LLAMA3 : TP_SPLIT_NONE;
+    tokenizer->whole_words = kind == TP_TOKENIZER_BYTE_PAIRS;
+    tokenizer->may_grow = true;
+    tokenizer->add_space = false;
+    for (uint32_t byte = 0; byte < 256; byte++) {
+        const char text = (char)byte;
+        tp__tokenizer_add(tokenizer, byte, &text, 1, 0.0f, TP_PIECE_NORMAL);
+    }
+    for (uint32_t i = 0; i < 3; i++) {
+        tp__tokenizer_add(tokenizer, END + i, specials[i], strlen(specials[i]), 0.0f, kinds[i]);
+    }
+    for (uint32_t i = 0; i < MERGES; i++) {
+        char whole[8];
+        int size = snprintf(whole, sizeof whole, "%s%s", merges[i][0], merges[i][1]);
+        tp__tokenizer_add(tokenizer, FIRST_MERGED + i, whole, (size_t)size, 0.0f, TP_PIECE_NORMAL);
+    }
+    tokenizer->bos = END;
+    tokenizer->eos = END;
+    tokenizer->turn_end = TURN;
+    OK(tp__tokenizer_finish(tokenizer, &error));
+    OK(tp__merges_prepare(&tokenizer->merges, "pairs", MERGES, &error));
+    for (uint32_t i = 0; i < MERGES; i++) {
+        OK(tp__tokenizer_merge(tokenizer, "merges",
+                               (struct tp_string){merges[i][0], strlen(merges[i][0])},
+                               (struct tp_string){merges[i][1], strlen(merges[i][1])}, &error));
+    }
+}
+
+static uint32_t encode(const struct tp_tokenizer *tokenizer, uint32_t tokens[64])
+{
+    static const char text[] = "cat the <tool>at the\n12345 cthat";
+    struct tp_encoder encoder;
+    uint32_t count = 0;
+    OK(tp__encoder_open(tokenizer, 256, &encoder, &error));
+    OK(tp__encode(&encoder, text, sizeof text - 1, true, tokenizer->add_space, tokens, 64, &count,
+                  &error));
+    tp__encoder_close(&encoder);
+    return count;
+}
+
+START_TEST(byte_pairs_export_equal)
+{
+    struct tp_test_bytes file = {NULL, 0, 0};
+    struct tp_source_model model;
+    struct tp_tokenizer tokenizer;
+    tp_test_write_llama2c(&shapes[0], 1, &file);
+    OK(tp__source_model_parse(file.data, file.size, "m.llam", &model, &error));
+    make_pairs(TP_TOKENIZER_BYTE_PAIRS, &tokenizer);
+    check_round_trip(&model, &tokenizer);
+
+    char path[PATH_BYTES];
+    uint32_t expected[64];
+    uint32_t actual[64];
+    struct tp_tokenizer loaded;
+    path_in_folder("a.gguf", path);
+    OK(tp__tokenizer_load(path, &loaded, &error));
+    uint32_t count = encode(&tokenizer, expected);
+    ck_assert_uint_gt(count, 10);
+    ck_assert_uint_eq(encode(&loaded, actual), count);
+    ck_assert_int_eq(memcmp(actual, expected, count * sizeof *actual), 0);
+    tp__tokenizer_free(&loaded);
+    tp__tokenizer_free(&tokenizer);
+    tp__source_model_free(&model);
+    tp_test_bytes_free(&file);
+}
+END_TEST
+
+// Ranked character pairs become scored pieces, which GGUF has; texts keep their tokens.
+START_TEST(character_pairs_export_as_scores)
+{
+    struct tp_test_bytes file = {NULL, 0, 0};
+    struct tp_source_model model;
+    struct tp_tokenizer tokenizer;
+    struct tp_tokenizer loaded;
+    char path[PATH_BYTES];
+    uint32_t expected[64];
+    uint32_t actual[64];
+    tp_test_write_llama2c(&shapes[0], 1, &file);
+    OK(tp__source_model_parse(file.data, file.size, "m.llam", &model, &error));
+    make_pairs(TP_TOKENIZER_CHARACTER_PAIRS, &tokenizer);
+    path_in_folder("a.gguf", path);
+    OK(tp__export_gguf(&model, &tokenizer, path, &error));
+    OK(tp__tokenizer_load(path, &loaded, &error));
+    ck_assert_int_eq(loaded.kind, TP_TOKENIZER_SCORES);
+    OK(tp__tokenizer_check_alike(&tokenizer, &loaded, &error));
+    uint32_t count = encode(&tokenizer, expected);
+    ck_assert_uint_gt(count, 10);
+    ck_assert_uint_eq(encode(&loaded, actual), count);
+    ck_assert_int_eq(memcmp(actual, expected, count * sizeof *actual), 0);
+    tp__tokenizer_free(&loaded);
+    tp__tokenizer_free(&tokenizer);
+    tp__source_model_free(&model);
+    tp_test_bytes_free(&file);
 }
 END_TEST
 
@@ -273,6 +391,8 @@ Suite *tp_test_suite(void)
     tcase_set_timeout(tcase, 60);
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_loop_test(tcase, an_export_loads_equal, 0, sizeof shapes / sizeof *shapes);
+    tcase_add_test(tcase, byte_pairs_export_equal);
+    tcase_add_test(tcase, character_pairs_export_as_scores);
     tcase_add_loop_test(tcase, other_architectures_export_equal, 0, 4);
     tcase_add_loop_test(tcase, real_models_export_equal, 0, 2);
     tcase_add_test(tcase, a_failed_export_changes_nothing);
