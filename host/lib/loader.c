@@ -9,8 +9,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "reader.h"
+#include "safetensors.h"
+
+enum { PATH_BYTES = 4096 };
 
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
               "tensors are used where they lie in the file, which is little-endian");
@@ -372,6 +376,12 @@ void tp__source_tensor_tie(struct tp_source_model *model)
     model->shape.tied = true;
 }
 
+bool tp__source_tensor_is_owned(const struct tp_source_model *model, enum tp_tensor tensor,
+                                uint32_t layer)
+{
+    return model->owned[tensor_index(model, tensor, layer)] != NULL;
+}
+
 void tp__source_model_limit(struct tp_source_model *model, uint32_t window)
 {
     if (window == 0 || window >= model->shape.context) return;
@@ -417,7 +427,6 @@ static tp_status refuse_foreign(const struct tp_source_model *model, struct tp_e
         const char *what;
     } known[] = {
         {"PK\x03\x04", 0, "a PyTorch checkpoint"},
-        {"{\"", 8, "a safetensors file"},
         {"ggjt", 0, "a GGML file older than GGUF"},
         {"tjgg", 0, "a GGML file older than GGUF"},
         {"lmgg", 0, "a GGML file older than GGUF"},
@@ -437,7 +446,46 @@ static tp_status refuse_foreign(const struct tp_source_model *model, struct tp_e
     return TP_OK;
 }
 
-static tp_status load(struct tp_source_model *model, struct tp_error *error)
+/* What all formats have in common at the end. */
+static tp_status finish(struct tp_source_model *model, struct tp_error *error)
+{
+    find_tied(model);
+    return model->is_half_split ? pair_tensors(model, error) : TP_OK;
+}
+
+static tp_status copy_text(const char *text, size_t size, char **copy, struct tp_error *error)
+{
+    *copy = malloc(size + 1);
+    if (*copy == NULL) return tp__fail(error, TP_ERROR_NO_MEMORY, "no memory for a name");
+    memcpy(*copy, text, size);
+    (*copy)[size] = '\0';
+    return TP_OK;
+}
+
+/* A file that needs others beside it; path is NULL when it came as bytes. */
+static tp_status load_beside(struct tp_source_model *model, const char *path,
+                             struct tp_error *error)
+{
+    static const char end[] = ".index.json";
+    size_t size = path == NULL ? 0 : strlen(path);
+    bool is_safetensors = tp__safetensors_looks_like(model->file.data, model->file.size);
+    bool is_index = size >= sizeof end && strcmp(path + size - (sizeof end - 1), end) == 0;
+    if (path == NULL || (!is_safetensors && !is_index)) {
+        return tp__fail(error, TP_ERROR_UNSUPPORTED,
+                        "%s: byte 0: is %s; give the folder with config.json and "
+                        "model.safetensors",
+                        model->name, is_safetensors ? "a safetensors file alone" : "JSON text");
+    }
+    const char *slash = strrchr(path, '/');
+    size_t folder_size = slash == path ? 1 : slash == NULL ? 1 : (size_t)(slash - path);
+    tp_status status = copy_text(slash == NULL ? "." : path, folder_size, &model->folder, error);
+    if (status != TP_OK) return status;
+    return is_safetensors ? tp__load_safetensors_beside(model, model->folder, error)
+                          : tp__load_safetensors_index(model, model->folder, error);
+}
+
+/* path is NULL when the file came as bytes. */
+static tp_status load(struct tp_source_model *model, const char *path, struct tp_error *error)
 {
     const struct tp_bytes *file = &model->file;
     if (file->size < 4) {
@@ -447,42 +495,54 @@ static tp_status load(struct tp_source_model *model, struct tp_error *error)
     }
     tp_status status = refuse_foreign(model, error);
     if (status != TP_OK) return status;
-    bool is_gguf = memcmp(file->data, "GGUF", 4) == 0;
-    status = is_gguf ? tp__load_gguf(model, error) : tp__load_llama2c(model, error);
-    if (status != TP_OK) return status;
-    find_tied(model);
-    return model->is_half_split ? pair_tensors(model, error) : TP_OK;
+    if (memcmp(file->data, "GGUF", 4) == 0) {
+        status = tp__load_gguf(model, error);
+    } else if (file->data[0] == '{' || tp__safetensors_looks_like(file->data, file->size)) {
+        status = load_beside(model, path, error);
+    } else {
+        status = tp__load_llama2c(model, error);
+    }
+    return status == TP_OK ? finish(model, error) : status;
 }
 
-/* Takes over the bytes of file, also when it fails. */
-static tp_status load_bytes(struct tp_bytes file, const char *path, struct tp_source_model *model,
-                            struct tp_error *error)
+/* A model with nothing but the bytes of its file, which it takes over, also when this fails. */
+static tp_status start(struct tp_bytes file, const char *path, struct tp_source_model *model,
+                       struct tp_error *error)
 {
     const char *name = tp__short_name(path);
-    struct tp_source_model result = {.file = file};
-    result.name = malloc(strlen(name) + 1);
-    tp_status status;
-    if (result.name == NULL) {
-        status = tp__fail(error, TP_ERROR_NO_MEMORY, "%s: no memory for its name", name);
+    *model = (struct tp_source_model){.file = file};
+    return copy_text(name, strlen(name), &model->name, error);
+}
+
+/* Ends each way to load: the result goes out whole or not at all. */
+static tp_status hand_out(tp_status status, struct tp_source_model *result,
+                          struct tp_source_model *model)
+{
+    if (status == TP_OK) {
+        *model = *result;
     } else {
-        memcpy(result.name, name, strlen(name) + 1);
-        status = load(&result, error);
+        tp__source_model_free(result);
     }
-    if (status != TP_OK) {
-        tp__source_model_free(&result);
-        return status;
-    }
-    *model = result;
-    return TP_OK;
+    return status;
 }
 
 tp_status tp__source_model_load(const char *path, struct tp_source_model *model,
                                 struct tp_error *error)
 {
+    char found[PATH_BYTES];
+    struct stat facts;
+    if (stat(path, &facts) == 0 && S_ISDIR(facts.st_mode)) {
+        tp_status status = tp__find_in_folder(path, found, sizeof found, error);
+        if (status != TP_OK) return status;
+        path = found;
+    }
     struct tp_bytes file;
     tp_status status = tp__file_read(path, TP_MODEL_BYTES_MAX, &file, error);
     if (status != TP_OK) return status;
-    return load_bytes(file, path, model, error);
+    struct tp_source_model result;
+    status = start(file, path, &result, error);
+    if (status == TP_OK) status = load(&result, path, error);
+    return hand_out(status, &result, model);
 }
 
 tp_status tp__source_model_parse(const void *data, size_t size, const char *name,
@@ -491,7 +551,29 @@ tp_status tp__source_model_parse(const void *data, size_t size, const char *name
     struct tp_bytes file;
     tp_status status = tp__bytes_copy(data, size, &file, error);
     if (status != TP_OK) return status;
-    return load_bytes(file, name, model, error);
+    struct tp_source_model result;
+    status = start(file, name, &result, error);
+    if (status == TP_OK) status = load(&result, NULL, error);
+    return hand_out(status, &result, model);
+}
+
+tp_status tp__source_model_parse_safetensors(const void *config, size_t config_size,
+                                             const void *data, size_t size, const char *name,
+                                             struct tp_source_model *model, struct tp_error *error)
+{
+    struct tp_bytes file;
+    struct tp_bytes config_file;
+    tp_status status = tp__bytes_copy(data, size, &file, error);
+    if (status != TP_OK) return status;
+    struct tp_source_model result;
+    status = start(file, name, &result, error);
+    if (status != TP_OK) return hand_out(status, &result, model);
+    status = tp__bytes_copy(config, config_size, &config_file, error);
+    if (status != TP_OK) return hand_out(status, &result, model);
+    status = tp__load_safetensors(&result, &config_file, "config.json", error);
+    tp__bytes_free(&config_file);
+    if (status == TP_OK) status = finish(&result, error);
+    return hand_out(status, &result, model);
 }
 
 void tp__source_model_free(struct tp_source_model *model)
@@ -503,6 +585,7 @@ void tp__source_model_free(struct tp_source_model *model)
     free(model->tensors);
     free(model->rope_frequency);
     free(model->name);
+    free(model->folder);
     tp__bytes_free(&model->file);
     *model = (struct tp_source_model){0};
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Model files: a Llama-shaped model with float32 tensors, from llama2.c and GGUF files whose
-// numbers may be of other types.
+// Model files: a Llama-shaped model with float32 tensors, from llama2.c, GGUF and safetensors files
+// whose numbers may be of other types.
 //
 // The format is found from the contents. Every length is compared with the file before it is used,
 // so any bytes at all give either a sound model or an error that names file, place and reason.
@@ -82,13 +82,16 @@ struct tp_source_model {
     double *rope_frequency;    // use tp__source_frequency
     const float **tensors;     // use tp__source_tensor
     float **owned;             // de-quantised tensors, in the same order; else NULL
-    struct tp_bytes file;      // float32 tensors lie in it
-    char *name;                // of the file, for messages
+    struct tp_bytes
+        file;      // float32 tensors lie in it; empty when none does and it has no tokenizer
+    char *folder;  // of a safetensors model: there may be a tokenizer.json; else NULL
+    char *name;    // of the file, for messages
 };
 
-/** Loads a model file.
+/** Loads a model: a file of any format, or the folder of a safetensors model.
  *  out    model  written only on TP_OK; tp__source_model_free releases it
  *  error  TP_ERROR_IO, TP_ERROR_NO_MEMORY
+ *         TP_ERROR_NOT_FOUND    the folder has no model
  *         TP_ERROR_FORMAT       cut short, damaged or no model at all
  *         TP_ERROR_UNSUPPORTED  a sound model of another architecture, version or number type
  *         TP_ERROR_TOO_LARGE    above a limit of this header
@@ -97,9 +100,16 @@ struct tp_source_model {
 TP_MUST_USE tp_status tp__source_model_load(const char *path, struct tp_source_model *model,
                                             struct tp_error *error);
 
-/** The same from bytes, which are copied; name stands for the path in messages. */
+/** The same from bytes, which are copied; name stands for the path in messages. A safetensors file
+ *  needs its config.json beside it: tp__source_model_parse_safetensors. */
 TP_MUST_USE tp_status tp__source_model_parse(const void *data, size_t size, const char *name,
                                              struct tp_source_model *model, struct tp_error *error);
+
+TP_MUST_USE tp_status tp__source_model_parse_safetensors(const void *config, size_t config_size,
+                                                         const void *data, size_t size,
+                                                         const char *name,
+                                                         struct tp_source_model *model,
+                                                         struct tp_error *error);
 
 void tp__source_model_free(struct tp_source_model *model);
 
@@ -185,5 +195,24 @@ void tp__source_tensor_tie(struct tp_source_model *model);
 /** Each reads model->file, sets shape and tensors; on failure the caller frees the model. */
 TP_MUST_USE tp_status tp__load_llama2c(struct tp_source_model *model, struct tp_error *error);
 TP_MUST_USE tp_status tp__load_gguf(struct tp_source_model *model, struct tp_error *error);
+
+/** Whether a tensor has memory of its own. */
+bool tp__source_tensor_is_owned(const struct tp_source_model *model, enum tp_tensor tensor,
+                                uint32_t layer);
+
+/** model->file is the one file of the tensors. */
+TP_MUST_USE tp_status tp__load_safetensors(struct tp_source_model *model,
+                                           const struct tp_bytes *config, const char *config_name,
+                                           struct tp_error *error);
+/** The same with the config.json of the folder. */
+TP_MUST_USE tp_status tp__load_safetensors_beside(struct tp_source_model *model, const char *folder,
+                                                  struct tp_error *error);
+/** model->file is the index of several files in the folder. */
+TP_MUST_USE tp_status tp__load_safetensors_index(struct tp_source_model *model, const char *folder,
+                                                 struct tp_error *error);
+/** Path of the file to load of a folder.
+ *  error  TP_ERROR_NOT_FOUND, TP_ERROR_INVALID (the path is too long) */
+TP_MUST_USE tp_status tp__find_in_folder(const char *folder, char *path, size_t path_bytes,
+                                         struct tp_error *error);
 
 #endif

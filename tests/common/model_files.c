@@ -215,22 +215,6 @@ static bool is_rotated(enum tp_test_tensor tensor)
            tensor == TP_TEST_KEY_BIAS || tensor >= TP_TEST_QUERY_NORM;
 }
 
-/* A tensor as files with the halves of heads apart have it. */
-static void put_half_split(const struct tp_test_model *model, enum tp_number_type type,
-                           enum tp_test_tensor tensor, uint32_t layer, struct tp_test_bytes *file)
-{
-    uint32_t rows;
-    uint32_t columns;
-    tp_test_tensor_size(model, tensor, &rows, &columns);
-    for (uint32_t row = 0; rows > 1 && row < rows; row++) {
-        put_row(model, type, tensor, layer, half_split_source(model, row), file);
-    }
-    for (uint32_t i = 0; rows == 1 && i < columns; i++) {
-        uint32_t source = half_split_source(model, i);
-        tp_test_put_f32(file, tp_test_weight(model, tensor, layer, 0, source));
-    }
-}
-
 static void put_typed(const struct tp_test_model *model, enum tp_number_type type,
                       enum tp_test_tensor tensor, uint32_t layer, struct tp_test_bytes *file)
 {
@@ -238,6 +222,25 @@ static void put_typed(const struct tp_test_model *model, enum tp_number_type typ
     uint32_t columns;
     tp_test_tensor_size(model, tensor, &rows, &columns);
     for (uint32_t row = 0; row < rows; row++) put_row(model, type, tensor, layer, row, file);
+}
+
+void tp_test_put_half_split(const struct tp_test_model *model, enum tp_number_type type,
+                            enum tp_test_tensor tensor, uint32_t layer, struct tp_test_bytes *file)
+{
+    uint32_t rows;
+    uint32_t columns;
+    tp_test_tensor_size(model, tensor, &rows, &columns);
+    if (!is_rotated(tensor)) {
+        put_typed(model, type, tensor, layer, file);
+        return;
+    }
+    for (uint32_t row = 0; rows > 1 && row < rows; row++) {
+        put_row(model, type, tensor, layer, half_split_source(model, row), file);
+    }
+    for (uint32_t i = 0; rows == 1 && i < columns; i++) {
+        uint32_t source = half_split_source(model, i);
+        tp_test_put_f32(file, tp_test_weight(model, tensor, layer, 0, source));
+    }
 }
 
 static void put_tensor(const struct tp_test_model *model, enum tp_test_tensor tensor,
@@ -532,8 +535,8 @@ static void put_gguf_tensor(struct gguf_tensors *tensors, enum tp_test_tensor te
     while (tensors->data->size % tensors->alignment != 0) tp_test_put(tensors->data, "", 1);
     enum tp_number_type type = rows == 1 ? TP_NUMBER_F32 : tensors->options->type;
     put_info(tensors, name, type, rows, columns);
-    if (tensors->is_half_split && is_rotated(tensor)) {
-        put_half_split(tensors->model, type, tensor, layer, tensors->data);
+    if (tensors->is_half_split) {
+        tp_test_put_half_split(tensors->model, type, tensor, layer, tensors->data);
     } else {
         put_typed(tensors->model, type, tensor, layer, tensors->data);
     }

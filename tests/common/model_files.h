@@ -83,6 +83,11 @@ uint32_t tp_test_tensor_layers(const struct tp_test_model *model, enum tp_test_t
 void tp_test_row(const struct tp_test_model *model, enum tp_number_type type,
                  enum tp_test_tensor tensor, uint32_t layer, uint32_t row, float *out);
 
+/** The bytes of a tensor as files that keep the halves of heads apart have it: rows of queries and
+ *  keys, their biases and norms are in another order. */
+void tp_test_put_half_split(const struct tp_test_model *model, enum tp_number_type type,
+                            enum tp_test_tensor tensor, uint32_t layer, struct tp_test_bytes *file);
+
 /** Rows and columns of a tensor. */
 void tp_test_tensor_size(const struct tp_test_model *model, enum tp_test_tensor tensor,
                          uint32_t *rows, uint32_t *columns);
