@@ -168,13 +168,16 @@ const char *tp_format_name(tp_format format);
 tp_format tp_format_find(const char *name);
 
 struct tp_model_options {
-    const char *path;            ///< llama2.c v0/v1 float32 or GGUF with F32 tensors
-    const char *tokenizer_path;  ///< llama2.c form; NULL: inside the GGUF, or PATH's "-tok.bin"
+    /// llama2.c, GGUF or safetensors, the last as the folder with config.json; see docs/models.md
+    const char *path;
+    /// llama2.c, GGUF or tokenizer.json; NULL: inside the GGUF, in the folder, or PATH's "-tok.bin"
+    const char *tokenizer_path;
 };
 
 struct tp_model_info {
     char name[TP_NAME_BYTES];
-    char file_format[TP_NAME_BYTES];  ///< "GGUF version 3"
+    char file_format[TP_NAME_BYTES];   ///< "GGUF version 3"
+    char architecture[TP_NAME_BYTES];  ///< "llama", "mistral", "qwen2", "qwen3"
     uint32_t dim;
     uint32_t hidden;
     uint32_t layers;
@@ -182,7 +185,8 @@ struct tp_model_info {
     uint32_t kv_heads;
     uint32_t head_size;
     uint32_t vocab;
-    uint32_t context;  ///< positions that the model was trained for
+    uint32_t context;  ///< positions that the model was trained for, within its window
+    uint32_t window;   ///< of attention, where it is shorter than the training's; else 0
     bool tied;         ///< the classifier is the embedding
     bool has_tokenizer;
     uint32_t bos;

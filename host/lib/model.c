@@ -27,13 +27,35 @@ static bool sibling_tokenizer(const char *path, char *sibling, size_t max)
     return size > 0 && (size_t)size < max && stat(sibling, &facts) == 0;
 }
 
+// A safetensors model has its tokenizer in its folder.
+static bool folder_tokenizer(const struct tp_source_model *source, char *path, size_t max)
+{
+    if (source->folder == NULL) {
+        return false;
+    }
+    int size = snprintf(path, max, "%s/tokenizer.json", source->folder);
+    struct stat facts;
+    return size > 0 && (size_t)size < max && stat(path, &facts) == 0;
+}
+
+// The folder says more of a safetensors model than "model.safetensors".
+static const char *name_of(const struct tp_source_model *source)
+{
+    const char *path = source->folder != NULL ? source->folder : source->name;
+    const char *slash = strrchr(path, '/');
+    const char *last = slash == NULL ? path : slash + 1;
+    bool is_told = *last != '\0' && strcmp(last, ".") != 0 && strcmp(last, "..") != 0;
+    return is_told ? last : source->name;
+}
+
 static tp_status open_tokenizer(tp_model *model, const struct tp_model_options *options,
                                 struct tp_error *error)
 {
     char sibling[TP_PATH_BYTES];
     const char *path = options->tokenizer_path;
     if (path == NULL && !model->source.has_tokenizer) {
-        if (!sibling_tokenizer(options->path, sibling, sizeof sibling)) {
+        if (!folder_tokenizer(&model->source, sibling, sizeof sibling) &&
+            !sibling_tokenizer(options->path, sibling, sizeof sibling)) {
             return TP_OK;  // a model without text: tokens only
         }
         path = sibling;
@@ -66,8 +88,7 @@ tp_status tp__model_create(tp_context *context, struct tp_source_model *source, 
     made->context = context;
     made->source = *source;
     made->references = 1;
-    const char *slash = strrchr(source->name, '/');
-    (void)snprintf(made->name, sizeof made->name, "%s", slash == NULL ? source->name : slash + 1);
+    (void)snprintf(made->name, sizeof made->name, "%s", name_of(&made->source));
     pthread_mutex_init(&made->mutex, NULL);
     *model = made;
     return TP_OK;
@@ -139,6 +160,7 @@ void tp_model_get_info(const tp_model *model, struct tp_model_info *info)
                                    .head_size = shape->head_size,
                                    .vocab = shape->vocab,
                                    .context = shape->context,
+                                   .window = model->source.window,
                                    .tied = shape->tied,
                                    .has_tokenizer = model->tokenizer != NULL,
                                    .parameters = tp__parameter_count(shape)};
@@ -148,6 +170,7 @@ void tp_model_get_info(const tp_model *model, struct tp_model_info *info)
     }
     memcpy(info->name, model->name, sizeof info->name);
     (void)snprintf(info->file_format, sizeof info->file_format, "%s", model->source.format);
+    (void)snprintf(info->architecture, sizeof info->architecture, "%s", model->source.architecture);
 }
 
 tp_status tp_model_encode(const tp_model *model, const char *text, size_t size, uint32_t *tokens,

@@ -11,11 +11,15 @@
 
 static void print_facts(const struct tp_model_info *m)
 {
-    printf("%s: %s, %" PRIu64 " parameters\n", m->name, m->file_format, m->parameters);
+    printf("%s: %s, architecture %s, %" PRIu64 " parameters\n", m->name, m->file_format,
+           m->architecture, m->parameters);
     printf("dim %" PRIu32 ", hidden %" PRIu32 ", %" PRIu32 " layers, %" PRIu32 " heads of %" PRIu32
            ", %" PRIu32 " KV heads, vocabulary %" PRIu32 ", %" PRIu32 " positions, classifier %s\n",
            m->dim, m->hidden, m->layers, m->heads, m->head_size, m->kv_heads, m->vocab, m->context,
            m->tied ? "tied to the embedding" : "of its own");
+    if (m->window != 0) {
+        printf("limited to its window of attention, %" PRIu32 " positions\n", m->window);
+    }
     if (m->has_tokenizer) {
         printf("tokenizer: start %" PRIu32 ", end %" PRIu32 "\n", m->bos, m->eos);
     } else {
@@ -65,12 +69,12 @@ int verb_info(const struct options *options)
     }
     if (status == EXIT_OK && options->json) {
         status = print_json(json_pack(
-            "{s:s, s:s, s:I, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:b, s:b}", "name", m->name,
-            "file_format", m->file_format, "parameters", (json_int_t)m->parameters, "dim",
-            (int)m->dim, "hidden", (int)m->hidden, "layers", (int)m->layers, "heads", (int)m->heads,
-            "head_size", (int)m->head_size, "kv_heads", (int)m->kv_heads, "vocab", (int)m->vocab,
-            "context", (int)m->context, "tied", (int)m->tied, "has_tokenizer",
-            (int)m->has_tokenizer));
+            "{s:s, s:s, s:s, s:I, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:b, s:b}", "name",
+            m->name, "file_format", m->file_format, "architecture", m->architecture, "parameters",
+            (json_int_t)m->parameters, "dim", (int)m->dim, "hidden", (int)m->hidden, "layers",
+            (int)m->layers, "heads", (int)m->heads, "head_size", (int)m->head_size, "kv_heads",
+            (int)m->kv_heads, "vocab", (int)m->vocab, "context", (int)m->context, "window",
+            (int)m->window, "tied", (int)m->tied, "has_tokenizer", (int)m->has_tokenizer));
     }
     work_close(&work);
     return status;

@@ -38,9 +38,9 @@ struct option {
 #define FIELD(field) offsetof(struct options, field)
 static const struct option table[] = {
     {'m', true, "model", "FILE", KIND_TEXT, FIELD(model), 0, 0,
-     "model: llama2.c v0/v1 float32, or GGUF with F32 tensors"},
+     "model: llama2.c, GGUF, or a folder with config.json and safetensors"},
     {'z', false, "tokenizer", "FILE", KIND_TEXT, FIELD(tokenizer), 0, 0,
-     "llama2.c tokenizer; default: inside the GGUF, or MODEL's name with -tok.bin"},
+     "tokenizer; default: inside or beside the model, or MODEL's name with -tok.bin"},
     {'d', true, "device", "NAME", KIND_DEVICE, 0, 0, 0,
      "emu, sim, or a name of `tokproc devices`; default: sim when it was built, else emu"},
     {'C', false, "config", "NAME", KIND_TEXT, FIELD(config), 0, 0,
