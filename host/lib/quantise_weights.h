@@ -14,16 +14,9 @@
 #include <stdint.h>
 
 #include "error.h"
-#include "tokproc.h"
+#include "grid.h"
 
-enum {
-    TP_WEIGHT_BLOCK = 32,
-    TP_CODEBOOK_SIZE = 16,
-    TP_WEIGHT_SHIFT_MIN = -24,  // of T; larger weights are refused
-    TP_WEIGHT_SHIFT_MAX = 60,   // smaller weights use the low end of the scales
-    TP_GAIN_SHIFT_MIN = -16,
-    TP_GAIN_SHIFT_MAX = 40
-};
+enum { TP_GAIN_SHIFT_MIN = -16, TP_GAIN_SHIFT_MAX = 40 };
 
 struct tp_quantised {
     uint32_t rows;
@@ -38,20 +31,24 @@ struct tp_quantised {
     uint64_t bound;                     // largest sum over a row of scale * 127 * |value|
 };
 
-/** Values of the 16 codes of a 4-bit format; all 0 in the 8-bit format. */
-void tp__codebook(tp_format format, int8_t codebook[TP_CODEBOOK_SIZE]);
-
 /** 4 bits of an 8-bit value: plane 0 is the high one, plane 1 the low one. */
 uint8_t tp__plane_code(int8_t value, uint32_t plane);
 
 /** Rounds weights [rows][columns] times multiplier. For each block the scale with the least squared
- *  error is taken, the smaller one on ties; equal input gives equal output on every machine.
+ *  error is taken, the smaller one on ties; equal input gives equal output on every machine. A
+ *  block that is on a grid already (value * scale * 2^-T for any scale and T, as far as float32
+ *  tells) keeps its numbers; so does a tensor of such blocks, if one T reaches them all.
  *  in     weights     finite
- *         format      the -all formats mean the same as the plain ones here
  *         name        of the tensor, for messages
  *  out    quantised   written only on TP_OK; tp__quantised_free releases it
  *  error  TP_ERROR_NO_MEMORY
  *         TP_ERROR_RANGE  weights beyond what T can reach */
+TP_MUST_USE tp_status tp__quantise_plain(const float *weights, uint32_t rows, uint32_t columns,
+                                         double multiplier, const struct tp_number_format *format,
+                                         const char *name, struct tp_quantised *quantised,
+                                         struct tp_error *error);
+
+/** The same for a format with a fixed codebook; the -all formats mean the plain ones here. */
 TP_MUST_USE tp_status tp__quantise_tensor(const float *weights, uint32_t rows, uint32_t columns,
                                           double multiplier, tp_format format, const char *name,
                                           struct tp_quantised *quantised, struct tp_error *error);
@@ -60,6 +57,25 @@ void tp__quantised_free(struct tp_quantised *quantised);
 
 /** The number that stands for a weight: value * scale * 2^-T. */
 double tp__quantised_weight(const struct tp_quantised *quantised, uint32_t row, uint32_t column);
+
+/* ---- for the ways of rounding only ---- */
+
+/** Chooses T and takes the memory of an all-zero result.
+ *  in     room  above the largest weight, as tp__grid_shift has it */
+TP_MUST_USE tp_status tp__quantised_open(const float *weights, uint32_t rows, uint32_t columns,
+                                         double multiplier, double room,
+                                         const struct tp_number_format *format,
+                                         const struct tp_grid *grid, const char *name,
+                                         struct tp_quantised *quantised, struct tp_error *error);
+
+/** Sets a block, counted over all rows, to values of the grid. */
+void tp__quantised_set(struct tp_quantised *quantised, const struct tp_grid *grid, size_t block,
+                       const double values[TP_WEIGHT_BLOCK], uint8_t scale);
+
+/** Computes the bound, once all blocks are set. */
+void tp__quantised_finish(struct tp_quantised *quantised);
+
+/* ---- further constants of a matrix ---- */
 
 /** Smallest D >= cap with bound * 2^(cap - D) + blocks < 2^39, so that no input can overflow the
  *  accumulator.

@@ -16,18 +16,20 @@ enum { PARTS = 8 };
 struct tp_reference {
     const struct tp_source_model *model;
     uint32_t context;
-    float *cosine;     // [context][head_size / 2]
-    float *sine;       // same
-    float *keys;       // [layers][context][kv_heads * head_size]
-    float *values;     // same
-    float *x;          // [dim] residual
-    float *normed;     // [dim]
-    float *query;      // [heads * head_size]
-    float *mixed;      // [heads * head_size]
-    float *projected;  // [dim]
-    float *gate;       // [hidden]
-    float *up;         // [hidden]
-    float *scores;     // [context]
+    float *cosine;                   // [context][head_size / 2]
+    float *sine;                     // same
+    float *keys;                     // [layers][context][kv_heads * head_size]
+    float *values;                   // same
+    float *x;                        // [dim] residual
+    float *normed;                   // [dim]
+    float *query;                    // [heads * head_size]
+    float *mixed;                    // [heads * head_size]
+    float *projected;                // [dim]
+    float *gate;                     // [hidden]
+    float *up;                       // [hidden]
+    float *scores;                   // [context]
+    tp_reference_observer observer;  // NULL when nobody watches
+    void *user;
 };
 
 static float dot(const float *a, const float *b, uint32_t count)
@@ -49,6 +51,7 @@ static float dot(const float *a, const float *b, uint32_t count)
 static void multiply(const struct tp_reference *reference, enum tp_tensor tensor, uint32_t layer,
                      const float *in, float *out)
 {
+    if (reference->observer != NULL) reference->observer(reference->user, tensor, layer, in);
     const float *matrix = tp__source_tensor(reference->model, tensor, layer);
     uint32_t rows;
     uint32_t columns;
@@ -216,6 +219,13 @@ void tp__reference_step(struct tp_reference *reference, uint32_t token, uint32_t
     if (logits == NULL) return;
     norm(reference, TP_TENSOR_NORM_FINAL, 0, reference->x, reference->normed);
     multiply(reference, TP_TENSOR_CLASSIFIER, 0, reference->normed, logits);
+}
+
+void tp__reference_observe(struct tp_reference *reference, tp_reference_observer observer,
+                           void *user)
+{
+    reference->observer = observer;
+    reference->user = user;
 }
 
 const float *tp__reference_key(const struct tp_reference *reference, uint32_t layer,

@@ -32,6 +32,15 @@ void tp__reference_close(struct tp_reference *reference);
 void tp__reference_step(struct tp_reference *reference, uint32_t token, uint32_t position,
                         float *logits);
 
+/** Sees the input [columns] of each matrix just before it is multiplied; queries, keys and values
+ *  share one, gate and up another. */
+typedef void (*tp_reference_observer)(void *user, enum tp_tensor tensor, uint32_t layer,
+                                      const float *input);
+
+/** Sets the observer; NULL removes it. */
+void tp__reference_observe(struct tp_reference *reference, tp_reference_observer observer,
+                           void *user);
+
 /** Keys of a position, rotated: [kv_heads][head_size]. Valid until the position is fed again. */
 const float *tp__reference_key(const struct tp_reference *reference, uint32_t layer,
                                uint32_t position);
