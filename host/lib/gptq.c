@@ -528,7 +528,7 @@ static void run_jobs(struct job *jobs, uint32_t count)
 }
 
 tp_status tp__quantise_gptq(const float *weights, uint32_t rows, uint32_t columns,
-                            double multiplier, const struct tp_number_format *format,
+                            double multiplier, const struct tp_weight_format *format,
                             const struct tp_gptq_edge *edge, uint32_t threads, const char *name,
                             struct tp_quantised *quantised, struct tp_error *error)
 {

@@ -36,7 +36,7 @@ void tp__gptq_edge_free(struct tp_gptq_edge *edge);
  *  error  TP_ERROR_NO_MEMORY
  *         TP_ERROR_RANGE  weights beyond what T can reach */
 TP_MUST_USE tp_status tp__quantise_gptq(const float *weights, uint32_t rows, uint32_t columns,
-                                        double multiplier, const struct tp_number_format *format,
+                                        double multiplier, const struct tp_weight_format *format,
                                         const struct tp_gptq_edge *edge, uint32_t threads,
                                         const char *name, struct tp_quantised *quantised,
                                         struct tp_error *error);

@@ -22,9 +22,9 @@ static const int8_t codebook_nf4[TP_CODEBOOK_SIZE] = {0,   10,   20,  31,  43,  
 static const int8_t codebook_int4[TP_CODEBOOK_SIZE] = {0,  1,  2,  3,  4,  5,  6,  7,
                                                        -8, -7, -6, -5, -4, -3, -2, -1};
 
-struct tp_number_format tp__number_format(tp_format format)
+struct tp_weight_format tp__weight_format(tp_format format)
 {
-    struct tp_number_format result = {.is_8_bit = false};
+    struct tp_weight_format result = {.is_8_bit = false};
     const int8_t *source = NULL;
     switch (format) {
     case TP_FORMAT_FP4:
@@ -73,7 +73,7 @@ static void choose_search(struct tp_grid *grid)
     grid->search_high = grid->is_8_bit ? 1.25 : grid->count <= 3 ? 1.1 : 1.6;
 }
 
-void tp__grid_make(const struct tp_number_format *format, struct tp_grid *grid)
+void tp__grid_make(const struct tp_weight_format *format, struct tp_grid *grid)
 {
     *grid = (struct tp_grid){.is_8_bit = format->is_8_bit, .largest = TP_Q8_MAX};
     if (!format->is_8_bit) {

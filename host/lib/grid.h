@@ -23,13 +23,13 @@ enum {
 };
 
 /** What a tensor is rounded to: 8 bits, or the entries of a codebook. */
-struct tp_number_format {
+struct tp_weight_format {
     bool is_8_bit;
     int8_t codebook[TP_CODEBOOK_SIZE];  // value of each code, code 0 is 0; all 0 with 8 bits
 };
 
 /** Codebook of a format that has a fixed one; the -all formats mean the same as the plain ones. */
-struct tp_number_format tp__number_format(tp_format format);
+struct tp_weight_format tp__weight_format(tp_format format);
 
 enum { TP_GRID_STEPS = 4 * TP_Q8_MAX + 7 };
 
@@ -45,7 +45,7 @@ struct tp_grid {
     double search_high;               //   maps the largest weight to the largest value
 };
 
-void tp__grid_make(const struct tp_number_format *format, struct tp_grid *grid);
+void tp__grid_make(const struct tp_weight_format *format, struct tp_grid *grid);
 
 /** (16 + m) * 2^e of the scale byte e * 16 + m. */
 double tp__scale_value(uint32_t scale);

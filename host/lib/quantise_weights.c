@@ -147,7 +147,7 @@ static tp_status take_memory(struct tp_quantised *quantised, const char *name,
 }
 
 tp_status tp__quantised_open(const float *weights, uint32_t rows, uint32_t columns,
-                             double multiplier, double room, const struct tp_number_format *format,
+                             double multiplier, double room, const struct tp_weight_format *format,
                              const struct tp_grid *grid, const char *name,
                              struct tp_quantised *quantised, struct tp_error *error)
 {
@@ -170,7 +170,7 @@ tp_status tp__quantised_open(const float *weights, uint32_t rows, uint32_t colum
 }
 
 tp_status tp__quantise_plain(const float *weights, uint32_t rows, uint32_t columns,
-                             double multiplier, const struct tp_number_format *format,
+                             double multiplier, const struct tp_weight_format *format,
                              const char *name, struct tp_quantised *quantised,
                              struct tp_error *error)
 {
@@ -192,7 +192,7 @@ tp_status tp__quantise_tensor(const float *weights, uint32_t rows, uint32_t colu
                               double multiplier, tp_format format, const char *name,
                               struct tp_quantised *quantised, struct tp_error *error)
 {
-    const struct tp_number_format numbers = tp__number_format(format);
+    const struct tp_weight_format numbers = tp__weight_format(format);
     return tp__quantise_plain(weights, rows, columns, multiplier, &numbers, name, quantised, error);
 }
 

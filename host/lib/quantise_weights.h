@@ -44,7 +44,7 @@ uint8_t tp__plane_code(int8_t value, uint32_t plane);
  *  error  TP_ERROR_NO_MEMORY
  *         TP_ERROR_RANGE  weights beyond what T can reach */
 TP_MUST_USE tp_status tp__quantise_plain(const float *weights, uint32_t rows, uint32_t columns,
-                                         double multiplier, const struct tp_number_format *format,
+                                         double multiplier, const struct tp_weight_format *format,
                                          const char *name, struct tp_quantised *quantised,
                                          struct tp_error *error);
 
@@ -64,7 +64,7 @@ double tp__quantised_weight(const struct tp_quantised *quantised, uint32_t row, 
  *  in     room  above the largest weight, as tp__grid_shift has it */
 TP_MUST_USE tp_status tp__quantised_open(const float *weights, uint32_t rows, uint32_t columns,
                                          double multiplier, double room,
-                                         const struct tp_number_format *format,
+                                         const struct tp_weight_format *format,
                                          const struct tp_grid *grid, const char *name,
                                          struct tp_quantised *quantised, struct tp_error *error);
 

@@ -86,7 +86,8 @@ tp_status tp__quantised_outline(const struct tp_model_shape *shape, const tp_for
         tp__matrix_size(shape, tp__matrix_at(i, &layer), &matrix->rows, &matrix->columns);
         matrix->blocks = (matrix->columns - 1) / TP_WEIGHT_BLOCK + 1;
         matrix->planes = tp__format_planes(formats[i]);
-        tp__codebook(formats[i], matrix->codebook);
+        const struct tp_weight_format numbers = tp__weight_format(formats[i]);
+        memcpy(matrix->codebook, numbers.codebook, sizeof matrix->codebook);
     }
     made.payload_bytes = lay_out(&made, NULL);
     *model = made;

@@ -105,7 +105,7 @@ static void round_gptq(const float *weights, uint32_t rows, uint32_t columns, tp
 {
     struct tp_error error = {0};
     struct tp_gptq_edge *edge = NULL;
-    struct tp_number_format numbers = tp__number_format(format);
+    struct tp_weight_format numbers = tp__weight_format(format);
     ck_assert_int_eq(tp__gptq_edge_make(hessian, columns, &edge, &error), TP_OK);
     tp_status status = tp__quantise_gptq(weights, rows, columns, 1.0, &numbers, edge, threads, "w",
                                          quantised, &error);
@@ -183,7 +183,7 @@ START_TEST(gptq_comes_close_to_the_best_rounding)
 {
     struct tp_random random;
     tp_random_init(&random, tp_test_seed(_i), 0);
-    struct tp_number_format ternary = {.codebook = {[1] = 1, [15] = -1}};
+    struct tp_weight_format ternary = {.codebook = {[1] = 1, [15] = -1}};
     double best_sum = 0.0;
     double gptq_sum = 0.0;
     bool diagonal = _i % 2 != 0;
@@ -321,7 +321,7 @@ START_TEST(gptq_reports_what_fails)
 {
     double hessian[4] = {1.0, 0.5, 0.5, 1.0};
     float weights[4] = {1e30f, 1.0f, 2.0f, 0.0f};
-    struct tp_number_format format = tp__number_format(TP_FORMAT_NF4);
+    struct tp_weight_format format = tp__weight_format(TP_FORMAT_NF4);
     struct tp_quantised quantised;
     struct tp_error error = {0};
     struct tp_gptq_edge *edge = NULL;

@@ -17,10 +17,10 @@
 enum { ROWS = 5, COLUMNS = 112, BLOCKS = 4, BLOCK = 32, FORMATS = 6 };
 
 /* The fixed formats, then ternary and one with random entries. */
-static struct tp_number_format format_of(int i, struct tp_random *random)
+static struct tp_weight_format format_of(int i, struct tp_random *random)
 {
-    if (i < 4) return tp__number_format((tp_format)i);
-    struct tp_number_format format = {.is_8_bit = false};
+    if (i < 4) return tp__weight_format((tp_format)i);
+    struct tp_weight_format format = {.is_8_bit = false};
     if (i == 4) {
         format.codebook[1] = 1;
         format.codebook[15] = -1;
@@ -34,14 +34,14 @@ static struct tp_number_format format_of(int i, struct tp_random *random)
 }
 
 /* A value of the format, in a block that uses only some of them. */
-static int value_of(const struct tp_number_format *format, uint32_t limit, struct tp_random *random)
+static int value_of(const struct tp_weight_format *format, uint32_t limit, struct tp_random *random)
 {
     if (format->is_8_bit) return (int)tp_random_range(random, -(int)limit, limit);
     return format->codebook[tp_random_below(random, 1 + limit % TP_CODEBOOK_SIZE)];
 }
 
 /* Weights on grids with scales of up to 12 octaves. */
-static void grid_weights(const struct tp_number_format *format, double multiplier,
+static void grid_weights(const struct tp_weight_format *format, double multiplier,
                          struct tp_random *random, double *exact, float *weights)
 {
     int shift = (int)tp_random_range(random, 0, 30);
@@ -83,7 +83,7 @@ START_TEST(grid_weights_keep_their_numbers)
     struct tp_random random;
     tp_random_init(&random, tp_test_seed(_i), 0);
     for (int run = 0; run < 40; run++) {
-        struct tp_number_format format = format_of(_i % FORMATS, &random);
+        struct tp_weight_format format = format_of(_i % FORMATS, &random);
         // The factor of the queries for heads of 8, 48 and 64.
         static const double multipliers[] = {1.0, 0.51006973, 0.20823510, 0.18033688};
         double multiplier = multipliers[run % 4];
@@ -106,7 +106,7 @@ START_TEST(grid_rounding_a_rounded_tensor_changes_nothing)
     struct tp_random random;
     tp_random_init(&random, tp_test_seed(_i), 0);
     for (int run = 0; run < 20; run++) {
-        struct tp_number_format format = format_of(_i % FORMATS, &random);
+        struct tp_weight_format format = format_of(_i % FORMATS, &random);
         double size = pow(10.0, run % 6 - 4);
         struct tp_quantised quantised;
         struct tp_error error;
@@ -132,7 +132,7 @@ START_TEST(grid_rounds_to_the_nearest_value)
 {
     struct tp_random random;
     tp_random_init(&random, tp_test_seed(_i), 0);
-    struct tp_number_format format = format_of(_i % FORMATS, &random);
+    struct tp_weight_format format = format_of(_i % FORMATS, &random);
     struct tp_grid grid;
     tp__grid_make(&format, &grid);
     for (int twice = -400; twice <= 400; twice++) {

@@ -79,7 +79,7 @@ static int values_of(tp_format format, double values[256])
         return count;
     }
     int8_t codebook[TP_CODEBOOK_SIZE];
-    memcpy(codebook, tp__number_format(format).codebook, sizeof codebook);
+    memcpy(codebook, tp__weight_format(format).codebook, sizeof codebook);
     for (int i = 0; i < TP_CODEBOOK_SIZE; i++) values[count++] = codebook[i];
     return count;
 }
@@ -213,20 +213,20 @@ START_TEST(quantise_weights_codes_are_four_bits_and_zero_is_zero)
 {
     int8_t codebook[TP_CODEBOOK_SIZE];
     for (tp_format format = 0; format < TP_FORMAT_COUNT; format++) {
-        memcpy(codebook, tp__number_format(format).codebook, sizeof codebook);
+        memcpy(codebook, tp__weight_format(format).codebook, sizeof codebook);
         ck_assert_int_eq(codebook[0], 0);
     }
     static const int8_t fp4[] = {0, 1, 2, 3, 4, 6, 8, 12};
-    memcpy(codebook, tp__number_format(TP_FORMAT_FP4).codebook, sizeof codebook);
+    memcpy(codebook, tp__weight_format(TP_FORMAT_FP4).codebook, sizeof codebook);
     for (int i = 0; i < 8; i++) {
         ck_assert_int_eq(codebook[i], fp4[i]);
         ck_assert_int_eq(codebook[8 + i], -fp4[i]);
     }
     static const int8_t nf4[] = {-127, -88, -67, -50, -36, -23, -12, 0,
                                  10,   20,  31,  43,  56,  71,  92,  127};
-    memcpy(codebook, tp__number_format(TP_FORMAT_NF4).codebook, sizeof codebook);
+    memcpy(codebook, tp__weight_format(TP_FORMAT_NF4).codebook, sizeof codebook);
     for (int i = 0; i < 16; i++) ck_assert_int_eq(codebook[(i + 9) % 16], nf4[i]);
-    memcpy(codebook, tp__number_format(TP_FORMAT_INT4).codebook, sizeof codebook);
+    memcpy(codebook, tp__weight_format(TP_FORMAT_INT4).codebook, sizeof codebook);
     for (int i = -8; i < 8; i++) ck_assert_int_eq(codebook[i & 15], i);
     for (int value = -128; value < 128; value++) {
         int high = tp__plane_code((int8_t)value, 0);
