@@ -46,6 +46,7 @@ struct emulator {
     struct tp_limits limits;
     struct tp_machine *machine;
     bool prepared;
+    bool no_memory;  // a step cannot be prepared: the device has failed
     struct emulated_slot slots[TP_SLOTS_MAX];
     struct tp_frame_decoder decoder;
     bool answered;  // last_* are of a frame that was answered
@@ -243,6 +244,7 @@ static uint8_t handle_slot(struct emulator *e, const struct tp_frame *frame)
     if (!e->prepared) {
         // The memory of the steps is taken here, never later.
         e->prepared = tp_machine_prepare(e->machine, &index);
+        e->no_memory = !e->prepared && index == UINT32_MAX;
     }
     return slot->open ? TP_ACK_OK : TP_ACK_RANGE;
 }
@@ -591,7 +593,6 @@ static tp_status emulator_exchange(void *state, const uint8_t *out, size_t out_c
                                    struct tp_error *error)
 {
     struct emulator *e = state;
-    (void)error;
     struct tp_frame frame;
     *out_taken = 0;
     // An answer is at most one frame: take bytes while one more fits beside the events of a step.
@@ -599,6 +600,9 @@ static tp_status emulator_exchange(void *state, const uint8_t *out, size_t out_c
         if (tp__frame_decode(&e->decoder, out[(*out_taken)++], &frame)) {
             take_frame(e, &frame);
         }
+    }
+    if (e->no_memory) {
+        return tp__fail(error, TP_ERROR_NO_MEMORY, "emu: no memory for the program's matrices");
     }
     // Steps only while no byte waits, so that a cancel is not overtaken, as on the device.
     while (*out_taken == out_count && e->reply_count == 0 && run_step(e)) {

@@ -252,7 +252,10 @@ static tp_status measure_exponents(const tp_context *context, const struct tp_so
         return status;
     }
     int32_t *logits = calloc(model->shape.vocab, sizeof *logits);
-    for (uint32_t text = 0; text < corpus->count && status == TP_OK && logits != NULL; text++) {
+    if (logits == NULL) {
+        status = tp__fail(error, TP_ERROR_NO_MEMORY, "no memory for calibration");
+    }
+    for (uint32_t text = 0; text < corpus->count && status == TP_OK; text++) {
         for (uint32_t i = corpus->starts[text]; i < corpus->starts[text + 1]; i++) {
             uint32_t position = i - corpus->starts[text];
             if (position < image->plan.context) {

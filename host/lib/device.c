@@ -125,16 +125,24 @@ static void take_step(tp_device *device, const struct tp_frame *frame)
     pthread_mutex_unlock(&device->mutex);
 }
 
-// Events of one slot. Sessions take the mutex themselves: callbacks must run without it.
-static void take_slot_event(tp_device *device, const struct tp_frame *frame)
+// The session of a slot, or NULL. With the mutex held; until leave_session it is not destroyed.
+static tp_session *enter_session(tp_device *device, uint32_t slot)
+{
+    device->entered = slot < TP_SLOTS_MAX ? device->sessions[slot] : NULL;
+    return device->entered;
+}
+
+// With the mutex held.
+static void leave_session(tp_device *device)
+{
+    device->entered = NULL;
+    pthread_cond_broadcast(&device->changed);
+}
+
+// Sessions take the mutex themselves: callbacks must run without it.
+static void tell_session(tp_session *session, const struct tp_frame *frame)
 {
     const uint8_t *p = frame->payload;
-    pthread_mutex_lock(&device->mutex);
-    tp_session *session = p[0] < TP_SLOTS_MAX ? device->sessions[p[0]] : NULL;
-    pthread_mutex_unlock(&device->mutex);
-    if (session == NULL) {
-        return;
-    }
     switch (frame->type) {
     case TP_FRAME_TOKEN:
         tp__session_token(session, tp__get16(p + 2));
@@ -149,6 +157,19 @@ static void take_slot_event(tp_device *device, const struct tp_frame *frame)
         tp__session_done(session, p[1], tp__get16(p + 2));
         break;
     }
+}
+
+static void take_slot_event(tp_device *device, const struct tp_frame *frame)
+{
+    pthread_mutex_lock(&device->mutex);
+    tp_session *session = enter_session(device, frame->payload[0]);
+    if (session != NULL) {
+        pthread_mutex_unlock(&device->mutex);
+        tell_session(session, frame);
+        pthread_mutex_lock(&device->mutex);
+        leave_session(device);
+    }
+    pthread_mutex_unlock(&device->mutex);
 }
 
 // Shortest payload of a device frame; 0 for types that the library does not know.
@@ -222,11 +243,12 @@ static bool wait_for_work(tp_device *device)
 static void tell_callbacks(tp_device *device)
 {
     for (uint32_t s = 0; s < TP_SLOTS_MAX; s++) {
-        tp_session *session = device->sessions[s];
+        tp_session *session = enter_session(device, s);
         if (session != NULL) {
             pthread_mutex_unlock(&device->mutex);
             tp__session_call_back(session);
             pthread_mutex_lock(&device->mutex);
+            leave_session(device);
         }
     }
 }

@@ -81,6 +81,7 @@ struct tp_device {
     struct tp_memory_image *image;  // compiled, or NULL
     uint64_t matrix_bytes;          // codes and scales of the model
     tp_session *sessions[TP_SLOTS_MAX];
+    tp_session *entered;  // that the device's thread uses without the mutex, or NULL
     uint32_t running;  // sessions in a run
     uint64_t cycles_predicted;
     uint64_t products;

@@ -323,7 +323,7 @@ void tp_session_destroy(tp_session *session)
     tp_device *device = session->device;
     cancel_run(session);
     pthread_mutex_lock(&device->mutex);
-    while (session->running && device->failure.status == TP_OK) {
+    while (device->entered == session || (session->running && device->failure.status == TP_OK)) {
         pthread_cond_wait(&device->changed, &device->mutex);
     }
     device->sessions[session->slot] = NULL;
