@@ -13,7 +13,7 @@
 /** Allocations so far, of all threads. */
 uint32_t tp_test_allocations(void);
 
-/** Lets the allocation behind the next `after` ones fail, once; tp_test_allocations_work ends it. */
+/** Lets the allocation behind the next `after` ones fail, once. */
 void tp_test_allocation_fails(uint32_t after);
 
 /** Lets all allocations work again. Returns how many have failed since the last call. */
