@@ -394,7 +394,7 @@ $(BUILD)/fuz/libtokproc.a: $(call fuz,$(LIB_SRCS))
 	ar rcs $@ $^
 
 $(BUILD)/fuzz/make_corpus: $(call obj,tests/fuzz/make_corpus.c $(filter %/model_files.c \
-                             %/random.c,$(COMMON_SRCS))) $(BUILD)/libtokproc.a
+                             %/model_folders.c %/random.c,$(COMMON_SRCS))) $(BUILD)/libtokproc.a
 	@echo "  make $@"; mkdir -p $(@D)
 	$(CC) $^ $(LIBS) -o $@
 

@@ -10,6 +10,8 @@
 #include "check_main.h"
 #include "frame.h"
 #include "model_files.h"
+#include "model_folders.h"
+#include "tokenizer.h"
 
 enum { PATH_BYTES = 512 };
 
@@ -61,6 +63,40 @@ static void save_frames(const char *folder)
     save(folder, "frame", "frames", &bytes);
 }
 
+static void save_tokenizers(const char *folder)
+{
+    static const char json[] =
+        "{\"version\": \"1.0\", \"added_tokens\": [{\"id\": 5, \"content\": \"<e>\", \"special\": "
+        "true}],"
+        "\"normalizer\": null, \"pre_tokenizer\": {\"type\": \"ByteLevel\", \"add_prefix_space\": "
+        "false,"
+        " \"trim_offsets\": true, \"use_regex\": true}, \"decoder\": {\"type\": \"ByteLevel\"},"
+        "\"model\": {\"type\": \"BPE\", \"vocab\": {\"a\": 0, \"b\": 1, \"ab\": 2, \"c\": 3, "
+        "\"abc\": 4},"
+        "\"merges\": [\"a b\", \"ab c\"]}}";
+    const struct tp_test_gguf gguf = {
+        .version = 2, .has_tokenizer = true, .has_alignment = true, .alignment = 64};
+    struct tp_error error;
+    struct tp_tokenizer tokenizer;
+    struct tp_bytes blob;
+    struct tp_test_bytes bytes = {0};
+    tp_test_write_tokenizer(270, &bytes);
+    if (tp__tokenizer_parse(bytes.data, bytes.size, "corpus", &tokenizer, &error) != TP_OK ||
+        tp__tokenizer_write(&tokenizer, &blob, &error) != TP_OK) {
+        fprintf(stderr, "%s\n", error.text);
+        exit(EXIT_FAILURE);
+    }
+    save(folder, "tokenizer_llama2c", "pieces", &bytes);
+    tp_test_put(&bytes, blob.data, blob.size);
+    save(folder, "tokenizer_blob", "pieces", &bytes);
+    tp__tokenizer_free(&tokenizer);
+    tp__bytes_free(&blob);
+    tp_test_put(&bytes, json, sizeof json - 1);
+    save(folder, "tokenizer_json", "pairs", &bytes);
+    tp_test_write_gguf(&tiny, &gguf, &bytes, NULL, NULL);
+    save(folder, "tokenizer_gguf", "pieces", &bytes);
+}
+
 // What the makers of files call when a real model is absent; none is needed here.
 void tp_test_skip(const char *reason)
 {
@@ -86,10 +122,18 @@ int main(int argc, char **argv)
         tp_test_write_llama2c(version == 0 ? &tiny : &untied, version, &bytes);
         save(folder, "llama2c", version == 0 ? "version-0" : "version-1", &bytes);
     }
-    tp_test_write_tokenizer(300, &bytes);
-    save(folder, "tokenizer", "llama2c", &bytes);
-    tp_test_write_gguf(&tiny, &tokenizer, &bytes, NULL, NULL);
-    save(folder, "tokenizer", "gguf", &bytes);
+    tp_test_write_llama2c_groups(&tiny, 4, &bytes, NULL);
+    save(folder, "llama2c", "version-2", &bytes);
+    save_tokenizers(folder);
+    const struct tp_test_safetensors numbers = {.type = TP_NUMBER_BF16};
+    tp_test_write_safetensors(&tiny, &numbers, &bytes);
+    save(folder, "safetensors", "bf16", &bytes);
+    tp_test_write_config(&tiny, "LlamaForCausalLM", NULL, NULL, &bytes);
+    save(folder, "config", "llama", &bytes);
+    tp_test_write_config(&untied, "Qwen3ForCausalLM",
+                         ", \"rope_scaling\": {\"rope_type\": \"linear\", \"factor\": 2.0}", NULL,
+                         &bytes);
+    save(folder, "config", "qwen3", &bytes);
     save_frames(folder);
     return EXIT_SUCCESS;
 }

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Any bytes as a tokenizer file of any kind; a sound one must survive encoding and decoding.
+// What the tokenizer targets share: a sound tokenizer must survive encoding, decoding and writing.
+
+#ifndef TP_TEST_FUZZ_TOKENIZER_H
+#define TP_TEST_FUZZ_TOKENIZER_H
 
 #include "encode.h"
 #include "fuzz.h"
@@ -8,7 +11,7 @@
 
 enum { TEXT_BYTES = 64, TOKENS_MAX = 4 * TEXT_BYTES };
 
-static void use(const struct tp_tokenizer *tokenizer, const char *text, size_t size)
+static void fuzz_encode(const struct tp_tokenizer *tokenizer, const char *text, size_t size)
 {
     struct tp_error error = {.status = TP_OK};
     struct tp_encoder encoder;
@@ -34,7 +37,22 @@ static void use(const struct tp_tokenizer *tokenizer, const char *text, size_t s
     tp__encoder_close(&encoder);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+// What is written must be read again as it was.
+static void fuzz_write(const struct tp_tokenizer *tokenizer)
+{
+    struct tp_error error = {.status = TP_OK};
+    struct tp_tokenizer again;
+    struct tp_bytes bytes;
+    if (tp__tokenizer_write(tokenizer, &bytes, &error) != TP_OK) {
+        return;
+    }
+    FUZZ_REQUIRE(tp__tokenizer_parse(bytes.data, bytes.size, "again", &again, &error) == TP_OK);
+    FUZZ_REQUIRE(again.count == tokenizer->count && again.eos == tokenizer->eos);
+    tp__tokenizer_free(&again);
+    tp__bytes_free(&bytes);
+}
+
+static int fuzz_tokenizer(const uint8_t *data, size_t size)
 {
     static const char text[] = "Once upon a time, 12 \xc3\xa9 <s> it's";
     struct tp_error error = {.status = TP_OK};
@@ -42,8 +60,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     tp_status status = tp__tokenizer_parse(data, size, "fuzz-tok", &tokenizer, &error);
     fuzz_check(status, &error);
     if (status == TP_OK) {
-        use(&tokenizer, text, sizeof text - 1);
+        fuzz_encode(&tokenizer, text, sizeof text - 1);
+        fuzz_write(&tokenizer);
         tp__tokenizer_free(&tokenizer);
     }
     return 0;
 }
+
+#endif
