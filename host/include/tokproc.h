@@ -191,6 +191,8 @@ struct tp_model_info {
     bool has_tokenizer;
     uint32_t bos;
     uint32_t eos;
+    const char
+        *chat;  ///< name of the file's chat template; NULL: it has none, or none of the known
     uint64_t parameters;
 };
 
@@ -211,6 +213,29 @@ void tp_model_get_info(const tp_model *model, struct tp_model_info *info);
 TP_MUST_USE tp_status tp_model_encode(const tp_model *model, const char *text, size_t size,
                                       uint32_t *tokens, size_t max, size_t *count,
                                       struct tp_error *error);
+
+enum { TP_CHAT_MESSAGES_MAX = 256 };
+
+/** One message of a talk. */
+struct tp_chat_message {
+    const char *role;  ///< "system", "user" or "assistant"
+    const char *text;  ///< UTF-8
+};
+
+/** Writes messages as the model was trained to see them, for a person to read: tp_session_feed_chat
+ *  feeds them, with names of control tokens inside messages as plain text.
+ *  in     name    of a template: plain, chatml, llama2, llama3, llama3.1, mistral, mistral-v2,
+ *                 mistral-v3, zephyr; NULL: the one that the model's file has
+ *         answer  end with the start of an answer
+ *  out    text    [max], NUL-terminated; size  bytes needed with the NUL, also when max is too
+ * small error  TP_ERROR_NOT_FOUND    name is NULL and the file has no template TP_ERROR_UNSUPPORTED
+ * the file's template, or name, is not known; or no tokenizer TP_ERROR_INVALID      an argument is
+ * NULL, or a role is unknown or out of turn TP_ERROR_FORMAT       a message is not UTF-8
+ *         TP_ERROR_FULL         text is too small */
+TP_MUST_USE tp_status tp_model_chat(const tp_model *model, const char *name,
+                                    const struct tp_chat_message *messages, size_t count,
+                                    bool answer, char *text, size_t max, size_t *size,
+                                    struct tp_error *error);
 
 /** After each token of a text. logits [vocab], valid during the call. Return false to stop. */
 typedef bool (*tp_reference_callback)(void *user, uint32_t position, const float *logits,
@@ -420,6 +445,14 @@ TP_MUST_USE tp_status tp_session_feed(tp_session *session, const uint32_t *token
  *  error  as tp_model_encode and tp_session_feed */
 TP_MUST_USE tp_status tp_session_feed_text(tp_session *session, const char *text,
                                            struct tp_error *error);
+
+/** Appends messages in the form of a chat template, with BOS before them when the session is still
+ *  empty and the tokenizer wants it.
+ *  in     name, messages, count, answer  as tp_model_chat takes them
+ *  error  as tp_model_chat and tp_session_feed_text */
+TP_MUST_USE tp_status tp_session_feed_chat(tp_session *session, const char *name,
+                                           const struct tp_chat_message *messages, size_t count,
+                                           bool answer, struct tp_error *error);
 
 /** Starts a run: processes the fed tokens, then generates up to count tokens. Returns at once.
  *  error  TP_ERROR_INVALID  nothing to process

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "calibrate.h"
+#include "chat.h"
 #include "compile.h"
 #include "export_gguf.h"
 #include "internal.h"
@@ -167,6 +168,7 @@ void tp_model_get_info(const tp_model *model, struct tp_model_info *info)
     if (model->tokenizer != NULL) {
         info->bos = model->tokenizer->bos;
         info->eos = model->tokenizer->eos;
+        info->chat = tp__chat_name((enum tp_chat)model->tokenizer->chat);
     }
     memcpy(info->name, model->name, sizeof info->name);
     (void)snprintf(info->file_format, sizeof info->file_format, "%s", model->source.format);

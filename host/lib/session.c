@@ -13,6 +13,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "chat.h"
 #include "internal.h"
 
 enum { FEED_TOKENS_MAX = 127, CANDIDATE_BYTES = 8, CANDIDATES_HEADER_BYTES = 16 };
@@ -58,7 +59,8 @@ struct tp_session {
     uint32_t stop_length;  // history up to the token that completed it
     struct tp_encoder encoder;
     struct tp_decoder decoder;
-    char *text;  // decoded and not yet given out
+    struct tp_chat_text chat;  // messages on their way to tokens
+    char *text;                // decoded and not yet given out
     size_t text_count;
     size_t text_given;  // bytes at the front that the last read gave out
     size_t text_max;
@@ -134,6 +136,21 @@ static tp_status check_sampling(const tp_device *device, const struct tp_session
     return TP_OK;
 }
 
+// Tokens that end a text or a turn; stops may be NULL. Returns their number.
+static uint32_t own_stops(const struct tp_tokenizer *tokenizer, uint16_t *stops)
+{
+    const uint32_t ends[] = {tokenizer->eos, tokenizer->bos, tokenizer->turn_end};
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        bool is_new = ends[i] != TP_TOKEN_NONE && (i == 0 || ends[i] != ends[0]);
+        if (is_new && stops != NULL) {
+            stops[count] = (uint16_t)ends[i];
+        }
+        count += is_new ? 1 : 0;
+    }
+    return count;
+}
+
 static tp_status check_options(const tp_device *device, const struct tp_session_options *options,
                                struct tp_error *error)
 {
@@ -141,7 +158,8 @@ static tp_status check_options(const tp_device *device, const struct tp_session_
     if (status != TP_OK) {
         return status;
     }
-    uint32_t own = options->ignore_eos || device->model->tokenizer == NULL ? 0 : 2;
+    bool stops = !options->ignore_eos && device->model->tokenizer != NULL;
+    uint32_t own = stops ? own_stops(device->model->tokenizer, NULL) : 0;
     if (options->stop_token_count > TP_STOP_MAX - own) {
         return tp__fail(error, TP_ERROR_INVALID, "at most %u stop tokens can be given",
                         (unsigned)(TP_STOP_MAX - own));
@@ -204,8 +222,8 @@ static void take_options(tp_session *session, const struct tp_session_options *o
         session->stop_tokens[session->stop_token_count++] = (uint16_t)options->stop_tokens[i];
     }
     if (!options->ignore_eos && tokenizer != NULL) {
-        session->stop_tokens[session->stop_token_count++] = (uint16_t)tokenizer->eos;
-        session->stop_tokens[session->stop_token_count++] = (uint16_t)tokenizer->bos;
+        session->stop_token_count +=
+            own_stops(tokenizer, session->stop_tokens + session->stop_token_count);
     }
     session->sampling = sampling_of(options);
 }
@@ -241,8 +259,16 @@ static tp_status take_memory(tp_session *session, struct tp_error *error)
     }
     if (tokenizer != NULL) {
         tp__decoder_start(&session->decoder, tokenizer, TP_TOKEN_NONE);
-        return tp__encoder_open(tokenizer, tp__tokenizer_text_bytes(tokenizer, session->context),
-                                &session->encoder, error);
+        size_t bytes = tp__tokenizer_text_bytes(tokenizer, session->context);
+        size_t ranges = tp__chat_ranges(TP_CHAT_MESSAGES_MAX);
+        session->chat = (struct tp_chat_text){.text = malloc(bytes),
+                                              .max = bytes,
+                                              .ranges = calloc(ranges, sizeof(struct tp_range)),
+                                              .range_max = ranges};
+        if (session->chat.text == NULL || session->chat.ranges == NULL) {
+            return tp__fail(error, TP_ERROR_NO_MEMORY, "no memory for a session");
+        }
+        return tp__encoder_open(tokenizer, bytes, &session->encoder, error);
     }
     return TP_OK;
 }
@@ -261,6 +287,8 @@ static void free_session(tp_session *session)
     free(session->candidates);
     free(session->logits);
     free(session->text);
+    free(session->chat.text);
+    free(session->chat.ranges);
     free(session);
 }
 
@@ -369,24 +397,26 @@ tp_status tp_session_feed(tp_session *session, const uint32_t *tokens, size_t co
     return TP_OK;
 }
 
-tp_status tp_session_feed_text(tp_session *session, const char *text, struct tp_error *error)
+static tp_status check_text(const tp_session *session, const char *call, bool has_arguments,
+                            struct tp_error *error)
 {
-    if (session == NULL || text == NULL) {
-        return tp__fail(error, TP_ERROR_INVALID, "tp_session_feed_text: an argument is NULL");
+    if (session == NULL || !has_arguments) {
+        return tp__fail(error, TP_ERROR_INVALID, "%s: an argument is NULL", call);
     }
-    const struct tp_tokenizer *tokenizer = session->device->model->tokenizer;
-    if (tokenizer == NULL) {
+    if (session->device->model->tokenizer == NULL) {
         return tp__fail(error, TP_ERROR_UNSUPPORTED, "the model has no tokenizer: feed tokens");
     }
     if (session->reading) {
         return tp__fail(error, TP_ERROR_BUSY, "the session's run has not been read to its end");
     }
-    bool start = session->length == 0;
+    return TP_OK;
+}
+
+// Takes what was encoded behind the history, or says why not.
+static tp_status take_text(tp_session *session, tp_status status, uint32_t count,
+                           struct tp_error *error)
+{
     uint32_t room = room_of(session);
-    uint32_t count = 0;
-    tp_status status = tp__encode(&session->encoder, text, strlen(text),
-                                  start && tokenizer->add_bos, start && tokenizer->add_space,
-                                  session->history + session->length, room, &count, error);
     if (status == TP_ERROR_FULL) {
         return tp__fail(error, TP_ERROR_FULL,
                         "the text is %s%u tokens long, the context has room for %u - try: a "
@@ -399,6 +429,60 @@ tp_status tp_session_feed_text(tp_session *session, const char *text, struct tp_
         session->prompt_tokens += count;
     }
     return status;
+}
+
+tp_status tp_session_feed_text(tp_session *session, const char *text, struct tp_error *error)
+{
+    tp_status status = check_text(session, "tp_session_feed_text", text != NULL, error);
+    if (status != TP_OK) {
+        return status;
+    }
+    const struct tp_tokenizer *tokenizer = session->device->model->tokenizer;
+    bool start = session->length == 0;
+    uint32_t count = 0;
+    status = tp__encode(&session->encoder, text, strlen(text), start && tokenizer->add_bos,
+                        start && tokenizer->add_space, session->history + session->length,
+                        room_of(session), &count, error);
+    return take_text(session, status, count, error);
+}
+
+// Whether the template wrote the start token itself.
+static bool has_start(const tp_session *session)
+{
+    const struct tp_tokenizer *tokenizer = session->device->model->tokenizer;
+    const struct tp_chat_text *chat = &session->chat;
+    struct tp_string bos = tp__tokenizer_piece(tokenizer, tokenizer->bos);
+    return chat->range_count > 0 && chat->ranges[0].start == 0 && chat->ranges[0].end >= bos.size &&
+           memcmp(chat->text, bos.text, bos.size) == 0;
+}
+
+tp_status tp_session_feed_chat(tp_session *session, const char *name,
+                               const struct tp_chat_message *messages, size_t count, bool answer,
+                               struct tp_error *error)
+{
+    tp_status status =
+        check_text(session, "tp_session_feed_chat", messages != NULL || count == 0, error);
+    if (status != TP_OK) {
+        return status;
+    }
+    const struct tp_tokenizer *tokenizer = session->device->model->tokenizer;
+    struct tp_chat_text *chat = &session->chat;
+    bool start = session->length == 0;
+    uint32_t room = room_of(session);
+    uint32_t token_count = TP_TOKEN_NONE;
+    status = tp__chat_write(tokenizer, name, messages, count, answer, !start, chat, error);
+    if (status != TP_OK) {
+        return take_text(session, status, token_count, error);
+    }
+    uint32_t bos = start && tokenizer->add_bos && !has_start(session) && room > 0 ? 1 : 0;
+    uint32_t *tokens = session->history + session->length;
+    if (bos == 1) {
+        tokens[0] = tokenizer->bos;
+    }
+    status = tp__encode_template(&session->encoder, chat->text, chat->size, chat->ranges,
+                                 chat->range_count, tokens + bos, room - bos, &token_count, error);
+    token_count += token_count != TP_TOKEN_NONE ? bos : 0;
+    return take_text(session, status, token_count, error);
 }
 
 // ---- runs ----

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "chat.h"
+
 /* ---- the vocabulary ---- */
 
 static const char *piece_text(const struct tp_tokenizer *tokenizer, uint32_t id, size_t *size)
@@ -372,6 +374,22 @@ struct tp_pair tp__tokenizer_pair(const struct tp_tokenizer *tokenizer, uint32_t
     return (struct tp_pair){.piece = piece, .order = order_of_score(tokenizer->scores[piece])};
 }
 
+tp_status tp__tokenizer_set_chat(struct tp_tokenizer *tokenizer, struct tp_string template,
+                                 struct tp_error *error)
+{
+    struct tp_chat_form form = tp__chat_recognise(template);
+    tokenizer->chat = form.chat;
+    tokenizer->chat_bos = form.has_bos;
+    if (form.system.size == 0) return TP_OK;
+    tokenizer->chat_system = calloc(form.system.size + 1, 1);
+    if (tokenizer->chat_system == NULL) {
+        return tp__fail(error, TP_ERROR_NO_MEMORY, "%s: no memory for a chat template",
+                        tokenizer->name);
+    }
+    memcpy(tokenizer->chat_system, form.system.text, form.system.size);
+    return TP_OK;
+}
+
 void tp__tokenizer_free(struct tp_tokenizer *tokenizer)
 {
     free(tokenizer->offsets);
@@ -381,6 +399,7 @@ void tp__tokenizer_free(struct tp_tokenizer *tokenizer)
     free(tokenizer->flags);
     free(tokenizer->slots);
     free(tokenizer->specials);
+    free(tokenizer->chat_system);
     tp__merges_free(&tokenizer->merges);
     free(tokenizer->name);
     *tokenizer = (struct tp_tokenizer){0};

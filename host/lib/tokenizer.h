@@ -77,6 +77,9 @@ struct tp_tokenizer {
     bool whole_words;   // a word that is a piece is not merged
     bool space_mark;    // U+2581 in a text is a space, as in SentencePiece
     bool may_grow;      // the model may have rows for tokens that the file does not name
+    uint32_t chat;      // enum tp_chat: the template of the file
+    bool chat_bos;      // what chat.h says of it
+    char *chat_system;  // or NULL
     uint32_t piece_bytes_max;
     uint32_t byte_ids[256];  // or TP_TOKEN_NONE
     uint32_t *offsets;       // [count + 1] into text
@@ -203,6 +206,11 @@ TP_MUST_USE tp_status tp__tokenizer_finish(struct tp_tokenizer *tokenizer, struc
 TP_MUST_USE tp_status tp__tokenizer_merge(struct tp_tokenizer *tokenizer, const char *where,
                                           struct tp_string left, struct tp_string right,
                                           struct tp_error *error);
+
+/** Keeps what a chat template's text says.
+ *  error  TP_ERROR_NO_MEMORY */
+TP_MUST_USE tp_status tp__tokenizer_set_chat(struct tp_tokenizer *tokenizer,
+                                             struct tp_string template, struct tp_error *error);
 
 /** Reads the two files of a Hugging Face tokenizer; config may be NULL.
  *  error  as tp__tokenizer_parse */

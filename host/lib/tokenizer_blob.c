@@ -3,23 +3,26 @@
 // Tokenizers of all kinds in one form, for the image of a model.
 //
 //   byte 0   "TPTOKENS", uint32 version (1), kind, split, count of pieces, bos, eos, end of turn,
-//            unknown, flags, bytes of all pieces, count of merges: 12 numbers, little-endian
-//   byte 56  per piece: float32 score, uint32 bytes | kind << 16 | flags << 24
+//            unknown, flags, bytes of all pieces, count of merges, chat template, bytes of its
+//            system text: 13 numbers, little-endian
+//   byte 60  per piece: float32 score, uint32 bytes | kind << 16 | flags << 24
 //            per merge: uint32 left, right, result
-//            the bytes of the pieces; nothing behind
+//            the bytes of the pieces, the system text; nothing behind
 //   flags    bit 0 add_bos, 1 add_space, 2 composes, 3 whole_words, 4 space_mark, 5 may_grow,
-//            6 space_once, 7 space_first
+//            6 space_once, 7 space_first, 8 chat_bos
 
 #include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "chat.h"
+#include "gguf.h"
 #include "tokenizer.h"
 
 static const char magic[8] = {'T', 'P', 'T', 'O', 'K', 'E', 'N', 'S'};
 
-enum { VERSION = 1, NUMBERS = 12, PIECE_BYTES = 8, MERGE_BYTES = 12, FLAGS = 8 };
+enum { VERSION = 1, NUMBERS = 13, PIECE_BYTES = 8, MERGE_BYTES = 12, FLAGS = 9 };
 
 struct head {
     uint32_t version;
@@ -33,7 +36,8 @@ struct head {
     uint32_t flags;
     uint32_t text_bytes;
     uint32_t merge_count;
-    uint32_t reserved;  // 0
+    uint32_t chat;
+    uint32_t system_bytes;
 };
 static_assert(sizeof(struct head) == NUMBERS * sizeof(uint32_t), "the head is its numbers");
 
@@ -63,9 +67,9 @@ static void put_f32(struct writer *writer, float value)
 
 static uint32_t flags_of(const struct tp_tokenizer *tokenizer)
 {
-    const bool flags[FLAGS] = {tokenizer->add_bos,     tokenizer->add_space,  tokenizer->composes,
-                               tokenizer->whole_words, tokenizer->space_mark, tokenizer->may_grow,
-                               tokenizer->space_once,  tokenizer->space_first};
+    const bool flags[FLAGS] = {tokenizer->add_bos,     tokenizer->add_space,   tokenizer->composes,
+                               tokenizer->whole_words, tokenizer->space_mark,  tokenizer->may_grow,
+                               tokenizer->space_once,  tokenizer->space_first, tokenizer->chat_bos};
     uint32_t bits = 0;
     for (uint32_t i = 0; i < FLAGS; i++) bits |= (flags[i] ? 1u : 0u) << i;
     return bits;
@@ -73,10 +77,10 @@ static uint32_t flags_of(const struct tp_tokenizer *tokenizer)
 
 static void set_flags(struct tp_tokenizer *tokenizer, uint32_t bits)
 {
-    bool *const flags[FLAGS] = {&tokenizer->add_bos,    &tokenizer->add_space,
-                                &tokenizer->composes,   &tokenizer->whole_words,
-                                &tokenizer->space_mark, &tokenizer->may_grow,
-                                &tokenizer->space_once, &tokenizer->space_first};
+    bool *const flags[FLAGS] = {
+        &tokenizer->add_bos,     &tokenizer->add_space,   &tokenizer->composes,
+        &tokenizer->whole_words, &tokenizer->space_mark,  &tokenizer->may_grow,
+        &tokenizer->space_once,  &tokenizer->space_first, &tokenizer->chat_bos};
     for (uint32_t i = 0; i < FLAGS; i++) *flags[i] = (bits >> i & 1) != 0;
 }
 
@@ -84,6 +88,7 @@ tp_status tp__tokenizer_write(const struct tp_tokenizer *tokenizer, struct tp_by
                               struct tp_error *error)
 {
     uint32_t count = tokenizer->count;
+    size_t system_bytes = tokenizer->chat_system != NULL ? strlen(tokenizer->chat_system) : 0;
     const struct head head = {.version = VERSION,
                               .kind = tokenizer->kind,
                               .split = tokenizer->split,
@@ -94,9 +99,11 @@ tp_status tp__tokenizer_write(const struct tp_tokenizer *tokenizer, struct tp_by
                               .unknown = tokenizer->unknown,
                               .flags = flags_of(tokenizer),
                               .text_bytes = tokenizer->offsets[count],
-                              .merge_count = tokenizer->merges.count};
+                              .merge_count = tokenizer->merges.count,
+                              .chat = tokenizer->chat,
+                              .system_bytes = (uint32_t)system_bytes};
     size_t size = sizeof magic + NUMBERS * sizeof(uint32_t) + (size_t)count * PIECE_BYTES +
-                  (size_t)head.merge_count * MERGE_BYTES + head.text_bytes;
+                  (size_t)head.merge_count * MERGE_BYTES + head.text_bytes + head.system_bytes;
     struct writer writer = {.bytes = malloc(size)};
     if (writer.bytes == NULL) {
         return tp__fail(error, TP_ERROR_NO_MEMORY, "%s: no memory to write the tokenizer",
@@ -119,7 +126,11 @@ tp_status tp__tokenizer_write(const struct tp_tokenizer *tokenizer, struct tp_by
         put_u32(&writer, tokenizer->merges.list[i].result);
     }
     memcpy(writer.bytes + writer.offset, tokenizer->text, head.text_bytes);
-    assert(writer.offset + head.text_bytes == size);
+    writer.offset += head.text_bytes;
+    if (system_bytes > 0) {
+        memcpy(writer.bytes + writer.offset, tokenizer->chat_system, system_bytes);
+    }
+    assert(writer.offset + system_bytes == size);
     *bytes = (struct tp_bytes){.data = writer.bytes, .size = size};
     return TP_OK;
 }
@@ -161,9 +172,11 @@ static tp_status read_head(struct tp_reader *reader, struct head *head)
         return bad(reader, 44, "its pieces are too long");
     }
     if (head->merge_count > TP_MERGES_MAX) return bad(reader, 48, "it has too many merges");
-    if (head->reserved != 0) return bad(reader, 52, "a number that must be 0 is not");
+    if (head->chat >= TP_CHAT_COUNT) return bad(reader, 52, "its chat template is unknown");
+    if (head->system_bytes > TP_GGUF_STRING_MAX)
+        return bad(reader, 56, "its system text is too long");
     size_t size = reader->offset + (size_t)head->count * PIECE_BYTES +
-                  (size_t)head->merge_count * MERGE_BYTES + head->text_bytes;
+                  (size_t)head->merge_count * MERGE_BYTES + head->text_bytes + head->system_bytes;
     if (size != reader->size) return bad(reader, 0, "its size does not suit its head");
     return TP_OK;
 }
@@ -171,7 +184,7 @@ static tp_status read_head(struct tp_reader *reader, struct head *head)
 static tp_status read_pieces(struct tp_reader *reader, const struct head *head,
                              struct tp_tokenizer *tokenizer)
 {
-    const uint8_t *text = reader->bytes + reader->size - head->text_bytes;
+    const uint8_t *text = reader->bytes + reader->size - head->system_bytes - head->text_bytes;
     size_t left = head->text_bytes;
     for (uint32_t id = 0; id < head->count; id++) {
         size_t place = reader->offset;
@@ -194,7 +207,9 @@ static tp_status read_pieces(struct tp_reader *reader, const struct head *head,
         text += size;
         left -= size;
     }
-    return left == 0 ? TP_OK : bad(reader, reader->size - left, "text that is of no piece");
+    return left == 0
+               ? TP_OK
+               : bad(reader, reader->size - head->system_bytes - left, "text that is of no piece");
 }
 
 /* A merge's result must be its parts, one behind the other. */
@@ -231,9 +246,29 @@ static tp_status read_merges(struct tp_reader *reader, const struct head *head,
     return status;
 }
 
+static tp_status read_chat(struct tp_reader *reader, const struct head *head,
+                           struct tp_tokenizer *tokenizer)
+{
+    tokenizer->chat = head->chat;
+    if (head->system_bytes == 0) return TP_OK;
+    size_t place = reader->size - head->system_bytes;
+    const uint8_t *text = reader->bytes + place;
+    if (memchr(text, 0, head->system_bytes) != NULL ||
+        tp__utf8_check(text, head->system_bytes) != head->system_bytes) {
+        return bad(reader, place, "a system text that is none");
+    }
+    tokenizer->chat_system = calloc((size_t)head->system_bytes + 1, 1);
+    if (tokenizer->chat_system == NULL) {
+        return tp__fail(reader->error, TP_ERROR_NO_MEMORY, "%s: no memory for a chat template",
+                        reader->name);
+    }
+    memcpy(tokenizer->chat_system, text, head->system_bytes);
+    return TP_OK;
+}
+
 tp_status tp__tokenizer_blob(struct tp_reader *reader, struct tp_tokenizer *tokenizer)
 {
-    struct head head;
+    struct head head = {0};
     tp_status status = read_head(reader, &head);
     if (status != TP_OK) return status;
     status =
@@ -248,5 +283,6 @@ tp_status tp__tokenizer_blob(struct tp_reader *reader, struct tp_tokenizer *toke
     set_flags(tokenizer, head.flags);
     status = read_pieces(reader, &head, tokenizer);
     if (status == TP_OK) status = tp__tokenizer_finish(tokenizer, reader->error);
-    return status == TP_OK ? read_merges(reader, &head, tokenizer) : status;
+    if (status == TP_OK) status = read_merges(reader, &head, tokenizer);
+    return status == TP_OK ? read_chat(reader, &head, tokenizer) : status;
 }

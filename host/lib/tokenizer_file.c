@@ -312,6 +312,13 @@ static tp_status read_specials(const struct tp_gguf *gguf, struct tp_tokenizer *
     status = tp__gguf_bool_or(gguf, "tokenizer.ggml.add_bos_token", &tokenizer->add_bos);
     if (status != TP_OK) return status;
     status = tp__gguf_u32_or(gguf, "tokenizer.ggml.eot_token_id", &tokenizer->turn_end);
+    if (status == TP_OK && tp__gguf_find(gguf, "tokenizer.chat_template") != NULL) {
+        struct tp_string template;
+        status = tp__gguf_string(gguf, "tokenizer.chat_template", &template);
+        if (status == TP_OK) {
+            status = tp__tokenizer_set_chat(tokenizer, template, gguf->reader.error);
+        }
+    }
     if (status != TP_OK || by_byte) return status;
     return tp__gguf_bool_or(gguf, "tokenizer.ggml.add_space_prefix", &tokenizer->add_space);
 }

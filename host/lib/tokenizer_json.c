@@ -451,6 +451,17 @@ static tp_status find_ends(const struct plan *plan, const struct entry *entries,
     return TP_OK;
 }
 
+/* A text, or a list of {"name", "template"} of which the one named default counts. */
+static struct tp_string chat_template(const struct plan *plan)
+{
+    const json_t *value = json_object_get(plan->config, "chat_template");
+    for (size_t i = 0; i < json_array_size(value); i++) {
+        const json_t *item = json_array_get(value, i);
+        if (tp__string_is(text_field(item, "name"), "default")) return text_field(item, "template");
+    }
+    return string_of(value);
+}
+
 /* How a space gets in front of a text. */
 static tp_status find_space(const struct plan *plan, struct tp_tokenizer *tokenizer)
 {
@@ -566,6 +577,9 @@ static tp_status make_tokenizer(const struct plan *plan, const struct entry *ent
     tokenizer->may_grow = true;
     status = find_space(plan, tokenizer);
     if (status == TP_OK) status = find_ends(plan, entries, tokenizer);
+    if (status == TP_OK) {
+        status = tp__tokenizer_set_chat(tokenizer, chat_template(plan), plan->reader->error);
+    }
     if (status == TP_OK) status = add_pieces(plan, entries, tokenizer);
     if (status == TP_OK) status = tp__tokenizer_finish(tokenizer, plan->reader->error);
     return status == TP_OK ? add_merges(plan, tokenizer) : status;

@@ -101,6 +101,18 @@ static tp_status drain(tp_session *session, bool stream, struct answer *answer,
     }
 }
 
+// The prompt as a question, behind the system text if there is one.
+static tp_status feed_chat(tp_session *session, const struct options *options,
+                           struct tp_error *error)
+{
+    struct tp_chat_message messages[2] = {{.role = "system", .text = options->system}};
+    size_t count = options->system != NULL ? 1 : 0;
+    messages[count++] = (struct tp_chat_message){
+        .role = "user", .text = options->prompt == NULL ? "" : options->prompt};
+    const char *name = strcmp(options->chat, "auto") == 0 ? NULL : options->chat;
+    return tp_session_feed_chat(session, name, messages, count, true, error);
+}
+
 static tp_status start(struct work *work, const struct options *options, bool ignore_eos,
                        uint32_t index, tp_session **session, struct tp_error *error)
 {
@@ -117,6 +129,9 @@ static tp_status start(struct work *work, const struct options *options, bool ig
     tp_status status = tp_session_create(work->device, &settings, session, error);
     if (status != TP_OK) {
         return status;
+    }
+    if (options->chat != NULL) {
+        return feed_chat(*session, options, error);
     }
     if (work->model_info.has_tokenizer) {
         return tp_session_feed_text(*session, options->prompt == NULL ? "" : options->prompt,

@@ -19,6 +19,8 @@ struct options {
     const char *device_folder;
     uint32_t context;
     const char *prompt;
+    const char *chat;
+    const char *system;
     uint32_t tokens;
     bool tokens_given;
     tp_format format;

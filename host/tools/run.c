@@ -85,7 +85,7 @@ int verb_run(const struct options *options)
     struct work work;
     struct answer answer = {0};
     int status = work_open(&work, options);
-    if (status == EXIT_OK && options->prompt != NULL) {
+    if (status == EXIT_OK && options->prompt != NULL && options->chat == NULL) {
         printf("%s", options->prompt);
     }
     if (status == EXIT_OK) {

@@ -8,7 +8,7 @@
 #include "verbs.h"
 
 static const struct verb verbs[] = {
-    {"run", "Generates text and streams it, token by token.", "mzdCcpnFtkruvlsSiaJqD", verb_run},
+    {"run", "Generates text and streams it, token by token.", "mzdCcpHYnFtkruvlsSiaJqD", verb_run},
     {"eval",
      "Scores texts: cross entropy, divergence and agreement of the top token beside the float32\n"
      "reference. The device is the emulator unless -d names one.",

@@ -512,20 +512,21 @@ START_TEST(merges_of_a_damaged_image_are_refused)
         {24, 100000, TP_ERROR_FORMAT, "the start token is number 100000"},
         {28, 100000, TP_ERROR_FORMAT, "the end token is number 100000"},
         {32, 100000, TP_ERROR_FORMAT, "the end of turn token is number 100000"},
-        {40, 256, TP_ERROR_FORMAT, "its flags"},
         {44, 1u << 30, TP_ERROR_FORMAT, "byte 44 of the tokenizer: its pieces"},
         {48, 1u << 30, TP_ERROR_FORMAT, "byte 48 of the tokenizer: it has too many merges"},
-        {52, 1, TP_ERROR_FORMAT, "byte 52"},
-        {56, 0x7fc00000, TP_ERROR_FORMAT, "byte 56 of the tokenizer: a score"},
-        {60, 0xffff, TP_ERROR_FORMAT, "byte 56 of the tokenizer: too long a piece"},
-        {60, 0x00ff0001, TP_ERROR_FORMAT, "byte 56 of the tokenizer: a piece of unknown kind"},
+        {40, 512, TP_ERROR_FORMAT, "byte 40 of the tokenizer: its flags"},
+        {52, 99, TP_ERROR_FORMAT, "byte 52 of the tokenizer: its chat template"},
+        {56, 1, TP_ERROR_FORMAT, "its size does not suit its head"},
+        {60, 0x7fc00000, TP_ERROR_FORMAT, "byte 60 of the tokenizer: a score"},
+        {64, 0xffff, TP_ERROR_FORMAT, "byte 60 of the tokenizer: too long a piece"},
+        {64, 0x00ff0001, TP_ERROR_FORMAT, "byte 60 of the tokenizer: a piece of unknown kind"},
     };
     struct tp_tokenizer tokenizer;
     struct tp_error error;
     struct tp_bytes bytes;
     make_tokenizer(1, NULL, &tokenizer);
     ck_assert_int_eq(tp__tokenizer_write(&tokenizer, &bytes, &error), TP_OK);
-    size_t merges = 56 + 8 * (size_t)tokenizer.count;
+    size_t merges = 60 + 8 * (size_t)tokenizer.count;
     tp__tokenizer_free(&tokenizer);
     for (size_t c = 0; c < sizeof cases / sizeof cases[0]; c++) {
         uint8_t kept[4];

@@ -376,7 +376,9 @@ START_TEST(no_memory_is_taken_after_creation)
     // No assertions in between: Check itself takes memory for them.
     struct tp_token token = {.end = TP_END_NONE};
     unsigned before = atomic_load(&allocations);
+    const struct tp_chat_message message = {"user", "hi <s>"};
     bool ok = tp_session_feed_text(session, "hello", &error) == TP_OK &&
+              tp_session_feed_chat(session, "plain", &message, 1, true, &error) == TP_OK &&
               tp_session_feed(session, prompt, 4, &error) == TP_OK &&
               tp_session_generate(session, 20, &error) == TP_OK;
     while (ok && token.end == TP_END_NONE) {
@@ -504,6 +506,43 @@ START_TEST(a_strong_penalty_forbids_repetition)
 }
 END_TEST
 
+// ---- messages ----
+
+START_TEST(messages_are_fed_as_the_template_says)
+{
+    const struct tp_chat_message messages[] = {{"system", "a"}, {"user", "b</s>"}};
+    tp_session *session = NULL;
+    struct tp_session_statistics facts;
+    char text[128];
+    size_t size;
+    OK(tp_model_chat(model, "mistral", messages, 2, true, text, sizeof text, &size, &error));
+    ck_assert_uint_eq(size, strlen(text) + 1);
+    ck_assert_ptr_nonnull(strstr(text, "[INST] a\n\nb</s> [/INST]"));
+    ck_assert_int_eq(
+        tp_model_chat(model, "mistral", messages, 2, true, text, size - 1, &size, &error),
+        TP_ERROR_FULL);
+    ck_assert_uint_eq(strlen(text), size - 2);
+    ck_assert_int_eq(tp_model_chat(model, NULL, messages, 2, true, NULL, 0, &size, &error),
+                     TP_ERROR_NOT_FOUND);
+    OK(tp_session_create(device, &sampled, &session, &error));
+    ck_assert_int_eq(tp_session_feed_chat(session, NULL, messages, 2, true, &error),
+                     TP_ERROR_NOT_FOUND);
+    ck_assert_int_eq(tp_session_feed_chat(session, "mistral", NULL, 2, true, &error),
+                     TP_ERROR_INVALID);
+    ck_assert_int_eq(tp_session_feed_chat(session, "chatml", messages, 2, true, &error),
+                     TP_ERROR_FULL);
+    tp_session_get_statistics(session, &facts);
+    ck_assert_uint_eq(facts.prompt_tokens, 0);
+    OK(tp_session_feed_chat(session, "plain", messages, 2, true, &error));
+    tp_session_get_statistics(session, &facts);
+    // BOS, which this template does not write, a space, then each byte: "a\nb</s>\n".
+    ck_assert_uint_eq(facts.prompt_tokens, 10);
+    struct heard heard;
+    generate(session, 3, &heard);
+    tp_session_destroy(session);
+}
+END_TEST
+
 START_TEST(bad_arguments_are_refused_and_harm_nothing)
 {
     tp_session *session = open_session(&sampled);
@@ -621,6 +660,7 @@ Suite *tp_test_suite(void)
     tcase_add_loop_test(tc, log_probabilities_are_those_of_the_logits, 0, 3);
     tcase_add_test(tc, sampling_goes_on_over_runs_and_neutral_settings_change_nothing);
     tcase_add_test(tc, a_strong_penalty_forbids_repetition);
+    tcase_add_test(tc, messages_are_fed_as_the_template_says);
     tcase_add_test(tc, bad_arguments_are_refused_and_harm_nothing);
     tcase_add_test(tc, bad_settings_are_refused);
     tcase_add_test(tc, small_configurations_hold_the_same_tokens);
