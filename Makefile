@@ -195,8 +195,8 @@ $(BUILD)/test/rtl/%: $(BUILD)/dut/%/dut.a tests/rtl/test_$$(call unit,$$*).c $(R
 # Model and host tests run sanitized. In the planted variant the test and the one source file of its
 # name are built with the fault: test_rope_model.c and host/model/rope.c.
 HOST_COMMON := $(BUILD)/san/libcommon.a
-planted_src = $(if $(filter planted,$(call variant,$(1))), \
-                $(wildcard host/*/$(patsubst %_model,%,$(call unit,$(1))).c))
+planted_src = $(strip $(if $(filter planted,$(call variant,$(1))), \
+                $(wildcard host/*/$(patsubst %_model,%,$(call unit,$(1))).c)))
 
 define host_test
 @echo "  make $@"; mkdir -p $(@D) $(dir $(side))

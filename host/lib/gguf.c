@@ -10,7 +10,11 @@
 
 #include "ggml_formats.h"
 
-enum { DEFAULT_ALIGNMENT = 32 };
+enum {
+    DEFAULT_ALIGNMENT = 32,
+    KEY_BYTES_MIN = 8 + 4 + 1,             // an empty key and one byte
+    TENSOR_BYTES_MIN = 8 + 4 + 8 + 4 + 8,  // an empty name and one size
+};
 
 /* Bytes of an element; 0 where they vary. */
 static const uint8_t type_bytes[TP_GGUF_TYPE_COUNT] = {1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8};
@@ -167,8 +171,9 @@ static tp_status read_tensor(struct tp_gguf *gguf, uint32_t index)
     return TP_OK;
 }
 
+/* A count of things that take at least bytes_min each, so that it bounds the memory for them. */
 static tp_status read_count(struct tp_reader *reader, const char *what, uint32_t limit,
-                            uint32_t *count)
+                            size_t bytes_min, uint32_t *count)
 {
     size_t place = reader->offset;
     uint64_t value;
@@ -178,6 +183,13 @@ static tp_status read_count(struct tp_reader *reader, const char *what, uint32_t
         return tp__fail(reader->error, TP_ERROR_TOO_LARGE,
                         "%s: byte %zu: %s is %llu, the limit is %u; the file is damaged",
                         reader->name, place, what, (unsigned long long)value, limit);
+    }
+    size_t left = reader->size - reader->offset;
+    if (value > left / bytes_min) {
+        return tp__fail(reader->error, TP_ERROR_FORMAT,
+                        "%s: byte %zu: %s is %llu, but the file ends after %zu bytes more; it is "
+                        "cut short or damaged",
+                        reader->name, place, what, (unsigned long long)value, left);
     }
     *count = (uint32_t)value;
     return TP_OK;
@@ -202,9 +214,11 @@ static tp_status read_header(struct tp_gguf *gguf)
                         "little-endian",
                         reader->name, gguf->version, is_big_endian ? " (big-endian)" : "");
     }
-    status = read_count(reader, "the number of tensors", TP_GGUF_TENSORS_MAX, &gguf->tensor_count);
+    status = read_count(reader, "the number of tensors", TP_GGUF_TENSORS_MAX, TENSOR_BYTES_MIN,
+                        &gguf->tensor_count);
     if (status != TP_OK) return status;
-    return read_count(reader, "the number of metadata keys", TP_GGUF_KEYS_MAX, &gguf->entry_count);
+    return read_count(reader, "the number of metadata keys", TP_GGUF_KEYS_MAX, KEY_BYTES_MIN,
+                      &gguf->entry_count);
 }
 
 /* Turns offsets in the data into offsets in the file. */

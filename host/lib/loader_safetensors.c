@@ -16,7 +16,7 @@
 #include "safetensors.h"
 
 #define INDEX_BYTES_MAX ((size_t)64 << 20)
-enum { PATH_BYTES = 4096, SHARDS_MAX = 1 << 10, INDEX_VALUES_MAX = 1 << 18 };
+enum { PLACE_BYTES = 256, PATH_BYTES = 4096, SHARDS_MAX = 1 << 10, INDEX_VALUES_MAX = 1 << 18 };
 
 static const char *const names[TP_TENSOR_COUNT] = {
     [TP_TENSOR_EMBEDDING] = "model.embed_tokens.weight",
@@ -144,7 +144,9 @@ static tp_status start(struct folder_loader *loader, const struct tp_bytes *conf
     tp__source_model_limit(model, loader->config.window);
     status = tp__source_model_prepare(model, loader->error);
     if (status != TP_OK) return status;
-    return tp__rope_scale(model, config_name, &loader->config.scaling, loader->error);
+    char place[PLACE_BYTES];
+    (void)snprintf(place, sizeof place, "%s: %s", config_name, loader->config.scaling_field);
+    return tp__rope_scale(model, place, &loader->config.scaling, loader->error);
 }
 
 /* The file's bytes are not needed any more when no tensor lies in them. */

@@ -235,6 +235,7 @@ static tp_status read_scaling(const struct config_reader *reader)
     struct tp_rope_scaling *scaling = &reader->config->scaling;
     bool is_newer = find(reader->root, "rope_parameters") != NULL;
     const char *key = is_newer ? "rope_parameters" : "rope_scaling";
+    reader->config->scaling_field = key;
     const json_t *object = find(reader->root, key);
     if (object == NULL) return TP_OK;
     if (!json_is_object(object)) return wrong(reader, key, "an object");

@@ -15,9 +15,10 @@ struct tp_model_config {
     const struct tp_architecture *architecture;
     struct tp_model_shape shape;  // checked; tied is not known yet
     struct tp_rope_scaling scaling;
-    uint32_t window;  // of attention; 0: none
-    bool is_tied;     // says tie_word_embeddings: true
-    bool is_untied;   // says tie_word_embeddings: false
+    const char *scaling_field;  // that holds it, for messages; static text
+    uint32_t window;            // of attention; 0: none
+    bool is_tied;               // says tie_word_embeddings: true
+    bool is_untied;             // says tie_word_embeddings: false
 };
 
 /** Reads and checks the text of a config.json.

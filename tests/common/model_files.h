@@ -78,7 +78,8 @@ float tp_test_weight(const struct tp_test_model *model, enum tp_test_tensor tens
 bool tp_test_tensor_exists(const struct tp_test_model *model, enum tp_test_tensor tensor);
 uint32_t tp_test_tensor_layers(const struct tp_test_model *model, enum tp_test_tensor tensor);
 
-/** A row as a file with matrices of that number type holds it: [columns]. Vectors are float32. The
+/** A row as a file with matrices of that number type holds it: [columns]. Vectors and rows that
+ *  are no whole blocks are float32. The
  *  numbers of block types are random blocks, not the rounded weights. */
 void tp_test_row(const struct tp_test_model *model, enum tp_number_type type,
                  enum tp_test_tensor tensor, uint32_t layer, uint32_t row, float *out);

@@ -34,6 +34,17 @@ static const struct tp_test_model untied = {.dim = 8,
                                             .is_untied = true,
                                             .seed = 2};
 
+// With rows of one block.
+static const struct tp_test_model blocks = {.dim = 32,
+                                            .hidden = 2,
+                                            .layers = 1,
+                                            .heads = 1,
+                                            .kv_heads = 1,
+                                            .vocab = 3,
+                                            .context = 4,
+                                            .seed = 3,
+                                            .head_size = 2};
+
 static void save(const char *folder, const char *target, const char *name,
                  struct tp_test_bytes *bytes)
 {
@@ -103,6 +114,34 @@ void tp_test_skip(const char *reason)
     fprintf(stderr, "%s\n", reason);
 }
 
+static void save_gguf_kinds(const char *folder)
+{
+    static const float divisors[] = {2.0f, 3.0f};
+    struct tp_test_bytes bytes = {0};
+    struct tp_test_model made = blocks;
+    for (enum tp_number_type type = 0; type < TP_NUMBER_COUNT; type++) {
+        const struct tp_test_gguf options = {.type = type, .divisors = divisors};
+        if (tp__number_format(type)->elements > 32) continue;
+        tp_test_write_gguf(&made, &options, &bytes, NULL, NULL);
+        save(folder, "gguf", tp__number_format(type)->name, &bytes);
+    }
+    const struct tp_test_gguf biased = {.architecture = "qwen2",
+                                        .extra_string_key = "qwen2.rope.scaling.type",
+                                        .extra_string = "linear",
+                                        .extra_float_key = "qwen2.rope.scaling.factor",
+                                        .extra_float = 4.0f};
+    made = tiny;
+    made.has_bias = true;
+    tp_test_write_gguf(&made, &biased, &bytes, NULL, NULL);
+    save(folder, "gguf", "biased", &bytes);
+    const struct tp_test_gguf normed = {
+        .architecture = "qwen3", .extra_key = "qwen3.attention.sliding_window", .extra_value = 2};
+    made = tiny;
+    made.has_head_norm = true;
+    tp_test_write_gguf(&made, &normed, &bytes, NULL, NULL);
+    save(folder, "gguf", "normed", &bytes);
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 2) {
@@ -124,13 +163,20 @@ int main(int argc, char **argv)
     }
     tp_test_write_llama2c_groups(&tiny, 4, &bytes, NULL);
     save(folder, "llama2c", "version-2", &bytes);
+    save_gguf_kinds(folder);
     save_tokenizers(folder);
     const struct tp_test_safetensors numbers = {.type = TP_NUMBER_BF16};
     tp_test_write_safetensors(&tiny, &numbers, &bytes);
     save(folder, "safetensors", "bf16", &bytes);
-    tp_test_write_config(&tiny, "LlamaForCausalLM", NULL, NULL, &bytes);
+    tp_test_write_config(&tiny, "llama",
+                         ", \"rope_scaling\": {\"rope_type\": \"llama3\", \"factor\": 8.0,"
+                         " \"low_freq_factor\": 1.0, \"high_freq_factor\": 4.0,"
+                         " \"original_max_position_embeddings\": 8192}",
+                         NULL, &bytes);
     save(folder, "config", "llama", &bytes);
-    tp_test_write_config(&untied, "Qwen3ForCausalLM",
+    tp_test_write_config(&tiny, "mistral", ", \"sliding_window\": 2", NULL, &bytes);
+    save(folder, "config", "mistral", &bytes);
+    tp_test_write_config(&untied, "qwen3",
                          ", \"rope_scaling\": {\"rope_type\": \"linear\", \"factor\": 2.0}", NULL,
                          &bytes);
     save(folder, "config", "qwen3", &bytes);
