@@ -827,6 +827,7 @@ START_TEST(loader_refuses_gguf_counts_that_wrap)
         expect_and_free(&file, TP_ERROR_TOO_LARGE, "byte 16: the number of metadata keys");
         start_gguf(&file, 0, 1);
         tp_test_put_u64(&file, size);  // length of the key
+        tp_test_put_u64(&file, 0);
         expect_and_free(&file, TP_ERROR_TOO_LARGE, "byte 24: a metadata key");
         start_gguf(&file, 0, 1);
         tp_test_put_string(&file, "k");
@@ -844,7 +845,11 @@ START_TEST(loader_refuses_gguf_counts_that_wrap)
     }
     start_gguf(&file, 0, 1);
     tp_test_put_u64(&file, 1 << 20);  // a string that may be so long, but is not there
-    expect_and_free(&file, TP_ERROR_FORMAT, "the file ends after 0 more");
+    tp_test_put_u64(&file, 0);
+    expect_and_free(&file, TP_ERROR_FORMAT, "the file ends after 8 more");
+    start_gguf(&file, 0, 1);
+    tp_test_put_string(&file, "k");
+    expect_and_free(&file, TP_ERROR_FORMAT, "byte 16: the number of metadata keys is 1, but");
     start_gguf(&file, 0, 1);
     tp_test_put_string(&file, "k");
     tp_test_put_u32(&file, 13);
