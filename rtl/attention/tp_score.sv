@@ -123,7 +123,7 @@ module tp_score
 
   // ---- 5..7: the same for a head of several words, with the sum of those before ----
   logic               is_wide;
-  logic signed [23:0] wide_score;
+  logic signed [23:0] wide_score_q;
   logic               is_complete;  // stage 9: the last word of the head
 
   if (WideHeads) begin : gen_wide
@@ -137,6 +137,7 @@ module tp_score
     logic        [45:0] kept_sum;
     logic signed [45:0] sum;
     logic               is_too_large;
+    logic signed [23:0] clamped;
     logic signed [20:0] dot_twice;
     logic signed [20:0] dot_twice_right;
 
@@ -173,15 +174,17 @@ module tp_score
 
     assign sum          = (first_part_q[7] ? 46'sd0 : $signed(before_sum)) + 46'(wide_q);
     assign is_too_large = sum[45:23] != {23{sum[45]}};
-    assign wide_score   = is_too_large ? {sum[45], {23{!sum[45]}}} : sum[23:0];
+    assign clamped      = is_too_large ? {sum[45], {23{!sum[45]}}} : sum[23:0];
 `ifdef TP_PLANT_BUG
     // The planted fault clamps after each word of the head.
-    assign kept_sum = 46'(wide_score);
+    assign kept_sum = 46'(clamped);
 `else
     assign kept_sum = sum;
 `endif
     assign is_wide     = head_log2_i > 3'd5;
     assign is_complete = last_part_q[9];
+
+    always_ff @(posedge clk_i) if (valid_q[7]) wide_score_q <= clamped;
 
     `TP_ASSERT(WideExponent_A, !(valid_q[4] && is_wide) || exponent_q4[0] <= 7'd50)
     `TP_COVER(WideClamped_C, valid_q[7] && is_wide && last_part_q[7] && is_too_large)
@@ -189,7 +192,7 @@ module tp_score
     logic unused_parts;
     assign unused_parts = ^{in_first_part_i, in_last_part_i};
     assign is_wide      = 1'b0;
-    assign wide_score   = '0;
+    assign wide_score_q = '0;
     assign is_complete  = 1'b1;
   end
 
@@ -220,22 +223,26 @@ module tp_score
         left_q3[i]   <= left_q2[i];
       end
       if (valid_q[7]) begin
-        if (is_wide) score_q[i] <= wide_score;
-        else if (is_clamped[i]) score_q[i] <= {rounded_q[i][19], {23{!rounded_q[i][19]}}};
+        if (is_clamped[i]) score_q[i] <= {rounded_q[i][19], {23{!rounded_q[i][19]}}};
         else score_q[i] <= 24'(rounded_q[i]) <<< left_q3[i];
       end
     end
   end
 
   // ---- 8: whole and fraction ----
+  logic signed [23:0] score[Groups];
+  for (genvar i = 0; i < Groups; i++) begin : gen_score
+    assign score[i] = is_wide ? wide_score_q : score_q[i];
+  end
+
   scored_t [Groups-1:0] scored_q;
 
   always_ff @(posedge clk_i) begin
     if (valid_q[8]) begin
       for (int unsigned i = 0; i < Groups; i++) begin
-        scored_q[i].rounded  <= 19'(score_q[i] >>> 6) + 19'sd1;
-        scored_q[i].level    <= 19'(score_q[i] >>> 6) + $signed(19'(value_exponents_i[i]));
-        scored_q[i].mantissa <= tp_tables_pkg::TP_TABLE_EXP2[score_q[i][5:0]];
+        scored_q[i].rounded  <= 19'(score[i] >>> 6) + 19'sd1;
+        scored_q[i].level    <= 19'(score[i] >>> 6) + $signed(19'(value_exponents_i[i]));
+        scored_q[i].mantissa <= tp_tables_pkg::TP_TABLE_EXP2[score[i][5:0]];
       end
     end
   end
