@@ -28,12 +28,40 @@ package tp_pkg;
     logic [23:0] kv_base;
   } word_context_t;
 
-  // Sampling of one slot. temperature 0 is greedy, top_k 0 keeps all.
+  // Sampling of one slot. temperature 0 is greedy, top_k 0 keeps all; 0 of the others is off.
   typedef struct packed {
+    logic [6:0]  candidates;
+    logic [23:0] min_p_gap;
+    logic [15:0] top_p_cut;
+    logic [11:0] penalty_negative;
+    logic [11:0] penalty_positive;
     logic [19:0] temperature;
     logic [6:0]  top_k;
     logic [63:0] seed;
   } sampling_t;
+
+  // A token that was processed, or was before the slot was opened.
+  typedef struct packed {
+    logic [2:0]  slot;
+    logic [15:0] position;
+    logic [15:0] token;
+  } recent_t;
+
+  // A candidate of a slot's next token: 0 is the first place.
+  typedef struct packed {
+    logic [2:0] slot;
+    logic [5:0] place;
+    logic [15:0] id;
+    logic signed [23:0] key;
+  } candidate_t;
+
+  // Beside a sampled token: its key, the sum of the weights, how many candidates there are.
+  typedef struct packed {
+    logic [6:0] count;
+    logic signed [23:0] key;
+    logic signed [9:0] exponent;
+    logic [47:0] total;
+  } ranking_t;
 
   // Result of a saturation: the event and the value.
   typedef struct packed {

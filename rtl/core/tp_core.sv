@@ -126,37 +126,48 @@ module tp_core #(
 
   // ---- control and sequencer ----
 
-  block_t                              norm_block;
-  block_t                              attention_block;
-  block_t                              ffn_block;
+  block_t                               norm_block;
+  block_t                               attention_block;
+  block_t                               ffn_block;
 
-  logic                                cfg_valid;
-  logic              [      3:0]       cfg_space;
-  logic              [     31:0]       cfg_address;
-  logic              [     31:0]       cfg_data;
-  logic                                start;
-  logic              [Slots-1:0]       active;
-  logic              [Slots-1:0]       logits;
-  logic              [Slots-1:0][15:0] position;
-  logic              [Slots-1:0][15:0] token;
-  tp_pkg::sampling_t [Slots-1:0]       sampling;
-  logic                                end_valid;
-  logic              [     31:0]       end_cycles;
-  logic              [Units-1:0]       free;
-  logic              [Units-1:0]       cmd_valid;
-  tp_pkg::command_t  [Units-1:0]       cmd;
-  logic              [Dones-1:0]       done_valid;
-  logic              [Dones-1:0][ 2:0] done_slot;
-  logic                                logit_valid;
-  logic              [      2:0]       logit_slot;
-  logic              [     15:0]       logit_index;
-  logic              [     31:0]       logit_data;
-  logic                                logit_last;
-  logic                                sampled_valid;
-  logic              [      2:0]       sampled_slot;
-  logic              [     15:0]       sampled_token;
-  logic              [      3:0][ 3:0] saturations;
-  logic              [      3:0][ 1:0] clips;
+  logic                                 cfg_valid;
+  logic               [      3:0]       cfg_space;
+  logic               [     31:0]       cfg_address;
+  logic               [     31:0]       cfg_data;
+  logic                                 start;
+  logic               [Slots-1:0]       active;
+  logic               [Slots-1:0]       logits;
+  logic               [Slots-1:0][15:0] position;
+  logic               [Slots-1:0][15:0] token;
+  tp_pkg::sampling_t  [Slots-1:0]       sampling;
+  logic                                 end_valid;
+  logic               [     31:0]       end_cycles;
+  logic               [Units-1:0]       free;
+  logic               [Units-1:0]       cmd_valid;
+  tp_pkg::command_t   [Units-1:0]       cmd;
+  logic               [Dones-1:0]       done_valid;
+  logic               [Dones-1:0][ 2:0] done_slot;
+  logic                                 logit_valid;
+  logic               [      2:0]       logit_slot;
+  logic               [     15:0]       logit_index;
+  logic               [     31:0]       logit_data;
+  logic                                 logit_last;
+  logic                                 sampled_valid;
+  logic               [      2:0]       sampled_slot;
+  logic               [     15:0]       sampled_token;
+  logic                                 clear_valid;
+  logic               [      2:0]       clear_slot;
+  logic                                 clear_busy;
+  logic                                 fed_valid;
+  tp_pkg::recent_t                      fed;
+  logic                                 recent_valid;
+  logic                                 recent_ready;
+  tp_pkg::recent_t                      recent;
+  logic                                 candidate_valid;
+  tp_pkg::candidate_t                   candidate;
+  tp_pkg::ranking_t                     ranking;
+  logic               [      3:0][ 3:0] saturations;
+  logic               [      3:0][ 1:0] clips;
 
   tp_control #(
     .Groups         (Groups),
@@ -180,52 +191,63 @@ module tp_core #(
     .SaturationPorts(4),
     .ClipPorts      (4)
   ) u_control (
-    .clk_i           (clk_i),
-    .rst_ni          (rst_ni),
-    .frame_valid_i   (frame_valid),
-    .frame_ready_o   (frame_ready),
-    .frame_type_i    (frame_type),
-    .frame_sequence_i(frame_sequence),
-    .frame_length_i  (frame_length),
-    .word_valid_i    (word_valid),
-    .word_ready_o    (word_ready),
-    .word_data_i     (word_data),
-    .word_last_i     (word_last),
-    .bad_i           (frame_bad),
-    .reply_valid_o   (reply_valid),
-    .reply_ready_i   (reply_ready),
-    .reply_type_o    (reply_type),
-    .reply_sequence_o(reply_sequence),
-    .reply_length_o  (reply_length),
-    .part_valid_o    (part_valid),
-    .part_ready_i    (part_ready),
-    .part_data_o     (part_data),
-    .idle_o          (control_idle),
-    .cfg_valid_o     (cfg_valid),
-    .cfg_space_o     (cfg_space),
-    .cfg_address_o   (cfg_address),
-    .cfg_data_o      (cfg_data),
-    .start_o         (start),
-    .active_o        (active),
-    .logits_o        (logits),
-    .position_o      (position),
-    .token_o         (token),
-    .sampling_o      (sampling),
-    .end_valid_i     (end_valid),
-    .end_cycles_i    (end_cycles),
-    .token_valid_i   (sampled_valid),
-    .token_slot_i    (sampled_slot),
-    .token_i         (sampled_token),
-    .logit_valid_i   (logit_valid),
-    .logit_slot_i    (logit_slot),
-    .logit_index_i   (logit_index),
-    .logit_data_i    (logit_data),
-    .logit_last_i    (logit_last),
-    .saturations_i   (saturations),
-    .clips_i         (clips),
-    .norm_i          (cmd_valid[1]),
-    .block_valid_i   ({ffn_block.valid, attention_block.valid, norm_block.valid}),
-    .block_exponent_i({ffn_block.exponent, attention_block.exponent, norm_block.exponent})
+    .clk_i            (clk_i),
+    .rst_ni           (rst_ni),
+    .frame_valid_i    (frame_valid),
+    .frame_ready_o    (frame_ready),
+    .frame_type_i     (frame_type),
+    .frame_sequence_i (frame_sequence),
+    .frame_length_i   (frame_length),
+    .word_valid_i     (word_valid),
+    .word_ready_o     (word_ready),
+    .word_data_i      (word_data),
+    .word_last_i      (word_last),
+    .bad_i            (frame_bad),
+    .reply_valid_o    (reply_valid),
+    .reply_ready_i    (reply_ready),
+    .reply_type_o     (reply_type),
+    .reply_sequence_o (reply_sequence),
+    .reply_length_o   (reply_length),
+    .part_valid_o     (part_valid),
+    .part_ready_i     (part_ready),
+    .part_data_o      (part_data),
+    .idle_o           (control_idle),
+    .cfg_valid_o      (cfg_valid),
+    .cfg_space_o      (cfg_space),
+    .cfg_address_o    (cfg_address),
+    .cfg_data_o       (cfg_data),
+    .start_o          (start),
+    .active_o         (active),
+    .logits_o         (logits),
+    .position_o       (position),
+    .token_o          (token),
+    .sampling_o       (sampling),
+    .end_valid_i      (end_valid),
+    .end_cycles_i     (end_cycles),
+    .token_valid_i    (sampled_valid),
+    .token_slot_i     (sampled_slot),
+    .token_i          (sampled_token),
+    .clear_valid_o    (clear_valid),
+    .clear_slot_o     (clear_slot),
+    .clear_busy_i     (clear_busy),
+    .fed_valid_o      (fed_valid),
+    .fed_o            (fed),
+    .recent_valid_o   (recent_valid),
+    .recent_ready_i   (recent_ready),
+    .recent_o         (recent),
+    .candidate_valid_i(candidate_valid),
+    .candidate_i      (candidate),
+    .ranking_i        (ranking),
+    .logit_valid_i    (logit_valid),
+    .logit_slot_i     (logit_slot),
+    .logit_index_i    (logit_index),
+    .logit_data_i     (logit_data),
+    .logit_last_i     (logit_last),
+    .saturations_i    (saturations),
+    .clips_i          (clips),
+    .norm_i           (cmd_valid[1]),
+    .block_valid_i    ({ffn_block.valid, attention_block.valid, norm_block.valid}),
+    .block_exponent_i ({ffn_block.exponent, attention_block.exponent, norm_block.exponent})
   );
 
   tp_sequencer #(
@@ -663,20 +685,34 @@ module tp_core #(
   // ---- sampler ----
 
   tp_sampler #(
-    .Slots(Slots)
+    .Slots       (Slots),
+    .VocabMax    (VocabMax),
+    .PositionsMax(PositionsMax)
   ) u_sampler (
-    .clk_i        (clk_i),
-    .rst_ni       (rst_ni),
-    .sampling_i   (sampling),
-    .position_i   (position),
-    .logit_valid_i(logit_valid),
-    .logit_slot_i (logit_slot),
-    .logit_index_i(logit_index),
-    .logit_data_i (logit_data),
-    .logit_last_i (logit_last),
-    .token_valid_o(sampled_valid),
-    .token_slot_o (sampled_slot),
-    .token_o      (sampled_token)
+    .clk_i            (clk_i),
+    .rst_ni           (rst_ni),
+    .sampling_i       (sampling),
+    .position_i       (position),
+    .token_i          (token),
+    .clear_valid_i    (clear_valid),
+    .clear_slot_i     (clear_slot),
+    .clear_busy_o     (clear_busy),
+    .fed_valid_i      (fed_valid),
+    .fed_i            (fed),
+    .recent_valid_i   (recent_valid),
+    .recent_ready_o   (recent_ready),
+    .recent_i         (recent),
+    .logit_valid_i    (logit_valid),
+    .logit_slot_i     (logit_slot),
+    .logit_index_i    (logit_index),
+    .logit_data_i     (logit_data),
+    .logit_last_i     (logit_last),
+    .candidate_valid_o(candidate_valid),
+    .candidate_o      (candidate),
+    .token_valid_o    (sampled_valid),
+    .token_slot_o     (sampled_slot),
+    .token_o          (sampled_token),
+    .ranking_o        (ranking)
   );
 
   assign done_valid[6] = sampled_valid;

@@ -72,7 +72,7 @@ module tp_gumbel (
   logic [12:0] log_near;
   logic [12:0] correction;
   tp_interpolate #(
-    .Gumbel(1'b0)
+    .Table(tp_sampler_pkg::TableLog2)
   ) u_log_near (
     .clk_i     (clk_i),
     .enable_i  (valid_q[6:3]),
@@ -80,7 +80,7 @@ module tp_gumbel (
     .value_o   (log_near)
   );
   tp_interpolate #(
-    .Gumbel(1'b1)
+    .Table(tp_sampler_pkg::TableGumbel)
   ) u_correction (
     .clk_i     (clk_i),
     .enable_i  (valid_q[6:3]),
@@ -134,7 +134,7 @@ module tp_gumbel (
 
   logic [12:0] log_x;
   tp_interpolate #(
-    .Gumbel(1'b0)
+    .Table(tp_sampler_pkg::TableLog2)
   ) u_log_x (
     .clk_i     (clk_i),
     .enable_i  (valid_q[12:9]),

@@ -3,14 +3,14 @@
 // tp_interpolate: value of a table of 33 entries at a fraction of 15 bits.
 //
 // Out   T[i] + (((T[i+1] - T[i]) * g + 512) >> 10), i = the upper 5, g = the lower 10 bits.
-//       Table: log2(1 + f), or log2(-log2(1 - w) / w); 12 fraction bits, both never fall.
+//       Table: log2(1 + f), log2(-log2(1 - w) / w) or 2^f - 1; 12 fraction bits, none ever falls.
 // Rate  one value per cycle, latency 4. Multiplies with adders: hard multipliers are scarce.
 // Not   holds no valid bit; stage s of the four loads when enable_i[s] is high.
 
 `include "tp_assert.svh"
 
 module tp_interpolate #(
-  parameter bit Gumbel = 1'b0  // 0: TP_TABLE_LOG2, 1: TP_TABLE_GUMBEL
+  parameter tp_sampler_pkg::table_e Table = tp_sampler_pkg::TableLog2
 ) (
   input  logic        clk_i,
   input  logic [ 3:0] enable_i,
@@ -22,7 +22,10 @@ module tp_interpolate #(
   logic [12:0] low;
   logic [12:0] high;
   assign index = fraction_i[14:10];
-  if (Gumbel) begin : gen_gumbel
+  if (Table == tp_sampler_pkg::TablePower) begin : gen_power
+    assign low  = tp_tables_pkg::TP_TABLE_POWER[{1'b0, index}];
+    assign high = tp_tables_pkg::TP_TABLE_POWER[6'(index)+6'd1];
+  end else if (Table == tp_sampler_pkg::TableGumbel) begin : gen_gumbel
     assign low  = tp_tables_pkg::TP_TABLE_GUMBEL[{1'b0, index}];
     assign high = tp_tables_pkg::TP_TABLE_GUMBEL[6'(index)+6'd1];
   end else begin : gen_log2
@@ -30,7 +33,7 @@ module tp_interpolate #(
     assign high = tp_tables_pkg::TP_TABLE_LOG2[6'(index)+6'd1];
   end
 
-  // Steps of both tables are below 256.
+  // Steps of all tables are below 256.
   logic [12:0] base_q;
   logic [12:0] base_q2;
   logic [12:0] base_q3;

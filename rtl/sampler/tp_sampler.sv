@@ -2,118 +2,205 @@
 //
 // tp_sampler: one token from the logits of a slot.
 //
-// In    logit flow: all logits of one slot in rising order of index, one per cycle at most.
-// Out   token_valid_o for one cycle; the token equals tp_sample() of the model.
-// Rate  one logit per cycle. token_valid_o comes 49 cycles after the last logit, and 70 cycles
-//       later when the slot's top_k is above 0 and its temperature too.
+// In    logit flow: all logits of one slot in rising order of index, one per cycle at most; the
+//       tokens that are processed, for the repetition penalty.
+// Out   token_valid_o for one cycle; the token equals tp_sample() of the model, beside it the
+//       ranking of tp_rank(). Its candidates come before, from the last to the first.
+// Rate  one logit per cycle. token_valid_o comes TP_CYCLES_SAMPLER cycles after the last logit, and
+//       TP_CYCLES_LIST later when the slot keeps a sorted list: top_k above 0 and its temperature
+//       too, or candidates above 0.
 // Not   takes two slots at a time: the first logit of a slot follows the token of the one before.
 //
-// Sampling and position of a slot hold from its first logit to its token.
+// Sampling, position and processed token of a slot hold from its first logit to its token. Entries
+// of the list go through the same pipeline as the logits, once to be weighed, once to be drawn.
 
 `include "tp_assert.svh"
 
-module tp_sampler #(
-  parameter int unsigned Slots = 4,
-  parameter int unsigned TopK  = 64  // sorted entries; no slot asks for more
+module tp_sampler
+  import tp_sampler_pkg::*;
+#(
+  parameter int unsigned Slots        = 4,
+  parameter int unsigned TopK         = 64,   // sorted entries; no slot asks for more
+  parameter int unsigned VocabMax     = 512,
+  parameter int unsigned PositionsMax = 64
 ) (
-  input  logic                                clk_i,
-  input  logic                                rst_ni,
-  input  tp_pkg::sampling_t [Slots-1:0]       sampling_i,
-  input  logic              [Slots-1:0][15:0] position_i,
-  input  logic                                logit_valid_i,
-  input  logic              [      2:0]       logit_slot_i,
-  input  logic              [     15:0]       logit_index_i,
-  input  logic signed       [     31:0]       logit_data_i,   // Q16.16
-  input  logic                                logit_last_i,
-  output logic                                token_valid_o,  // early
-  output logic              [      2:0]       token_slot_o,   // early
-  output logic              [     15:0]       token_o         // early
+  input  logic                                 clk_i,
+  input  logic                                 rst_ni,
+  input  tp_pkg::sampling_t  [Slots-1:0]       sampling_i,
+  input  logic               [Slots-1:0][15:0] position_i,
+  input  logic               [Slots-1:0][15:0] token_i,            // that is processed
+  input  logic                                 clear_valid_i,      // early; one cycle
+  input  logic               [      2:0]       clear_slot_i,       // early
+  output logic                                 clear_busy_o,       // late
+  input  logic                                 fed_valid_i,        // early; flow
+  input  tp_pkg::recent_t                      fed_i,              // early
+  input  logic                                 recent_valid_i,     // early
+  output logic                                 recent_ready_o,     // late
+  input  tp_pkg::recent_t                      recent_i,           // early
+  input  logic                                 logit_valid_i,
+  input  logic               [      2:0]       logit_slot_i,
+  input  logic               [     15:0]       logit_index_i,
+  input  logic signed        [     31:0]       logit_data_i,       // Q16.16
+  input  logic                                 logit_last_i,
+  output logic                                 candidate_valid_o,  // early; flow
+  output tp_pkg::candidate_t                   candidate_o,        // early
+  output logic                                 token_valid_o,      // early
+  output logic               [      2:0]       token_slot_o,       // early
+  output logic               [     15:0]       token_o,            // early
+  output tp_pkg::ranking_t                     ranking_o           // early; with the token
 );
 
   `TP_REQUIRE(Slots >= 1 && Slots <= 8)
   `TP_REQUIRE(TopK >= 2 && TopK <= tp_map_pkg::TP_TOP_K_MAX)
 
   localparam int unsigned SlotBits = Slots > 1 ? $clog2(Slots) : 1;
-  localparam int unsigned ScanLast = tp_map_pkg::TP_TOP_K_MAX - 1;
-  // Logit to z, and random number plus noise of a candidate.
-  localparam int unsigned ScaleStages = 6;
+  // Logit to z, key to weight, and random number plus noise of a candidate.
+  localparam int unsigned PenaltyFirst = 4;
+  localparam int unsigned PenaltyLast = PenaltyFirst + 4;
+  localparam int unsigned ScaleStages = PenaltyLast + 5;
+  localparam int unsigned WeightStages = 8;
   localparam int unsigned NoiseStages = 26 + 14;
 
-  // ---- stage 1: the logit and its slot's settings ----
+  // ---- stage 1: the logit, or an entry of the list; its slot's settings ----
 
   tp_pkg::sampling_t sampling_q;
   logic [15:0] position_q;
+  logic [15:0] token_q;
   logic [2:0] slot_q;
   logic greedy_q;
-  logic sort_q;
+  logic sort_q;  // the draw is of the list
+  logic list_q;
   logic [SlotBits-1:0] slot;
   assign slot = logit_slot_i[SlotBits-1:0];
 
-  logic [ScaleStages:1] valid_q;
+  logic weigh;
+  entry_t weigh_entry;
+  logic draw;
+  logic draw_last;
+  entry_t draw_entry;
+
+  logic [ScaleStages+WeightStages:1] valid_q;
+  pass_e first_pass;
+  pass_e [ScaleStages+WeightStages:1] pass_q;
   logic [ScaleStages:1] last_q;
-  // Entries of the sorted list come through the same stages a second time, to be scaled.
-  logic [ScaleStages:1] scanned_q;
-  logic scan_q;
-  logic scan_offer;
-  logic scan_last;
-  logic signed [23:0] scan_key;
-  logic [15:0] scan_id;
+
+  assign first_pass = weigh ? PassWeigh : (draw ? PassDraw : PassLogits);
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
-      valid_q   <= '0;
-      scanned_q <= '0;
+      valid_q <= '0;
+      pass_q  <= '{default: PassLogits};
     end else begin
-      valid_q   <= {valid_q[ScaleStages-1:1], logit_valid_i || scan_offer};
-      scanned_q <= {scanned_q[ScaleStages-1:1], scan_q};
+      valid_q <= {
+        valid_q[ScaleStages+WeightStages-1:1],
+        logit_valid_i || (weigh && weigh_entry.valid) || (draw && draw_entry.valid)
+      };
+      pass_q <= {pass_q[ScaleStages+WeightStages-1:1], first_pass};
     end
   end
 
   always_ff @(posedge clk_i) begin
-    last_q <= {last_q[ScaleStages-1:1], scan_q ? scan_last : logit_last_i};
+    last_q <= {last_q[ScaleStages-1:1], draw ? draw_last : logit_last_i};
     if (logit_valid_i) begin
       sampling_q <= sampling_i[slot];
       position_q <= position_i[slot];
+      token_q    <= token_i[slot];
       slot_q     <= logit_slot_i;
     end
     greedy_q <= sampling_q.temperature == 20'd0;
-    sort_q   <= sampling_q.temperature != 20'd0 && sampling_q.top_k != 7'd0;
+    sort_q <= sampling_q.temperature != 20'd0 && sampling_q.top_k != 7'd0;
+    list_q   <= (sampling_q.temperature != 20'd0 && sampling_q.top_k != 7'd0) ||
+                sampling_q.candidates != 7'd0;
   end
 
-  // ---- stages 1 to 6: z; logit and index beside it ----
+  // ---- stages 1 to 8: the repetition penalty; stages 9 to 13: z; logit and index beside it ----
 
   logic signed [31:0] logit[ScaleStages+1];
+  logic signed [31:0] penalised;
   logic [15:0] index[ScaleStages+1];
-  assign logit[0] = scan_q ? 32'(scan_key) <<< 4 : logit_data_i;
-  assign index[0] = scan_q ? scan_id : logit_index_i;
+  always_comb begin
+    logit[0] = logit_data_i;
+    index[0] = logit_index_i;
+    if (weigh) begin
+      logit[0] = 32'(weigh_entry.key) <<< 4;
+      index[0] = weigh_entry.id;
+    end
+    if (draw) begin
+      logit[0] = 32'(draw_entry.key) <<< 4;
+      index[0] = draw_entry.id;
+    end
+  end
   for (genvar s = 1; s <= ScaleStages; s++) begin : gen_beside
-    logic signed [31:0] logit_q;
     logic [15:0] index_q;
     logic load;
     if (s == 1) begin : gen_first
-      assign load = logit_valid_i || scan_q;
+      assign load = logit_valid_i || weigh || draw;
     end else begin : gen_later
       assign load = valid_q[s-1];
     end
-    always_ff @(posedge clk_i) begin
-      if (load) begin
-        logit_q <= logit[s-1];
-        index_q <= index[s-1];
-      end
-    end
-    assign logit[s] = logit_q;
+    always_ff @(posedge clk_i) if (load) index_q <= index[s-1];
     assign index[s] = index_q;
+    if (s > PenaltyFirst && s < PenaltyLast) begin : gen_inside
+      assign logit[s] = '0;  // in tp_penalty
+    end else if (s == PenaltyLast) begin : gen_penalised
+      assign logit[s] = penalised;
+    end else begin : gen_logit
+      logic signed [31:0] logit_q;
+      always_ff @(posedge clk_i) if (load) logit_q <= logit[s-1];
+      assign logit[s] = logit_q;
+    end
   end
+
+  logic member;
+  logic [11:0] factor_q;
+  tp_recent #(
+    .Slots       (Slots),
+    .VocabMax    (VocabMax),
+    .PositionsMax(PositionsMax)
+  ) u_recent (
+    .clk_i         (clk_i),
+    .rst_ni        (rst_ni),
+    .clear_valid_i (clear_valid_i),
+    .clear_slot_i  (clear_slot_i),
+    .clear_busy_o  (clear_busy_o),
+    .fed_valid_i   (fed_valid_i),
+    .fed_i         (fed_i),
+    .recent_valid_i(recent_valid_i),
+    .recent_ready_o(recent_ready_o),
+    .recent_i      (recent_i),
+    .read_valid_i  (logit_valid_i),
+    .slot_i        (logit_slot_i),
+    .id_i          (logit_index_i),
+    .position_i    (position_q),
+    .token_i       (token_q),
+    .member_o      (member)
+  );
+
+  // Entries of the list have had their penalty.
+  always_ff @(posedge clk_i) begin
+    if (!member || sampling_q.penalty_positive == '0 || pass_q[3] != PassLogits) begin
+      factor_q <= 12'd1024;
+    end else if (!logit[3][31] && logit[3] != '0) begin
+      factor_q <= sampling_q.penalty_positive;
+    end else begin
+      factor_q <= sampling_q.penalty_negative;
+    end
+  end
+  tp_penalty u_penalty (
+    .clk_i   (clk_i),
+    .enable_i(valid_q[7:4]),
+    .logit_i (logit[PenaltyFirst]),
+    .factor_i(factor_q),
+    .logit_o (penalised)
+  );
 
   logic signed [23:0] z;
   tp_temperature u_temperature (
     .clk_i        (clk_i),
-    .enable_i     (valid_q[5:1]),
-    .logit_i      (logit[1]),
+    .enable_i     (valid_q[12:8]),
+    .logit_i      (logit[PenaltyLast]),
     .temperature_i(sampling_q.temperature),
     .z_o          (z)
   );
-
-  // ---- top-k: sort while the logits come, then offer the entries one by one ----
 
   // The logit with 12 fraction bits: key = clamp24(rnd(logit, 4)).
   logic signed [29:0] rounded;
@@ -127,60 +214,134 @@ module tp_sampler #(
     end
   end
 
-  logic sort_valid;
-  logic [5:0] scan_count_q;
-  logic scan_valid;
-  // The list comes out from its end; places below 0 are empty.
-  logic [7:0] scan_place;
-  assign scan_place = 8'(TopK - 1) - 8'(scan_count_q);
-  assign sort_valid = valid_q[ScaleStages] && sort_q && !scanned_q[ScaleStages];
-  assign scan_offer = scan_q && scan_valid && scan_place < 8'(sampling_q.top_k);
-  assign scan_last  = scan_count_q == 6'(ScanLast);
+  // ---- the sorted list, filled while the logits come; its entries leave from its end ----
+
+  logic insert;
+  logic weigh_start_q;
+  logic [5:0] weigh_count;
+  logic list_valid;
+  logic [7:0] place;  // below 0 there is nothing
+  assign insert = valid_q[ScaleStages] && pass_q[ScaleStages] == PassLogits && list_q;
+  assign place  = 8'(TopK - 1) - 8'(weigh_count);
 
   tp_top_k #(
     .TopK(TopK)
   ) u_top_k (
     .clk_i       (clk_i),
     .rst_ni      (rst_ni),
-    .insert_i    (sort_valid),
+    .insert_i    (insert),
     .insert_key_i(key_q),
     .insert_id_i (index[ScaleStages]),
-    .shift_i     (scan_q),
-    .last_valid_o(scan_valid),
-    .last_key_o  (scan_key),
-    .last_id_o   (scan_id)
+    .shift_i     (weigh),
+    .last_valid_o(list_valid),
+    .last_key_o  (weigh_entry.key),
+    .last_id_o   (weigh_entry.id)
+  );
+  assign weigh_entry.valid = list_valid && place < 8'(sampling_q.top_k) && sort_q;
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) weigh_start_q <= 1'b0;
+    else weigh_start_q <= insert && last_q[ScaleStages];
+  end
+
+  // ---- weights of the logits and of the list; what top-p and min-p leave of it ----
+
+  logic             [19:0] weight;
+  logic signed      [ 9:0] weight_exponent;
+  logic                    list_sum_valid;
+  logic             [37:0] list_sum;
+  logic                    token_valid_q;
+  tp_pkg::ranking_t        ranking;
+  tp_weight u_weight (
+    .clk_i     (clk_i),
+    .enable_i  (valid_q[ScaleStages+WeightStages-1:ScaleStages]),
+    .key_i     (key_q),
+    .weight_o  (weight),
+    .exponent_o(weight_exponent)
+  );
+  tp_weight_sum u_weight_sum (
+    .clk_i(clk_i),
+    .rst_ni(rst_ni),
+    .clear_i(token_valid_q),
+    .valid_i     ((valid_q[ScaleStages+WeightStages]
+                   && pass_q[ScaleStages+WeightStages] == PassLogits)
+                  || pass_q[ScaleStages+WeightStages] == PassWeigh),
+    .list_i(pass_q[ScaleStages+WeightStages] == PassWeigh),
+    .add_i(valid_q[ScaleStages+WeightStages]),
+    .weight_i(weight),
+    .exponent_i(weight_exponent),
+    .sum_o(ranking.total),
+    .exponent_o(ranking.exponent),
+    .list_valid_o(list_sum_valid),
+    .list_sum_o(list_sum)
+  );
+  tp_cut u_cut (
+    .clk_i        (clk_i),
+    .rst_ni       (rst_ni),
+    .top_p_cut_i  (sampling_q.top_p_cut),
+    .min_p_gap_i  (sampling_q.min_p_gap),
+    .start_i      (weigh_start_q),
+    .weigh_o      (weigh),
+    .weigh_count_o(weigh_count),
+    .entry_i      (weigh_entry),
+    .sum_valid_i  (list_sum_valid),
+    .sum_i        (list_sum),
+    .draw_o       (draw),
+    .draw_last_o  (draw_last),
+    .draw_entry_o (draw_entry)
   );
 
+  // ---- candidates to be reported ----
+
+  logic candidate_valid_q;
+  tp_pkg::candidate_t report_q;
+  logic [6:0] report_count_q;
+  logic report;
+  assign report = weigh && list_valid && place < 8'(sampling_q.candidates);
   always_ff @(posedge clk_i) begin
-    if (!rst_ni) scan_q <= 1'b0;
-    else if (sort_valid && last_q[ScaleStages]) scan_q <= 1'b1;
-    else if (scan_last) scan_q <= 1'b0;
-    scan_count_q <= scan_q ? scan_count_q + 6'd1 : 6'd0;
+    if (!rst_ni) candidate_valid_q <= 1'b0;
+    else candidate_valid_q <= report;
+    if (!rst_ni || token_valid_q) report_count_q <= '0;
+    else if (report) report_count_q <= report_count_q + 7'd1;
   end
+  always_ff @(posedge clk_i) begin
+    report_q <= '{slot: slot_q, place: place[5:0], id: weigh_entry.id, key: weigh_entry.key};
+  end
+  assign candidate_valid_o = candidate_valid_q;
+  assign candidate_o = report_q;
 
-  // ---- candidates: their random number and noise; key and id wait in a ring ----
-
-  logic candidate_q;
-  logic candidate_last_q;
-  logic signed [31:0] candidate_key_q;
-  logic [15:0] candidate_id_q;
+  // ---- the draw: random number and noise of who takes part; key and id wait in a ring ----
 
   logic offer;
-  assign offer = valid_q[ScaleStages] && !sort_valid;
-  always_ff @(posedge clk_i) begin
-    if (!rst_ni) begin
-      candidate_q      <= 1'b0;
-      candidate_last_q <= 1'b0;
-    end else begin
-      candidate_q      <= offer;
-      candidate_last_q <= (offer || scanned_q[ScaleStages]) && last_q[ScaleStages];
+  logic offer_last;
+  logic offer_q;
+  logic offer_last_q;
+  logic signed [31:0] offer_value_q;
+  logic signed [23:0] offer_key_q;
+  logic [15:0] offer_id_q;
+
+  always_comb begin
+    offer = valid_q[ScaleStages] && pass_q[ScaleStages] == PassLogits && !sort_q;
+    offer_last = offer && last_q[ScaleStages] && !list_q;
+    if (pass_q[ScaleStages] == PassDraw) begin
+      offer = valid_q[ScaleStages];
+      offer_last = last_q[ScaleStages];
     end
   end
-
   always_ff @(posedge clk_i) begin
-    if (valid_q[ScaleStages]) begin
-      candidate_key_q <= greedy_q ? logit[ScaleStages] : 32'(z);
-      candidate_id_q  <= index[ScaleStages];
+    if (!rst_ni) begin
+      offer_q      <= 1'b0;
+      offer_last_q <= 1'b0;
+    end else begin
+      offer_q      <= offer;
+      offer_last_q <= offer_last;
+    end
+  end
+  always_ff @(posedge clk_i) begin
+    if (offer) begin
+      offer_value_q <= greedy_q ? logit[ScaleStages] : 32'(z);
+      offer_key_q   <= key_q;
+      offer_id_q    <= index[ScaleStages];
     end
   end
 
@@ -193,8 +354,8 @@ module tp_sampler #(
     .rst_ni    (rst_ni),
     .seed_i    (sampling_q.seed),
     .position_i(position_q),
-    .valid_i   (candidate_q),
-    .token_i   (candidate_id_q),
+    .valid_i   (offer_q),
+    .token_i   (offer_id_q),
     .valid_o   (random_valid),
     .random_o  (random)
   );
@@ -208,19 +369,20 @@ module tp_sampler #(
   );
 
   logic [5:0] ring_q;
-  logic [31:0] ring_key;
+  logic signed [31:0] ring_value;
+  logic signed [23:0] ring_key;
   logic [15:0] ring_id;
   logic [NoiseStages:1] noise_last_q;
   tp_ram_async #(
-    .Width(48),
+    .Width(72),
     .Depth(64)
   ) u_ring (
     .clk_i          (clk_i),
-    .write_enable_i (candidate_q),
+    .write_enable_i (offer_q),
     .write_address_i(ring_q),
-    .write_data_i   ({candidate_key_q, candidate_id_q}),
+    .write_data_i   ({offer_value_q, offer_key_q, offer_id_q}),
     .read_address_i (ring_q - 6'(NoiseStages)),
-    .read_data_o    ({ring_key, ring_id})
+    .read_data_o    ({ring_value, ring_key, ring_id})
   );
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
@@ -228,20 +390,21 @@ module tp_sampler #(
       noise_last_q <= '0;
     end else begin
       ring_q       <= ring_q + 6'd1;
-      noise_last_q <= {noise_last_q[NoiseStages-1:1], candidate_last_q};
+      noise_last_q <= {noise_last_q[NoiseStages-1:1], offer_last_q};
     end
   end
 
-  // ---- winner: the largest key, the lowest id among equals ----
+  // ---- winner: the largest value, the lowest id among equals ----
 
   logic sum_valid_q;
   logic sum_last_q;
   logic signed [31:0] sum_q;
+  logic signed [23:0] sum_key_q;
   logic [15:0] sum_id_q;
   logic best_valid_q;
   logic signed [31:0] best_q;
+  logic signed [23:0] best_key_q;
   logic [15:0] best_id_q;
-  logic token_valid_q;
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
@@ -260,17 +423,22 @@ module tp_sampler #(
 
   always_ff @(posedge clk_i) begin
     if (noise_valid) begin
-      sum_q    <= $signed(ring_key) + (greedy_q ? 32'sd0 : 32'(noise));
-      sum_id_q <= ring_id;
+      sum_q     <= ring_value + (greedy_q ? 32'sd0 : 32'(noise));
+      sum_key_q <= ring_key;
+      sum_id_q  <= ring_id;
     end
     if (sum_valid_q) begin
       if (!best_valid_q || $signed({sum_q, ~sum_id_q}) > $signed({best_q, ~best_id_q})) begin
-        best_q    <= sum_q;
-        best_id_q <= sum_id_q;
+        best_q     <= sum_q;
+        best_key_q <= sum_key_q;
+        best_id_q  <= sum_id_q;
       end
     end
   end
 
+  assign ranking.key   = best_key_q;
+  assign ranking.count = report_count_q;
+  assign ranking_o     = ranking;
   assign token_valid_o = token_valid_q;
   assign token_slot_o  = slot_q;
   assign token_o       = best_id_q;
@@ -291,9 +459,10 @@ module tp_sampler #(
   `TP_ASSERT(OneSlot_A, !(logit_valid_i && busy_q) || logit_slot_i == slot_q)
   `TP_ASSERT(NoLogitAfterLast_A, !(logit_valid_i && ended_q))
   `TP_ASSERT(SlotExists_A, !logit_valid_i || 32'(logit_slot_i) < Slots)
-  `TP_ASSERT(TopKFits_A, !sort_valid || 32'(sampling_q.top_k) <= TopK)
+  `TP_ASSERT(TopKFits_A,
+             !insert || (32'(sampling_q.top_k) <= TopK && 32'(sampling_q.candidates) <= TopK))
   `TP_ASSERT(TokenHasWinner_A, !token_valid_q || best_valid_q)
-  `TP_COVER(Scan_C, scan_q)
+  `TP_COVER(Draw_C, draw)
   `TP_COVER(Token_C, token_valid_q)
 
 endmodule

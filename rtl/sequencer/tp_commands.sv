@@ -53,26 +53,33 @@ module tp_commands
   output logic [31:0] cfg_address_o,  // early
   output logic [31:0] cfg_data_o,     // early
 
-  output logic                                     table_valid_o,   // early; flow
-  output table_write_t                             table_data_o,    // early
-  output logic                                     open_valid_o,    // early
-  output logic         [      2:0]                 open_slot_o,     // early
-  output logic                                     queue_valid_o,   // early; flow
-  output queue_write_t                             queue_data_o,    // early
-  output logic                                     feed_valid_o,    // early
-  output logic         [      2:0]                 feed_slot_o,     // early
-  output logic         [      6:0]                 feed_count_o,    // early
-  output logic                                     run_valid_o,     // early; flow
-  output run_t                                     run_data_o,      // early
-  output logic                                     cancel_valid_o,  // early; flow
-  output logic         [      2:0]                 cancel_slot_o,   // early
-  output logic                                     lock_o,          // early
-  output logic                                     idle_o,          // early; no frame is executed
-  input  logic                                     locked_i,        // late
-  input  logic         [Slots-1:0]                 open_i,          // early
-  input  logic         [Slots-1:0]                 running_i,       // early
-  input  logic         [Slots-1:0]                 ended_i,         // early
-  input  logic         [Slots-1:0][LevelWidth-1:0] level_i,         // early
+  output logic table_valid_o,  // early; flow
+  output table_write_t table_data_o,  // early
+  output logic open_valid_o,  // early
+  output logic [2:0] open_slot_o,  // early
+  output logic queue_valid_o,  // early; flow
+  output queue_write_t queue_data_o,  // early
+  output logic feed_valid_o,  // early
+  output logic [2:0] feed_slot_o,  // early
+  output logic [6:0] feed_count_o,  // early
+  output logic run_valid_o,  // early; flow
+  output run_t run_data_o,  // early
+  output logic cancel_valid_o,  // early; flow
+  output logic [2:0] cancel_slot_o,  // early
+  output logic clear_valid_o,  // early; one cycle
+  output logic [2:0] clear_slot_o,  // early
+  input logic clear_busy_i,  // late
+  output logic recent_valid_o,  // early
+  input logic recent_ready_i,  // late
+  output tp_pkg::recent_t recent_o,  // early
+  output logic lock_o,  // early
+  output logic idle_o,  // early; no frame is executed
+  input logic locked_i,  // late
+  input logic [Slots-1:0] open_i,  // early
+  input logic [Slots-1:0] running_i,  // early
+  input logic [Slots-1:0] ended_i,  // early
+  input logic [Slots-1:0][LevelWidth-1:0] level_i,  // early
+  input logic [Slots-1:0][15:0] position_i,  // early
 
   input  statistics_t        sums_i,           // early
   input  logic        [31:0] frames_bad_i,     // early
@@ -106,6 +113,7 @@ module tp_commands
     StRange,       // WRITE, SECTIONS: the last address is known
     StLock,        // waits until no step runs
     StWrite,       // WRITE: words to the configuration bus
+    StClear,       // SLOT: waits until the slot's recent tokens are forgotten
     StDrain,       // drops the rest of the frame
     StSettle,      // what was written becomes visible; the status is known
     StAnswer,      // shows the answer
@@ -140,6 +148,7 @@ module tp_commands
   logic    [         31:0] address_q;
   logic    [         32:0] address_last_q;
   logic                    bad_q;  // a field is outside its limits
+  logic                    penalty_q;  // SLOT has a repetition penalty
   logic    [          6:0] feed_count_q;
   logic    [          6:0] feed_index_q;  // tokens written
   logic    [          7:0] refusal;  // why the slot named by the first word cannot take it
@@ -150,6 +159,8 @@ module tp_commands
   logic    [         31:0] limit_q;
   logic                    token_bad;
   logic                    field_bad;
+  logic                    has_tokens;  // FEED and RECENT
+  logic                    feed_move;
 
   assign word_move = word_valid_i && word_ready_o;
   assign frame_ready_o = state_q == StIdle;
@@ -166,6 +177,9 @@ module tp_commands
       TP_FRAME_WRITE: length_fits = length_q >= 9'd12 && length_q[1:0] == '0;
       TP_FRAME_SLOT: length_fits = length_q == 9'(TP_SLOT_BYTES);
       TP_FRAME_FEED: length_fits = length_q >= 9'd4 && !length_q[0];
+      TP_FRAME_RECENT: begin
+        length_fits = length_q >= 9'd4 && !length_q[0] && length_q <= 9'(2 * TP_RECENT_MAX);
+      end
       TP_FRAME_RUN: length_fits = length_q == 9'd8;
       TP_FRAME_CANCEL, TP_FRAME_SECTIONS: length_fits = length_q == 9'd4;
       default: begin
@@ -182,6 +196,7 @@ module tp_commands
   logic look_ended_q;
   logic look_empty_q;
   logic [LevelWidth:0] look_level_q;  // after the tokens of this frame
+  logic [16:0] look_before_q;  // position of the first token of RECENT; negative: too many
 
   assign word_slot = word_q[SlotWidth-1:0];
 
@@ -192,6 +207,7 @@ module tp_commands
       look_running_q <= running_i[word_slot];
       look_ended_q   <= ended_i[word_slot];
       look_empty_q   <= level_i[word_slot] == '0;
+      look_before_q  <= 17'(position_i[word_slot]) - 17'(feed_count_q);
       look_level_q   <= (LevelWidth + 1)'(level_i[word_slot]) + (LevelWidth + 1)'(feed_count_q);
     end
   end
@@ -206,6 +222,11 @@ module tp_commands
           if (!look_open_q) refusal = TP_ACK_RANGE;
           else if (look_running_q) refusal = TP_ACK_BUSY;
           else if (32'(look_level_q) > QueueDepth) refusal = TP_ACK_FULL;
+        end
+        TP_FRAME_RECENT: begin
+          if (!look_open_q) refusal = TP_ACK_RANGE;
+          else if (look_running_q) refusal = TP_ACK_BUSY;
+          else if (look_before_q[16]) refusal = TP_ACK_RANGE;
         end
         TP_FRAME_RUN: begin
           if (look_running_q) refusal = TP_ACK_BUSY;
@@ -225,6 +246,9 @@ module tp_commands
       4'd1: field_bad = word_data_i[31:20] != '0;
       4'd4:
       field_bad = 32'(word_data_i[15:0]) > PositionsMax || word_data_i[31:16] >= word_data_i[15:0];
+      4'd9: field_bad = word_data_i[15:12] != '0 || word_data_i[31:28] != '0;
+      4'd10: field_bad = 32'(word_data_i[23:16]) > TP_TOP_K_MAX;
+      4'd11: field_bad = word_data_i[31:24] != '0;
       default: ;
     endcase
   end
@@ -268,18 +292,18 @@ module tp_commands
             if (index_q == 7'd1) state_d = StRange;
           end else if (type_q == TP_FRAME_SECTIONS) state_d = StRange;
           else if (index_q == '0) state_d = StLook;
-          else if (type_q == TP_FRAME_FEED) state_d = StFeedLow;
+          else if (has_tokens) state_d = StFeedLow;
           else if (word_last_i) state_d = StSettle;
         end
       end
       StLook: state_d = StName;
       StName: begin
         if (refusal != TP_ACK_OK) state_d = StDrain;
-        else if (type_q == TP_FRAME_FEED) state_d = StFeedHigh;
+        else if (has_tokens) state_d = StFeedHigh;
         else state_d = last_q ? StSettle : StWords;
       end
-      StFeedLow: state_d = StFeedHigh;
-      StFeedHigh: state_d = last_q ? StSettle : StWords;
+      StFeedLow: if (feed_move) state_d = StFeedHigh;
+      StFeedHigh: if (feed_move) state_d = last_q ? StSettle : StWords;
       StRange: begin
         if (type_q == TP_FRAME_SECTIONS) state_d = range_status == TP_ACK_OK ? StLock : StDrain;
         else if (!space_known_q || address_last_q >= 33'(limit_q)) state_d = StDrain;
@@ -292,7 +316,10 @@ module tp_commands
       end
       StWrite: if (word_move && word_last_i) state_d = StSettle;
       StDrain: if (!pending_q || (word_move && word_last_i)) state_d = StAnswer;
-      StSettle: state_d = StAnswer;
+      StSettle: begin
+        state_d = type_q == TP_FRAME_SLOT && penalty_q && !bad_q ? StClear : StAnswer;
+      end
+      StClear: if (!clear_busy_i) state_d = StAnswer;
       StAnswer: if (answer_frame_ready_i) state_d = StAnswerWords;
       StAnswerWords: begin
         if (answer_word_ready_i && index_q == answer_frame_length_o[8:2] - 7'd1) state_d = StIdle;
@@ -316,6 +343,15 @@ module tp_commands
   assign feed_valid = (state_q == StFeedLow || state_q == StFeedHigh) &&
                       feed_index_q != feed_count_q;
   assign token_bad = 32'(feed_token) >= VocabMax;
+  assign has_tokens = type_q == TP_FRAME_FEED || type_q == TP_FRAME_RECENT;
+  // The table of recent tokens may be busy with processed ones for some cycles.
+  assign feed_move = !recent_valid_o || recent_ready_i;
+  assign recent_valid_o = feed_valid && type_q == TP_FRAME_RECENT && !token_bad;
+  assign recent_o = '{
+          slot: slot_q,
+          position: look_before_q[15:0] + 16'(feed_index_q),
+          token: feed_token
+      };
 
   always_ff @(posedge clk_i) begin
     if (state_q == StIdle) begin
@@ -328,7 +364,10 @@ module tp_commands
       bad_q        <= 1'b0;
     end else begin
       if (word_move && word_last_i) pending_q <= 1'b0;
-      if (feed_valid) feed_index_q <= feed_index_q + 7'd1;
+      if (feed_valid && feed_move) feed_index_q <= feed_index_q + 7'd1;
+      if (state_q == StWords && word_valid_i && index_q[3:0] == 4'd9) begin
+        penalty_q <= word_data_i[15:0] != '0;
+      end
       if (state_q == StWords && type_q == TP_FRAME_SLOT && word_valid_i && field_bad) begin
         bad_q <= 1'b1;
       end
@@ -384,16 +423,18 @@ module tp_commands
       feed_valid_o <= 1'b0;
       run_valid_o <= 1'b0;
       cancel_valid_o <= 1'b0;
+      clear_valid_o <= 1'b0;
     end else begin
       cfg_valid_o <= state_q == StWrite && word_valid_i;
       table_valid_o <= type_q == TP_FRAME_SLOT &&
           ((state_q == StWords && word_valid_i && index_q != '0) ||
            (state_q == StName && refusal == TP_ACK_OK));
       open_valid_o <= state_q == StSettle && type_q == TP_FRAME_SLOT && !bad_q;
-      queue_valid_o <= feed_valid;
+      queue_valid_o <= feed_valid && type_q == TP_FRAME_FEED;
       feed_valid_o <= state_q == StSettle && type_q == TP_FRAME_FEED && !bad_q;
       run_valid_o <= state_q == StSettle && type_q == TP_FRAME_RUN;
       cancel_valid_o <= state_q == StSettle && type_q == TP_FRAME_CANCEL;
+      clear_valid_o <= state_q == StSettle && state_d == StClear;
     end
   end
 
@@ -415,6 +456,7 @@ module tp_commands
       feed_count_o  <= feed_count_q;
       run_data_o    <= '{slot: slot_q, hold: hold_q, count: word_q};
       cancel_slot_o <= slot_q;
+      clear_slot_o  <= slot_q;
     end
   end
 
@@ -462,7 +504,10 @@ module tp_commands
     if (answer_frame_type_o == TP_FRAME_HELLO_REPLY) begin
       unique case (index_q[3:0])
         4'd0: answer_word_data_o = {8'(Slots), 8'(Groups), 16'(TP_PROTOCOL_VERSION)};
-        4'd1: answer_word_data_o = {8'(HeadLog2Max), 8'(TP_TOP_K_MAX), 8'(Codebooks), 8'(HeadNorm)};
+        4'd1:
+        answer_word_data_o = {
+          8'(HeadLog2Max), 8'(TP_TOP_K_MAX), 8'(Codebooks), 8'(HeadNorm | TP_HELLO_FULL_SAMPLING)
+        };
         4'd2: answer_word_data_o = WeightBeats;
         4'd3: answer_word_data_o = KvRows;
         4'd4: answer_word_data_o = {16'(QueryMax), 16'(DimMax)};

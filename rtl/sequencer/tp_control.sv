@@ -80,20 +80,33 @@ module tp_control
   input  logic                                end_valid_i,  // early
   input  logic              [     31:0]       end_cycles_i, // early
 
+  // recent tokens, for the repetition penalty
+  output logic                  clear_valid_o,   // early; one cycle
+  output logic            [2:0] clear_slot_o,    // early
+  input  logic                  clear_busy_i,    // late
+  output logic                  fed_valid_o,     // early; flow
+  output tp_pkg::recent_t       fed_o,           // early
+  output logic                  recent_valid_o,  // early
+  input  logic                  recent_ready_i,  // late
+  output tp_pkg::recent_t       recent_o,        // early
+
   // flows of the units
-  input logic                            token_valid_i,    // early
-  input logic [                2:0]      token_slot_i,     // early
-  input logic [               15:0]      token_i,          // early
-  input logic                            logit_valid_i,    // early
-  input logic [                2:0]      logit_slot_i,     // early
-  input logic [               15:0]      logit_index_i,    // early
-  input logic [               31:0]      logit_data_i,     // early; int32, Q16.16
-  input logic                            logit_last_i,     // early
-  input logic [SaturationPorts-1:0][3:0] saturations_i,    // early
-  input logic [      ClipPorts-1:0][1:0] clips_i,          // early
-  input logic                            norm_i,           // late; a NORM is issued
-  input logic [                2:0]      block_valid_i,    // early; blocks are written, by source
-  input logic [                2:0][4:0] block_exponent_i  // early
+  input logic candidate_valid_i,  // early
+  input tp_pkg::candidate_t candidate_i,  // early
+  input tp_pkg::ranking_t ranking_i,  // early; with the token
+  input logic token_valid_i,  // early
+  input logic [2:0] token_slot_i,  // early
+  input logic [15:0] token_i,  // early
+  input logic logit_valid_i,  // early
+  input logic [2:0] logit_slot_i,  // early
+  input logic [15:0] logit_index_i,  // early
+  input logic [31:0] logit_data_i,  // early; int32, Q16.16
+  input logic logit_last_i,  // early
+  input logic [SaturationPorts-1:0][3:0] saturations_i,  // early
+  input logic [ClipPorts-1:0][1:0] clips_i,  // early
+  input logic norm_i,  // late; a NORM is issued
+  input logic [2:0] block_valid_i,  // early; blocks are written, by source
+  input logic [2:0][4:0] block_exponent_i  // early
 );
 
   localparam int unsigned LevelWidth = $clog2(QueueDepth + 1);
@@ -130,6 +143,9 @@ module tp_control
   logic         [      2:0]                 capture_slot;
   logic                                     drain;
   logic                                     drained;
+  logic                                     report;
+  logic         [      2:0]                 report_slot;
+  logic                                     reported;
   logic                                     event_valid;
   event_word_t                              event_data;
   logic                                     room;
@@ -148,6 +164,15 @@ module tp_control
   logic                                     logits_word_valid;
   logic                                     logits_word_ready;
   logic         [     31:0]                 logits_word_data;
+
+  // Logits and candidates are never sent at the same time.
+  logic                                     candidates_frame_valid;
+  length_t                                  candidates_frame_length;
+  logic                                     candidates_word_valid;
+  logic         [     31:0]                 candidates_word_data;
+  logic         [      7:0]                 logits_frame_type;
+  assign logits_frame_type = candidates_frame_valid ? tp_map_pkg::TP_FRAME_CANDIDATES
+                                                    : tp_map_pkg::TP_FRAME_LOGITS;
 
   assign idle_o = commands_idle && slots_idle && empty && !frame_valid_i;
 
@@ -199,6 +224,12 @@ module tp_control
     .run_data_o             (run_data),
     .cancel_valid_o         (cancel_valid),
     .cancel_slot_o          (cancel_slot),
+    .clear_valid_o          (clear_valid_o),
+    .clear_slot_o           (clear_slot_o),
+    .clear_busy_i           (clear_busy_i),
+    .recent_valid_o         (recent_valid_o),
+    .recent_ready_i         (recent_ready_i),
+    .recent_o               (recent_o),
     .lock_o                 (lock),
     .idle_o                 (commands_idle),
     .locked_i               (locked),
@@ -206,6 +237,7 @@ module tp_control
     .running_i              (running),
     .ended_i                (ended),
     .level_i                (level),
+    .position_i             (position_o),
     .sums_i                 (sums),
     .frames_bad_i           (frames_bad),
     .sections_busy_i        (sections_busy),
@@ -259,10 +291,15 @@ module tp_control
     .token_slot_i  (token_slot_i),
     .token_i       (token_i),
     .processed_o   (processed),
+    .fed_valid_o   (fed_valid_o),
+    .fed_o         (fed_o),
     .capture_o     (capture),
     .capture_slot_o(capture_slot),
     .drain_o       (drain),
     .drained_i     (drained),
+    .report_o      (report),
+    .report_slot_o (report_slot),
+    .reported_i    (reported),
     .event_valid_o (event_valid),
     .event_data_o  (event_data),
     .room_i        (room),
@@ -291,38 +328,61 @@ module tp_control
     .word_data_o   (logits_word_data)
   );
 
+  tp_candidates #(
+    .Slots   (Slots),
+    .VocabMax(VocabMax)
+  ) u_candidates (
+    .clk_i            (clk_i),
+    .rst_ni           (rst_ni),
+    .candidate_valid_i(candidate_valid_i),
+    .candidate_i      (candidate_i),
+    .token_valid_i    (token_valid_i),
+    .token_slot_i     (token_slot_i),
+    .ranking_i        (ranking_i),
+    .drain_i          (report),
+    .drain_slot_i     (report_slot),
+    .drained_o        (reported),
+    .frame_valid_o    (candidates_frame_valid),
+    .frame_ready_i    (logits_frame_ready),
+    .frame_length_o   (candidates_frame_length),
+    .word_valid_o     (candidates_word_valid),
+    .word_ready_i     (logits_word_ready),
+    .word_data_o      (candidates_word_data)
+  );
+
   tp_events #(
     .Slots(Slots),
     .Depth(EventDepth)
   ) u_events (
-    .clk_i                  (clk_i),
-    .rst_ni                 (rst_ni),
-    .event_valid_i          (event_valid),
-    .event_data_i           (event_data),
-    .room_o                 (room),
-    .empty_o                (empty),
-    .logits_frame_valid_i   (logits_frame_valid),
-    .logits_frame_ready_o   (logits_frame_ready),
-    .logits_frame_length_i  (logits_frame_length),
-    .logits_word_valid_i    (logits_word_valid),
-    .logits_word_ready_o    (logits_word_ready),
-    .logits_word_data_i     (logits_word_data),
-    .answer_frame_valid_i   (answer_frame_valid),
-    .answer_frame_ready_o   (answer_frame_ready),
-    .answer_frame_type_i    (answer_frame_type),
+    .clk_i(clk_i),
+    .rst_ni(rst_ni),
+    .event_valid_i(event_valid),
+    .event_data_i(event_data),
+    .room_o(room),
+    .empty_o(empty),
+    .logits_frame_valid_i(logits_frame_valid || candidates_frame_valid),
+    .logits_frame_ready_o(logits_frame_ready),
+    .logits_frame_type_i(logits_frame_type),
+    .logits_frame_length_i(candidates_frame_valid ? candidates_frame_length : logits_frame_length),
+    .logits_word_valid_i(logits_word_valid || candidates_word_valid),
+    .logits_word_ready_o(logits_word_ready),
+    .logits_word_data_i(candidates_word_valid ? candidates_word_data : logits_word_data),
+    .answer_frame_valid_i(answer_frame_valid),
+    .answer_frame_ready_o(answer_frame_ready),
+    .answer_frame_type_i(answer_frame_type),
     .answer_frame_sequence_i(answer_frame_sequence),
-    .answer_frame_length_i  (answer_frame_length),
-    .answer_word_valid_i    (answer_word_valid),
-    .answer_word_ready_o    (answer_word_ready),
-    .answer_word_data_i     (answer_word_data),
-    .frame_valid_o          (reply_valid_o),
-    .frame_ready_i          (reply_ready_i),
-    .frame_type_o           (reply_type_o),
-    .frame_sequence_o       (reply_sequence_o),
-    .frame_length_o         (reply_length_o),
-    .word_valid_o           (part_valid_o),
-    .word_ready_i           (part_ready_i),
-    .word_data_o            (part_data_o)
+    .answer_frame_length_i(answer_frame_length),
+    .answer_word_valid_i(answer_word_valid),
+    .answer_word_ready_o(answer_word_ready),
+    .answer_word_data_i(answer_word_data),
+    .frame_valid_o(reply_valid_o),
+    .frame_ready_i(reply_ready_i),
+    .frame_type_o(reply_type_o),
+    .frame_sequence_o(reply_sequence_o),
+    .frame_length_o(reply_length_o),
+    .word_valid_o(part_valid_o),
+    .word_ready_i(part_ready_i),
+    .word_data_o(part_data_o)
   );
 
   tp_statistics #(

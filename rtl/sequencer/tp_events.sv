@@ -2,7 +2,8 @@
 //
 // tp_events: queue of events, and the choice of the next frame that leaves.
 //
-// In    event words of tp_slots; LOGITS frames of tp_logits; answers of tp_commands.
+// In    event words of tp_slots; frames of tp_logits and tp_candidates (logits_*), one of them at a
+//       time; answers of tp_commands.
 // Out   frames for tp_framer_tx: answers first, then events in their order, then logits. Events and
 //       LOGITS frames carry the running event sequence.
 // Rate  one word per cycle.
@@ -28,6 +29,7 @@ module tp_events
 
   input  logic           logits_frame_valid_i,   // early
   output logic           logits_frame_ready_o,   // late
+  input  logic    [ 7:0] logits_frame_type_i,    // early
   input  length_t        logits_frame_length_i,  // early
   input  logic           logits_word_valid_i,    // early
   output logic           logits_word_ready_o,    // late
@@ -159,7 +161,7 @@ module tp_events
         frame_sequence_o <= answer_frame_sequence_i;
         frame_length_o   <= answer_frame_length_i;
       end else begin
-        frame_type_o     <= event_valid ? event_type : TP_FRAME_LOGITS;
+        frame_type_o     <= event_valid ? event_type : logits_frame_type_i;
         frame_sequence_o <= event_sequence_q;
         frame_length_o   <= event_valid ? event_length : logits_frame_length_i;
       end

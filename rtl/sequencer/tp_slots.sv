@@ -56,12 +56,17 @@ module tp_slots
   input  logic              [      2:0]       token_slot_i,   // early
   input  logic              [     15:0]       token_i,        // early
   output logic                                processed_o,    // early; one token is done
+  output logic                                fed_valid_o,    // early; flow; before start_o
+  output tp_pkg::recent_t                     fed_o,          // early; a token that is processed
 
   // events
   output logic              capture_o,       // early; keep the logits
   output logic        [2:0] capture_slot_o,  // early
   output logic              drain_o,         // early; send the logits
   input  logic              drained_i,       // early
+  output logic              report_o,        // early; send the candidates of a slot
+  output logic        [2:0] report_slot_o,   // early
+  input  logic              reported_i,      // early
   output logic              event_valid_o,   // late; flow
   output event_word_t       event_data_o,    // late
   input  logic              room_i,          // early
@@ -82,7 +87,7 @@ module tp_slots
     lowest = set & (~set + 1'b1);
   endfunction
 
-  typedef enum logic [3:0] {
+  typedef enum logic [4:0] {
     StIdle,       // between steps; begins one when a slot can take part
     StQueue,      // takes the next token of each slot, one slot a cycle
     StQueueWait,  // the last tokens come out of the queue memory
@@ -93,6 +98,9 @@ module tp_slots
     StFlush,      // earlier events leave before the logits
     StLogits,     // the logits leave
     StTokens,     // first word of a TOKEN event, or the next slot
+    StRankFlush,  // earlier events leave before the candidates
+    StRank,       // the candidates leave
+    StToken,      // first word of the TOKEN event behind them
     StTokenBody,  // its second word
     StReport,     // the words of the STEP event
     StFinish,     // looks where a slot stands
@@ -172,6 +180,7 @@ module tp_slots
   logic        here_asked;
   logic        here_queued;  // takes its token from the queue
   logic        here_last;  // the queue is empty after this step
+  logic        here_ranked;  // its candidates are sent
   logic [31:0] here_count;
   logic [15:0] here_position;
   logic [15:0] here_next;
@@ -181,6 +190,7 @@ module tp_slots
 
   assign here_active = active_q[index_q];
   assign here_asked = asked_q[index_q];
+  assign here_ranked = sampling_q[index_q].candidates != '0;
   assign here_count = count_q[index_q];
   assign here_queued = write_q[index_q] != read_q[index_q];
   assign here_last = !here_queued || read_q[index_q] + 1'b1 == write_q[index_q];
@@ -231,9 +241,12 @@ module tp_slots
       StFlush: if (empty_i) state_d = StLogits;
       StLogits: if (drained_i) state_d = StTokens;
       StTokens: begin
-        if (here_active && here_asked) state_d = StTokenBody;
+        if (here_active && here_asked) state_d = here_ranked ? StRankFlush : StTokenBody;
         else if (at_last) state_d = StReport;
       end
+      StRankFlush: if (empty_i) state_d = StRank;
+      StRank: if (reported_i) state_d = StToken;
+      StToken: state_d = StTokenBody;
       StTokenBody: state_d = at_last ? StReport : StTokens;
       StReport: if (word_q == 3'(StepWords - 1)) state_d = StFinish;
       StFinish: state_d = StMove;
@@ -247,16 +260,18 @@ module tp_slots
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
-      state_q <= StIdle;
-      index_q <= '0;
-      word_q  <= '0;
-      step_q  <= '0;
-      start_o <= 1'b0;
-      drain_o <= 1'b0;
+      state_q  <= StIdle;
+      index_q  <= '0;
+      word_q   <= '0;
+      step_q   <= '0;
+      start_o  <= 1'b0;
+      drain_o  <= 1'b0;
+      report_o <= 1'b0;
     end else begin
-      state_q <= state_d;
-      start_o <= state_d == StStart;
-      drain_o <= state_q == StFlush && state_d == StLogits;
+      state_q  <= state_d;
+      start_o  <= state_d == StStart;
+      drain_o  <= state_q == StFlush && state_d == StLogits;
+      report_o <= state_q == StRankFlush && state_d == StRank;
       if (advance) index_q <= at_last ? '0 : index_q + 1'b1;
       if (state_q == StReport) word_q <= word_q == 3'(StepWords - 1) ? '0 : word_q + 3'd1;
       if (state_q == StReport && word_q == 3'(StepWords - 1)) step_q <= step_q + 32'd1;
@@ -267,6 +282,8 @@ module tp_slots
     if (end_valid_i) cycles_q <= end_cycles_i;
   end
 
+  assign report_slot_o = 3'(index_q);
+
   // ---- events: registered on their way to the queue ----
 
   logic event_valid;
@@ -276,8 +293,8 @@ module tp_slots
     event_valid = 1'b0;
     event_data  = '0;
     unique case (state_q)
-      StTokens: begin
-        event_valid = here_active && here_asked;
+      StTokens, StToken: begin
+        event_valid = here_active && here_asked && (state_q == StToken || !here_ranked);
         event_data.kind = EventToken;
         event_data.data = {sampled_q[index_q], 8'd0, 8'(index_q)};
       end
@@ -369,6 +386,15 @@ module tp_slots
             context_q[s]  <= table_data_i.data[15:0];
             position_q[s] <= table_data_i.data[31:16];
           end
+          4'd9: begin
+            sampling_q[s].penalty_positive <= table_data_i.data[11:0];
+            sampling_q[s].penalty_negative <= table_data_i.data[27:16];
+          end
+          4'd10: begin
+            sampling_q[s].top_p_cut  <= table_data_i.data[15:0];
+            sampling_q[s].candidates <= table_data_i.data[22:16];
+          end
+          4'd11: sampling_q[s].min_p_gap <= table_data_i.data[23:0];
           default: ;  // stop tokens have their own memory
         endcase
       end
@@ -464,6 +490,25 @@ module tp_slots
       if (fetch_q2 && fetch_slot_q2[s]) token_q[s] <= fetch_queued_q2 ? queue_token : sampled_q[s];
     end
   end
+
+  logic   fed_valid_q;
+  index_t fed_slot_q;
+  index_t fed_slot;
+  always_comb begin
+    fed_slot = '0;
+    for (int unsigned s = 0; s < Slots; s++) if (fetch_slot_q2[s]) fed_slot |= index_t'(s);
+  end
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) fed_valid_q <= 1'b0;
+    else fed_valid_q <= fetch_q2 && (active_q & fetch_slot_q2) != '0;
+  end
+  always_ff @(posedge clk_i) fed_slot_q <= fed_slot;
+  assign fed_valid_o = fed_valid_q;
+  assign fed_o = '{
+          slot: 3'(fed_slot_q),
+          position: position_q[fed_slot_q],
+          token: token_q[fed_slot_q]
+      };
 
   // ---- stop tokens: two a cycle against a token that was just sampled ----
 

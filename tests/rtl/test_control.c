@@ -28,7 +28,8 @@ enum {
     POSITIONS_MAX = 64,
     WORDS_MAX = 64,
     LIST_MAX = 4096,
-    WAIT_MAX = 20000
+    WAIT_MAX = 20000,
+    SAMPLING_BITS = 162
 };
 
 struct message {
@@ -48,8 +49,10 @@ struct slot {
     int open, running, held, cancel, all_logits;
     uint32_t stop_count, stops[8];
     uint32_t context, position, count;
-    uint32_t top_k, temperature;
+    uint32_t top_k, temperature, candidates, words[3]; /* of SLOT: penalty, cut, gap */
     uint64_t seed;
+    struct message ranked[3]; /* CANDIDATES frames of this step */
+    uint32_t ranked_count;
     uint32_t queue[QUEUE_MAX], level, taken;
     uint32_t sampled;
     /* in the present step */
@@ -75,6 +78,10 @@ struct bench {
     struct list expected_answers, expected_events;
     uint32_t cfg[LIST_MAX][3], cfg_count;
     uint32_t expected_cfg[LIST_MAX][3], expected_cfg_count;
+    uint32_t recent[LIST_MAX][3], recent_count; /* slot, position, token */
+    uint32_t expected_recent[LIST_MAX][3], expected_recent_count;
+    uint32_t fed[SLOTS][3], fed_count;
+    uint32_t clear_left, clear_slot, clears, expected_clears;
     int started;
     struct slot slots[SLOTS];
     uint8_t sequence, event_sequence;
@@ -154,12 +161,46 @@ static void sample_reply(struct bench *b)
     }
 }
 
+/* Slot, position and token of a tp_pkg::recent_t: 16 bits token, 16 position, 3 slot. */
+static void get_recent(struct bench *b, const char *name, uint32_t recent[3])
+{
+    uint32_t words[2] = {0};
+    tp_port_get_words(tp_dut_port(b->dut, name), words);
+    recent[0] = words[1];
+    recent[1] = words[0] >> 16;
+    recent[2] = words[0] & 0xffff;
+}
+
+static void sample_recent(struct bench *b)
+{
+    if (tp_dut_get(b->dut, "recent_valid_o") && tp_dut_get(b->dut, "recent_ready_i")) {
+        ck_assert_uint_lt(b->recent_count, LIST_MAX);
+        get_recent(b, "recent_o", b->recent[b->recent_count++]);
+    }
+    if (tp_dut_get(b->dut, "fed_valid_o")) {
+        ck_assert_uint_lt(b->fed_count, SLOTS);
+        get_recent(b, "fed_o", b->fed[b->fed_count++]);
+    }
+    if (tp_dut_get(b->dut, "clear_valid_o")) {
+        b->clears++;
+        b->clear_slot = (uint32_t)tp_dut_get(b->dut, "clear_slot_o");
+        b->clear_left = 1 + below(b, 50);
+    } else if (b->clear_left > 0) {
+        b->clear_left--;
+    }
+}
+
 static void cycle(struct bench *b)
 {
     drive_frame(b);
+    int ready = b->clear_left == 0 && !chance(b, b->pause);
+    tp_dut_set(b->dut, "recent_ready_i", (uint64_t)ready);
     /* The framer takes a frame only when the words of the last one are gone. */
     tp_port_set(b->reply_ready, b->in_left == 0 && !chance(b, b->pause));
     tp_port_set(b->part_ready, b->in_left > 0 && !chance(b, b->pause));
+    tp_dut_settle(b->dut);
+    tp_dut_set(b->dut, "clear_busy_i",
+               b->clear_left > 0 || tp_dut_get(b->dut, "clear_valid_o") != 0);
     tp_dut_settle(b->dut);
     sample_frame(b);
     sample_reply(b);
@@ -170,6 +211,7 @@ static void cycle(struct bench *b)
         write[1] = (uint32_t)tp_dut_get(b->dut, "cfg_address_o");
         write[2] = (uint32_t)tp_dut_get(b->dut, "cfg_data_o");
     }
+    sample_recent(b);
     if (tp_port_get(b->start)) b->started = 1;
     tp_dut_tick(b->dut);
 }
@@ -262,6 +304,11 @@ static void finish_step(struct bench *b, uint32_t cycles)
         active |= (uint32_t)slot->active << s;
         logits |= (uint32_t)slot->logits << s;
         if (!slot->asked) continue;
+        for (uint32_t i = 0; i < slot->ranked_count; i++) {
+            uint16_t length = slot->ranked[i].length;
+            struct message *ranked = expect_event(b, TP_FRAME_CANDIDATES, length);
+            memcpy(ranked->words, slot->ranked[i].words, length);
+        }
         struct message *event = expect_event(b, TP_FRAME_TOKEN, 8);
         event->words[0] = s | slot->sampled << 16;
         event->words[1] = slot->position;
@@ -386,6 +433,13 @@ static void send_slot(struct bench *b)
         stops[i] = below(b, 40);
         message.words[5 + i / 2] |= stops[i] << (16 * (i % 2));
     }
+    uint32_t candidates = chance(b, 20) ? 65 : (chance(b, 128) ? below(b, 65) : 0);
+    int penalty = chance(b, 128);
+    message.words[9] = penalty ? 1 + below(b, 4095) + (below(b, 4096) << 16) : 0;
+    message.words[10] = below(b, 65536) | candidates << 16 | 0x5a000000u;
+    message.words[11] = below(b, 1u << 24);
+    int wide = chance(b, 10);
+    if (wide) message.words[below(b, 2) ? 9 : 11] |= 0x80000000u;
     uint8_t status = TP_ACK_OK;
     if (s >= SLOTS)
         status = TP_ACK_RANGE;
@@ -394,7 +448,7 @@ static void send_slot(struct bench *b)
     else {
         struct slot *slot = &b->slots[s];
         if (top_k > 64 || stop_count > 8 || temperature >> 20 || context > POSITIONS_MAX ||
-            position >= context) {
+            position >= context || candidates > 64 || wide) {
             status = TP_ACK_RANGE;
         }
         memset(slot, 0, sizeof *slot);
@@ -407,6 +461,9 @@ static void send_slot(struct bench *b)
         slot->top_k = top_k;
         slot->temperature = temperature;
         slot->seed = message.words[2] | (uint64_t)message.words[3] << 32;
+        slot->candidates = candidates;
+        memcpy(slot->words, message.words + 9, sizeof slot->words);
+        b->expected_clears += status == TP_ACK_OK && penalty;
     }
     send(b, &message, status);
 }
@@ -438,6 +495,39 @@ static void send_feed(struct bench *b)
     else {
         memcpy(slot->queue + slot->level, tokens, count * sizeof *tokens);
         slot->level += count;
+    }
+    send(b, &message, status);
+}
+
+static void send_recent(struct bench *b)
+{
+    struct message message;
+    uint32_t count = 1 + below(b, chance(b, 40) ? 63 : 6);
+    fresh(b, &message, TP_FRAME_RECENT, (uint16_t)(2 + 2 * count));
+    uint32_t s = below(b, SLOTS + (chance(b, 20) ? 3 : 0));
+    struct slot *slot = &b->slots[s < SLOTS ? s : 0];
+    uint8_t status = TP_ACK_OK;
+    if (s >= SLOTS || !slot->open)
+        status = TP_ACK_RANGE;
+    else if (slot->running)
+        status = TP_ACK_BUSY;
+    else if (count > slot->position)
+        status = TP_ACK_RANGE;
+    int refused = status != TP_ACK_OK;
+    message.words[0] = s;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t token = chance(b, 1) ? VOCABULARY : below(b, VOCABULARY);
+        message.words[(i + 1) / 2] |= token << (16 * ((i + 1) % 2));
+        if (refused) continue;
+        if (token >= VOCABULARY) {
+            status = TP_ACK_RANGE;
+            continue;
+        }
+        uint32_t *recent = b->expected_recent[b->expected_recent_count++];
+        assert(b->expected_recent_count < LIST_MAX);
+        recent[0] = s;
+        recent[1] = slot->position - count + i;
+        recent[2] = token;
     }
     send(b, &message, status);
 }
@@ -487,7 +577,7 @@ static void send_cancel(struct bench *b, int in_step)
 static void send_wrong(struct bench *b)
 {
     static const uint8_t types[] = {0,
-                                    8,
+                                    9,
                                     0x80,
                                     0x90,
                                     0xff,
@@ -497,10 +587,11 @@ static void send_wrong(struct bench *b)
                                     TP_FRAME_FEED,
                                     TP_FRAME_RUN,
                                     TP_FRAME_CANCEL,
-                                    TP_FRAME_STATISTICS};
-    static const uint16_t lengths[] = {3, 1, 2, 8, 256, 4, 14, 32, 5, 12, 8, 8};
+                                    TP_FRAME_STATISTICS,
+                                    TP_FRAME_RECENT};
+    static const uint16_t lengths[] = {3, 1, 2, 8, 256, 4, 14, 36, 5, 12, 8, 8, 130};
     struct message message;
-    uint32_t i = below(b, 12);
+    uint32_t i = below(b, 13);
     fresh(b, &message, types[i], lengths[i]);
     tp_random_words(&b->random, message.words, WORDS_MAX);
     send(b, &message, i < 5 ? TP_ACK_TYPE : TP_ACK_LENGTH);
@@ -525,7 +616,7 @@ static void send_hello(struct bench *b)
     send(b, &message, TP_ACK_OK);
     struct message *answer = &b->expected_answers.items[b->expected_answers.count - 1];
     static const uint32_t words[] = {2 | 2 << 16 | SLOTS << 24,
-                                     1 | 2 << 8 | 64 << 16 | 5 << 24,
+                                     1 | TP_HELLO_FULL_SAMPLING | 2 << 8 | 64 << 16 | 5 << 24,
                                      1024,
                                      512,
                                      64 | 128 << 16,
@@ -596,6 +687,8 @@ static void send_any(struct bench *b, int in_step)
     uint32_t kind = below(b, 100);
     if (kind < 18)
         send_slot(b);
+    else if (kind < 24)
+        send_recent(b);
     else if (kind < 45)
         send_feed(b);
     else if (kind < 70)
@@ -625,7 +718,8 @@ static void check_start(struct bench *b, uint32_t active)
     uint32_t positions[4] = {0}, tokens[4] = {0};
     tp_port_get_words(tp_dut_port(b->dut, "position_o"), positions);
     tp_port_get_words(tp_dut_port(b->dut, "token_o"), tokens);
-    uint32_t sampling[23] = {0};
+    uint32_t sampling[(SLOTS * SAMPLING_BITS + 31) / 32 + 1] = {0};
+    uint32_t fed = 0;
     tp_port_get_words(tp_dut_port(b->dut, "sampling_o"), sampling);
     uint32_t logits = 0;
     for (uint32_t s = 0; s < SLOTS; s++) {
@@ -634,17 +728,65 @@ static void check_start(struct bench *b, uint32_t active)
         if (!slot->active) continue;
         ck_assert_uint_eq(positions[s / 2] >> (16 * (s % 2)) & 0xffff, slot->position);
         ck_assert_uint_eq(tokens[s / 2] >> (16 * (s % 2)) & 0xffff, slot->token);
-        /* 91 bits a slot: seed, top_k, temperature from the lowest on. */
+        ck_assert_uint_lt(fed, b->fed_count);
+        ck_assert_uint_eq(b->fed[fed][0], s);
+        ck_assert_uint_eq(b->fed[fed][1], slot->position);
+        ck_assert_uint_eq(b->fed[fed++][2], slot->token);
+        /* Seed, top_k, temperature, penalties, cut, gap, candidates from the lowest on. */
         uint64_t bits[3] = {0};
-        for (uint32_t i = 0; i < 91; i++) {
-            uint32_t at = 91 * s + i;
+        for (uint32_t i = 0; i < SAMPLING_BITS; i++) {
+            uint32_t at = SAMPLING_BITS * s + i;
             bits[i / 64] |= (uint64_t)(sampling[at / 32] >> (at % 32) & 1) << (i % 64);
         }
         ck_assert_uint_eq(bits[0], slot->seed);
         ck_assert_uint_eq(bits[1] & 127, slot->top_k);
-        ck_assert_uint_eq(bits[1] >> 7, slot->temperature);
+        ck_assert_uint_eq(bits[1] >> 7 & 0xfffff, slot->temperature);
+        ck_assert_uint_eq(bits[1] >> 27 & 0xfff, slot->words[0] & 0xffff);
+        ck_assert_uint_eq(bits[1] >> 39 & 0xfff, slot->words[0] >> 16);
+        ck_assert_uint_eq((bits[1] >> 51 | bits[2] << 13) & 0xffff, slot->words[1] & 0xffff);
+        ck_assert_uint_eq(bits[2] >> 3 & 0xffffff, slot->words[2]);
+        ck_assert_uint_eq(bits[2] >> 27, slot->candidates);
     }
+    ck_assert_uint_eq(b->fed_count, fed);
+    b->fed_count = 0;
     ck_assert_uint_eq(tp_dut_get(b->dut, "logits_o"), logits);
+}
+
+/* The sampler's candidates of a slot, from the last place on, and its ranking. */
+static void send_candidates(struct bench *b, uint32_t s)
+{
+    struct slot *slot = &b->slots[s];
+    uint32_t count = slot->candidates == 0 ? 0 : 1 + below(b, slot->candidates);
+    uint32_t ranking[3]; /* sum, exponent, key, count from the lowest bit on */
+    tp_random_words(&b->random, ranking, 3);
+    ranking[2] = (ranking[2] & 0x3ffff) | count << 18;
+    uint32_t key = (ranking[1] >> 26 | ranking[2] << 6) & 0xffffff;
+    uint32_t exponent = (uint32_t)((int32_t)(ranking[1] << 6) >> 22) & 0xffff;
+    memset(slot->ranked, 0, sizeof slot->ranked);
+    slot->ranked_count = (count + 29) / 30;
+    for (uint32_t i = count; i-- > 0;) {
+        uint32_t value = tp_random_u32(&b->random) & 0xffffff;
+        uint32_t id = below(b, VOCABULARY);
+        uint32_t candidate[2] = {value | id << 24, id >> 8 | i << 8 | s << 14};
+        struct message *frame = &slot->ranked[i / 30];
+        frame->words[4 + 2 * (i % 30)] = id;
+        frame->words[5 + 2 * (i % 30)] = (uint32_t)((int32_t)(value << 8) >> 8);
+        frame->length = (uint16_t)(frame->length + 8);
+        tp_dut_set(b->dut, "candidate_valid_i", 1);
+        tp_port_set_words(tp_dut_port(b->dut, "candidate_i"), candidate);
+        cycle(b);
+        tp_dut_set(b->dut, "candidate_valid_i", 0);
+        if (chance(b, 64)) cycle(b);
+    }
+    for (uint32_t i = 0; i < slot->ranked_count; i++) {
+        struct message *frame = &slot->ranked[i];
+        frame->length = (uint16_t)(frame->length + 16);
+        frame->words[0] = s | 30 * i << 8 | exponent << 16;
+        frame->words[1] = (uint32_t)((int32_t)(key << 8) >> 8);
+        frame->words[2] = ranking[0];
+        frame->words[3] = ranking[1] & 0xffff;
+    }
+    tp_port_set_words(tp_dut_port(b->dut, "ranking_i"), ranking);
 }
 
 static void send_logits(struct bench *b, uint32_t s)
@@ -671,6 +813,7 @@ static void send_logits(struct bench *b, uint32_t s)
         event->words[1] = first;
         memcpy(event->words + 2, values + first, part * sizeof *values);
     }
+    send_candidates(b, s);
     slot->sampled = chance(b, 200) ? 40 + below(b, VOCABULARY - 40) : below(b, 40);
     tp_dut_set(b->dut, "token_valid_i", 1);
     tp_dut_set(b->dut, "token_slot_i", s);
@@ -748,6 +891,7 @@ static void open_bench(struct bench *b, uint64_t seed, uint32_t pause)
     b->part_data = tp_dut_port(b->dut, "part_data_o");
     b->cfg_valid = tp_dut_port(b->dut, "cfg_valid_o");
     b->start = tp_dut_port(b->dut, "start_o");
+    tp_dut_set(b->dut, "candidate_valid_i", 0);
 }
 
 START_TEST(control_does_what_the_page_says)
@@ -777,6 +921,10 @@ START_TEST(control_does_what_the_page_says)
     ck_assert_int_eq(b->started, 0);
     ck_assert_uint_eq(b->cfg_count, b->expected_cfg_count);
     ck_assert_int_eq(memcmp(b->cfg, b->expected_cfg, b->cfg_count * sizeof b->cfg[0]), 0);
+    ck_assert_uint_eq(b->recent_count, b->expected_recent_count);
+    ck_assert_int_eq(memcmp(b->recent, b->expected_recent, b->recent_count * sizeof b->recent[0]),
+                     0);
+    ck_assert_uint_eq(b->clears, b->expected_clears);
     ck_assert_uint_gt(ends, 1);
     ck_assert_uint_gt(b->steps, 20);
     tp_dut_close(b->dut);
@@ -808,6 +956,7 @@ START_TEST(control_writes_page_tables_between_steps)
     ck_assert_uint_eq(b->answers.count, 0);
     ck_assert_uint_eq(b->cfg_count, 0);
     b->started = 0;
+    b->fed_count = 0;
     tp_dut_set(b->dut, "token_valid_i", 1);
     cycle(b);
     tp_dut_set(b->dut, "token_valid_i", 0);
@@ -850,6 +999,7 @@ START_TEST(control_starts_the_next_step_in_constant_time)
     settle(b, &b->answers, &b->expected_answers);
     for (int step = 0; step < 20; step++) {
         for (int i = 0; i < WAIT_MAX && !b->started; i++) cycle(b);
+        b->fed_count = 0;
         for (uint32_t s = 0; s < SLOTS; s++) {
             tp_dut_set(b->dut, "token_valid_i", 1);
             tp_dut_set(b->dut, "token_slot_i", s);

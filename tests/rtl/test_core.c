@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Claims that the core computes what the golden machine computes, bit for bit (tokens, logits,
-// saturations, clips), and takes exactly the cycles that the library predicts, step by step.
+// Claims that the core computes what the golden machine computes, bit for bit (tokens, candidates,
+// logits, saturations, clips), and takes exactly the cycles that the library predicts, step by
+// step.
 //
 // Random programs of the shape of a model with random weights, formats and sizes, random sampling,
 // one to all slots in a step, over the link with its frames. The references are
@@ -98,11 +99,16 @@ static const struct tp_limits limits = {
 /* One slot as the bench expects it. */
 struct session {
     struct tp_sampling sampling;
+    uint32_t candidates;
+    struct tp_recent recent;
     uint32_t all_logits, context, position;
     uint32_t last; /* sampled token that was not processed */
     /* the present run */
     uint32_t tokens[EXPECTED_MAX]; /* that TOKEN events will bring */
     uint32_t token_positions[EXPECTED_MAX];
+    struct tp_ranking rankings[EXPECTED_MAX]; /* that CANDIDATES events will bring before them */
+    int32_t keys[EXPECTED_MAX];
+    uint32_t heard; /* candidates of the next token */
     uint32_t token_count, token_next;
     int32_t *logits; /* [EXPECTED_MAX][VOCAB_MAX] that LOGITS events will bring */
     uint32_t logits_steps, logits_next;
@@ -248,7 +254,8 @@ static void take_step(struct bench *b, const uint8_t *p)
         slots[s].logits = p[9] >> s & 1;
         slots[s].position = get16(p + 12 + 2 * s);
         slots[s].list =
-            b->sessions[s].sampling.top_k > 0 && b->sessions[s].sampling.temperature > 0;
+            (b->sessions[s].sampling.top_k > 0 && b->sessions[s].sampling.temperature > 0) ||
+            b->sessions[s].candidates > 0;
         b->tokens += slots[s].active;
     }
     uint32_t predicted = tp__step_cycles(&limits, b->program, b->program_count, slots);
@@ -258,6 +265,24 @@ static void take_step(struct bench *b, const uint8_t *p)
     ck_assert_uint_eq(get32(p), b->steps);
     b->steps++;
     b->cycles_steps += cycles;
+}
+
+static void take_candidates(struct session *session, const struct tp_plain_frame *frame)
+{
+    const uint8_t *p = frame->payload;
+    ck_assert_uint_lt(session->token_next, session->token_count);
+    const struct tp_ranking *ranking = &session->rankings[session->token_next];
+    uint32_t count = (frame->length - 16u) / 8;
+    ck_assert_uint_eq(p[1], session->heard);
+    ck_assert_uint_le(session->heard + count, ranking->count);
+    ck_assert_int_eq((int16_t)get16(p + 2), ranking->weights.exponent);
+    ck_assert_int_eq((int32_t)get32(p + 4), session->keys[session->token_next]);
+    ck_assert_uint_eq(get32(p + 8) | (uint64_t)get32(p + 12) << 32, ranking->weights.sum);
+    for (uint32_t i = 0; i < count; i++) {
+        ck_assert_uint_eq(get32(p + 16 + 8 * i), ranking->id[session->heard + i]);
+        ck_assert_int_eq((int32_t)get32(p + 20 + 8 * i), ranking->key[session->heard + i]);
+    }
+    session->heard += count;
 }
 
 static void take_event(struct bench *b, const struct tp_plain_frame *frame)
@@ -275,10 +300,16 @@ static void take_event(struct bench *b, const struct tp_plain_frame *frame)
     if (frame->type == TP_FRAME_TOKEN) {
         ck_assert_uint_lt(session->token_next, session->token_count);
         uint32_t next = session->token_next++;
+        if (session->candidates > 0) {
+            ck_assert_uint_eq(session->heard, session->rankings[next].count);
+        }
+        session->heard = 0;
         ck_assert_uint_eq(get16(p + 4), session->token_positions[next]);
         ck_assert_msg(get16(p + 2) == session->tokens[next],
                       "slot %u position %u: token %u, not %u", p[0], get16(p + 4), get16(p + 2),
                       session->tokens[next]);
+    } else if (frame->type == TP_FRAME_CANDIDATES) {
+        take_candidates(session, frame);
     } else if (frame->type == TP_FRAME_LOGITS) {
         uint32_t first = get32(p + 4);
         ck_assert_uint_lt(session->logits_next, session->logits_steps);
@@ -552,21 +583,54 @@ static void make_model(struct bench *b, int number)
 
 /* ---- runs ---- */
 
+static void send_slot(struct bench *b, uint32_t s)
+{
+    const struct session *session = &b->sessions[s];
+    const struct tp_sampling *sampling = &session->sampling;
+    uint32_t words[12] = {s | session->all_logits << 8 | sampling->top_k << 16,
+                          sampling->temperature, (uint32_t)sampling->seed,
+                          (uint32_t)(sampling->seed >> 32),
+                          session->context | session->position << 16};
+    words[9] = sampling->penalty_positive | sampling->penalty_negative << 16;
+    words[10] = sampling->top_p_cut | session->candidates << 16;
+    words[11] = sampling->min_p_gap;
+    send(b, TP_FRAME_SLOT, words, TP_SLOT_BYTES);
+}
+
+/* The slot is opened anew where it stands; it needs its last tokens for the penalty. */
+static void open_again(struct bench *b, uint32_t s)
+{
+    const struct tp_recent *recent = &b->sessions[s].recent;
+    uint32_t count = recent->count < TP_RECENT_MAX - 1 ? recent->count : TP_RECENT_MAX - 1;
+    uint32_t words[TP_RECENT_MAX / 2] = {s};
+    send_slot(b, s);
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t token = recent->tokens[(recent->count - count + i) % TP_RECENT_MAX];
+        words[(i + 1) / 2] |= token << (16 * ((i + 1) % 2));
+    }
+    send(b, TP_FRAME_RECENT, words, (uint16_t)(2 + 2 * count));
+}
+
 static void open_slot(struct bench *b, uint32_t s)
 {
     struct session *session = &b->sessions[s];
+    struct tp_sampling *sampling = &session->sampling;
     int32_t *logits = session->logits;
     memset(session, 0, sizeof *session);
     session->logits = logits;
-    session->sampling.seed = tp_random_u64(&b->random);
-    session->sampling.temperature = below(b, 3) ? below(b, 1u << 14) : 0;
-    session->sampling.top_k = below(b, 2) ? 0 : 1 + below(b, 64);
+    sampling->seed = tp_random_u64(&b->random);
+    sampling->temperature = below(b, 3) ? below(b, 1u << 14) : 0;
+    sampling->top_k = below(b, 2) ? 0 : 1 + below(b, 64);
+    if (below(b, 2)) sampling->top_p_cut = below(b, 65536);
+    if (below(b, 2)) sampling->min_p_gap = 1 + below(b, 1u << 14);
+    if (below(b, 2)) {
+        sampling->penalty_positive = 1 + below(b, 1024);
+        sampling->penalty_negative = 1024 + below(b, 3072);
+    }
+    session->candidates = below(b, 2) ? 0 : 1 + below(b, 64);
     session->all_logits = below(b, 3) == 0;
     session->context = b->pages_per_slot * TP_PAGE;
-    uint32_t words[12] = {s | session->all_logits << 8 | session->sampling.top_k << 16,
-                          session->sampling.temperature, (uint32_t)session->sampling.seed,
-                          (uint32_t)(session->sampling.seed >> 32), session->context};
-    send(b, TP_FRAME_SLOT, words, TP_SLOT_BYTES);
+    send_slot(b, s);
 }
 
 /* What the run will bring, by the machine. */
@@ -574,7 +638,7 @@ static void expect_run(struct bench *b, uint32_t s, const uint32_t *tokens, uint
                        uint32_t limit)
 {
     struct session *session = &b->sessions[s];
-    session->token_count = session->token_next = 0;
+    session->token_count = session->token_next = session->heard = 0;
     session->logits_steps = session->logits_next = 0;
     session->running = 1;
     uint32_t token = 0;
@@ -591,8 +655,15 @@ static void expect_run(struct bench *b, uint32_t s, const uint32_t *tokens, uint
         }
         uint32_t vocab = tp_machine_step(b->machine, s, session->position, token, logits);
         if (logits != NULL) ck_assert_uint_eq(vocab, b->vocab);
+        tp_recent_add(&session->recent, token);
         if (asked) {
-            token = tp_sample(&session->sampling, session->position, logits, vocab);
+            int32_t penalised[VOCAB_MAX];
+            memcpy(penalised, logits, vocab * sizeof *logits);
+            tp_penalise(&session->sampling, &session->recent, penalised, vocab);
+            tp_rank(penalised, vocab, session->candidates,
+                    &session->rankings[session->token_count]);
+            token = tp_sample(&session->sampling, session->position, penalised, vocab);
+            session->keys[session->token_count] = tp_sample_key(penalised[token]);
             session->token_positions[session->token_count] = session->position;
             session->tokens[session->token_count++] = token;
         }
@@ -702,6 +773,8 @@ START_TEST(core_equals_the_machine)
             struct session *session = &b->sessions[s];
             if (round == 0 || session->position == session->context || below(b, 4) == 0) {
                 open_slot(b, s);
+            } else if (below(b, 3) == 0) {
+                open_again(b, s);
             }
             left &= ~(1u << s);
             /* Held until the last one, so that all begin in one step; sometimes not. */

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Claims that tp_sampler gives the token of tp_sample, in the very cycle that its README states,
-// for greedy, temperature and top-k, whatever gaps the logits have.
+// Claims that tp_sampler gives the token of tp_sample, and the ranking of tp_rank, in the very
+// cycle that its README states, for greedy, temperature, top-k, top-p, min-p and repetition
+// penalty, whatever gaps the logits have.
 //
 // Random vectors of one slot after the other, back to back and with gaps: wide and narrow logits,
 // logits with many equal values, one to thousands of them; noise on the inputs between. The
-// settings of the other slots change all the time.
+// settings of the other slots change all the time. Before each vector of a slot its history grows
+// by one token, often one of the last ones, or begins anew, from nothing or with the tokens before.
 
 #include "check_main.h"
 #include "dut.h"
@@ -18,10 +20,10 @@
 enum {
     SLOTS = TP_PARAM_Slots,
     TOP_K = TP_PARAM_TopK,
-    VOCAB_MAX = 5000,
+    VOCAB_MAX = TP_PARAM_VocabMax,
     VECTORS = 60,
-    SAMPLING_BITS = 91,
-    LATENCY = 49
+    SAMPLING_BITS = 162,
+    POSITIONS_MAX = TP_PARAM_PositionsMax
 };
 
 struct bench {
@@ -29,6 +31,14 @@ struct bench {
     struct tp_random random;
     struct tp_sampling sampling[SLOTS];
     uint16_t position[SLOTS];
+    uint32_t candidates[SLOTS];
+    // What was processed: a slot without a history was never cleared.
+    bool has_history[SLOTS];
+    struct tp_recent recent[SLOTS];
+    uint16_t token_fed[SLOTS];
+    struct tp_ranking ranking;  // of the vector under way
+    int32_t key;
+    uint64_t heard;  // candidates, by place
     uint64_t cycle;
     uint64_t token_at;  // UINT64_MAX: none under way
     uint32_t token;
@@ -48,13 +58,21 @@ static void settings_drive(struct bench *bench)
 {
     uint32_t sampling[(SLOTS * SAMPLING_BITS + 31) / 32] = {0};
     uint32_t position[(SLOTS * 16 + 31) / 32] = {0};
+    uint32_t token[(SLOTS * 16 + 31) / 32] = {0};
     for (uint32_t slot = 0; slot < SLOTS; slot++) {
         const struct tp_sampling *s = &bench->sampling[slot];
         bits_set(sampling, slot * SAMPLING_BITS, 64, s->seed);
         bits_set(sampling, slot * SAMPLING_BITS + 64, 7, s->top_k);
         bits_set(sampling, slot * SAMPLING_BITS + 71, 20, s->temperature);
+        bits_set(sampling, slot * SAMPLING_BITS + 91, 12, s->penalty_positive);
+        bits_set(sampling, slot * SAMPLING_BITS + 103, 12, s->penalty_negative);
+        bits_set(sampling, slot * SAMPLING_BITS + 115, 16, s->top_p_cut);
+        bits_set(sampling, slot * SAMPLING_BITS + 131, 24, s->min_p_gap);
+        bits_set(sampling, slot * SAMPLING_BITS + 155, 7, bench->candidates[slot]);
         bits_set(position, slot * 16, 16, bench->position[slot]);
+        bits_set(token, slot * 16, 16, bench->token_fed[slot]);
     }
+    tp_port_set_words(tp_dut_port(bench->dut, "token_i"), token);
     tp_port_set_words(tp_dut_port(bench->dut, "sampling_i"), sampling);
     tp_port_set_words(tp_dut_port(bench->dut, "position_i"), position);
 }
@@ -63,12 +81,46 @@ static void settings_random(struct bench *bench, uint32_t slot)
 {
     struct tp_random *random = &bench->random;
     struct tp_sampling *s = &bench->sampling[slot];
-    s->seed = tp_random_u64(random);
+    *s = (struct tp_sampling){.seed = tp_random_u64(random)};
     s->top_k = tp_random_chance(random, 128) ? 0 : tp_random_below(random, TOP_K + 1);
     s->temperature =
         tp_random_chance(random, 60) ? 0 : (uint32_t)tp_random_signed(random, 21) & 0xfffff;
     if (tp_random_chance(random, 128)) s->temperature = 5909;  // T = 1
-    bench->position[slot] = (uint16_t)tp_random_u32(random);
+    if (tp_random_chance(random, 128)) s->top_p_cut = tp_random_below(random, 65536);
+    if (tp_random_chance(random, 128)) {
+        s->min_p_gap = (uint32_t)tp_random_signed(random, 25) & 0xffffff;
+    }
+    if (bench->has_history[slot] && tp_random_chance(random, 160)) {
+        s->penalty_positive = 1 + tp_random_below(random, 1024);
+        s->penalty_negative = 1024 + tp_random_below(random, 3072);
+    }
+    bench->candidates[slot] =
+        tp_random_chance(random, 128) ? 0 : tp_random_below(random, TOP_K + 1);
+}
+
+static void check_candidate(struct bench *bench)
+{
+    uint32_t words[2] = {0};  // key, id, place, slot from the lowest bit on
+    tp_port_get_words(tp_dut_port(bench->dut, "candidate_o"), words);
+    uint32_t place = words[1] >> 8 & 63;
+    ck_assert_uint_lt(place, bench->ranking.count);
+    ck_assert_uint_eq(bench->heard >> place & 1, 0);
+    bench->heard |= UINT64_C(1) << place;
+    ck_assert_uint_eq(words[1] >> 14, bench->slot);
+    ck_assert_uint_eq((words[0] >> 24 | words[1] << 8) & 0xffff, bench->ranking.id[place]);
+    ck_assert_int_eq((int32_t)(words[0] << 8) >> 8, bench->ranking.key[place]);
+}
+
+static void check_ranking(struct bench *bench)
+{
+    uint32_t words[3] = {0};  // sum, exponent, key, count
+    const struct tp_ranking *ranking = &bench->ranking;
+    tp_port_get_words(tp_dut_port(bench->dut, "ranking_o"), words);
+    ck_assert_uint_eq(words[0] | (uint64_t)(words[1] & 0xffff) << 32, ranking->weights.sum);
+    ck_assert_int_eq((int32_t)(words[1] << 6) >> 22, ranking->weights.exponent);
+    ck_assert_int_eq((int32_t)((words[1] >> 26 | words[2] << 6) << 8) >> 8, bench->key);
+    ck_assert_uint_eq(words[2] >> 18, ranking->count);
+    ck_assert_uint_eq(bench->heard + 1, ranking->count == 64 ? 0 : UINT64_C(1) << ranking->count);
 }
 
 static void cycle(struct bench *bench, bool valid, uint32_t index, int32_t logit, bool last)
@@ -87,6 +139,7 @@ static void cycle(struct bench *bench, bool valid, uint32_t index, int32_t logit
     tp_dut_set(bench->dut, "logit_data_i", valid ? (uint32_t)logit : tp_random_u32(random));
     tp_dut_set(bench->dut, "logit_last_i", valid ? last : tp_random_below(random, 2));
     tp_dut_settle(bench->dut);
+    if (tp_dut_get(bench->dut, "candidate_valid_o") != 0) check_candidate(bench);
     bool token = tp_dut_get(bench->dut, "token_valid_o") != 0;
     ck_assert_msg(token == (bench->cycle == bench->token_at), "token_valid_o in cycle %llu of %llu",
                   (unsigned long long)bench->cycle, (unsigned long long)bench->token_at);
@@ -97,6 +150,7 @@ static void cycle(struct bench *bench, bool valid, uint32_t index, int32_t logit
                       (uint32_t)tp_dut_get(bench->dut, "token_o"), bench->token,
                       sampling->temperature, sampling->top_k);
         ck_assert_uint_eq(tp_dut_get(bench->dut, "token_slot_o"), bench->slot);
+        check_ranking(bench);
         bench->token_at = UINT64_MAX;
         bench->tokens++;
     }
@@ -119,23 +173,101 @@ static uint32_t random_logits(struct tp_random *random, int32_t *logits)
     return vocab;
 }
 
+static void set_recent(struct bench *bench, const char *port, uint32_t token, uint32_t position)
+{
+    uint32_t words[2] = {0};
+    bits_set(words, 0, 16, token);
+    bits_set(words, 16, 16, position);
+    bits_set(words, 32, 3, bench->slot);
+    tp_port_set_words(tp_dut_port(bench->dut, port), words);
+}
+
+static void clear_slot(struct bench *bench)
+{
+    tp_dut_set(bench->dut, "clear_valid_i", 1);
+    tp_dut_set(bench->dut, "clear_slot_i", bench->slot);
+    cycle(bench, false, 0, 0, false);
+    tp_dut_set(bench->dut, "clear_valid_i", 0);
+    for (uint32_t wait = 0; tp_dut_get(bench->dut, "clear_busy_o"); wait++) {
+        ck_assert_uint_le(wait, TP_PARAM_VocabMax + 16);
+        // A token of another slot may come, but then this one has to be known or never be asked.
+        cycle(bench, false, 0, 0, false);
+    }
+    bench->recent[bench->slot] = (struct tp_recent){.count = 0};
+    bench->has_history[bench->slot] = true;
+}
+
+// The tokens before the slot's position.
+static void restore(struct bench *bench, uint32_t position, uint32_t vocab)
+{
+    uint32_t count = position < TP_RECENT_MAX - 1 ? position : TP_RECENT_MAX - 1;
+    for (uint32_t i = position - count; i < position; i++) {
+        uint32_t token = tp_random_below(&bench->random, vocab);
+        set_recent(bench, "recent_i", token, i);
+        tp_dut_set(bench->dut, "recent_valid_i", 1);
+        tp_dut_settle(bench->dut);
+        ck_assert_uint_eq(tp_dut_get(bench->dut, "recent_ready_o"), 1);
+        cycle(bench, false, 0, 0, false);
+        tp_dut_set(bench->dut, "recent_valid_i", 0);
+        tp_recent_add(&bench->recent[bench->slot], token);
+    }
+}
+
+// The slot of the next vector, its settings and its history with one token more.
+static void prepare(struct bench *bench, uint32_t vocab)
+{
+    struct tp_random *random = &bench->random;
+    bench->slot = tp_random_below(random, SLOTS);
+    uint32_t slot = bench->slot;
+    struct tp_recent *recent = &bench->recent[slot];
+    uint32_t position = bench->position[slot] + 1u;
+    if (!bench->has_history[slot] || position >= POSITIONS_MAX || tp_random_chance(random, 8)) {
+        position = tp_random_chance(random, 128) ? 0 : tp_random_below(random, POSITIONS_MAX);
+        clear_slot(bench);
+        restore(bench, position, vocab);
+    }
+    uint32_t back = tp_random_below(random, 66);
+    bool again = recent->count > back && tp_random_chance(random, 128);
+    uint32_t token = again ? recent->tokens[(recent->count - 1 - back) % TP_RECENT_MAX]
+                           : tp_random_below(random, TP_PARAM_VocabMax);
+    bench->position[slot] = (uint16_t)position;
+    bench->token_fed[slot] = (uint16_t)token;
+    set_recent(bench, "fed_i", token, position);
+    tp_dut_set(bench->dut, "fed_valid_i", 1);
+    cycle(bench, false, 0, 0, false);
+    tp_dut_set(bench->dut, "fed_valid_i", 0);
+    tp_recent_add(recent, token);
+    settings_random(bench, slot);
+    settings_drive(bench);
+}
+
+static void expect(struct bench *bench, const int32_t *logits, uint32_t vocab)
+{
+    static int32_t penalised[VOCAB_MAX];
+    const struct tp_sampling *s = &bench->sampling[bench->slot];
+    memcpy(penalised, logits, vocab * sizeof *logits);
+    tp_penalise(s, &bench->recent[bench->slot], penalised, vocab);
+    tp_rank(penalised, vocab, bench->candidates[bench->slot], &bench->ranking);
+    bench->token = tp_sample(s, bench->position[bench->slot], penalised, vocab);
+    bench->key = tp_sample_key(penalised[bench->token]);
+    bench->heard = 0;
+}
+
 static void run_vector(struct bench *bench, bool gaps)
 {
     static int32_t logits[VOCAB_MAX];
     struct tp_random *random = &bench->random;
     uint32_t vocab = random_logits(random, logits);
-    bench->slot = tp_random_below(random, SLOTS);
-    settings_random(bench, bench->slot);
-    settings_drive(bench);
+    prepare(bench, vocab);
+    expect(bench, logits, vocab);
     const struct tp_sampling *s = &bench->sampling[bench->slot];
-    bench->token = tp_sample(s, bench->position[bench->slot], logits, vocab);
+    bool list = (s->temperature > 0 && s->top_k > 0) || bench->candidates[bench->slot] > 0;
     bench->token_at = UINT64_MAX - 1;
     uint32_t chance = gaps ? 1 + tp_random_below(random, 255) : 256;
     for (uint32_t i = 0; i < vocab; i++) {
         while (!tp_random_chance(random, chance)) cycle(bench, false, 0, 0, false);
         if (i + 1 == vocab) {
-            uint32_t scan = s->temperature > 0 && s->top_k > 0 ? TP_CYCLES_LIST : 0;
-            bench->token_at = bench->cycle + LATENCY + scan;
+            bench->token_at = bench->cycle + TP_CYCLES_SAMPLER + (list ? TP_CYCLES_LIST : 0);
         }
         cycle(bench, true, i, logits[i], i + 1 == vocab);
     }
@@ -151,6 +283,9 @@ static void bench_open(struct bench *bench, uint64_t seed)
     tp_random_init(&bench->random, seed, 1);
     bench->token_at = UINT64_MAX;
     bench->dut = tp_dut_open(seed);
+    tp_dut_set(bench->dut, "clear_valid_i", 0);
+    tp_dut_set(bench->dut, "fed_valid_i", 0);
+    tp_dut_set(bench->dut, "recent_valid_i", 0);
 }
 
 START_TEST(sampler_equals_model_back_to_back)
@@ -178,15 +313,16 @@ START_TEST(sampler_reset_in_the_middle_leaves_no_trace)
     struct bench bench;
     bench_open(&bench, tp_test_seed(_i));
     for (uint32_t round = 0; round < 8; round++) {
-        bench.slot = tp_random_below(&bench.random, SLOTS);
-        settings_random(&bench, bench.slot);
-        settings_drive(&bench);
-        bench.token_at = UINT64_MAX - 1;
+        int32_t logits[100];
         uint32_t count = 1 + tp_random_below(&bench.random, 100);
+        prepare(&bench, count);
+        for (uint32_t i = 0; i < count; i++) logits[i] = (int32_t)tp_random_u32(&bench.random);
+        expect(&bench, logits, count);
+        bench.token_at = UINT64_MAX - 1;
         for (uint32_t i = 0; i < count; i++) {
-            cycle(&bench, true, i, (int32_t)tp_random_u32(&bench.random), i + 1 == count);
+            cycle(&bench, true, i, logits[i], i + 1 == count);
         }
-        uint32_t wait = tp_random_below(&bench.random, LATENCY - 1);
+        uint32_t wait = tp_random_below(&bench.random, TP_CYCLES_SAMPLER - 1);
         for (uint32_t i = 0; i < wait; i++) cycle(&bench, false, 0, 0, false);
         tp_dut_set(bench.dut, "logit_valid_i", 0);
         tp_dut_reset(bench.dut, 4);

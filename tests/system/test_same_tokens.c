@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Claims: a model gives the same tokens and logits on the simulated RTL as on the emulator,
-// whatever its shape, format and sampling; a session gives the same alone and beside others, and
-// with one slot or four; both devices count the same positions, products, saturations and clips;
-// the cycles that the device counts are those that the compiler predicts, in sum here and in each
-// step by the library.
+// Claims: a model gives the same tokens, logits and log probabilities on the simulated RTL as on
+// the emulator, whatever its shape, format and sampling; a session gives the same alone and beside
+// others, and with one slot or four; both devices count the same positions, products, saturations
+// and clips; the cycles that the device counts are those that the compiler predicts, in sum here
+// and in each step by the library.
 //
 // The shipped model and stories260K in 4 bits on ulx3s-85f and in 8 bits on large, and a model of
 // random weights on small and small-1; tiny models of odd shapes: heads of 8 to 128 and of sizes
@@ -37,15 +37,22 @@ static struct tp_error error;
 // One way of sampling and one length of prompt for each session; the longest goes past a page.
 static const struct tp_session_options settings[SESSIONS] = {
     {.ignore_eos = true},
-    {.temperature = 0.8f, .seed = 1, .ignore_eos = true},
-    {.temperature = 1.0f, .top_k = 5, .seed = 2, .ignore_eos = true},
-    {.temperature = 1.5f, .top_k = 64, .seed = 3, .ignore_eos = true},
+    {.temperature = 0.8f, .seed = 1, .candidates = 64, .ignore_eos = true},
+    {.temperature = 1.0f, .top_k = 5, .seed = 2, .repetition_penalty = 1.3f, .ignore_eos = true},
+    {.temperature = 1.5f,
+     .seed = 3,
+     .repetition_penalty = 2.0f,
+     .top_p = 0.95f,
+     .min_p = 0.001f,
+     .candidates = 3,
+     .ignore_eos = true},
 };
 static const uint32_t prompt_lengths[SESSIONS] = {1, 2, 3, 18};
 
 struct story {
     uint32_t tokens[TOKENS];
-    uint64_t logits;  // hash of those of all positions
+    uint64_t logits;      // hash of those of all positions
+    uint64_t candidates;  // hash of all log probabilities
 };
 
 // ---- devices and models ----
@@ -134,14 +141,27 @@ static tp_device *open_device(const char *kind, const char *config, tp_format fo
 
 // ---- runs ----
 
-// FNV-1a over the 32-bit words.
+// FNV-1a over 32-bit words.
+static void take_word(uint64_t *hash, uint32_t word)
+{
+    *hash = (*hash ^ word) * UINT64_C(0x100000001b3);
+}
+
 static void take_logits(void *user, uint32_t position, const int32_t *logits, uint32_t vocab)
 {
     struct story *story = user;
     (void)position;
     for (uint32_t i = 0; i < vocab; i++) {
-        story->logits = (story->logits ^ (uint32_t)logits[i]) * UINT64_C(0x100000001b3);
+        take_word(&story->logits, (uint32_t)logits[i]);
     }
+}
+
+static void take_candidate(struct story *story, uint32_t id, float log_probability)
+{
+    uint32_t word = 0;
+    memcpy(&word, &log_probability, sizeof word);
+    take_word(&story->candidates, id);
+    take_word(&story->candidates, word);
 }
 
 static tp_session *start(tp_device *device, uint32_t which, struct story *story)
@@ -150,27 +170,36 @@ static tp_session *start(tp_device *device, uint32_t which, struct story *story)
     struct tp_session_options options = settings[which];
     options.on_logits = take_logits;
     options.user = story;
-    story->logits = UINT64_C(0xcbf29ce484222325);
+    story->logits = story->candidates = UINT64_C(0xcbf29ce484222325);
     OK(tp_session_create(device, &options, &session, &error));
     for (uint32_t i = 0; i < prompt_lengths[which]; i++) {
         uint32_t token = (1 + 37 * which + 11 * i) % vocabulary;
         OK(tp_session_feed(session, &token, 1, &error));
     }
-    OK(tp_session_generate(session, TOKENS, &error));
+    OK(tp_session_generate(session, TOKENS / 2, &error));
     return session;
 }
 
+// The second half is a run of its own.
 static void finish(tp_session *session, struct story *story)
 {
     struct tp_token token;
     uint32_t count = 0;
     for (;;) {
         OK(tp_session_read(session, &token, -1, &error));
+        if (token.end == TP_END_LIMIT && count < TOKENS) {
+            OK(tp_session_generate(session, TOKENS - count, &error));
+            continue;
+        }
         if (token.end != TP_END_NONE) {
             break;
         }
         ck_assert_uint_lt(count, TOKENS);
         story->tokens[count++] = token.id;
+        take_candidate(story, token.id, token.log_probability);
+        for (uint32_t i = 0; i < token.candidate_count; i++) {
+            take_candidate(story, token.candidates[i].id, token.candidates[i].log_probability);
+        }
     }
     ck_assert_int_eq(token.end, TP_END_LIMIT);
     ck_assert_uint_eq(count, TOKENS);
@@ -203,6 +232,8 @@ static void same(const struct story *expected, const struct story *stories, cons
                           "%s, session %u, token %u: %u instead of %u", what, i, t,
                           stories[i].tokens[t], expected[i].tokens[t]);
         }
+        ck_assert_msg(stories[i].candidates == expected[i].candidates,
+                      "%s, session %u: other log probabilities", what, i);
         ck_assert_msg(stories[i].logits == expected[i].logits, "%s, session %u: other logits", what,
                       i);
     }

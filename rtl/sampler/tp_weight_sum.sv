@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// tp_weight_sum: sums of weights: of all logits, and, running, of the entries of the sorted list.
+//
+// In    weights of the logits in their order, then those of the list from its end. A weight that
+//       does not count (add_i low) adds 0. None of the list has a larger exponent than the logits.
+// Out   sum_o * 2^(8 * exponent_o - 24) of the logits; for each entry of the list, at its
+//       list_valid_o, the sum of it and of all before it at that exponent. Equals add_weight() and
+//       weight_at() of the model.
+// Rate  one weight per cycle, latency 3.
+// Not   begins anew by itself: clear_i, while no weight is under way.
+//
+// Exponents move in steps of eight, so all shifts move whole bytes.
+
+`include "tp_assert.svh"
+
+module tp_weight_sum (
+  input  logic               clk_i,
+  input  logic               rst_ni,
+  input  logic               clear_i,       // early
+  input  logic               valid_i,       // early
+  input  logic               list_i,        // early; the weight is one of the list
+  input  logic               add_i,         // early
+  input  logic        [19:0] weight_i,      // early; 12 zeros fewer than the model's
+  input  logic signed [ 9:0] exponent_i,    // early
+  output logic        [47:0] sum_o,         // early
+  output logic signed [ 9:0] exponent_o,    // early
+  output logic               list_valid_o,  // early
+  output logic        [37:0] list_sum_o     // early
+);
+
+  localparam logic signed [9:0] Least = 10'sh200;
+
+  logic [2:0] valid_q;
+  logic [2:0] list_q;
+  logic [2:0] add_q;
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) valid_q <= '0;
+    else valid_q <= {valid_q[1:0], valid_i};
+  end
+  always_ff @(posedge clk_i) begin
+    list_q <= {list_q[1:0], list_i};
+    add_q  <= {add_q[1:0], add_i};
+  end
+
+  // ---- stage 1: the largest exponent, how far the sum and the weight are below it ----
+
+  logic signed [ 9:0] exponent_q;
+  logic               larger;
+  logic signed [10:0] sum_distance;
+  logic signed [10:0] weight_distance;
+  logic        [ 2:0] sum_shift_q;  // 6: nothing is left
+  logic        [ 2:0] weight_shift_q;  // 4: nothing is left
+  logic        [19:0] weight_q;
+
+  assign sum_distance = 11'(exponent_i) - 11'(exponent_q);
+  assign weight_distance = 11'(exponent_q) - 11'(exponent_i);
+  assign larger = !sum_distance[10];
+
+  always_ff @(posedge clk_i) begin
+    if (clear_i || !rst_ni) exponent_q <= Least;
+    else if (valid_i && !list_i && larger) exponent_q <= exponent_i;
+  end
+  always_ff @(posedge clk_i) begin
+    weight_q <= weight_i;
+    if (!larger) sum_shift_q <= '0;
+    else sum_shift_q <= sum_distance > 11'sd5 ? 3'd6 : sum_distance[2:0];
+    if (larger) weight_shift_q <= '0;
+    else weight_shift_q <= weight_distance > 11'sd3 ? 3'd4 : weight_distance[2:0];
+  end
+
+  // ---- stage 2: the weight in its place ----
+
+  logic [31:0] aligned;
+  logic [31:0] aligned_q;
+  logic [ 2:0] sum_shift_q2;
+  always_comb begin
+    unique case (weight_shift_q)
+      3'd0: aligned = {weight_q, 12'd0};
+      3'd1: aligned = {8'd0, weight_q, 4'd0};
+      3'd2: aligned = {16'd0, weight_q[19:4]};
+      3'd3: aligned = {24'd0, weight_q[19:12]};
+      default: aligned = '0;
+    endcase
+  end
+  always_ff @(posedge clk_i) begin
+    aligned_q    <= add_q[0] ? aligned : '0;
+    sum_shift_q2 <= sum_shift_q;
+  end
+
+  // ---- stage 3: the sums ----
+
+  logic [47:0] sum_q;
+  logic [47:0] shifted;
+  logic [37:0] list_sum_q;
+  always_comb begin
+    unique case (sum_shift_q2)
+      3'd0: shifted = sum_q;
+      3'd1: shifted = {8'd0, sum_q[47:8]};
+      3'd2: shifted = {16'd0, sum_q[47:16]};
+      3'd3: shifted = {24'd0, sum_q[47:24]};
+      3'd4: shifted = {32'd0, sum_q[47:32]};
+      3'd5: shifted = {40'd0, sum_q[47:40]};
+      default: shifted = '0;
+    endcase
+  end
+  always_ff @(posedge clk_i) begin
+    if (clear_i || !rst_ni) begin
+      sum_q      <= '0;
+      list_sum_q <= '0;
+    end else if (valid_q[1]) begin
+      if (list_q[1]) list_sum_q <= list_sum_q + 38'(aligned_q);
+      else sum_q <= shifted + 48'(aligned_q);
+    end
+  end
+
+  assign sum_o        = sum_q;
+  assign exponent_o   = exponent_q;
+  assign list_valid_o = valid_q[2] && list_q[2];
+  assign list_sum_o   = list_sum_q;
+
+  logic unused_bits;
+  assign unused_bits = add_q[1] ^ add_q[2];
+
+  `TP_ASSERT(ListIsBelow_A, !(valid_i && list_i && add_i) || exponent_i <= exponent_q)
+
+endmodule
