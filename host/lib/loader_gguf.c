@@ -394,10 +394,25 @@ static tp_status scale_rotation(struct gguf_loader *loader)
     return status;
 }
 
+/* Large models come in several files, of which this is one. */
+static tp_status check_whole(const struct gguf_loader *loader)
+{
+    static const char key[] = "split.count";
+    char place[PLACE_BYTES];
+    uint32_t parts = 0;
+    tp_status status = tp__gguf_u32_or(loader->gguf, key, &parts);
+    if (status != TP_OK || parts <= 1) return status;
+    return tp__fail(loader->error, TP_ERROR_UNSUPPORTED,
+                    "%s: the model lies in %u files; join them first", place_of(loader, key, place),
+                    parts);
+}
+
 static tp_status load(struct gguf_loader *loader)
 {
     struct tp_source_model *model = loader->model;
     tp_status status = find_architecture(loader);
+    if (status != TP_OK) return status;
+    status = check_whole(loader);
     if (status != TP_OK) return status;
     model->architecture = loader->architecture->name;
     model->is_half_split = loader->architecture->is_half_split;

@@ -692,6 +692,7 @@ START_TEST(loader_refuses_gguf_models_of_other_kinds)
         {{.extra_float_key = "llama.logit_scale", .extra_float = 2.0f},
          TP_ERROR_UNSUPPORTED,
          "llama.logit_scale: is not supported"},
+        {{.extra_key = "split.count", .extra_value = 3}, TP_ERROR_UNSUPPORTED, "lies in 3 files"},
         {{.extra_key = "llama.rope.dimension_sections", .extra_value = 2},
          TP_ERROR_UNSUPPORTED,
          "dimension_sections"},

@@ -196,6 +196,14 @@ static void gguf_key_ends_behind_the_file(struct made *made)
     put_u64_at(&made->file, HEADER, made->file.size);
 }
 
+static void gguf_text_above_the_limit(struct made *made)
+{
+    enum { SIZE = (1 << 20) + 1 };
+    make_key(made, "general.architecture", 8);
+    tp_test_put_u64(&made->file, SIZE);
+    for (size_t i = 0; i < SIZE; i++) tp_test_put(&made->file, "a", 1);
+}
+
 static void gguf_tensor_count_wraps(struct made *made)
 {
     make_gguf(made, &tiny, &plain_gguf, NULL);
@@ -669,6 +677,7 @@ static const struct {
 } cases[] = {
     CASE(gguf_key_length_wraps, TOO_LARGE, "byte 24: a metadata key is said to have 1844674407370"),
     CASE(gguf_key_ends_behind_the_file, FORMAT, "byte 32: a metadata key needs"),
+    CASE(gguf_text_above_the_limit, TOO_LARGE, "a metadata string is said to have 1048577 bytes"),
     CASE(gguf_tensor_count_wraps, TOO_LARGE, "byte 8: "),
     CASE(gguf_key_count_wraps, TOO_LARGE, "byte 16: "),
     CASE(gguf_key_count_exceeds_the_keys, FORMAT, "the number of metadata keys is 4096, but"),

@@ -20,6 +20,7 @@
 #include "model_files.h"
 #include "model_folders.h"
 #include "random.h"
+#include "tokproc.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -249,6 +250,39 @@ START_TEST(a_model_is_found_by_folder_file_or_index)
         tp_test_folder_remove(folder);
     }
     tp__source_model_free(&expected);
+}
+END_TEST
+
+START_TEST(the_public_facts_name_folder_architecture_and_window)
+{
+    const struct tp_test_model made = made_for(1, 1);
+    struct tp_test_bytes bytes;
+    char folder[PATH_BYTES];
+    tp_test_folder_make(folder, sizeof folder);
+    tp_test_write_safetensors(&made, &plain, &bytes);
+    tp_test_folder_put(folder, "model.safetensors", &bytes);
+    tp_test_bytes_free(&bytes);
+    tp_test_write_config(&made, "mistral", ", \"sliding_window\": 7", NULL, &bytes);
+    tp_test_folder_put(folder, "config.json", &bytes);
+    tp_test_bytes_free(&bytes);
+    tp_context *context = NULL;
+    tp_model *model = NULL;
+    struct tp_model_info info;
+    struct tp_error error = {.status = TP_OK};
+    const struct tp_model_options options = {.path = folder};
+    ck_assert_int_eq(tp_context_create(NULL, &context, &error), TP_OK);
+    tp_status status = tp_model_open(context, &options, &model, &error);
+    ck_assert_msg(status == TP_OK, "%s", error.text);
+    tp_model_get_info(model, &info);
+    ck_assert_str_eq(info.name, strrchr(folder, '/') + 1);
+    ck_assert_str_eq(info.architecture, "mistral");
+    ck_assert_str_eq(info.file_format, "safetensors");
+    ck_assert_uint_eq(info.window, 7);
+    ck_assert_uint_eq(info.context, 7);
+    ck_assert(!info.has_tokenizer);
+    tp_model_close(model);
+    tp_context_destroy(context);
+    tp_test_folder_remove(folder);
 }
 END_TEST
 
@@ -729,6 +763,7 @@ Suite *tp_test_suite(void)
                         ARCHITECTURES * SHAPES * 3);
     tcase_add_test(sound, the_real_model_gives_the_same_from_three_formats);
     tcase_add_test(sound, a_model_is_found_by_folder_file_or_index);
+    tcase_add_test(sound, the_public_facts_name_folder_architecture_and_window);
     tcase_add_test(sound, scalings_give_the_frequencies_of_their_formulas);
     tcase_add_test(sound, a_window_limits_the_context_where_the_model_looks_at_it);
     suite_add_tcase(suite, sound);
