@@ -395,20 +395,18 @@ typedef void (*tp_token_callback)(void *user, const struct tp_token *token);
 typedef void (*tp_logits_callback)(void *user, uint32_t position, const int32_t *logits,
                                    uint32_t vocab);
 
-/** How a session samples. All 0 is greedy. In this order:
+/** How a session samples; all 0 is greedy. The settings work one after the other. First
+ *  repetition_penalty: the logits of the last 64 tokens of the session are divided by it where they
+ *  are positive, else multiplied with it, in greedy sampling too. Then top_k: the k most likely
+ *  tokens stay; where it is 0 and top_p or min_p is not, 64. Then top_p: of these the most likely
+ *  ones stay whose probabilities, at temperature 1 and among these, reach p together; and min_p: of
+ *  these those stay that have at least min_p times the probability of the first. Last temperature:
+ *  of what is left one token is drawn.
  *
- *  1. repetition_penalty: logits of the last 64 tokens of the session are divided by it where they
- *     are positive, else multiplied with it; greedy too.
- *  2. top_k: the k most likely tokens stay. With top_p or min_p it is 64 where it was 0.
- *  3. top_p: of these, the most likely ones whose probabilities (at temperature 1, among these)
- * reach p together stay. min_p: those stay that have at least min_p times the probability of the
- * first.
- *  4. temperature: of these one is drawn.
- *
- *  Log probabilities are natural logarithms at temperature 1 over the whole vocabulary, after the
+ *  Log probabilities are natural logarithms, at temperature 1 over the whole vocabulary, after the
  *  penalty and before everything else. */
 struct tp_session_options {
-    float temperature;         ///< 0 = greedy: 2 to 4 do not count; else 0.01..100
+    float temperature;         ///< 0 = greedy: top_k, top_p, min_p do not count; else 0.01..100
     uint32_t top_k;            ///< 0 = all, else 1..64
     uint64_t seed;             ///< of the session's random stream
     float repetition_penalty;  ///< 0 or 1 = off, else 1..3.9

@@ -21,7 +21,8 @@ from collections import namedtuple
 
 import tokproc_c as c
 
-Token = namedtuple("Token", "id position text")
+# candidates: pairs of id and log probability; empty and NaN unless the session asked for some.
+Token = namedtuple("Token", "id position text log_probability candidates")
 
 
 class Error(Exception):
@@ -208,7 +209,10 @@ class Session(_Handle):
                     self.end = LIBRARY.tp_end_name(token.end).decode()
                 text = token.text.decode() if token.text else ""
                 if self.end is None or text:
-                    yield Token(token.id if self.end is None else None, token.position, text)
+                    candidates = [(token.candidates[i].id, token.candidates[i].log_probability)
+                                  for i in range(token.candidate_count)]
+                    yield Token(token.id if self.end is None else None, token.position, text,
+                                token.log_probability, candidates)
         finally:
             if self.end is None and self._pointer:
                 _check(LIBRARY.tp_session_cancel, self._pointer)

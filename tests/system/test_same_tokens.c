@@ -51,6 +51,7 @@ static const uint32_t prompt_lengths[SESSIONS] = {1, 2, 3, 18};
 
 struct story {
     uint32_t tokens[TOKENS];
+    bool has_logits;      // of slots that ask for logits only one takes part in a step
     uint64_t logits;      // hash of those of all positions
     uint64_t candidates;  // hash of all log probabilities
 };
@@ -164,12 +165,13 @@ static void take_candidate(struct story *story, uint32_t id, float log_probabili
     take_word(&story->candidates, word);
 }
 
-static tp_session *start(tp_device *device, uint32_t which, struct story *story)
+static tp_session *start(tp_device *device, uint32_t which, bool has_logits, struct story *story)
 {
     tp_session *session = NULL;
     struct tp_session_options options = settings[which];
-    options.on_logits = take_logits;
+    options.on_logits = has_logits ? take_logits : NULL;
     options.user = story;
+    story->has_logits = has_logits;
     story->logits = story->candidates = UINT64_C(0xcbf29ce484222325);
     OK(tp_session_create(device, &options, &session, &error));
     for (uint32_t i = 0; i < prompt_lengths[which]; i++) {
@@ -209,7 +211,7 @@ static void finish(tp_session *session, struct story *story)
 static void run_alone(tp_device *device, struct story stories[SESSIONS])
 {
     for (uint32_t i = 0; i < SESSIONS; i++) {
-        finish(start(device, i, &stories[i]), &stories[i]);
+        finish(start(device, i, true, &stories[i]), &stories[i]);
     }
 }
 
@@ -217,7 +219,7 @@ static void run_together(tp_device *device, struct story stories[SESSIONS])
 {
     tp_session *sessions[SESSIONS];
     for (uint32_t i = 0; i < SESSIONS; i++) {
-        sessions[i] = start(device, i, &stories[i]);
+        sessions[i] = start(device, i, i == 1, &stories[i]);
     }
     for (uint32_t i = 0; i < SESSIONS; i++) {
         finish(sessions[i], &stories[i]);
@@ -234,8 +236,8 @@ static void same(const struct story *expected, const struct story *stories, cons
         }
         ck_assert_msg(stories[i].candidates == expected[i].candidates,
                       "%s, session %u: other log probabilities", what, i);
-        ck_assert_msg(stories[i].logits == expected[i].logits, "%s, session %u: other logits", what,
-                      i);
+        ck_assert_msg(!stories[i].has_logits || stories[i].logits == expected[i].logits,
+                      "%s, session %u: other logits", what, i);
     }
 }
 
