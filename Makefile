@@ -39,7 +39,8 @@ INCLUDES := -Ihost/include -Ihost/model -Ihost/lib -Ihost/backends -Ihost/refere
             -Ihost/tools -Isim/system
 CFLAGS   := -std=c11 -g -fPIC -D_POSIX_C_SOURCE=200809L $(WARNINGS) $(INCLUDES) -MMD -MP
 SANITIZE := -O2 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
-LIBS     := -Wl,--as-needed -ljansson -lpcre2-8 -lutf8proc -lm -ldl -lpthread -Wl,--no-as-needed
+LIBS     := -Wl,--as-needed -ljansson -lcrypto -lpcre2-8 -lutf8proc -lm -ldl -lpthread \
+            -Wl,--no-as-needed
 ifeq ($(COVERAGE),1)
 OPTIMISE := -O0 --coverage
 SANITIZE := -O0 --coverage
@@ -290,7 +291,7 @@ help: ## Lists the targets.
 	  awk -F'\t' '{ printf "  make %-14s %s\n", $$1, $$2 }'
 
 PACKAGES := build-essential verilator check pkg-config libjansson-dev libpcre2-dev \
-            libutf8proc-dev zlib1g-dev clang-format gcovr python3-venv help2man clang
+            libutf8proc-dev libssl-dev zlib1g-dev clang-format gcovr python3-venv help2man clang
 
 .PHONY: setup
 setup: ## Installs the Debian packages and the pinned tools in build/venv; safe to run again.

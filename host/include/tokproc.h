@@ -28,6 +28,8 @@ extern "C" {
 #define TP_VERSION "0.2.0"
 
 #define TP_NAME_BYTES       64
+#define TP_TEXT_CHARS       128
+#define TP_DIGEST_CHARS     65
 #define TP_STOP_STRINGS_MAX 8
 #define TP_STOP_BYTES_MAX   64
 
@@ -87,6 +89,11 @@ struct tp_device_info {
  *  error  TP_ERROR_INVALID */
 TP_MUST_USE tp_status tp_device_list(tp_context *context, struct tp_device_info *infos, size_t max,
                                      size_t *count, struct tp_error *error);
+
+/** Lists the named configurations, whether or not a device of them can be opened here.
+ *  out    infos [min(max, count)]
+ *  Returns the count. */
+size_t tp_configuration_list(struct tp_device_info *infos, size_t max);
 
 /** Opens a device and says hello.
  *  in     name   "emu", "emu:CONFIG", "sim:CONFIG"
@@ -148,9 +155,45 @@ TP_MUST_USE tp_status tp_device_get_sections(tp_device *device, bool clear,
                                              struct tp_section_statistics *sections, size_t max,
                                              size_t *count, struct tp_error *error);
 
+// ---- scores ----
+
+/** Adds up how far predictions are from those of a reference; docs/evaluation.md explains the
+ *  figures. A scorer takes no memory after its creation; one thread at a time uses it. */
+typedef struct tp_scorer tp_scorer;
+
+/** Means over the tokens. Nats are natural logarithms. */
+struct tp_score {
+    uint64_t tokens;
+    double nats;               ///< -ln of the probability of the token that came
+    double reference_nats;     ///< the same of the reference
+    double change;             ///< nats - reference_nats
+    double change_error;       ///< standard error of change, from the differences of single tokens
+    double perplexity_ratio;   ///< exp(change)
+    double divergence;         ///< KL divergence from the reference's prediction, in nats
+    double divergence_median;  ///< of single tokens, to 1 %
+    double divergence_high;    ///< 99 % of the tokens have less, to 1 %
+    double top_agreement;      ///< share of tokens where both find the same one most likely
+};
+
+/** error  TP_ERROR_NO_MEMORY */
+TP_MUST_USE tp_status tp_scorer_create(tp_scorer **scorer, struct tp_error *error);
+void tp_scorer_destroy(tp_scorer *scorer);
+
+/** Adds one prediction, of the token next.
+ *  in     reference [vocab], logits [vocab]; next < vocab */
+void tp_scorer_add(tp_scorer *scorer, const float *reference, const float *logits, uint32_t vocab,
+                   uint32_t next);
+/** The same with a device's logits, Q16.16. */
+void tp_scorer_add_fixed(tp_scorer *scorer, const float *reference, const int32_t *logits,
+                         uint32_t vocab, uint32_t next);
+
+/** The means so far; all 0 without tokens. */
+void tp_scorer_get(const tp_scorer *scorer, struct tp_score *score);
+
 // ---- models ----
 
-/** Formats of the weights. The plain 4-bit ones keep embedding and classifier in 8 bits. */
+/** Formats of the weights. The 4-bit ones keep embedding and classifier in 8 bits, those with -all
+ *  do not. Images hold these numbers. */
 typedef enum tp_format {
     TP_FORMAT_Q8,
     TP_FORMAT_FP4,
@@ -159,6 +202,9 @@ typedef enum tp_format {
     TP_FORMAT_FP4_ALL,
     TP_FORMAT_NF4_ALL,
     TP_FORMAT_INT4_ALL,
+    TP_FORMAT_TERNARY,  ///< -1, 0, 1
+    TP_FORMAT_LEARNED,  ///< 4 bits, values made for the model
+    TP_FORMAT_AUTO,     ///< chosen for each matrix
     TP_FORMAT_COUNT
 } tp_format;
 
@@ -176,7 +222,7 @@ struct tp_model_options {
 
 struct tp_model_info {
     char name[TP_NAME_BYTES];
-    char file_format[TP_NAME_BYTES];   ///< "GGUF version 3"
+    char file_format[TP_NAME_BYTES];   ///< "GGUF version 3", "image version 1"
     char architecture[TP_NAME_BYTES];  ///< "llama", "mistral", "qwen2", "qwen3"
     uint32_t dim;
     uint32_t hidden;
@@ -194,6 +240,18 @@ struct tp_model_info {
     const char
         *chat;  ///< name of the file's chat template; NULL: it has none, or none of the known
     uint64_t parameters;
+
+    bool quantised;                        ///< an image, or made by tp_model_quantise; the others
+                                           ///< of what follows are of these only
+    uint64_t matrix_bytes;                 ///< codes and scales
+    char payload_digest[TP_DIGEST_CHARS];  ///< SHA-256 of all its numbers
+    char origin[TP_TEXT_CHARS];            ///< name of the model's file
+    char origin_digest[TP_DIGEST_CHARS];   ///< SHA-256 of that file
+    char origin_format[TP_TEXT_CHARS];     ///< "GGUF version 3"
+    char method[TP_TEXT_CHARS];            ///< how it was rounded
+    char calibrated_on[TP_TEXT_CHARS];     ///< name of the text; empty: text of the model itself
+    char measured_on[TP_TEXT_CHARS];       ///< name of the text of quality
+    struct tp_score quality;  ///< against the origin in float32; tokens 0: not measured
 };
 
 /** Reads a model and its tokenizer.
@@ -204,6 +262,50 @@ TP_MUST_USE tp_status tp_model_open(tp_context *context, const struct tp_model_o
                                     tp_model **model, struct tp_error *error);
 void tp_model_close(tp_model *model);
 void tp_model_get_info(const tp_model *model, struct tp_model_info *info);
+
+/** A matrix of a quantised model. */
+struct tp_matrix_info {
+    char name[TP_NAME_BYTES];  ///< "embedding", "3.down"
+    tp_format format;
+    uint32_t rows;  ///< as the device has them: heads padded, gate and up together
+    uint32_t columns;
+    uint64_t bytes;  ///< codes and scales
+};
+
+/** Facts of matrix number index, from 0 on. False: there are no more, or it is not quantised. */
+bool tp_model_get_matrix(const tp_model *model, size_t index, struct tp_matrix_info *info);
+
+struct tp_quantise_options {
+    tp_format format;
+    const char *const *keep;     ///< [keep_count] "TENSOR=FORMAT": other formats for embedding,
+    size_t keep_count;           ///< classifier, query, key, value, output, gate, down; "3.down=q8"
+                                 ///< for one layer; the last that names a matrix counts
+    const char *calibrate_path;  ///< text; NULL: generated by the model
+    const struct tp_device_info *fit;  ///< device that the result must fit, for TP_FORMAT_AUTO
+                                       ///< the one it is chosen for; or NULL
+    bool plain;                        ///< round each weight to the nearest, whatever the text says
+};
+
+/** Quantises a model: same input, same bytes, on every machine. With a text, the loss is measured
+ *  on a part of it that was not used before.
+ *  out    quantised  a model that can be loaded, saved and scored like any other; it keeps its
+ *                    origin open
+ *  owns   the caller
+ *  error  TP_ERROR_INVALID    already quantised, keep names nothing, or automatic without fit
+ *         TP_ERROR_TOO_LARGE  does not fit; names the limit
+ *         TP_ERROR_RANGE      a weight is out of reach of the formats
+ *         TP_ERROR_IO, TP_ERROR_FORMAT (text), TP_ERROR_UNSUPPORTED (text without tokenizer)
+ *         TP_ERROR_CANCELLED  by the progress callback
+ *         TP_ERROR_NO_MEMORY */
+TP_MUST_USE tp_status tp_model_quantise(tp_model *model, const struct tp_quantise_options *options,
+                                        tp_model **quantised, struct tp_error *error);
+
+/** Writes a quantised model as an image file (docs/image.md) with its tokenizer, which
+ *  tp_model_open reads. The file appears whole or not at all.
+ *  error  TP_ERROR_INVALID  not quantised
+ *         TP_ERROR_IO, TP_ERROR_NO_MEMORY */
+TP_MUST_USE tp_status tp_model_save(const tp_model *model, const char *path,
+                                    struct tp_error *error);
 
 /** Tokens of size bytes of UTF-8 text, without BOS. With tokens NULL only counts.
  *  out    tokens [max], count
@@ -281,14 +383,15 @@ bool tp_text_next(const char *data, size_t size, size_t *offset, const char **te
                   size_t *text_size);
 
 struct tp_load_options {
-    tp_format format;
+    tp_format format;   ///< of a model that is not quantised; an image has its own
     uint32_t context;   ///< positions of each session; 0: the largest that fits
     uint32_t sessions;  ///< sessions that the KV memory is shared among; 0: 1
     const char
         *calibrate_path;  ///< text for K means and exponent caps; NULL: generated by the model
 };
 
-/** Compiles the model for the device and loads it. Ends earlier sessions' right to run: destroy
+/** Compiles the model for the device and loads it; one that is not quantised is first, by rounding
+ *  each weight to the nearest. Ends earlier sessions' right to run: destroy
  * them. error  TP_ERROR_TOO_LARGE    which limit, and by how much TP_ERROR_UNSUPPORTED  the shape
  * is not one that the device can run TP_ERROR_CANCELLED    by the progress callback
  *         TP_ERROR_TIMEOUT, TP_ERROR_DEVICE, TP_ERROR_NO_MEMORY, TP_ERROR_IO */
@@ -312,46 +415,26 @@ TP_MUST_USE tp_status tp_device_get_load(const tp_device *device, struct tp_load
 TP_MUST_USE tp_status tp_model_check(const tp_model *model, const struct tp_device_info *info,
                                      const struct tp_load_options *options, struct tp_error *error);
 
+/** What a model costs on a device. */
+struct tp_cost {
+    uint64_t matrix_bytes;    ///< codes and scales
+    uint32_t weight_beats;    ///< of the weight memory
+    uint32_t instructions;    ///< of the program
+    uint32_t context;         ///< largest of one session
+    double cycles_per_token;  ///< predicted: mean of the first 256 positions of one session, greedy
+};
+
+/** Tells the cost, without quantising; quick also for large models.
+ *  error  as tp_model_check */
+TP_MUST_USE tp_status tp_model_get_cost(const tp_model *model, const struct tp_device_info *info,
+                                        const struct tp_load_options *options, struct tp_cost *cost,
+                                        struct tp_error *error);
+
 /** Writes the annotated listing of the loaded program to text, NUL-terminated.
  *  out    size  bytes needed with the NUL, also when max is too small (then TP_ERROR_FULL)
  *  error  TP_ERROR_INVALID  nothing is loaded */
 TP_MUST_USE tp_status tp_device_listing(tp_device *device, char *text, size_t max, size_t *size,
                                         struct tp_error *error);
-
-// ---- scores ----
-
-/** Adds up how far predictions are from those of a reference; docs/evaluation.md explains the
- *  figures. A scorer takes no memory after its creation; one thread at a time uses it. */
-typedef struct tp_scorer tp_scorer;
-
-/** Means over the tokens. Nats are natural logarithms. */
-struct tp_score {
-    uint64_t tokens;
-    double nats;               ///< -ln of the probability of the token that came
-    double reference_nats;     ///< the same of the reference
-    double change;             ///< nats - reference_nats
-    double change_error;       ///< standard error of change, from the differences of single tokens
-    double perplexity_ratio;   ///< exp(change)
-    double divergence;         ///< KL divergence from the reference's prediction, in nats
-    double divergence_median;  ///< of single tokens, to 1 %
-    double divergence_high;    ///< 99 % of the tokens have less, to 1 %
-    double top_agreement;      ///< share of tokens where both find the same one most likely
-};
-
-/** error  TP_ERROR_NO_MEMORY */
-TP_MUST_USE tp_status tp_scorer_create(tp_scorer **scorer, struct tp_error *error);
-void tp_scorer_destroy(tp_scorer *scorer);
-
-/** Adds one prediction, of the token next.
- *  in     reference [vocab], logits [vocab]; next < vocab */
-void tp_scorer_add(tp_scorer *scorer, const float *reference, const float *logits, uint32_t vocab,
-                   uint32_t next);
-/** The same with a device's logits, Q16.16. */
-void tp_scorer_add_fixed(tp_scorer *scorer, const float *reference, const int32_t *logits,
-                         uint32_t vocab, uint32_t next);
-
-/** The means so far; all 0 without tokens. */
-void tp_scorer_get(const tp_scorer *scorer, struct tp_score *score);
 
 // ---- sessions ----
 

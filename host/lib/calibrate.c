@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "compile.h"
+#include "corpus.h"
 #include "internal.h"
 #include "reference.h"
 
@@ -19,60 +20,18 @@ enum {
     WORK_MAX_LOG2 = 33  // weights * tokens: large models get fewer tokens
 };
 
-struct corpus {
-    uint32_t tokens[TOKENS_MAX];
-    uint32_t starts[TEXTS_MAX + 1];  // of each text; [count] is the end
-    uint32_t count;
-};
-
 static uint32_t token_budget(const struct tp_source_model *model)
 {
     uint64_t tokens = ((uint64_t)1 << WORK_MAX_LOG2) / tp__parameter_count(&model->shape);
     return tokens > TOKENS_MAX ? TOKENS_MAX : tokens < 64 ? 64 : (uint32_t)tokens;
 }
 
-// ---- text from a file ----
-
 static tp_status read_corpus(const struct tp_source_model *model,
                              const struct tp_tokenizer *tokenizer, const char *path,
-                             struct corpus *corpus, struct tp_error *error)
+                             struct tp_corpus *corpus, struct tp_error *error)
 {
-    uint32_t budget = token_budget(model);
-    struct tp_bytes bytes;
-    tp_status status = tp__file_read(path, (size_t)1 << 26, &bytes, error);
-    if (status != TP_OK) {
-        return status;
-    }
-    struct tp_encoder encoder;
-    status = tp__encoder_open(tokenizer, tp__encoder_room(tokenizer, bytes.size), &encoder, error);
-    if (status != TP_OK) {
-        tp__bytes_free(&bytes);
-        return status;
-    }
-    size_t offset = 0;
-    const char *text = NULL;
-    size_t text_size = 0;
-    while (status == TP_OK && corpus->count < TEXTS_MAX &&
-           tp_text_next((const char *)bytes.data, bytes.size, &offset, &text, &text_size)) {
-        uint32_t start = corpus->starts[corpus->count];
-        uint32_t room =
-            budget - start < model->shape.context ? budget - start : model->shape.context;
-        uint32_t count = 0;
-        status = tp__encode(&encoder, text, text_size, true, tokenizer->add_space,
-                            corpus->tokens + start, room, &count, error);
-        if (status == TP_ERROR_FULL && count != TP_TOKEN_NONE) {
-            status = TP_OK;  // the beginning of a text is as good
-            count = room;
-        }
-        if (status == TP_OK && count != 0) {
-            corpus->starts[++corpus->count] = start + count;
-        }
-        if (start + count == budget) {
-            break;
-        }
-    }
-    tp__encoder_close(&encoder);
-    tp__bytes_free(&bytes);
+    tp_status status = tp__corpus_read(tokenizer, path, 0, token_budget(model), TEXTS_MAX,
+                                       model->shape.context, corpus, error);
     if (status == TP_OK && corpus->count == 0) {
         return tp__fail(error, TP_ERROR_FORMAT, "%s: there is no text in it", tp__short_name(path));
     }
@@ -103,7 +62,7 @@ static uint32_t draw(const float *logits, uint32_t vocab, uint32_t text, uint32_
 
 static tp_status generate_corpus(const tp_context *context, struct tp_reference *reference,
                                  const struct tp_source_model *model, uint32_t bos,
-                                 struct corpus *corpus, struct tp_error *error)
+                                 struct tp_corpus *corpus, struct tp_error *error)
 {
     uint32_t vocab = model->shape.vocab;
     uint32_t budget = token_budget(model);
@@ -147,7 +106,7 @@ static void add_keys(struct tp_reference *reference, const struct tp_model_shape
 }
 
 static tp_status mean_keys(const tp_context *context, struct tp_reference *reference,
-                           const struct tp_model_shape *shape, const struct corpus *corpus,
+                           const struct tp_model_shape *shape, const struct tp_corpus *corpus,
                            float *means, struct tp_error *error)
 {
     size_t count = (size_t)shape->layers * shape->kv_heads * shape->head_size;
@@ -211,8 +170,7 @@ static void take_exponents(const struct tp_machine *machine, const struct tp_mem
 
 static tp_status compile_8_bits(const tp_context *context, const struct tp_source_model *model,
                                 const struct tp_calibration *calibration,
-                                const struct tp_limits *limits, struct tp_memory_image **image,
-                                struct tp_error *error)
+                                struct tp_memory_image **image, struct tp_error *error)
 {
     const struct tp_load_options options = {.format = TP_FORMAT_Q8};
     struct tp_quantised_model quantised = {0};
@@ -225,7 +183,8 @@ static tp_status compile_8_bits(const tp_context *context, const struct tp_sourc
         status = tp__quantise_model(context, model, formats, calibration, &quantised, error);
     }
     if (status == TP_OK) {
-        status = tp__compile(&quantised, &options, limits, 7, image, error);
+        status = tp__compile(&quantised, &options, &tp__limits_most, TP_HEAD_LOG2_COMPILED, image,
+                             error);
     }
     tp__quantised_model_free(&quantised);
     free(formats);
@@ -234,14 +193,11 @@ static tp_status compile_8_bits(const tp_context *context, const struct tp_sourc
 
 // Runs the 8-bit image on a machine that is just large enough.
 static tp_status measure_exponents(const tp_context *context, const struct tp_source_model *model,
-                                   const struct corpus *corpus, struct tp_calibration *calibration,
-                                   struct tp_error *error)
+                                   const struct tp_corpus *corpus,
+                                   struct tp_calibration *calibration, struct tp_error *error)
 {
-    struct tp_limits limits = {4,        1,        1u << 22, 1u << 20, 1u << 14,
-                               1u << 14, 1u << 16, 1u << 17, 4096u,    1u << 13,
-                               1u << 18, 1u << 20, 1,        1,        7};
     struct tp_memory_image *image = NULL;
-    tp_status status = compile_8_bits(context, model, calibration, &limits, &image, error);
+    tp_status status = compile_8_bits(context, model, calibration, &image, error);
     if (status != TP_OK) {
         return status;
     }
@@ -292,30 +248,34 @@ tp_status tp__calibrate(const tp_context *context, const struct tp_source_model 
         .key_mean = calloc((size_t)shape->layers * shape->kv_heads * shape->head_size,
                            sizeof *made.key_mean),
         .exponent_max = malloc(edges)};
-    struct corpus *corpus = calloc(1, sizeof *corpus);
+    struct tp_corpus corpus = {.tokens = NULL};
     struct tp_reference *reference = NULL;
     tp_status status = TP_OK;
-    if (made.key_mean == NULL || made.exponent_max == NULL || corpus == NULL) {
+    uint32_t context_max = shape->context < TOKENS_MAX ? shape->context : (uint32_t)TOKENS_MAX;
+    if (made.key_mean == NULL || made.exponent_max == NULL) {
         status = tp__fail(error, TP_ERROR_NO_MEMORY, "no memory for calibration");
     } else {
         memset(made.exponent_max, TP_EXPONENT_MAX, edges);
-        uint32_t context_max = shape->context < TOKENS_MAX ? shape->context : (uint32_t)TOKENS_MAX;
+        status = tp__corpus_open(TOKENS_MAX, TEXTS_MAX, &corpus, error);
+    }
+    if (status == TP_OK) {
         status = tp__reference_open(model, context_max, &reference, error);
     }
     if (status == TP_OK) {
         status = path != NULL
-                     ? read_corpus(model, tokenizer, path, corpus, error)
+                     ? read_corpus(model, tokenizer, path, &corpus, error)
                      : generate_corpus(context, reference, model,
-                                       tokenizer != NULL ? tokenizer->bos : 1, corpus, error);
+                                       tokenizer != NULL ? tokenizer->bos : 1, &corpus, error);
     }
     if (status == TP_OK) {
-        status = mean_keys(context, reference, shape, corpus, made.key_mean, error);
+        status = mean_keys(context, reference, shape, &corpus, made.key_mean, error);
     }
     if (status == TP_OK) {
-        status = measure_exponents(context, model, corpus, &made, error);
+        status = measure_exponents(context, model, &corpus, &made, error);
     }
+    made.text_end = corpus.end;
     tp__reference_close(reference);
-    free(corpus);
+    tp__corpus_free(&corpus);
     if (status != TP_OK) {
         tp__calibration_free(&made);
         return status;

@@ -13,6 +13,7 @@
 struct tp_calibration {
     float *key_mean;  // [layers][kv_heads][head_size], rotated keys, as the reference gives them
     uint8_t *exponent_max;  // [tp__edge_count]: largest block exponent seen on each edge
+    size_t text_end;        // byte of the file of texts behind the last one used
 };
 
 /** Runs the float32 reference over text and takes means of keys and exponents of edges.

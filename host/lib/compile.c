@@ -25,6 +25,22 @@ enum {
     RESIDUAL_SHIFT = 16    // T - 16 of the embedding: x has 16 fraction bits
 };
 
+const struct tp_limits tp__limits_most = {.groups = 4,
+                                          .slots = 1,
+                                          .weight_beats = 1u << 22,
+                                          .kv_rows = 1u << 20,
+                                          .dim_max = 1u << 14,
+                                          .query_max = 1u << 14,
+                                          .hidden_max = 1u << 16,
+                                          .vocab_max = 1u << 17,
+                                          .positions_max = 4096,
+                                          .program_max = 1u << 13,
+                                          .gain_quads = 1u << 18,
+                                          .constant_pairs = 1u << 20,
+                                          .codebooks = TP_CODEBOOKS_MAX,
+                                          .head_norm = 1,
+                                          .head_log2_max = TP_HEAD_LOG2_COMPILED};
+
 struct compiler {
     const struct tp_quantised_model *model;
     const struct tp_model_shape *shape;
@@ -472,6 +488,7 @@ tp_status tp__compile(const struct tp_quantised_model *model, const struct tp_lo
     if (c.image == NULL) {
         return tp__fail(error, TP_ERROR_NO_MEMORY, "no memory for the image");
     }
+    c.image->matrix_bytes = tp__quantised_matrix_bytes(model);
     place_frequencies(&c);
     emit_program(&c);
     if (c.status != TP_OK) {

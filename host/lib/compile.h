@@ -8,6 +8,11 @@
 #include "memory_image.h"
 #include "quantised.h"
 
+enum { TP_HEAD_LOG2_COMPILED = 7 };  // largest head that instructions can name
+
+/** Limits of a golden machine for any model: more than any device has. */
+extern const struct tp_limits tp__limits_most;
+
 /** Makes a memory image. Of an outline (tp__quantised_outline) it has the program, which is right
  *  for everything but the fields that scale numbers, and zeros in the memories.
  *  in     options  context and sessions; its format is not looked at

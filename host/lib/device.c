@@ -525,6 +525,15 @@ void tp_device_close(tp_device *device)
 
 // ---- facts ----
 
+size_t tp_configuration_list(struct tp_device_info *infos, size_t max)
+{
+    size_t count = sizeof configurations / sizeof *configurations;
+    for (size_t i = 0; i < count && i < max; i++) {
+        infos[i] = configurations[i];
+    }
+    return count;
+}
+
 tp_status tp_device_list(tp_context *context, struct tp_device_info *infos, size_t max,
                          size_t *count, struct tp_error *error)
 {

@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const format_names[TP_FORMAT_COUNT] = {"q8",      "fp4",     "nf4",     "int4",
-                                                          "fp4-all", "nf4-all", "int4-all"};
+static const char *const format_names[TP_FORMAT_COUNT] = {
+    "q8", "fp4", "nf4", "int4", "fp4-all", "nf4-all", "int4-all", "ternary", "learned", "auto"};
 
 const char *tp_format_name(tp_format format)
 {
@@ -45,6 +45,11 @@ static tp_format plain(tp_format format)
     default:
         return format;
     }
+}
+
+bool tp__format_is_plain(uint32_t format)
+{
+    return format < TP_FORMAT_AUTO && plain((tp_format)format) == (tp_format)format;
 }
 
 // ---- "3.down=q8" ----
@@ -96,8 +101,8 @@ static tp_status parse_keep(const struct tp_model_shape *shape, const char *text
                         "value, output, gate, down, 3.down",
                         text);
     }
-    if (keep->format == TP_FORMAT_COUNT) {
-        return tp__fail(error, TP_ERROR_INVALID, "keep %s: there is no such format - try: q8",
+    if (!tp__format_is_plain(keep->format)) {
+        return tp__fail(error, TP_ERROR_INVALID, "keep %s: a matrix has no such format - try: q8",
                         text);
     }
     if (keep->matrix == TP_MATRIX_CLASSIFIER && shape->tied) {
@@ -113,7 +118,7 @@ tp_status tp__choose_formats(const struct tp_model_shape *shape, tp_format forma
                              const char *const *keep, size_t count, tp_format *formats,
                              struct tp_error *error)
 {
-    assert((unsigned)format < TP_FORMAT_COUNT);
+    assert(tp__format_is_plain(plain(format)));
     uint32_t matrices = tp__matrix_count(shape);
     for (uint32_t i = 0; i < matrices; i++) {
         bool is_table = i < TP_MATRIX_QUERY;

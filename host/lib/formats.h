@@ -8,6 +8,9 @@
 #include "layout.h"
 #include "tokproc.h"
 
+/** Whether a matrix can have it: neither an -all format nor automatic. */
+bool tp__format_is_plain(uint32_t format);
+
 /** Planes of 4 bits of a matrix: 2 in the 8-bit format, else 1. */
 uint32_t tp__format_planes(tp_format format);
 

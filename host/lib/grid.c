@@ -19,6 +19,8 @@ static const int8_t codebook_fp4[TP_CODEBOOK_SIZE] = {0, 1,  2,  3,  4,  6,  8, 
                                                       0, -1, -2, -3, -4, -6, -8, -12};
 static const int8_t codebook_nf4[TP_CODEBOOK_SIZE] = {0,   10,   20,  31,  43,  56,  71,  92,
                                                       127, -127, -88, -67, -50, -36, -23, -12};
+static const int8_t codebook_ternary[TP_CODEBOOK_SIZE] = {0, 1, 0, 0, 0, 0, 0, 0,
+                                                          0, 0, 0, 0, 0, 0, 0, -1};
 static const int8_t codebook_int4[TP_CODEBOOK_SIZE] = {0,  1,  2,  3,  4,  5,  6,  7,
                                                        -8, -7, -6, -5, -4, -3, -2, -1};
 
@@ -39,11 +41,16 @@ struct tp_weight_format tp__weight_format(tp_format format)
     case TP_FORMAT_INT4_ALL:
         source = codebook_int4;
         break;
+    case TP_FORMAT_TERNARY:
+        source = codebook_ternary;
+        break;
     case TP_FORMAT_Q8:
+    case TP_FORMAT_LEARNED:
+    case TP_FORMAT_AUTO:
     case TP_FORMAT_COUNT:
         break;
     }
-    result.is_8_bit = source == NULL;
+    result.is_8_bit = format == TP_FORMAT_Q8;
     if (source != NULL) memcpy(result.codebook, source, TP_CODEBOOK_SIZE);
     return result;
 }

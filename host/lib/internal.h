@@ -10,6 +10,7 @@
 #include "backend.h"
 #include "encode.h"
 #include "frame.h"
+#include "image_file.h"
 #include "loader.h"
 #include "machine.h"
 #include "memory_image.h"
@@ -27,19 +28,40 @@ struct tp_context {
 /** Reports progress; false when the user cancelled. */
 bool tp__progress(const tp_context *context, const char *what, double fraction);
 
+/** A model as it came from a file, or a quantised one. */
 struct tp_model {
     tp_context *context;
-    struct tp_source_model source;
+    struct tp_model_shape shape;
+    struct tp_source_model source;  // of a quantised model: use tp__model_source
+    bool is_quantised;
+    struct tp_image_file image;      // when it is quantised; mapping NULL: not from a file
     struct tp_tokenizer *tokenizer;  // NULL when there is none
+    tp_model *origin;                // what it was quantised from, which has the tokenizer; or NULL
     char name[TP_NAME_BYTES];
-    pthread_mutex_t mutex;
-    uint32_t references;  // the opener and the devices that it is loaded into
+    pthread_mutex_t mutex;  // guards references, and the source of a quantised model
+    uint32_t references;    // the opener, models quantised from it, devices that it is loaded into
 };
 
 /** A model without a tokenizer around a source, which it takes over, also when this fails.
  *  error  TP_ERROR_NO_MEMORY */
 TP_MUST_USE tp_status tp__model_create(tp_context *context, struct tp_source_model *source,
                                        tp_model **model, struct tp_error *error);
+/** The same around a quantised model; its name is the end of path. */
+TP_MUST_USE tp_status tp__model_create_quantised(tp_context *context, struct tp_image_file *image,
+                                                 const char *path, tp_model **model,
+                                                 struct tp_error *error);
+/** Float weights: those of the file, or what the quantised ones stand for, which are made when they
+ *  are first asked for and live as long as the model.
+ *  error  TP_ERROR_NO_MEMORY */
+TP_MUST_USE tp_status tp__model_source(const tp_model *model, const struct tp_source_model **source,
+                                       struct tp_error *error);
+/** The formats that a model has, or would get: those of an image, else what options ask for;
+ *  automatic ones are chosen for the device.
+ *  out    formats  [tp__matrix_count]; the caller frees it
+ *  error  TP_ERROR_NO_MEMORY */
+TP_MUST_USE tp_status tp__model_formats(const tp_model *model, const struct tp_device_info *info,
+                                        const struct tp_load_options *options, tp_format **formats,
+                                        struct tp_error *error);
 void tp__model_retain(tp_model *model);
 /** The last release frees it. NULL is allowed. */
 void tp__model_release(tp_model *model);
@@ -79,10 +101,9 @@ struct tp_device {
 
     tp_model *model;                // loaded, or NULL
     struct tp_memory_image *image;  // compiled, or NULL
-    uint64_t matrix_bytes;          // codes and scales of the model
     tp_session *sessions[TP_SLOTS_MAX];
     tp_session *entered;  // that the device's thread uses without the mutex, or NULL
-    uint32_t running;  // sessions in a run
+    uint32_t running;     // sessions in a run
     uint64_t cycles_predicted;
     uint64_t products;
 };

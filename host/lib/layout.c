@@ -165,24 +165,31 @@ static bool key_place(const struct tp_model_shape *shape, const struct tp_layout
     return *head < shape->kv_heads && *element < shape->head_size;
 }
 
+bool tp__layout_head_row(const struct tp_model_shape *shape, enum tp_matrix matrix, uint32_t row,
+                         uint32_t *source)
+{
+    struct tp_layout layout;
+    uint32_t head = 0;
+    uint32_t element = 0;
+    tp__layout(shape, &layout);
+    bool exists = matrix == TP_MATRIX_QUERY ? query_place(shape, &layout, row, &head, &element)
+                                            : key_place(shape, &layout, row, &head, &element);
+    *source = head * shape->head_size + element;
+    return exists;
+}
+
 // Queries, keys and values: whole rows move, or single numbers with one column.
 static void take_head_rows(const struct tp_model_shape *shape, enum tp_matrix matrix,
                            const float *from, uint32_t rows, uint32_t columns, float *weights)
 {
-    struct tp_layout layout;
-    tp__layout(shape, &layout);
     for (uint32_t row = 0; row < rows; row++) {
-        uint32_t head = 0;
-        uint32_t element = 0;
+        uint32_t source = 0;
         float *to = weights + (size_t)row * columns;
-        bool exists = matrix == TP_MATRIX_QUERY ? query_place(shape, &layout, row, &head, &element)
-                                                : key_place(shape, &layout, row, &head, &element);
-        if (!exists) {
+        if (tp__layout_head_row(shape, matrix, row, &source)) {
+            memcpy(to, from + (size_t)source * columns, columns * sizeof *to);
+        } else {
             memset(to, 0, columns * sizeof *to);
-            continue;
         }
-        memcpy(to, from + ((size_t)head * shape->head_size + element) * columns,
-               columns * sizeof *to);
     }
 }
 
@@ -190,14 +197,10 @@ static void take_head_rows(const struct tp_model_shape *shape, enum tp_matrix ma
 static void take_output(const struct tp_model_shape *shape, const float *from, uint32_t rows,
                         uint32_t columns, float *weights)
 {
-    struct tp_layout layout;
-    tp__layout(shape, &layout);
     size_t source_columns = (size_t)shape->heads * shape->head_size;
     for (uint32_t column = 0; column < columns; column++) {
-        uint32_t head = 0;
-        uint32_t element = 0;
-        bool exists = query_place(shape, &layout, column, &head, &element);
-        size_t source = (size_t)head * shape->head_size + element;
+        uint32_t source = 0;
+        bool exists = tp__layout_head_row(shape, TP_MATRIX_QUERY, column, &source);
         for (size_t row = 0; row < rows; row++) {
             weights[row * columns + column] = exists ? from[row * source_columns + source] : 0.0f;
         }

@@ -46,6 +46,11 @@ void tp__layout(const struct tp_model_shape *shape, struct tp_layout *layout);
 bool tp__layout_query_head(const struct tp_model_shape *shape, const struct tp_layout *layout,
                            uint32_t word, uint32_t index, uint32_t *head, uint32_t *first);
 
+/** Row of the source tensor that row `row` of the queries, keys or values comes from; the columns
+ *  of the output matrix go like rows of the queries. False for padding. */
+bool tp__layout_head_row(const struct tp_model_shape *shape, enum tp_matrix matrix, uint32_t row,
+                         uint32_t *source);
+
 /** Matrices of a model, the absent classifier of a tied one counted; and the place of one. */
 uint32_t tp__matrix_count(const struct tp_model_shape *shape);
 uint32_t tp__matrix_index(enum tp_matrix matrix, uint32_t layer);

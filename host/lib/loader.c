@@ -253,7 +253,7 @@ static tp_status take_tensor(struct tp_source_model *model, enum tp_tensor tenso
 {
     size_t index = tensor_index(model, tensor, layer);
     assert(model->owned[index] == NULL);
-    float *numbers = malloc(count * sizeof *numbers);
+    float *numbers = calloc(count, sizeof *numbers);
     if (numbers == NULL) {
         char tensor_name[TP_TENSOR_NAME_BYTES];
         tp__tensor_name(tensor, layer, tensor_name);
@@ -263,6 +263,15 @@ static tp_status take_tensor(struct tp_source_model *model, enum tp_tensor tenso
     model->owned[index] = numbers;
     model->tensors[index] = numbers;
     return TP_OK;
+}
+
+tp_status tp__source_tensor_take(struct tp_source_model *model, enum tp_tensor tensor,
+                                 uint32_t layer, struct tp_error *error)
+{
+    uint32_t rows;
+    uint32_t columns;
+    tp__tensor_size(&model->shape, tensor, &rows, &columns);
+    return take_tensor(model, tensor, layer, (size_t)rows * columns, error);
 }
 
 tp_status tp__source_tensor_read(struct tp_source_model *model, enum tp_tensor tensor,
@@ -663,8 +672,5 @@ tp_status tp__source_model_copy(const struct tp_source_model *model, struct tp_s
 
 float *tp__source_tensor_change(struct tp_source_model *copy, enum tp_tensor tensor, uint32_t layer)
 {
-    const uint8_t *place = (const uint8_t *)tp__source_tensor(copy, tensor, layer);
-    assert(place >= copy->file.data && place < copy->file.data + copy->file.size);
-    void *numbers = copy->file.data + (place - copy->file.data);
-    return numbers;
+    return writable_tensor(copy, tensor, layer);
 }

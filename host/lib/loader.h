@@ -113,7 +113,8 @@ TP_MUST_USE tp_status tp__source_model_parse_safetensors(const void *config, siz
 
 void tp__source_model_free(struct tp_source_model *model);
 
-/** A copy with tensors of its own, which tp__source_tensor_change may change; without a tokenizer.
+/** A copy with tensors of its own, without a tokenizer. tp__source_tensor_change may change tensors
+ *  of a copy, and those of tp__source_tensor_take.
  *  error  TP_ERROR_NO_MEMORY */
 TP_MUST_USE tp_status tp__source_model_copy(const struct tp_source_model *model,
                                             struct tp_source_model *copy, struct tp_error *error);
@@ -166,6 +167,11 @@ struct tp_tensor_place {
     size_t offset;     // of the first block; the whole tensor was checked to lie in the file
     enum tp_number_type type;
 };
+
+/** Gives a tensor memory of its own, which tp__source_tensor_change may change.
+ *  error  TP_ERROR_NO_MEMORY */
+TP_MUST_USE tp_status tp__source_tensor_take(struct tp_source_model *model, enum tp_tensor tensor,
+                                             uint32_t layer, struct tp_error *error);
 
 /** Sets a tensor: to the numbers where they lie, or to a de-quantised copy.
  *  error  TP_ERROR_NO_MEMORY

@@ -14,7 +14,8 @@ struct tp_memory_image {
     struct tp_plan plan;
     struct tp_limits limits;
     uint32_t vocab;
-    uint32_t lanes;  // 32-bit words of a weight beat
+    uint64_t matrix_bytes;  // codes and scales of the model
+    uint32_t lanes;         // 32-bit words of a weight beat
 
     uint32_t program_count;
     uint32_t *program;             // [program_count][TP_INSTRUCTION_WORDS]

@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Models as the library's users see them, and loading one into a device.
+// Models as the library's users see them.
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#include "calibrate.h"
 #include "chat.h"
-#include "compile.h"
+#include "dequantise.h"
 #include "export_gguf.h"
 #include "internal.h"
 #include "reference.h"
@@ -49,12 +48,22 @@ static const char *name_of(const struct tp_source_model *source)
     return is_told ? last : source->name;
 }
 
+static tp_status tokenizer_of_image(const tp_model *model, struct tp_tokenizer *tokenizer,
+                                    struct tp_error *error)
+{
+    return tp__tokenizer_parse(model->image.tokenizer, model->image.tokenizer_bytes, model->name,
+                               tokenizer, error);
+}
+
 static tp_status open_tokenizer(tp_model *model, const struct tp_model_options *options,
                                 struct tp_error *error)
 {
     char sibling[TP_PATH_BYTES];
     const char *path = options->tokenizer_path;
-    if (path == NULL && !model->source.has_tokenizer) {
+    if (path == NULL && model->is_quantised && model->image.tokenizer == NULL) {
+        return TP_OK;
+    }
+    if (path == NULL && !model->is_quantised && !model->source.has_tokenizer) {
         if (!folder_tokenizer(&model->source, sibling, sizeof sibling) &&
             !sibling_tokenizer(options->path, sibling, sizeof sibling)) {
             return TP_OK;  // a model without text: tokens only
@@ -63,11 +72,13 @@ static tp_status open_tokenizer(tp_model *model, const struct tp_model_options *
     }
     struct tp_tokenizer tokenizer;
     tp_status status = path != NULL ? tp__tokenizer_load(path, &tokenizer, error)
-                                    : tp__tokenizer_of_model(&model->source, &tokenizer, error);
+                       : model->is_quantised
+                           ? tokenizer_of_image(model, &tokenizer, error)
+                           : tp__tokenizer_of_model(&model->source, &tokenizer, error);
     if (status != TP_OK) {
         return status;
     }
-    status = tp__tokenizer_check_model(&tokenizer, &model->source, error);
+    status = tp__tokenizer_check_model(&tokenizer, model->shape.vocab, model->name, error);
     model->tokenizer = status == TP_OK ? malloc(sizeof tokenizer) : NULL;
     if (model->tokenizer == NULL) {
         tp__tokenizer_free(&tokenizer);
@@ -78,21 +89,63 @@ static tp_status open_tokenizer(tp_model *model, const struct tp_model_options *
     return TP_OK;
 }
 
+// NULL: no memory.
+static tp_model *create(tp_context *context, const char *path)
+{
+    tp_model *made = calloc(1, sizeof *made);
+    if (made == NULL) {
+        return NULL;
+    }
+    made->context = context;
+    made->references = 1;
+    const char *slash = strrchr(path, '/');
+    (void)snprintf(made->name, sizeof made->name, "%s", slash == NULL ? path : slash + 1);
+    pthread_mutex_init(&made->mutex, NULL);
+    return made;
+}
+
 tp_status tp__model_create(tp_context *context, struct tp_source_model *source, tp_model **model,
                            struct tp_error *error)
 {
-    tp_model *made = calloc(1, sizeof *made);
+    tp_model *made = create(context, name_of(source));
     if (made == NULL) {
         tp__source_model_free(source);
         return tp__fail(error, TP_ERROR_NO_MEMORY, "no memory for a model");
     }
-    made->context = context;
     made->source = *source;
-    made->references = 1;
-    (void)snprintf(made->name, sizeof made->name, "%s", name_of(&made->source));
-    pthread_mutex_init(&made->mutex, NULL);
+    made->shape = source->shape;
     *model = made;
     return TP_OK;
+}
+
+tp_status tp__model_create_quantised(tp_context *context, struct tp_image_file *image,
+                                     const char *path, tp_model **model, struct tp_error *error)
+{
+    tp_model *made = create(context, path);
+    if (made == NULL) {
+        tp__image_file_close(image);
+        return tp__fail(error, TP_ERROR_NO_MEMORY, "no memory for a model");
+    }
+    made->is_quantised = true;
+    made->image = *image;
+    made->shape = image->model.shape;
+    *model = made;
+    return TP_OK;
+}
+
+// A model of either kind, without its tokenizer.
+static tp_status open_file(tp_context *context, const char *path, tp_model **model,
+                           struct tp_error *error)
+{
+    if (tp__image_file_is_at(path)) {
+        struct tp_image_file image;
+        tp_status status = tp__image_file_open(path, &image, error);
+        return status == TP_OK ? tp__model_create_quantised(context, &image, path, model, error)
+                               : status;
+    }
+    struct tp_source_model source;
+    tp_status status = tp__source_model_load(path, &source, error);
+    return status == TP_OK ? tp__model_create(context, &source, model, error) : status;
 }
 
 tp_status tp_model_open(tp_context *context, const struct tp_model_options *options,
@@ -101,12 +154,8 @@ tp_status tp_model_open(tp_context *context, const struct tp_model_options *opti
     if (context == NULL || options == NULL || options->path == NULL || model == NULL) {
         return tp__fail(error, TP_ERROR_INVALID, "tp_model_open: an argument is NULL");
     }
-    struct tp_source_model source;
     tp_model *made = NULL;
-    tp_status status = tp__source_model_load(options->path, &source, error);
-    if (status == TP_OK) {
-        status = tp__model_create(context, &source, &made, error);
-    }
+    tp_status status = open_file(context, options->path, &made, error);
     if (status != TP_OK) {
         return status;
     }
@@ -135,11 +184,13 @@ void tp__model_release(tp_model *model)
     bool last = --model->references == 0;
     pthread_mutex_unlock(&model->mutex);
     if (last) {
-        if (model->tokenizer != NULL) {
+        if (model->tokenizer != NULL && model->origin == NULL) {
             tp__tokenizer_free(model->tokenizer);
             free(model->tokenizer);
         }
         tp__source_model_free(&model->source);
+        tp__image_file_close(&model->image);
+        tp__model_release(model->origin);
         pthread_mutex_destroy(&model->mutex);
         free(model);
     }
@@ -150,9 +201,25 @@ void tp_model_close(tp_model *model)
     tp__model_release(model);
 }
 
+tp_status tp__model_source(const tp_model *model, const struct tp_source_model **source,
+                           struct tp_error *error)
+{
+    // The source of a quantised model is kept once it was made: a cache behind a constant handle.
+    tp_model *own = (tp_model *)(uintptr_t)model;
+    tp_status status = TP_OK;
+    pthread_mutex_lock(&own->mutex);
+    if (own->is_quantised && own->source.tensors == NULL) {
+        status = tp__dequantise(&own->image.model, own->name, own->image.manifest.architecture,
+                                &own->source, error);
+    }
+    pthread_mutex_unlock(&own->mutex);
+    *source = &own->source;
+    return status;
+}
+
 void tp_model_get_info(const tp_model *model, struct tp_model_info *info)
 {
-    const struct tp_model_shape *shape = &model->source.shape;
+    const struct tp_model_shape *shape = &model->shape;
     *info = (struct tp_model_info){.dim = shape->dim,
                                    .hidden = shape->hidden,
                                    .layers = shape->layers,
@@ -171,8 +238,24 @@ void tp_model_get_info(const tp_model *model, struct tp_model_info *info)
         info->chat = tp__chat_name((enum tp_chat)model->tokenizer->chat);
     }
     memcpy(info->name, model->name, sizeof info->name);
-    (void)snprintf(info->file_format, sizeof info->file_format, "%s", model->source.format);
-    (void)snprintf(info->architecture, sizeof info->architecture, "%s", model->source.architecture);
+    const char *architecture =
+        model->is_quantised ? model->image.manifest.architecture : model->source.architecture;
+    (void)snprintf(info->file_format, sizeof info->file_format, "%s",
+                   model->is_quantised ? "image version 1" : model->source.format);
+    (void)snprintf(info->architecture, sizeof info->architecture, "%s", architecture);
+    if (model->is_quantised) {
+        const struct tp_manifest *manifest = &model->image.manifest;
+        info->quantised = true;
+        info->matrix_bytes = tp__quantised_matrix_bytes(&model->image.model);
+        info->quality = manifest->score;
+        memcpy(info->origin, manifest->name, sizeof info->origin);
+        memcpy(info->origin_digest, manifest->digest, sizeof info->origin_digest);
+        memcpy(info->origin_format, manifest->file_format, sizeof info->origin_format);
+        memcpy(info->method, manifest->method, sizeof info->method);
+        memcpy(info->calibrated_on, manifest->calibrated_on, sizeof info->calibrated_on);
+        memcpy(info->measured_on, manifest->measured_on, sizeof info->measured_on);
+        tp__digest_text(model->image.digest, info->payload_digest);
+    }
 }
 
 tp_status tp_model_encode(const tp_model *model, const char *text, size_t size, uint32_t *tokens,
@@ -213,12 +296,12 @@ tp_status tp_model_reference(const tp_model *model, const uint32_t *tokens, size
                              tp_reference_callback callback, void *user, struct tp_error *error)
 {
     if (model == NULL || tokens == NULL || callback == NULL || count == 0 ||
-        count > model->source.shape.context) {
+        count > model->shape.context) {
         return tp__fail(
             error, TP_ERROR_INVALID,
             "tp_model_reference: an argument is NULL, or the text is empty or too long");
     }
-    uint32_t vocab = model->source.shape.vocab;
+    uint32_t vocab = model->shape.vocab;
     for (size_t i = 0; i < count; i++) {
         if (tokens[i] >= vocab) {
             return tp__fail(error, TP_ERROR_RANGE, "token %u is not of the vocabulary (%u)",
@@ -226,7 +309,11 @@ tp_status tp_model_reference(const tp_model *model, const uint32_t *tokens, size
         }
     }
     struct tp_reference *reference = NULL;
-    tp_status status = tp__reference_open(&model->source, (uint32_t)count, &reference, error);
+    const struct tp_source_model *source = NULL;
+    tp_status status = tp__model_source(model, &source, error);
+    if (status == TP_OK) {
+        status = tp__reference_open(source, (uint32_t)count, &reference, error);
+    }
     float *logits = status == TP_OK ? calloc(vocab, sizeof *logits) : NULL;
     if (status == TP_OK && logits == NULL) {
         status = tp__fail(error, TP_ERROR_NO_MEMORY, "no memory for the reference");
@@ -248,13 +335,13 @@ tp_status tp_model_check_alike(const tp_model *model, const tp_model *reference,
     if (model == NULL || reference == NULL) {
         return tp__fail(error, TP_ERROR_INVALID, "tp_model_check_alike: an argument is NULL");
     }
-    uint32_t vocab = model->source.shape.vocab;
-    if (vocab != reference->source.shape.vocab) {
+    uint32_t vocab = model->shape.vocab;
+    if (vocab != reference->shape.vocab) {
         return tp__fail(error, TP_ERROR_MISMATCH,
                         "%s has a vocabulary of %u tokens and %s one of %u: they are not of one "
                         "origin",
                         model->name, (unsigned)vocab, reference->name,
-                        (unsigned)reference->source.shape.vocab);
+                        (unsigned)reference->shape.vocab);
     }
     if (model->tokenizer == NULL || reference->tokenizer == NULL) {
         return TP_OK;
@@ -267,173 +354,7 @@ tp_status tp_model_export(const tp_model *model, const char *path, struct tp_err
     if (model == NULL || path == NULL) {
         return tp__fail(error, TP_ERROR_INVALID, "tp_model_export: an argument is NULL");
     }
-    return tp__export_gguf(&model->source, model->tokenizer, path, error);
-}
-
-// ---- loading ----
-
-// The caller frees formats.
-static tp_status choose_formats(const struct tp_model_shape *shape, tp_format format,
-                                tp_format **formats, struct tp_error *error)
-{
-    tp_format *made = calloc(tp__matrix_count(shape), sizeof *made);
-    if (made == NULL) {
-        return tp__fail(error, TP_ERROR_NO_MEMORY, "no memory for the formats");
-    }
-    tp_status status = tp__choose_formats(shape, format, NULL, 0, made, error);
-    if (status != TP_OK) {
-        free(made);
-        return status;
-    }
-    *formats = made;
-    return TP_OK;
-}
-
-tp_status tp_model_check(const tp_model *model, const struct tp_device_info *info,
-                         const struct tp_load_options *options, struct tp_error *error)
-{
-    if (model == NULL || info == NULL || options == NULL ||
-        (unsigned)options->format >= TP_FORMAT_COUNT) {
-        return tp__fail(error, TP_ERROR_INVALID, "tp_model_check: an argument is NULL or unknown");
-    }
-    const struct tp_limits limits = tp__limits_of(info);
-    const struct tp_model_shape *shape = &model->source.shape;
-    struct tp_plan plan;
-    tp_format *formats = NULL;
-    tp_status status = choose_formats(shape, options->format, &formats, error);
-    if (status == TP_OK) {
-        status = tp__plan(shape, formats, options, &limits, info->head_log2_max, &plan, error);
-    }
-    free(formats);
-    return status;
-}
-
-struct upload {
-    tp_device *device;
-    size_t beats;
-    size_t beats_done;
-};
-
-static tp_status upload_words(void *user, uint32_t space, uint32_t address, const uint32_t *words,
-                              size_t count, struct tp_error *error)
-{
-    struct upload *upload = user;
-    upload->beats_done += space == TP_SPACE_WEIGHT ? 1 : 0;
-    if (upload->beats_done % 64 == 0 &&
-        !tp__progress(upload->device->context, "loading",
-                      (double)upload->beats_done / (double)(upload->beats + 1))) {
-        return tp__fail(error, TP_ERROR_CANCELLED, "cancelled while loading the device");
-    }
-    return tp__device_write(upload->device, space, address, words, count, error);
-}
-
-// Replaces what the device holds; the old image is gone also when this fails.
-static tp_status upload_image(tp_device *device, const struct tp_memory_image *image,
-                              struct tp_error *error)
-{
-    struct upload upload = {.device = device, .beats = image->plan.weight_beats};
-    tp_status status = tp__memory_image_write(image, upload_words, &upload, error);
-    // An empty question waits for the answers of all frames before it.
-    tp_status flushed =
-        tp__device_send(device, TP_FRAME_STATISTICS, NULL, 0, true, status == TP_OK ? error : NULL);
-    (void)tp__progress(device->context, "loading", 1.0);
-    return status == TP_OK ? flushed : status;
-}
-
-// One format, for this load only.
-static tp_status quantise_plainly(const tp_context *context, const tp_model *model,
-                                  const struct tp_load_options *options,
-                                  struct tp_quantised_model *quantised, struct tp_error *error)
-{
-    struct tp_calibration calibration;
-    tp_format *formats = NULL;
-    tp_status status = choose_formats(&model->source.shape, options->format, &formats, error);
-    if (status != TP_OK) {
-        return status;
-    }
-    status = tp__calibrate(context, &model->source, model->tokenizer, options->calibrate_path,
-                           &calibration, error);
-    if (status == TP_OK) {
-        status =
-            tp__quantise_model(context, &model->source, formats, &calibration, quantised, error);
-        tp__calibration_free(&calibration);
-    }
-    free(formats);
-    return status;
-}
-
-tp_status tp_device_load(tp_device *device, tp_model *model, const struct tp_load_options *options,
-                         struct tp_error *error)
-{
-    if (device == NULL || model == NULL || options == NULL ||
-        (unsigned)options->format >= TP_FORMAT_COUNT) {
-        return tp__fail(error, TP_ERROR_INVALID, "tp_device_load: an argument is NULL or unknown");
-    }
-    if (options->calibrate_path != NULL && model->tokenizer == NULL) {
-        return tp__fail(error, TP_ERROR_UNSUPPORTED,
-                        "%s has no tokenizer, so it cannot be calibrated on a text", model->name);
-    }
-    for (uint32_t s = 0; s < TP_SLOTS_MAX; s++) {
-        if (device->sessions[s] != NULL) {
-            return tp__fail(error, TP_ERROR_BUSY, "the device has sessions: destroy them first");
-        }
-    }
-    tp_status status = tp_model_check(model, &device->info, options, error);
-    if (status != TP_OK) {
-        return status;
-    }
-    struct tp_quantised_model quantised;
-    status = quantise_plainly(device->context, model, options, &quantised, error);
-    if (status != TP_OK) {
-        return status;
-    }
-    struct tp_memory_image *image = NULL;
-    status = tp__compile(&quantised, options, &device->limits, device->info.head_log2_max, &image,
-                         error);
-    uint64_t matrix_bytes = tp__quantised_matrix_bytes(&quantised);
-    tp__quantised_model_free(&quantised);
-    if (status != TP_OK) {
-        return status;
-    }
-    tp__memory_image_free(device->image);
-    tp__model_release(device->model);
-    device->image = NULL;
-    device->model = NULL;
-    status = upload_image(device, image, error);
-    if (status != TP_OK) {
-        tp__memory_image_free(image);
-        return status;
-    }
-    tp__model_retain(model);
-    device->model = model;
-    device->image = image;
-    device->matrix_bytes = matrix_bytes;
-    return TP_OK;
-}
-
-tp_status tp_device_get_load(const tp_device *device, struct tp_load_info *info,
-                             struct tp_error *error)
-{
-    if (device == NULL || info == NULL || device->image == NULL) {
-        return tp__fail(error, TP_ERROR_INVALID,
-                        "tp_device_get_load: an argument is NULL or no model is loaded");
-    }
-    const struct tp_plan *plan = &device->image->plan;
-    *info = (struct tp_load_info){.matrix_bytes = device->matrix_bytes,
-                                  .weight_beats = plan->weight_beats,
-                                  .context = plan->context,
-                                  .sessions = plan->sessions};
-    return TP_OK;
-}
-
-tp_status tp_device_listing(tp_device *device, char *text, size_t max, size_t *size,
-                            struct tp_error *error)
-{
-    if (device == NULL || size == NULL || (text == NULL && max != 0) || device->image == NULL) {
-        return tp__fail(error, TP_ERROR_INVALID,
-                        "tp_device_listing: an argument is NULL or no model is loaded");
-    }
-    *size = tp__memory_image_listing(device->image, text, max);
-    return *size <= max ? TP_OK
-                        : tp__fail(error, TP_ERROR_FULL, "the listing needs %zu bytes", *size);
+    const struct tp_source_model *source = NULL;
+    tp_status status = tp__model_source(model, &source, error);
+    return status == TP_OK ? tp__export_gguf(source, model->tokenizer, path, error) : status;
 }

@@ -32,15 +32,19 @@ static tp_status fits(uint64_t need, uint64_t have, const char *what, const char
                     what, need, unit, have, need - have);
 }
 
-// Beats of one matrix, rows padded to what the groups take.
-static uint64_t matrix_beats(const struct tp_model_shape *shape, enum tp_matrix matrix,
-                             tp_format format, const struct tp_plan *plan,
-                             const struct tp_limits *limits)
+static uint32_t row_multiple(const struct tp_limits *limits)
 {
+    return limits->groups > 4 ? limits->groups : 4;
+}
+
+uint64_t tp__matrix_beats(const struct tp_model_shape *shape, uint32_t index, tp_format format,
+                          const struct tp_limits *limits)
+{
+    uint32_t layer = 0;
     uint32_t rows = 0;
     uint32_t columns = 0;
-    tp__matrix_size(shape, matrix, &rows, &columns);
-    uint64_t row_groups = round_up(rows, plan->row_multiple) / limits->groups;
+    tp__matrix_size(shape, tp__matrix_at(index, &layer), &rows, &columns);
+    uint64_t row_groups = round_up(rows, row_multiple(limits)) / limits->groups;
     return row_groups * divide_up(columns, TP_BLOCK) * tp__format_planes(format);
 }
 
@@ -50,8 +54,7 @@ static tp_status plan_memories(const struct tp_model_shape *shape, const tp_form
 {
     uint64_t weights = 0;
     for (uint32_t i = 0; i < tp__matrix_count(shape); i++) {
-        uint32_t layer = 0;
-        weights += matrix_beats(shape, tp__matrix_at(i, &layer), formats[i], plan, limits);
+        weights += tp__matrix_beats(shape, i, formats[i], limits);
     }
     // Two norms of a layer and the final one; norms of the heads of queries and keys; constants of
     // the keys, with a bias of queries and values too: a pair is two rows.
@@ -110,7 +113,7 @@ tp_status tp__plan(const struct tp_model_shape *shape, const tp_format *formats,
                    const struct tp_load_options *options, const struct tp_limits *limits,
                    uint32_t head_log2_max, struct tp_plan *plan, struct tp_error *error)
 {
-    *plan = (struct tp_plan){.row_multiple = limits->groups > 4 ? limits->groups : 4};
+    *plan = (struct tp_plan){.row_multiple = row_multiple(limits)};
     tp__layout(shape, &plan->layout);
     if (plan->layout.head_log2 > head_log2_max) {
         return tp__fail(error, TP_ERROR_UNSUPPORTED,

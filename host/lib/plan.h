@@ -26,6 +26,10 @@ struct tp_plan {
     uint32_t sessions;
 };
 
+/** Beats of a matrix in a format, its rows padded; index as tp__matrix_index. */
+uint64_t tp__matrix_beats(const struct tp_model_shape *shape, uint32_t index, tp_format format,
+                          const struct tp_limits *limits);
+
 /** Fills plan; checks every limit of the device.
  *  in     formats [tp__matrix_count]  of each matrix
  *         options        context and sessions; its format is not looked at

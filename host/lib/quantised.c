@@ -10,23 +10,7 @@
 #include <string.h>
 
 #include "internal.h"
-
-enum { PAYLOAD_ALIGN = 64, RECORD_BYTES = 64 };
-
-// ---- the block of memory ----
-
-// Places of arrays one behind the other, each at a multiple of 64.
-struct placer {
-    uint8_t *base;  // NULL: only counts
-    size_t next;
-};
-
-static void *place(struct placer *placer, size_t bytes)
-{
-    uint8_t *at = placer->base == NULL ? NULL : placer->base + placer->next;
-    placer->next += (bytes + PAYLOAD_ALIGN - 1) / PAYLOAD_ALIGN * PAYLOAD_ALIGN;
-    return at;
-}
+#include "payload.h"
 
 static uint32_t rows_of(const struct tp_model_shape *shape, enum tp_matrix matrix)
 {
@@ -41,31 +25,6 @@ static size_t bias_count(const struct tp_model_shape *shape)
 {
     return (size_t)rows_of(shape, TP_MATRIX_QUERY) + rows_of(shape, TP_MATRIX_KEY) +
            rows_of(shape, TP_MATRIX_VALUE);
-}
-
-// Sets all pointers into the payload at base and returns its size.
-static size_t lay_out(struct tp_quantised_model *model, uint8_t *base)
-{
-    const struct tp_model_shape *shape = &model->shape;
-    struct placer placer = {.base = base};
-    size_t layers = shape->layers;
-    uint32_t count = tp__matrix_count(shape);
-    (void)place(&placer, (size_t)count * RECORD_BYTES);
-    model->norm_gains = place(&placer, (2 * layers + 1) * shape->dim * sizeof(float));
-    model->head_gains =
-        place(&placer, shape->has_head_norm ? 2 * layers * shape->head_size * sizeof(float) : 0);
-    model->biases =
-        place(&placer, shape->has_bias ? layers * bias_count(shape) * sizeof(float) : 0);
-    model->key_means = place(&placer, layers * rows_of(shape, TP_MATRIX_KEY) * sizeof(float));
-    model->frequencies = place(&placer, shape->head_size / 2 * sizeof(double));
-    model->exponent_max = place(&placer, tp__edge_count(shape));
-    for (uint32_t i = 0; i < count; i++) {
-        struct tp_quantised_matrix *matrix = &model->matrices[i];
-        size_t blocks = (size_t)matrix->rows * matrix->blocks;
-        matrix->codes = place(&placer, blocks * (TP_WEIGHT_BLOCK / 2) * matrix->planes);
-        matrix->scales = place(&placer, blocks);
-    }
-    return placer.next;
 }
 
 tp_status tp__quantised_outline(const struct tp_model_shape *shape, const tp_format *formats,
@@ -89,7 +48,7 @@ tp_status tp__quantised_outline(const struct tp_model_shape *shape, const tp_for
         const struct tp_weight_format numbers = tp__weight_format(formats[i]);
         memcpy(matrix->codebook, numbers.codebook, sizeof matrix->codebook);
     }
-    made.payload_bytes = lay_out(&made, NULL);
+    made.payload_bytes = tp__payload_lay_out(&made, NULL);
     *model = made;
     return TP_OK;
 }
@@ -98,7 +57,9 @@ void tp__quantised_model_free(struct tp_quantised_model *model)
 {
     free(model->formats);
     free(model->matrices);
-    free(model->payload);
+    if (model->owns_payload) {
+        free(model->payload);
+    }
     *model = (struct tp_quantised_model){0};
 }
 
@@ -131,6 +92,10 @@ static tp_status quantise_matrix(const struct tp_source_model *source,
     struct tp_quantised quantised;
     uint32_t layer = 0;
     enum tp_matrix matrix = tp__matrix_at(index, &layer);
+    if (model->formats[index] == TP_FORMAT_LEARNED) {
+        return tp__fail(error, TP_ERROR_UNSUPPORTED, "%s: the format learned cannot be made yet",
+                        tp__matrix_name(matrix));
+    }
     tp__layout_matrix(source, matrix, layer, weights);
     tp_status status = tp__quantise_tensor(
         weights, to->rows, to->columns, tp__matrix_multiplier(&model->shape, matrix),
@@ -235,17 +200,19 @@ tp_status tp__quantise_model(const tp_context *context, const struct tp_source_m
         return status;
     }
     made.payload = calloc(1, made.payload_bytes);
+    made.owns_payload = true;
     if (made.payload == NULL) {
         tp__quantised_model_free(&made);
         return tp__fail(error, TP_ERROR_NO_MEMORY, "no memory for a quantised model");
     }
-    (void)lay_out(&made, made.payload);
+    (void)tp__payload_lay_out(&made, made.payload);
     take_vectors(source, calibration, &made);
     status = quantise_matrices(context, source, &made, error);
     if (status != TP_OK) {
         tp__quantised_model_free(&made);
         return status;
     }
+    tp__payload_write_table(&made);
     *model = made;
     return TP_OK;
 }
@@ -258,12 +225,16 @@ const struct tp_quantised_matrix *tp__quantised_matrix(const struct tp_quantised
     return &model->matrices[tp__matrix_index(matrix, layer)];
 }
 
+uint64_t tp__matrix_bytes(const struct tp_quantised_matrix *matrix)
+{
+    return (uint64_t)matrix->rows * matrix->blocks * (TP_WEIGHT_BLOCK / 2 * matrix->planes + 1);
+}
+
 uint64_t tp__quantised_matrix_bytes(const struct tp_quantised_model *model)
 {
     uint64_t bytes = 0;
     for (uint32_t i = 0; i < tp__matrix_count(&model->shape); i++) {
-        const struct tp_quantised_matrix *m = &model->matrices[i];
-        bytes += (uint64_t)m->rows * m->blocks * (TP_WEIGHT_BLOCK / 2 * m->planes + 1);
+        bytes += tp__matrix_bytes(&model->matrices[i]);
     }
     return bytes;
 }

@@ -41,6 +41,7 @@ struct tp_quantised_model {
 
     uint8_t *payload;  // holds all of the above but shape, formats and matrices; NULL: an outline
     size_t payload_bytes;
+    bool owns_payload;  // else it is part of a file
 };
 
 /** A model without numbers, for planning and for the prediction of cycles.
@@ -67,7 +68,8 @@ void tp__quantised_model_free(struct tp_quantised_model *model);
 const struct tp_quantised_matrix *tp__quantised_matrix(const struct tp_quantised_model *model,
                                                        enum tp_matrix matrix, uint32_t layer);
 
-/** Codes and scales of all matrices. */
+/** Codes and scales of a matrix, and of all. */
+uint64_t tp__matrix_bytes(const struct tp_quantised_matrix *matrix);
 uint64_t tp__quantised_matrix_bytes(const struct tp_quantised_model *model);
 
 /** Gains of a norm [dim]: number 2 * layer of attention, 2 * layer + 1 of FFN, 2 * layers final. */

@@ -73,7 +73,9 @@ tp_status tp_model_round(const tp_model *model, tp_rounding rounding, tp_model *
     type = TP_NUMBER_Q8_0;
 #endif
     struct tp_source_model source;
-    tp_status status = tp__source_model_copy(&model->source, &source, error);
+    const struct tp_source_model *floats = NULL;
+    tp_status status = tp__model_source(model, &floats, error);
+    status = status == TP_OK ? tp__source_model_copy(floats, &source, error) : status;
     if (status != TP_OK) {
         return status;
     }

@@ -405,16 +405,15 @@ void tp__tokenizer_free(struct tp_tokenizer *tokenizer)
     *tokenizer = (struct tp_tokenizer){0};
 }
 
-tp_status tp__tokenizer_check_model(const struct tp_tokenizer *tokenizer,
-                                    const struct tp_source_model *model, struct tp_error *error)
+tp_status tp__tokenizer_check_model(const struct tp_tokenizer *tokenizer, uint32_t vocab,
+                                    const char *model, struct tp_error *error)
 {
-    uint32_t vocab = model->shape.vocab;
     if (tokenizer->count == vocab) return TP_OK;
     if (tokenizer->may_grow && tokenizer->count < vocab) return TP_OK;
     return tp__fail(error, TP_ERROR_MISMATCH,
                     "%s: the tokenizer has %u pieces, but the model %s has a vocabulary of %u; "
                     "give the tokenizer that the model was trained with",
-                    tokenizer->name, tokenizer->count, model->name, model->shape.vocab);
+                    tokenizer->name, tokenizer->count, model, vocab);
 }
 
 /* Pieces that a file does not name stand for no text. */

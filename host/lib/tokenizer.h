@@ -122,10 +122,11 @@ void tp__tokenizer_free(struct tp_tokenizer *tokenizer);
 TP_MUST_USE tp_status tp__tokenizer_write(const struct tp_tokenizer *tokenizer,
                                           struct tp_bytes *bytes, struct tp_error *error);
 
-/** error  TP_ERROR_MISMATCH  the model has another number of tokens, or fewer than a tokenizer that
+/** in     vocab  of the model of that name
+ *  error  TP_ERROR_MISMATCH  the model has another number of tokens, or fewer than a tokenizer that
  *                            may_grow */
 TP_MUST_USE tp_status tp__tokenizer_check_model(const struct tp_tokenizer *tokenizer,
-                                                const struct tp_source_model *model,
+                                                uint32_t vocab, const char *model,
                                                 struct tp_error *error);
 
 /** Bytes of piece id, not ended by NUL. */

@@ -107,6 +107,11 @@ int work_open_model(struct work *work, const struct options *options)
         return failed(&error);
     }
     tp_model_get_info(work->model, &work->model_info);
+    if (work->model_info.quantised && options->format_given) {
+        fprintf(stderr, "tokproc: %s is an image, which has its formats - try: without --format\n",
+                work->model_info.name);
+        return EXIT_USAGE;
+    }
     return EXIT_OK;
 }
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "facts.h"
 #include "verbs.h"
 
 static void print_facts(const struct tp_model_info *m)
@@ -60,6 +61,12 @@ int verb_info(const struct options *options)
     const struct tp_model_info *m = &work.model_info;
     if (status == EXIT_OK && !options->json) {
         print_facts(m);
+        if (m->quantised) {
+            print_image_facts(work.model);
+        }
+        if (!options->program) {
+            print_costs(work.model, options);
+        }
     }
     if (status == EXIT_OK && options->program) {
         status = work_choose_device(&work, options, 0, NULL);
@@ -68,13 +75,18 @@ int verb_info(const struct options *options)
         status = status == EXIT_OK ? print_program(&work) : status;
     }
     if (status == EXIT_OK && options->json) {
-        status = print_json(json_pack(
-            "{s:s, s:s, s:s, s:I, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:b, s:b}", "name",
-            m->name, "file_format", m->file_format, "architecture", m->architecture, "parameters",
-            (json_int_t)m->parameters, "dim", (int)m->dim, "hidden", (int)m->hidden, "layers",
-            (int)m->layers, "heads", (int)m->heads, "head_size", (int)m->head_size, "kv_heads",
-            (int)m->kv_heads, "vocab", (int)m->vocab, "context", (int)m->context, "window",
-            (int)m->window, "tied", (int)m->tied, "has_tokenizer", (int)m->has_tokenizer));
+        json_t *object = json_pack(
+            "{s:s, s:s, s:s, s:I, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:b, s:b, s:o}",
+            "name", m->name, "architecture", m->architecture, "file_format", m->file_format,
+            "parameters", (json_int_t)m->parameters, "dim", (int)m->dim, "hidden", (int)m->hidden,
+            "layers", (int)m->layers, "heads", (int)m->heads, "head_size", (int)m->head_size,
+            "kv_heads", (int)m->kv_heads, "vocab", (int)m->vocab, "context", (int)m->context,
+            "window", (int)m->window, "tied", (int)m->tied, "has_tokenizer", (int)m->has_tokenizer,
+            "costs", costs_of(work.model, options));
+        if (m->quantised) {
+            (void)json_object_update_new(object, facts_of_image(work.model));
+        }
+        status = print_json(object);
     }
     work_close(&work);
     return status;

@@ -20,6 +20,7 @@ enum kind {
     KIND_FLAG,
     KIND_FORMAT,
     KIND_DEVICE,
+    KIND_KEEP,
     KIND_STOP
 };
 
@@ -38,7 +39,7 @@ struct option {
 #define FIELD(field) offsetof(struct options, field)
 static const struct option table[] = {
     {'m', true, "model", "FILE", KIND_TEXT, FIELD(model), 0, 0,
-     "model: llama2.c, GGUF, or a folder with config.json and safetensors"},
+     "model: llama2.c, GGUF, a folder with config.json and safetensors, or an image"},
     {'z', false, "tokenizer", "FILE", KIND_TEXT, FIELD(tokenizer), 0, 0,
      "tokenizer; default: inside or beside the model, or MODEL's name with -tok.bin"},
     {'d', true, "device", "NAME", KIND_DEVICE, 0, 0, 0,
@@ -56,7 +57,17 @@ static const struct option table[] = {
     {'n', true, "tokens", "N", KIND_COUNT, FIELD(tokens), 1, 4e9,
      "most tokens to generate (eval: to score); default 256 (eval: all)"},
     {'F', false, "format", "NAME", KIND_FORMAT, FIELD(format), 0, 0,
-     "weights: q8, fp4, nf4, int4, fp4-all, nf4-all, int4-all; default q8"},
+     "weights: q8, fp4, nf4, int4, ternary, fp4-all, nf4-all, int4-all, auto; default q8"},
+    {'o', true, "output", "FILE", KIND_TEXT, FIELD(output), 0, 0, "image to write"},
+    {'K', false, "keep", "TENSOR=FORMAT", KIND_KEEP, 0, 0, 0,
+     "another format for embedding, classifier, query, key, value, output, gate or down, or\n"
+     "                             for those of a layer: 3.down=q8; may be repeated"},
+    {'B', false, "fit", "CONFIG", KIND_TEXT, FIELD(fit), 0, 0,
+     "configuration that the image must fit; with --format auto, the default then, q8 for\n"
+     "                             as much as its memory holds"},
+    {'N', false, "plain", NULL, KIND_FLAG, FIELD(plain), 0, 0,
+     "round each weight to the nearest, also with --calibrate"},
+    {'f', false, "force", NULL, KIND_FLAG, FIELD(force), 0, 0, "replace the file that is there"},
     {'t', false, "temp", "T", KIND_REAL, FIELD(temperature), 0, 100,
      "temperature, 0 = greedy; default 0.8"},
     {'k', false, "top-k", "K", KIND_COUNT, FIELD(top_k), 0, 64, "candidates, 0 = all; default 0"},
@@ -238,7 +249,14 @@ static bool store(const struct option *option, const char *value, struct options
         return true;
     case KIND_FORMAT:
         options->format = tp_format_find(value);
+        options->format_given = true;
         return options->format != TP_FORMAT_COUNT;
+    case KIND_KEEP:
+        if (options->keep_count == OPTION_KEEPS_MAX) {
+            return false;
+        }
+        options->keeps[options->keep_count++] = value;
+        return true;
     case KIND_DEVICE:
         if (options->device_count == OPTION_DEVICES_MAX) {
             return false;

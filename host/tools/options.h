@@ -7,7 +7,7 @@
 
 #include "tokproc.h"
 
-enum { OPTION_DEVICES_MAX = 2 };
+enum { OPTION_DEVICES_MAX = 2, OPTION_KEEPS_MAX = 64 };
 
 /** What the command line said, with defaults where it said nothing. */
 struct options {
@@ -24,6 +24,13 @@ struct options {
     uint32_t tokens;
     bool tokens_given;
     tp_format format;
+    bool format_given;
+    const char *output;
+    const char *keeps[OPTION_KEEPS_MAX];
+    uint32_t keep_count;
+    const char *fit;
+    bool plain;
+    bool force;
     double temperature;
     uint32_t top_k;
     double repeat_penalty;

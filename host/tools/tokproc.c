@@ -17,8 +17,10 @@ static const struct verb verbs[] = {
      "mzdCcpnFtkruvlsjaJqD", verb_bench},
     {"verify", "Runs one prompt on two devices (-d twice; default sim and emu) and compares.",
      "mzdCcpnFtkruvlsaJqD", verb_verify},
-    {"info", "Describes a model, and with --program what it compiles to.", "mzdCcFaPJqD",
-     verb_info},
+    {"quantize", "Writes a model as an image: numbers for the device, tokenizer, origin, loss.",
+     "mzoFaKBNfJqD", verb_quantize},
+    {"info", "Describes a model and what it costs, and with --program what it compiles to.",
+     "mzdCcFaPJqD", verb_info},
     {"devices", "Lists the devices.", "JD", verb_devices},
 };
 enum { VERBS = sizeof verbs / sizeof *verbs };

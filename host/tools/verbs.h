@@ -8,6 +8,7 @@
 #include "common.h"
 
 int verb_devices(const struct options *options);
+int verb_quantize(const struct options *options);
 int verb_info(const struct options *options);
 int verb_run(const struct options *options);
 int verb_eval(const struct options *options);

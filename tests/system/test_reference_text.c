@@ -44,7 +44,8 @@ static void open_line(const char *model_path, const char *tokenizer_path, struct
     } else {
         check(tp__tokenizer_of_model(&line->model, &line->tokenizer, &error), &error);
     }
-    check(tp__tokenizer_check_model(&line->tokenizer, &line->model, &error), &error);
+    check(tp__tokenizer_check_model(&line->tokenizer, line->model.shape.vocab, model_path, &error),
+          &error);
     check(tp__encoder_open(&line->tokenizer, 1 << 16, &line->encoder, &error), &error);
     check(tp__reference_open(&line->model, CONTEXT, &line->reference, &error), &error);
 }

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Models on devices: whether they fit, what they cost, and loading one.
+
+#include <stdlib.h>
+
+#include "calibrate.h"
+#include "compile.h"
+#include "cycles.h"
+#include "internal.h"
+
+// The limits of a cost: long enough for attention to count, short enough to be quick.
+enum { COST_POSITIONS = 256 };
+
+static bool is_load_sound(const struct tp_load_options *options)
+{
+    return options != NULL && (unsigned)options->format < TP_FORMAT_COUNT;
+}
+
+tp_status tp_model_check(const tp_model *model, const struct tp_device_info *info,
+                         const struct tp_load_options *options, struct tp_error *error)
+{
+    if (model == NULL || info == NULL || !is_load_sound(options)) {
+        return tp__fail(error, TP_ERROR_INVALID, "tp_model_check: an argument is NULL or unknown");
+    }
+    const struct tp_limits limits = tp__limits_of(info);
+    struct tp_plan plan;
+    tp_format *formats = NULL;
+    tp_status status = tp__model_formats(model, info, options, &formats, error);
+    if (status == TP_OK) {
+        status =
+            tp__plan(&model->shape, formats, options, &limits, info->head_log2_max, &plan, error);
+    }
+    free(formats);
+    return status;
+}
+
+// Mean of the cycles of one session's steps that want logits, over the first positions.
+static double mean_cycles(const struct tp_memory_image *image)
+{
+    uint32_t count =
+        image->plan.context < COST_POSITIONS ? image->plan.context : (uint32_t)COST_POSITIONS;
+    struct tp_step_slot slots[TP_SLOTS_MAX] = {{.active = true, .logits = true}};
+    double sum = 0;
+    for (uint32_t position = 0; position < count; position++) {
+        slots[0].position = position;
+        sum += tp__step_cycles(&image->limits, image->program, image->program_count, slots);
+    }
+    return sum / count;
+}
+
+tp_status tp_model_get_cost(const tp_model *model, const struct tp_device_info *info,
+                            const struct tp_load_options *options, struct tp_cost *cost,
+                            struct tp_error *error)
+{
+    if (model == NULL || info == NULL || cost == NULL || !is_load_sound(options)) {
+        return tp__fail(error, TP_ERROR_INVALID,
+                        "tp_model_get_cost: an argument is NULL or unknown");
+    }
+    const struct tp_limits limits = tp__limits_of(info);
+    struct tp_quantised_model outline = {.formats = NULL};
+    struct tp_memory_image *image = NULL;
+    tp_format *formats = NULL;
+    tp_status status = tp__model_formats(model, info, options, &formats, error);
+    if (status == TP_OK) {
+        status = tp__quantised_outline(&model->shape, formats, &outline, error);
+    }
+    if (status == TP_OK) {
+        status = tp__compile(&outline, options, &limits, info->head_log2_max, &image, error);
+    }
+    if (status == TP_OK) {
+        *cost = (struct tp_cost){.matrix_bytes = tp__quantised_matrix_bytes(&outline),
+                                 .weight_beats = image->plan.weight_beats,
+                                 .instructions = image->program_count,
+                                 .context = image->plan.context,
+                                 .cycles_per_token = mean_cycles(image)};
+    }
+    tp__memory_image_free(image);
+    tp__quantised_model_free(&outline);
+    free(formats);
+    return status;
+}
+
+struct upload {
+    tp_device *device;
+    size_t beats;
+    size_t beats_done;
+};
+
+static tp_status upload_words(void *user, uint32_t space, uint32_t address, const uint32_t *words,
+                              size_t count, struct tp_error *error)
+{
+    struct upload *upload = user;
+    upload->beats_done += space == TP_SPACE_WEIGHT ? 1 : 0;
+    if (upload->beats_done % 64 == 0 &&
+        !tp__progress(upload->device->context, "loading",
+                      (double)upload->beats_done / (double)(upload->beats + 1))) {
+        return tp__fail(error, TP_ERROR_CANCELLED, "cancelled while loading the device");
+    }
+    return tp__device_write(upload->device, space, address, words, count, error);
+}
+
+// Replaces what the device holds; the old image is gone also when this fails.
+static tp_status upload_image(tp_device *device, const struct tp_memory_image *image,
+                              struct tp_error *error)
+{
+    struct upload upload = {.device = device, .beats = image->plan.weight_beats};
+    tp_status status = tp__memory_image_write(image, upload_words, &upload, error);
+    // An empty question waits for the answers of all frames before it.
+    tp_status flushed =
+        tp__device_send(device, TP_FRAME_STATISTICS, NULL, 0, true, status == TP_OK ? error : NULL);
+    (void)tp__progress(device->context, "loading", 1.0);
+    return status == TP_OK ? flushed : status;
+}
+
+// For this load only: calibrated, rounded to the nearest.
+static tp_status quantise_plainly(const tp_device *device, const tp_model *model,
+                                  const struct tp_load_options *options,
+                                  struct tp_quantised_model *quantised, struct tp_error *error)
+{
+    struct tp_calibration calibration;
+    tp_format *formats = NULL;
+    tp_status status = tp__model_formats(model, &device->info, options, &formats, error);
+    if (status != TP_OK) {
+        return status;
+    }
+    status = tp__calibrate(device->context, &model->source, model->tokenizer,
+                           options->calibrate_path, &calibration, error);
+    if (status == TP_OK) {
+        status = tp__quantise_model(device->context, &model->source, formats, &calibration,
+                                    quantised, error);
+        tp__calibration_free(&calibration);
+    }
+    free(formats);
+    return status;
+}
+
+static tp_status compile(const tp_device *device, const tp_model *model,
+                         const struct tp_load_options *options, struct tp_memory_image **image,
+                         struct tp_error *error)
+{
+    if (model->is_quantised) {
+        return tp__compile(&model->image.model, options, &device->limits,
+                           device->info.head_log2_max, image, error);
+    }
+    struct tp_quantised_model quantised;
+    tp_status status = quantise_plainly(device, model, options, &quantised, error);
+    if (status != TP_OK) {
+        return status;
+    }
+    status =
+        tp__compile(&quantised, options, &device->limits, device->info.head_log2_max, image, error);
+    tp__quantised_model_free(&quantised);
+    return status;
+}
+
+tp_status tp_device_load(tp_device *device, tp_model *model, const struct tp_load_options *options,
+                         struct tp_error *error)
+{
+    if (device == NULL || model == NULL || !is_load_sound(options)) {
+        return tp__fail(error, TP_ERROR_INVALID, "tp_device_load: an argument is NULL or unknown");
+    }
+    if (options->calibrate_path != NULL && model->tokenizer == NULL) {
+        return tp__fail(error, TP_ERROR_UNSUPPORTED,
+                        "%s has no tokenizer, so it cannot be calibrated on a text", model->name);
+    }
+    if (options->calibrate_path != NULL && model->is_quantised) {
+        return tp__fail(error, TP_ERROR_INVALID,
+                        "%s is an image: its constants are in it, and no text can change them",
+                        model->name);
+    }
+    for (uint32_t s = 0; s < TP_SLOTS_MAX; s++) {
+        if (device->sessions[s] != NULL) {
+            return tp__fail(error, TP_ERROR_BUSY, "the device has sessions: destroy them first");
+        }
+    }
+    tp_status status = tp_model_check(model, &device->info, options, error);
+    if (status != TP_OK) {
+        return status;
+    }
+    struct tp_memory_image *image = NULL;
+    status = compile(device, model, options, &image, error);
+    if (status != TP_OK) {
+        return status;
+    }
+    tp__memory_image_free(device->image);
+    tp__model_release(device->model);
+    device->image = NULL;
+    device->model = NULL;
+    status = upload_image(device, image, error);
+    if (status != TP_OK) {
+        tp__memory_image_free(image);
+        return status;
+    }
+    tp__model_retain(model);
+    device->model = model;
+    device->image = image;
+    return TP_OK;
+}
+
+tp_status tp_device_get_load(const tp_device *device, struct tp_load_info *info,
+                             struct tp_error *error)
+{
+    if (device == NULL || info == NULL || device->image == NULL) {
+        return tp__fail(error, TP_ERROR_INVALID,
+                        "tp_device_get_load: an argument is NULL or no model is loaded");
+    }
+    const struct tp_plan *plan = &device->image->plan;
+    *info = (struct tp_load_info){.matrix_bytes = device->image->matrix_bytes,
+                                  .weight_beats = plan->weight_beats,
+                                  .context = plan->context,
+                                  .sessions = plan->sessions};
+    return TP_OK;
+}
+
+tp_status tp_device_listing(tp_device *device, char *text, size_t max, size_t *size,
+                            struct tp_error *error)
+{
+    if (device == NULL || size == NULL || (text == NULL && max != 0) || device->image == NULL) {
+        return tp__fail(error, TP_ERROR_INVALID,
+                        "tp_device_listing: an argument is NULL or no model is loaded");
+    }
+    *size = tp__memory_image_listing(device->image, text, max);
+    return *size <= max ? TP_OK
+                        : tp__fail(error, TP_ERROR_FULL, "the listing needs %zu bytes", *size);
+}
