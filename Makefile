@@ -413,7 +413,7 @@ fuzz: fuzz-programs ## Fuzzes every parser under sanitizers; FUZZ_SECONDS=60, FU
 	  echo "fuzz $$target"; \
 	  mkdir -p $(BUILD)/fuzz/corpus/$$target $(BUILD)/fuzz/found; \
 	  ASAN_OPTIONS=malloc_context_size=2:quarantine_size_mb=16 \
-	  $(BUILD)/fuzz/$$target -max_total_time=$(FUZZ_SECONDS) -runs=$(FUZZ_RUNS) -max_len=4096 \
+	  $(BUILD)/fuzz/$$target -max_total_time=$(FUZZ_SECONDS) -runs=$(FUZZ_RUNS) -max_len=8192 \
 	    -timeout=10 -rss_limit_mb=1024 -print_final_stats=1 -verbosity=0 \
 	    -artifact_prefix=$(BUILD)/fuzz/found/$$target- $(BUILD)/fuzz/corpus/$$target \
 	    $(BUILD)/fuzz/seeds/$$target $$(ls -d tests/fuzz/found/$$target 2>/dev/null) || exit 1; \

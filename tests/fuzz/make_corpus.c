@@ -9,11 +9,13 @@
 
 #include "check_main.h"
 #include "frame.h"
+#include "image_file.h"
+#include "internal.h"
 #include "model_files.h"
 #include "model_folders.h"
 #include "tokenizer.h"
 
-enum { PATH_BYTES = 512 };
+enum { PATH_BYTES = 512, FORMATS_MAX = 16 };
 
 // Tiny, so that a mutation is likely to hit what matters.
 static const struct tp_test_model tiny = {.dim = 4,
@@ -74,6 +76,12 @@ static void save_frames(const char *folder)
     save(folder, "frame", "frames", &bytes);
 }
 
+static void give_up(const struct tp_error *error)
+{
+    fprintf(stderr, "make_corpus: %s\n", error->text);
+    exit(EXIT_FAILURE);
+}
+
 static void save_tokenizers(const char *folder)
 {
     static const char json[] =
@@ -94,8 +102,7 @@ static void save_tokenizers(const char *folder)
     tp_test_write_tokenizer(270, &bytes);
     if (tp__tokenizer_parse(bytes.data, bytes.size, "corpus", &tokenizer, &error) != TP_OK ||
         tp__tokenizer_write(&tokenizer, &blob, &error) != TP_OK) {
-        fprintf(stderr, "%s\n", error.text);
-        exit(EXIT_FAILURE);
+        give_up(&error);
     }
     save(folder, "tokenizer_llama2c", "pieces", &bytes);
     tp_test_put(&bytes, blob.data, blob.size);
@@ -106,6 +113,34 @@ static void save_tokenizers(const char *folder)
     save(folder, "tokenizer_json", "pairs", &bytes);
     tp_test_write_gguf(&tiny, &gguf, &bytes, NULL, NULL);
     save(folder, "tokenizer_gguf", "pieces", &bytes);
+}
+
+// The tiny model as an image, without a tokenizer.
+static void save_image(const char *folder)
+{
+    static const struct tp_manifest manifest = {.name = "tiny", .architecture = "llama"};
+    const tp_context context = {.progress = NULL};
+    tp_format formats[FORMATS_MAX];
+    char path[PATH_BYTES];
+    struct tp_error error;
+    struct tp_source_model source;
+    struct tp_quantised_model model;
+    struct tp_test_bytes bytes = {0};
+    tp_test_write_llama2c(&tiny, 1, &bytes);
+    for (int i = 0; i < FORMATS_MAX; i++) {
+        formats[i] = i % 2 == 0 ? TP_FORMAT_NF4 : TP_FORMAT_Q8;
+    }
+    if (tp__source_model_parse(bytes.data, bytes.size, "tiny", &source, &error) != TP_OK ||
+        tp__quantise_model(&context, &source, formats, NULL, &model, &error) != TP_OK) {
+        give_up(&error);
+    }
+    save(folder, "image", "tiny", &bytes);  // makes the folder; the image replaces it
+    (void)snprintf(path, sizeof path, "%s/image/tiny", folder);
+    if (tp__image_file_write(&model, &manifest, NULL, 0, path, &error) != TP_OK) {
+        give_up(&error);
+    }
+    tp__quantised_model_free(&model);
+    tp__source_model_free(&source);
 }
 
 // What the makers of files call when a real model is absent; none is needed here.
@@ -180,6 +215,7 @@ int main(int argc, char **argv)
                          ", \"rope_scaling\": {\"rope_type\": \"linear\", \"factor\": 2.0}", NULL,
                          &bytes);
     save(folder, "config", "qwen3", &bytes);
+    save_image(folder);
     save_frames(folder);
     return EXIT_SUCCESS;
 }

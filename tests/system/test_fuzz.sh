@@ -24,7 +24,7 @@ for source in tests/fuzz/fuzz_*.c; do
     count=$((count + 1))
     mkdir -p "$ROOM/corpus" "$ROOM/seeds/$target"
     if [ -n "$(ls "$ROOM/seeds/$target")" ] &&
-        "$BUILD/fuzz/$target" -runs="$RUNS" -seed=1 -max_len=4096 -timeout=10 -rss_limit_mb=1024 \
+        "$BUILD/fuzz/$target" -runs="$RUNS" -seed=1 -max_len=8192 -timeout=10 -rss_limit_mb=1024 \
             -verbosity=0 -artifact_prefix="$ROOM/" "$ROOM/corpus" "$ROOM/seeds/$target" \
             $(ls -d "tests/fuzz/found/$target" 2> "$ROOM/none") > "$ROOM/log" 2>&1; then
         echo "ok $count - $target: $RUNS inputs"
