@@ -19,17 +19,26 @@ enum { PATH_BYTES = 4096 };
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
               "tensors are used where they lie in the file, which is little-endian");
 
-static const char *const tensor_names[TP_TENSOR_COUNT] = {
-    [TP_TENSOR_EMBEDDING] = "token_embd.weight", [TP_TENSOR_NORM_FINAL] = "output_norm.weight",
-    [TP_TENSOR_CLASSIFIER] = "output.weight",    [TP_TENSOR_NORM_ATTENTION] = "attn_norm.weight",
-    [TP_TENSOR_QUERY] = "attn_q.weight",         [TP_TENSOR_KEY] = "attn_k.weight",
-    [TP_TENSOR_VALUE] = "attn_v.weight",         [TP_TENSOR_OUTPUT] = "attn_output.weight",
-    [TP_TENSOR_NORM_FFN] = "ffn_norm.weight",    [TP_TENSOR_GATE] = "ffn_gate.weight",
-    [TP_TENSOR_DOWN] = "ffn_down.weight",        [TP_TENSOR_UP] = "ffn_up.weight",
-    [TP_TENSOR_QUERY_BIAS] = "attn_q.bias",      [TP_TENSOR_KEY_BIAS] = "attn_k.bias",
-    [TP_TENSOR_VALUE_BIAS] = "attn_v.bias",      [TP_TENSOR_QUERY_NORM] = "attn_q_norm.weight",
-    [TP_TENSOR_KEY_NORM] = "attn_k_norm.weight",
-};
+const struct tp_tensor_names tp__gguf_names = {.layer = "blk.",
+                                               .names = {
+                                                   [TP_TENSOR_EMBEDDING] = "token_embd.weight",
+                                                   [TP_TENSOR_NORM_FINAL] = "output_norm.weight",
+                                                   [TP_TENSOR_CLASSIFIER] = "output.weight",
+                                                   [TP_TENSOR_NORM_ATTENTION] = "attn_norm.weight",
+                                                   [TP_TENSOR_QUERY] = "attn_q.weight",
+                                                   [TP_TENSOR_KEY] = "attn_k.weight",
+                                                   [TP_TENSOR_VALUE] = "attn_v.weight",
+                                                   [TP_TENSOR_OUTPUT] = "attn_output.weight",
+                                                   [TP_TENSOR_NORM_FFN] = "ffn_norm.weight",
+                                                   [TP_TENSOR_GATE] = "ffn_gate.weight",
+                                                   [TP_TENSOR_DOWN] = "ffn_down.weight",
+                                                   [TP_TENSOR_UP] = "ffn_up.weight",
+                                                   [TP_TENSOR_QUERY_BIAS] = "attn_q.bias",
+                                                   [TP_TENSOR_KEY_BIAS] = "attn_k.bias",
+                                                   [TP_TENSOR_VALUE_BIAS] = "attn_v.bias",
+                                                   [TP_TENSOR_QUERY_NORM] = "attn_q_norm.weight",
+                                                   [TP_TENSOR_KEY_NORM] = "attn_k_norm.weight",
+                                               }};
 
 static bool is_per_layer(enum tp_tensor tensor)
 {
@@ -67,10 +76,40 @@ static size_t tensor_index(const struct tp_source_model *model, enum tp_tensor t
 void tp__tensor_name(enum tp_tensor tensor, uint32_t layer, char name[TP_TENSOR_NAME_BYTES])
 {
     if (is_per_layer(tensor)) {
-        snprintf(name, TP_TENSOR_NAME_BYTES, "blk.%u.%s", layer, tensor_names[tensor]);
+        snprintf(name, TP_TENSOR_NAME_BYTES, "%s%u.%s", tp__gguf_names.layer, layer,
+                 tp__gguf_names.names[tensor]);
     } else {
-        snprintf(name, TP_TENSOR_NAME_BYTES, "%s", tensor_names[tensor]);
+        snprintf(name, TP_TENSOR_NAME_BYTES, "%s", tp__gguf_names.names[tensor]);
     }
+}
+
+bool tp__tensor_layer(const struct tp_tensor_names *names, struct tp_string *name, uint32_t *layer)
+{
+    size_t first = strlen(names->layer);
+    if (name->size < first || memcmp(name->text, names->layer, first) != 0) return false;
+    size_t i = first;
+    uint32_t number = 0;
+    while (i < name->size && i < first + 6 && name->text[i] >= '0' && name->text[i] <= '9') {
+        number = number * 10 + (uint32_t)(name->text[i++] - '0');
+    }
+    bool has_digits = i > first && (name->text[first] != '0' || i == first + 1);
+    if (!has_digits || i == name->size || name->text[i] != '.') return false;
+    *layer = number;
+    *name = (struct tp_string){.text = name->text + i + 1, .size = name->size - i - 1};
+    return true;
+}
+
+bool tp__tensor_find(const struct tp_model_shape *shape, const struct tp_tensor_names *names,
+                     struct tp_string name, enum tp_tensor *tensor, uint32_t *layer)
+{
+    *layer = 0;
+    bool has_layer = tp__tensor_layer(names, &name, layer);
+    if (has_layer && *layer >= shape->layers) return false;
+    enum tp_tensor end = has_layer ? TP_TENSOR_COUNT : TP_TENSOR_NORM_ATTENTION;
+    for (*tensor = has_layer ? TP_TENSOR_NORM_ATTENTION : 0; *tensor < end; (*tensor)++) {
+        if (tp__string_is(name, names->names[*tensor])) return tp__tensor_exists(shape, *tensor);
+    }
+    return false;
 }
 
 void tp__tensor_size(const struct tp_model_shape *shape, enum tp_tensor tensor, uint32_t *rows,

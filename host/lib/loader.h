@@ -15,6 +15,7 @@
 
 #include "file.h"
 #include "ggml_formats.h"
+#include "reader.h"
 
 /* Most that a model file may ask for. What a device can hold is far less; the compiler says so. */
 #define TP_MODEL_BYTES_MAX ((size_t)16 << 30)
@@ -147,6 +148,20 @@ uint64_t tp__parameter_count(const struct tp_model_shape *shape);
 /* ---- for the loaders of the formats only ---- */
 
 enum { TP_TENSOR_NAME_BYTES = 48 };
+
+/** Names of tensors in files of a format; those of a layer follow "<layer><number>.". */
+struct tp_tensor_names {
+    const char *layer;
+    const char *names[TP_TENSOR_COUNT];
+};
+extern const struct tp_tensor_names tp__gguf_names;
+
+/** Steps over the layer at the start of a name; false when there is none. */
+bool tp__tensor_layer(const struct tp_tensor_names *names, struct tp_string *name, uint32_t *layer);
+
+/** Which tensor a name means; false when a model of this shape has none of that name. */
+bool tp__tensor_find(const struct tp_model_shape *shape, const struct tp_tensor_names *names,
+                     struct tp_string name, enum tp_tensor *tensor, uint32_t *layer);
 
 /** "blk.3.attn_q.weight": the GGUF name, used in all messages. */
 void tp__tensor_name(enum tp_tensor tensor, uint32_t layer, char name[TP_TENSOR_NAME_BYTES]);

@@ -280,38 +280,6 @@ static tp_status read_shape(struct gguf_loader *loader)
     return read_scaling(loader);
 }
 
-/* Reads "blk.<layer>." at the start of the name; false when it is not there. */
-static bool split_layer(struct tp_string name, uint32_t *layer)
-{
-    if (name.size < 4 || memcmp(name.text, "blk.", 4) != 0) return false;
-    size_t i = 4;
-    uint32_t number = 0;
-    while (i < name.size && i < 10 && name.text[i] >= '0' && name.text[i] <= '9') {
-        number = number * 10 + (uint32_t)(name.text[i++] - '0');
-    }
-    bool has_digits = i > 4 && (name.text[4] != '0' || i == 5);
-    if (!has_digits || i == name.size || name.text[i] != '.') return false;
-    *layer = number;
-    return true;
-}
-
-/* Which tensor a name means; false when the architecture has none of that name. */
-static bool tensor_of_name(const struct tp_model_shape *shape, struct tp_string name,
-                           enum tp_tensor *tensor, uint32_t *layer)
-{
-    *layer = 0;
-    bool has_layer = split_layer(name, layer);
-    if (has_layer && *layer >= shape->layers) return false;
-    enum tp_tensor first = has_layer ? TP_TENSOR_NORM_ATTENTION : 0;
-    enum tp_tensor end = has_layer ? TP_TENSOR_COUNT : TP_TENSOR_NORM_ATTENTION;
-    for (*tensor = first; *tensor < end; (*tensor)++) {
-        char expected[TP_TENSOR_NAME_BYTES];
-        tp__tensor_name(*tensor, *layer, expected);
-        if (tp__string_is(name, expected)) return tp__tensor_exists(shape, *tensor);
-    }
-    return false;
-}
-
 static tp_status check_size(const struct gguf_loader *loader, const struct tp_gguf_tensor *source,
                             uint32_t rows, uint32_t columns)
 {
@@ -353,7 +321,7 @@ static tp_status set_tensor(struct gguf_loader *loader, const struct tp_gguf_ten
     if (tp__string_is(source->name, "rope_freqs.weight")) return set_divisors(loader, source);
     enum tp_tensor tensor;
     uint32_t layer;
-    if (!tensor_of_name(&model->shape, source->name, &tensor, &layer)) {
+    if (!tp__tensor_find(&model->shape, &tp__gguf_names, source->name, &tensor, &layer)) {
         return tp__fail(loader->error, TP_ERROR_UNSUPPORTED,
                         "%s: byte %zu: tensor %.*s is not part of a plain %s model of %u layers",
                         model->name, source->place, tp__string_width(source->name),

@@ -18,25 +18,27 @@
 #define INDEX_BYTES_MAX ((size_t)64 << 20)
 enum { PLACE_BYTES = 256, PATH_BYTES = 4096, SHARDS_MAX = 1 << 10, INDEX_VALUES_MAX = 1 << 18 };
 
-static const char *const names[TP_TENSOR_COUNT] = {
-    [TP_TENSOR_EMBEDDING] = "model.embed_tokens.weight",
-    [TP_TENSOR_NORM_FINAL] = "model.norm.weight",
-    [TP_TENSOR_CLASSIFIER] = "lm_head.weight",
-    [TP_TENSOR_NORM_ATTENTION] = "input_layernorm.weight",
-    [TP_TENSOR_QUERY] = "self_attn.q_proj.weight",
-    [TP_TENSOR_KEY] = "self_attn.k_proj.weight",
-    [TP_TENSOR_VALUE] = "self_attn.v_proj.weight",
-    [TP_TENSOR_OUTPUT] = "self_attn.o_proj.weight",
-    [TP_TENSOR_NORM_FFN] = "post_attention_layernorm.weight",
-    [TP_TENSOR_GATE] = "mlp.gate_proj.weight",
-    [TP_TENSOR_DOWN] = "mlp.down_proj.weight",
-    [TP_TENSOR_UP] = "mlp.up_proj.weight",
-    [TP_TENSOR_QUERY_BIAS] = "self_attn.q_proj.bias",
-    [TP_TENSOR_KEY_BIAS] = "self_attn.k_proj.bias",
-    [TP_TENSOR_VALUE_BIAS] = "self_attn.v_proj.bias",
-    [TP_TENSOR_QUERY_NORM] = "self_attn.q_norm.weight",
-    [TP_TENSOR_KEY_NORM] = "self_attn.k_norm.weight",
-};
+static const struct tp_tensor_names names = {
+    .layer = "model.layers.",
+    .names = {
+        [TP_TENSOR_EMBEDDING] = "model.embed_tokens.weight",
+        [TP_TENSOR_NORM_FINAL] = "model.norm.weight",
+        [TP_TENSOR_CLASSIFIER] = "lm_head.weight",
+        [TP_TENSOR_NORM_ATTENTION] = "input_layernorm.weight",
+        [TP_TENSOR_QUERY] = "self_attn.q_proj.weight",
+        [TP_TENSOR_KEY] = "self_attn.k_proj.weight",
+        [TP_TENSOR_VALUE] = "self_attn.v_proj.weight",
+        [TP_TENSOR_OUTPUT] = "self_attn.o_proj.weight",
+        [TP_TENSOR_NORM_FFN] = "post_attention_layernorm.weight",
+        [TP_TENSOR_GATE] = "mlp.gate_proj.weight",
+        [TP_TENSOR_DOWN] = "mlp.down_proj.weight",
+        [TP_TENSOR_UP] = "mlp.up_proj.weight",
+        [TP_TENSOR_QUERY_BIAS] = "self_attn.q_proj.bias",
+        [TP_TENSOR_KEY_BIAS] = "self_attn.k_proj.bias",
+        [TP_TENSOR_VALUE_BIAS] = "self_attn.v_proj.bias",
+        [TP_TENSOR_QUERY_NORM] = "self_attn.q_norm.weight",
+        [TP_TENSOR_KEY_NORM] = "self_attn.k_norm.weight",
+    }};
 
 struct folder_loader {
     struct tp_source_model *model;
@@ -45,43 +47,12 @@ struct folder_loader {
     struct tp_error *error;
 };
 
-/* Steps over "model.layers.<layer>." at the start of the name; false when it is not there. */
-static bool split_layer(struct tp_string *name, uint32_t *layer)
-{
-    static const char start[] = "model.layers.";
-    size_t i = sizeof start - 1;
-    if (name->size < i || memcmp(name->text, start, i) != 0) return false;
-    size_t first = i;
-    uint32_t number = 0;
-    while (i < name->size && i < first + 6 && name->text[i] >= '0' && name->text[i] <= '9') {
-        number = number * 10 + (uint32_t)(name->text[i++] - '0');
-    }
-    bool has_digits = i > first && (name->text[first] != '0' || i == first + 1);
-    if (!has_digits || i == name->size || name->text[i] != '.') return false;
-    *layer = number;
-    *name = (struct tp_string){.text = name->text + i + 1, .size = name->size - i - 1};
-    return true;
-}
-
-/* Which tensor a name means; false when the architecture has none of that name. */
-static bool tensor_of_name(const struct tp_model_shape *shape, struct tp_string name,
-                           enum tp_tensor *tensor, uint32_t *layer)
-{
-    *layer = 0;
-    bool has_layer = split_layer(&name, layer);
-    if (has_layer && *layer >= shape->layers) return false;
-    enum tp_tensor end = has_layer ? TP_TENSOR_COUNT : TP_TENSOR_NORM_ATTENTION;
-    for (*tensor = has_layer ? TP_TENSOR_NORM_ATTENTION : 0; *tensor < end; (*tensor)++) {
-        if (tp__string_is(name, names[*tensor])) return tp__tensor_exists(shape, *tensor);
-    }
-    return false;
-}
-
 /* Tables of the rotation that old files store; they follow from config.json. */
 static bool is_rotation_table(struct tp_string name)
 {
     uint32_t layer;
-    return split_layer(&name, &layer) && tp__string_is(name, "self_attn.rotary_emb.inv_freq");
+    bool has_layer = tp__tensor_layer(&names, &name, &layer);
+    return has_layer && tp__string_is(name, "self_attn.rotary_emb.inv_freq");
 }
 
 static tp_status set_tensor(struct folder_loader *loader, const struct tp_bytes *file,
@@ -91,7 +62,7 @@ static tp_status set_tensor(struct folder_loader *loader, const struct tp_bytes 
     enum tp_tensor tensor;
     uint32_t layer;
     if (is_rotation_table(source->name)) return TP_OK;
-    if (!tensor_of_name(&model->shape, source->name, &tensor, &layer)) {
+    if (!tp__tensor_find(&model->shape, &names, source->name, &tensor, &layer)) {
         return tp__fail(loader->error, TP_ERROR_UNSUPPORTED,
                         "%s: byte %zu: tensor %.*s is not part of a plain %s model of %u layers",
                         file_name, source->offset, tp__string_width(source->name),
