@@ -238,14 +238,31 @@ static tp_status encode_word(struct job *job, size_t start, size_t end)
     return TP_OK;
 }
 
+/* Bytes of the part at the offset that merges on its own: no piece reaches over its end. Short
+ * parts keep the symbols and the heap near each other. */
+static size_t next_part(const struct tp_encoder *encoder, size_t offset, size_t end)
+{
+    const char *text = encoder->text;
+    size_t size = 1;
+    while (offset + size < end &&
+           tp__tokenizer_joins(encoder->tokenizer, text[offset + size - 1], text[offset + size])) {
+        size++;
+    }
+    // A character without a piece may have been cut.
+    while (offset + size < end && ((uint8_t)text[offset + size] & 0xc0) == 0x80) size++;
+    return size;
+}
+
 /* Part of encoder->text without special pieces. The words are found in it as if it were a text of
  * its own. */
 static tp_status encode_run(struct job *job, size_t start, size_t end)
 {
     struct tp_encoder *encoder = job->encoder;
+    bool has_rule = encoder->tokenizer->split != TP_SPLIT_NONE;
     for (size_t offset = start; offset < end;) {
-        size_t word = tp__splitter_next(encoder->splitter, encoder->text + start, end - start,
-                                        offset - start);
+        size_t word = has_rule ? tp__splitter_next(encoder->splitter, encoder->text + start,
+                                                   end - start, offset - start)
+                               : next_part(encoder, offset, end);
         tp_status status = encode_word(job, offset, offset + word);
         if (status != TP_OK) return status;
         offset += word;

@@ -243,6 +243,17 @@ uint32_t tp__tokenizer_special(const struct tp_tokenizer *tokenizer, const char 
 
 /* ---- tables ---- */
 
+static uint32_t byte_pair(char left, char right)
+{
+    return (uint32_t)(uint8_t)left << 8 | (uint8_t)right;
+}
+
+bool tp__tokenizer_joins(const struct tp_tokenizer *tokenizer, char left, char right)
+{
+    uint32_t pair = byte_pair(left, right);
+    return (tokenizer->joins[pair / 8] >> pair % 8 & 1) != 0;
+}
+
 static tp_status enter_piece(struct tp_tokenizer *tokenizer, uint32_t id, struct tp_error *error)
 {
     struct tp_string piece = tp__tokenizer_piece(tokenizer, id);
@@ -252,6 +263,10 @@ static tp_status enter_piece(struct tp_tokenizer *tokenizer, uint32_t id, struct
         if (tokenizer->byte_ids[byte] == TP_TOKEN_NONE) tokenizer->byte_ids[byte] = id;
     }
     if (tokenizer->kinds[id] != TP_PIECE_NORMAL || piece.size == 0) return TP_OK;
+    for (size_t i = 1; i < piece.size; i++) {
+        uint32_t pair = byte_pair(piece.text[i - 1], piece.text[i]);
+        tokenizer->joins[pair / 8] |= (uint8_t)(1u << pair % 8);
+    }
     uint32_t slot = find_slot(tokenizer, piece.text, piece.size);
     bool is_new = tokenizer->slots[slot] == TP_TOKEN_NONE;
     if (!is_new && tokenizer->kind == TP_TOKENIZER_BYTE_PAIRS) {

@@ -93,6 +93,7 @@ struct tp_tokenizer {
     uint32_t *specials;  // [special_count], control, user and unknown pieces, by their bytes
     uint32_t special_count;
     bool special_starts[256];  // the bytes that one of them begins with
+    uint8_t joins[1 << 13];    // a bit for each two bytes: side by side in a normal piece
     char *name;                // of the file, for messages
 };
 
@@ -181,6 +182,9 @@ struct tp_pair {
     uint32_t piece;  // or TP_TOKEN_NONE
     uint32_t order;  // pairs of lower order merge first
 };
+
+/** Whether a piece has these two bytes side by side: else a text may be cut between them. */
+bool tp__tokenizer_joins(const struct tp_tokenizer *tokenizer, char left, char right);
 
 /** in     text, size  of both together */
 struct tp_pair tp__tokenizer_pair(const struct tp_tokenizer *tokenizer, uint32_t left,

@@ -70,7 +70,8 @@ TEMPLATES = {
     "llama2": (
         SPLIT + "{% for message in rest %}" + ALTERNATE +
         "{% if loop.index0 == 0 and system != false %}{% set content = '<<SYS>>\\n' + system + "
-        "'\\n<</SYS>>\\n\\n' + message['content'] %}{% else %}{% set content = message['content'] %}"
+        "'\\n<</SYS>>\\n\\n' + message['content'] %}{% else %}"
+        "{% set content = message['content'] %}"
         "{% endif %}{% if message['role'] == 'user' %}"
         "{{ bos_token + '[INST] ' + content.strip() + ' [/INST]' }}"
         "{% elif message['role'] == 'assistant' %}{{ ' '  + content.strip() + ' ' + eos_token }}"
