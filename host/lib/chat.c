@@ -66,8 +66,11 @@ static struct tp_chat_form chatml_form(struct tp_string template)
         bool is_text = !has(system, "'") && !has(system, "\"") && !has(system, "{");
         if (is_text) form.system = system;
     }
-    if (has(form.system, "\\")) form.chat = TP_CHAT_UNKNOWN;
-    return form;
+    const uint8_t *bytes = (const uint8_t *)form.system.text;
+    bool is_sound = form.system.size == 0 ||
+                    (tp__utf8_check(bytes, form.system.size) == form.system.size &&
+                     memchr(bytes, 0, form.system.size) == NULL && !has(form.system, "\\"));
+    return is_sound ? form : (struct tp_chat_form){.chat = TP_CHAT_UNKNOWN};
 }
 
 static enum tp_chat mistral_form(struct tp_string template)

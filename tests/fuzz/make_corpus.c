@@ -82,10 +82,47 @@ static void give_up(const struct tp_error *error)
     exit(EXIT_FAILURE);
 }
 
+/* A tokenizer of byte pairs, with a chat template. */
+static void write_pairs_gguf(struct tp_test_bytes *bytes)
+{
+    static const char *const pieces[] = {"a", "b", "ab", "\xc4\xa0", "</s>", "<u>"};
+    enum { PIECES = sizeof pieces / sizeof pieces[0], TEXT = 8, ARRAY = 9, NUMBER = 4, SIGNED = 5 };
+    const uint32_t types[PIECES] = {1, 1, 1, 1, 3, 4};
+    tp_test_put(bytes, "GGUF\3\0\0\0\0\0\0\0\0\0\0\0", 16);
+    tp_test_put_u64(bytes, 7);
+    static const char *const texts[][2] = {
+        {"tokenizer.ggml.model", "gpt2"},
+        {"tokenizer.ggml.pre", "qwen2"},
+        {"tokenizer.chat_template", "<|im_start|>system\\nx<|im_end|>"}};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        tp_test_put_string(bytes, texts[i][0]);
+        tp_test_put_u32(bytes, TEXT);
+        tp_test_put_string(bytes, texts[i][1]);
+    }
+    tp_test_put_string(bytes, "tokenizer.ggml.tokens");
+    tp_test_put_u32(bytes, ARRAY);
+    tp_test_put_u32(bytes, TEXT);
+    tp_test_put_u64(bytes, PIECES);
+    for (int i = 0; i < PIECES; i++) tp_test_put_string(bytes, pieces[i]);
+    tp_test_put_string(bytes, "tokenizer.ggml.token_type");
+    tp_test_put_u32(bytes, ARRAY);
+    tp_test_put_u32(bytes, SIGNED);
+    tp_test_put_u64(bytes, PIECES);
+    for (int i = 0; i < PIECES; i++) tp_test_put_u32(bytes, types[i]);
+    tp_test_put_string(bytes, "tokenizer.ggml.merges");
+    tp_test_put_u32(bytes, ARRAY);
+    tp_test_put_u32(bytes, TEXT);
+    tp_test_put_u64(bytes, 1);
+    tp_test_put_string(bytes, "a b");
+    tp_test_put_string(bytes, "tokenizer.ggml.eos_token_id");
+    tp_test_put_u32(bytes, NUMBER);
+    tp_test_put_u32(bytes, 4);
+}
+
 static void save_tokenizers(const char *folder)
 {
     static const char json[] =
-        "{\"version\": \"1.0\", \"added_tokens\": [{\"id\": 5, \"content\": \"<e>\", \"special\": "
+        "{\"version\": \"1.0\", \"added_tokens\": [{\"id\": 5, \"content\": \"</s>\", \"special\": "
         "true}],"
         "\"normalizer\": null, \"pre_tokenizer\": {\"type\": \"ByteLevel\", \"add_prefix_space\": "
         "false,"
@@ -113,6 +150,16 @@ static void save_tokenizers(const char *folder)
     save(folder, "tokenizer_json", "pairs", &bytes);
     tp_test_write_gguf(&tiny, &gguf, &bytes, NULL, NULL);
     save(folder, "tokenizer_gguf", "pieces", &bytes);
+    write_pairs_gguf(&bytes);
+    if (tp__tokenizer_parse(bytes.data, bytes.size, "corpus", &tokenizer, &error) != TP_OK ||
+        tp__tokenizer_write(&tokenizer, &blob, &error) != TP_OK) {
+        give_up(&error);
+    }
+    save(folder, "tokenizer_gguf", "pairs", &bytes);
+    tp_test_put(&bytes, blob.data, blob.size);
+    save(folder, "tokenizer_blob", "pairs", &bytes);
+    tp__tokenizer_free(&tokenizer);
+    tp__bytes_free(&blob);
 }
 
 // The tiny model as an image, without a tokenizer.
