@@ -183,8 +183,7 @@ static tp_status compile_8_bits(const tp_context *context, const struct tp_sourc
         status = tp__quantise_model(context, model, formats, calibration, &quantised, error);
     }
     if (status == TP_OK) {
-        status = tp__compile(&quantised, &options, &tp__limits_most, TP_HEAD_LOG2_COMPILED, image,
-                             error);
+        status = tp__compile(&quantised, &options, &tp__limits_most, image, error);
     }
     tp__quantised_model_free(&quantised);
     free(formats);

@@ -39,7 +39,7 @@ const struct tp_limits tp__limits_most = {.groups = 4,
                                           .constant_pairs = 1u << 20,
                                           .codebooks = TP_CODEBOOKS_MAX,
                                           .head_norm = 1,
-                                          .head_log2_max = TP_HEAD_LOG2_COMPILED};
+                                          .head_log2_max = 7};
 
 struct compiler {
     const struct tp_quantised_model *model;
@@ -470,12 +470,11 @@ static struct tp_memory_image *create_image(const struct tp_plan *plan,
 }
 
 tp_status tp__compile(const struct tp_quantised_model *model, const struct tp_load_options *options,
-                      const struct tp_limits *limits, uint32_t head_log2_max,
-                      struct tp_memory_image **image, struct tp_error *error)
+                      const struct tp_limits *limits, struct tp_memory_image **image,
+                      struct tp_error *error)
 {
     struct tp_plan plan;
-    tp_status status =
-        tp__plan(&model->shape, model->formats, options, limits, head_log2_max, &plan, error);
+    tp_status status = tp__plan(&model->shape, model->formats, options, limits, &plan, error);
     if (status != TP_OK) {
         return status;
     }

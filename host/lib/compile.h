@@ -8,8 +8,6 @@
 #include "memory_image.h"
 #include "quantised.h"
 
-enum { TP_HEAD_LOG2_COMPILED = 7 };  // largest head that instructions can name
-
 /** Limits of a golden machine for any model: more than any device has. */
 extern const struct tp_limits tp__limits_most;
 
@@ -22,7 +20,7 @@ extern const struct tp_limits tp__limits_most;
  *                             accumulator */
 TP_MUST_USE tp_status tp__compile(const struct tp_quantised_model *model,
                                   const struct tp_load_options *options,
-                                  const struct tp_limits *limits, uint32_t head_log2_max,
-                                  struct tp_memory_image **image, struct tp_error *error);
+                                  const struct tp_limits *limits, struct tp_memory_image **image,
+                                  struct tp_error *error);
 
 #endif

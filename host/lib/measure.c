@@ -40,8 +40,7 @@ tp_status tp__measure(const tp_context *context, const struct tp_source_model *o
     status = tp__corpus_read(tokenizer, path, start, tokens, TEXTS_MAX, length, &corpus, error);
     bool has_text = corpus.count != 0 && corpus.starts[corpus.count] > corpus.count;
     if (status == TP_OK && has_text) {
-        status =
-            tp__compile(model, &options, &tp__limits_most, TP_HEAD_LOG2_COMPILED, &image, error);
+        status = tp__compile(model, &options, &tp__limits_most, &image, error);
     }
     if (status == TP_OK && has_text) {
         const struct tp_token_texts texts = {corpus.tokens, corpus.starts, corpus.count};

@@ -28,8 +28,7 @@ tp_status tp_model_check(const tp_model *model, const struct tp_device_info *inf
     tp_format *formats = NULL;
     tp_status status = tp__model_formats(model, info, options, &formats, error);
     if (status == TP_OK) {
-        status =
-            tp__plan(&model->shape, formats, options, &limits, info->head_log2_max, &plan, error);
+        status = tp__plan(&model->shape, formats, options, &limits, &plan, error);
     }
     free(formats);
     return status;
@@ -66,7 +65,7 @@ tp_status tp_model_get_cost(const tp_model *model, const struct tp_device_info *
         status = tp__quantised_outline(&model->shape, formats, &outline, error);
     }
     if (status == TP_OK) {
-        status = tp__compile(&outline, options, &limits, info->head_log2_max, &image, error);
+        status = tp__compile(&outline, options, &limits, &image, error);
     }
     if (status == TP_OK) {
         *cost = (struct tp_cost){.matrix_bytes = tp__quantised_matrix_bytes(&outline),
@@ -140,16 +139,14 @@ static tp_status compile(const tp_device *device, const tp_model *model,
                          struct tp_error *error)
 {
     if (model->is_quantised) {
-        return tp__compile(&model->image.model, options, &device->limits,
-                           device->info.head_log2_max, image, error);
+        return tp__compile(&model->image.model, options, &device->limits, image, error);
     }
     struct tp_quantised_model quantised;
     tp_status status = quantise_plainly(device, model, options, &quantised, error);
     if (status != TP_OK) {
         return status;
     }
-    status =
-        tp__compile(&quantised, options, &device->limits, device->info.head_log2_max, image, error);
+    status = tp__compile(&quantised, options, &device->limits, image, error);
     tp__quantised_model_free(&quantised);
     return status;
 }

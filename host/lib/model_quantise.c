@@ -71,7 +71,7 @@ static tp_status formats_that_fit(const tp_model *model, const struct tp_quantis
     const struct tp_load_options load = {.context = 0};
     const struct tp_limits limits = tp__limits_of(fit);
     struct tp_plan plan;
-    status = tp__plan(&model->shape, *formats, &load, &limits, fit->head_log2_max, &plan, error);
+    status = tp__plan(&model->shape, *formats, &load, &limits, &plan, error);
     if (status != TP_OK) {
         free(*formats);
     }

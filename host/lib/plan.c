@@ -111,14 +111,14 @@ static tp_status plan_context(const struct tp_model_shape *shape,
 
 tp_status tp__plan(const struct tp_model_shape *shape, const tp_format *formats,
                    const struct tp_load_options *options, const struct tp_limits *limits,
-                   uint32_t head_log2_max, struct tp_plan *plan, struct tp_error *error)
+                   struct tp_plan *plan, struct tp_error *error)
 {
     *plan = (struct tp_plan){.row_multiple = row_multiple(limits)};
     tp__layout(shape, &plan->layout);
-    if (plan->layout.head_log2 > head_log2_max) {
+    if (plan->layout.head_log2 > limits->head_log2_max) {
         return tp__fail(error, TP_ERROR_UNSUPPORTED,
                         "head size %" PRIu32 " is not supported by the device; the largest is %u",
-                        shape->head_size, 1u << head_log2_max);
+                        shape->head_size, 1u << limits->head_log2_max);
     }
     if (shape->has_head_norm && limits->head_norm == 0) {
         return tp__fail(error, TP_ERROR_UNSUPPORTED,

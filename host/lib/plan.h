@@ -33,13 +33,12 @@ uint64_t tp__matrix_beats(const struct tp_model_shape *shape, uint32_t index, tp
 /** Fills plan; checks every limit of the device.
  *  in     formats [tp__matrix_count]  of each matrix
  *         options        context and sessions; its format is not looked at
- *         head_log2_max  largest head size that the device can run
  *  error  TP_ERROR_TOO_LARGE    names the limit, what is needed and what is there
  *         TP_ERROR_UNSUPPORTED  head size
  *         TP_ERROR_INVALID      context or sessions that no device could give */
 TP_MUST_USE tp_status tp__plan(const struct tp_model_shape *shape, const tp_format *formats,
                                const struct tp_load_options *options,
-                               const struct tp_limits *limits, uint32_t head_log2_max,
-                               struct tp_plan *plan, struct tp_error *error);
+                               const struct tp_limits *limits, struct tp_plan *plan,
+                               struct tp_error *error);
 
 #endif

@@ -108,7 +108,7 @@ static struct tp_memory_image *compile(const struct tp_source_model *source,
     struct tp_quantised_model model;
     struct tp_memory_image *image = NULL;
     quantise(source, recipe, &model);
-    tp_status status = tp__compile(&model, &options, limits, 7, &image, &error);
+    tp_status status = tp__compile(&model, &options, limits, &image, &error);
     ck_assert_msg(status == TP_OK, "%s", error.text);
     tp__quantised_model_free(&model);
     return image;
@@ -236,9 +236,9 @@ START_TEST(devices_without_norms_of_heads_say_so)
     limits.head_norm = 0;
     load(&shapes[0], &source);
     tp_format *formats = choose(&source, &recipe);
-    ck_assert_int_eq(tp__plan(&source.shape, formats, &options, &limits, 7, &plan, &error), TP_OK);
+    ck_assert_int_eq(tp__plan(&source.shape, formats, &options, &limits, &plan, &error), TP_OK);
     source.shape.has_head_norm = true;
-    ck_assert_int_eq(tp__plan(&source.shape, formats, &options, &limits, 7, &plan, &error),
+    ck_assert_int_eq(tp__plan(&source.shape, formats, &options, &limits, &plan, &error),
                      TP_ERROR_UNSUPPORTED);
     ck_assert_msg(strstr(error.text, "QK norm") != NULL, "%s", error.text);
     source.shape.has_head_norm = false;
@@ -313,7 +313,7 @@ START_TEST(more_codebooks_than_the_device_has_are_refused)
     struct tp_memory_image *image = NULL;
     load(&shapes[0], &source);
     quantise(&source, &mixed, &model);
-    ck_assert_int_eq(tp__compile(&model, &options, &roomy, 7, &image, &error), TP_ERROR_TOO_LARGE);
+    ck_assert_int_eq(tp__compile(&model, &options, &roomy, &image, &error), TP_ERROR_TOO_LARGE);
     ck_assert_msg(strstr(error.text, "codebooks") != NULL, "%s", error.text);
     tp__quantised_model_free(&model);
     tp__source_model_free(&source);
@@ -354,7 +354,7 @@ START_TEST(outline_gives_the_program)
     struct tp_memory_image *image = NULL;
     tp_format *formats = choose(&source, &recipe);
     ck_assert_int_eq(tp__quantised_outline(&source.shape, formats, &outline, &error), TP_OK);
-    ck_assert_int_eq(tp__compile(&outline, &options, &roomy, 7, &image, &error), TP_OK);
+    ck_assert_int_eq(tp__compile(&outline, &options, &roomy, &image, &error), TP_OK);
     const struct tp_step_slot slots[1] = {{.active = true, .logits = true, .position = 3}};
     ck_assert_uint_eq(image->program_count, whole->program_count);
     ck_assert_uint_eq(tp__step_cycles(&roomy, image->program, image->program_count, slots),
@@ -414,9 +414,9 @@ START_TEST(each_limit_is_named)
     struct tp_limits limits = roomy;
     load(&shapes[0], &source);
     tp_format *formats = choose(&source, &recipe);
-    ck_assert_int_eq(tp__plan(&source.shape, formats, &options, &limits, 7, &plan, &error), TP_OK);
+    ck_assert_int_eq(tp__plan(&source.shape, formats, &options, &limits, &plan, &error), TP_OK);
     lower_limit(&limits, &plan, _i);
-    ck_assert_int_eq(tp__plan(&source.shape, formats, &options, &limits, 7, &plan, &error),
+    ck_assert_int_eq(tp__plan(&source.shape, formats, &options, &limits, &plan, &error),
                      TP_ERROR_TOO_LARGE);
     ck_assert_msg(strstr(error.text, names[_i]) != NULL, "%s", error.text);
     ck_assert_msg(strstr(error.text, "too many") != NULL, "%s", error.text);
@@ -427,6 +427,8 @@ END_TEST
 
 START_TEST(head_sizes_and_contexts_beyond_the_device_are_refused)
 {
+    struct tp_limits narrow = roomy;
+    narrow.head_log2_max = 5;
     struct tp_load_options options = {.context = 0};
     const struct recipe recipe = {.format = TP_FORMAT_Q8};
     struct tp_error error = {.status = TP_OK};
@@ -434,15 +436,15 @@ START_TEST(head_sizes_and_contexts_beyond_the_device_are_refused)
     struct tp_plan plan;
     load(&shapes[8], &source);
     tp_format *formats = choose(&source, &recipe);
-    ck_assert_int_eq(tp__plan(&source.shape, formats, &options, &roomy, 5, &plan, &error),
+    ck_assert_int_eq(tp__plan(&source.shape, formats, &options, &narrow, &plan, &error),
                      TP_ERROR_UNSUPPORTED);
     ck_assert_msg(strstr(error.text, "64") != NULL, "%s", error.text);
     options.context = 33;
-    ck_assert_int_eq(tp__plan(&source.shape, formats, &options, &roomy, 7, &plan, &error),
+    ck_assert_int_eq(tp__plan(&source.shape, formats, &options, &roomy, &plan, &error),
                      TP_ERROR_TOO_LARGE);
     options.context = 0;
     options.sessions = 2;
-    ck_assert_int_eq(tp__plan(&source.shape, formats, &options, &roomy, 7, &plan, &error),
+    ck_assert_int_eq(tp__plan(&source.shape, formats, &options, &roomy, &plan, &error),
                      TP_ERROR_TOO_LARGE);
     free(formats);
     tp__source_model_free(&source);

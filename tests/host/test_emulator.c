@@ -228,7 +228,7 @@ static void setup(void)
                      TP_OK);
     ck_assert_int_eq(tp__quantise_model(&context, &model, formats, NULL, &quantised, &error),
                      TP_OK);
-    ck_assert_msg(tp__compile(&quantised, &load, &limits, 5, &image, &error) == TP_OK, "%s",
+    ck_assert_msg(tp__compile(&quantised, &load, &limits, &image, &error) == TP_OK, "%s",
                   error.text);
     tp__quantised_model_free(&quantised);
     tp__source_model_free(&model);
