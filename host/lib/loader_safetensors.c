@@ -168,12 +168,17 @@ tp_status tp__load_safetensors(struct tp_source_model *model, const struct tp_by
 
 /* ---- files ---- */
 
+static tp_status path_too_long(const char *folder, struct tp_error *error)
+{
+    return tp__fail(error, TP_ERROR_INVALID, "%s: the path is too long", tp__short_name(folder));
+}
+
 static tp_status join(const char *folder, const char *name, char path[PATH_BYTES],
                       struct tp_error *error)
 {
     int size = snprintf(path, PATH_BYTES, "%s/%s", folder, name);
     if (size > 0 && size < PATH_BYTES) return TP_OK;
-    return tp__fail(error, TP_ERROR_INVALID, "%s: the path is too long", tp__short_name(folder));
+    return path_too_long(folder, error);
 }
 
 static bool exists(const char *path)
@@ -298,8 +303,14 @@ tp_status tp__find_in_folder(const char *folder, char *path, size_t path_bytes,
 {
     static const char *const files[] = {"model.safetensors", "model.safetensors.index.json"};
     char candidate[PATH_BYTES];
+    size_t length = strlen(folder);
+    while (length > 1 && folder[length - 1] == '/') length--;
+    if (length >= PATH_BYTES) return path_too_long(folder, error);
+    char plain[PATH_BYTES];  // without slashes at the end
+    memcpy(plain, folder, length);
+    plain[length] = '\0';
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
-        tp_status status = join(folder, files[i], candidate, error);
+        tp_status status = join(plain, files[i], candidate, error);
         if (status != TP_OK) return status;
         if (!exists(candidate)) continue;
         int size = snprintf(path, path_bytes, "%s", candidate);

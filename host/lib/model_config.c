@@ -149,6 +149,7 @@ static tp_status check_variants(const struct config_reader *reader)
     } flags[] = {
         {"attention_bias", "a bias of the attention's output is not supported"},
         {"mlp_bias", "biases of the feed-forward layers are not supported"},
+        {"rope_interleaved", "another order of rotation pairs is not supported"},
     };
     for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++) {
         bool value = false;

@@ -269,7 +269,9 @@ START_TEST(the_public_facts_name_folder_architecture_and_window)
     tp_model *model = NULL;
     struct tp_model_info info;
     struct tp_error error = {.status = TP_OK};
-    const struct tp_model_options options = {.path = folder};
+    char path[PATH_BYTES + 2];
+    snprintf(path, sizeof path, "%s//", folder);
+    const struct tp_model_options options = {.path = path};
     ck_assert_int_eq(tp_context_create(NULL, &context, &error), TP_OK);
     tp_status status = tp_model_open(context, &options, &model, &error);
     ck_assert_msg(status == TP_OK, "%s", error.text);
@@ -389,6 +391,7 @@ START_TEST(configurations_of_other_models_are_refused_by_name)
         {"llama", NULL, ", \"attention_bias\": true", TP_ERROR_UNSUPPORTED, "attention_bias"},
         {"llama", NULL, ", \"mlp_bias\": true", TP_ERROR_UNSUPPORTED, "mlp_bias"},
         {"llama", NULL, ", \"mlp_bias\": 1", TP_ERROR_FORMAT, "mlp_bias is not true or false"},
+        {"llama", NULL, ", \"rope_interleaved\": true", TP_ERROR_UNSUPPORTED, "rope_interleaved"},
         {"llama", NULL, ", \"num_local_experts\": 8", TP_ERROR_UNSUPPORTED, "num_local_experts"},
         {"llama", NULL, ", \"quantization_config\": {}", TP_ERROR_UNSUPPORTED, "quantization_"},
         {"llama", NULL, ", \"partial_rotary_factor\": 0.5", TP_ERROR_UNSUPPORTED, "partial_"},
