@@ -354,7 +354,8 @@ test: ## Runs every test; the last line counts them.
 # make test-skid: the tests of that name, of model, RTL (all variants), host and system.
 test-%:
 	$(if $(strip $(call matching,$*)),,$(error no test is named $*))
-	$(MAKE) $(patsubst %,$(BUILD)/test/%,$(filter-out formal/% %.sh %.py,$(call matching,$*)))
+	$(MAKE) $(if $(filter %.py,$(call matching,$*)),$(BUILD)/test/tokenize) \
+	  $(patsubst %,$(BUILD)/test/%,$(filter-out formal/% %.sh %.py,$(call matching,$*)))
 	$(RUNNER) $(call matching,$*)
 matching = $(filter model/$(1)_model model/$(1)_model.% model/$(1) model/$(1).% rtl/$(1) \
              rtl/$(1).% host/$(1) host/$(1).% system/$(1) system/test_$(1).sh \

@@ -22,7 +22,8 @@ static void print_facts(const struct tp_model_info *m)
         printf("limited to its window of attention, %" PRIu32 " positions\n", m->window);
     }
     if (m->has_tokenizer) {
-        printf("tokenizer: start %" PRIu32 ", end %" PRIu32 "\n", m->bos, m->eos);
+        printf("tokenizer: start %" PRIu32 ", end %" PRIu32 "; chat template: %s\n", m->bos, m->eos,
+               m->chat != NULL ? m->chat : "none of the known ones (name one with --chat)");
     } else {
         printf("no tokenizer\n");
     }
@@ -76,13 +77,14 @@ int verb_info(const struct options *options)
     }
     if (status == EXIT_OK && options->json) {
         json_t *object = json_pack(
-            "{s:s, s:s, s:s, s:I, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:b, s:b, s:o}",
+            "{s:s, s:s, s:s, s:I, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:b, s:b, s:s?, "
+            "s:o}",
             "name", m->name, "architecture", m->architecture, "file_format", m->file_format,
             "parameters", (json_int_t)m->parameters, "dim", (int)m->dim, "hidden", (int)m->hidden,
             "layers", (int)m->layers, "heads", (int)m->heads, "head_size", (int)m->head_size,
             "kv_heads", (int)m->kv_heads, "vocab", (int)m->vocab, "context", (int)m->context,
             "window", (int)m->window, "tied", (int)m->tied, "has_tokenizer", (int)m->has_tokenizer,
-            "costs", costs_of(work.model, options));
+            "chat", m->chat, "costs", costs_of(work.model, options));
         if (m->quantised) {
             (void)json_object_update_new(object, facts_of_image(work.model));
         }

@@ -130,6 +130,10 @@ refused "text for constants that is not there" "nothing.txt" \
 refused "prompt longer than the context" "context" \
     run -m "$MODEL" $FAST -c 8 -p "Once upon a time there was a little dog who liked the sun"
 refused "prompt that is not UTF-8" "UTF-8" run -m "$MODEL" $FAST -p "$(printf 'one \377 two')"
+refused "chat without a template" "has no chat template.*plain, chatml" \
+    run -m "$MODEL" $FAST --chat auto -p hello
+refused "chat template that is not known" "vicuna.*plain, chatml" \
+    run -m "$MODEL" $FAST --chat vicuna -p hello
 refused "context longer than the device's" "[0-9]" run -m "$MODEL" $FAST -c 5000
 refused "no text for eval" "which text" eval -m "$MODEL" $FAST
 refused "text for eval that is not there" "nothing.txt" \
@@ -221,6 +225,7 @@ ok = len(value["tokens"]) == 12 and len(value["text"]) > 12 and value["prompt_to
 sys.exit(0 if ok else 1)'
 report $? "run: 12 tokens and their text"
 tail -n 1 "$ROOM/out" > "$ROOM/story.json"
+works "run as a chat" run -m "$MODEL" $FAST --chat zephyr --system "Be kind." -p "Hello" -n 8 --json
 works "run with all of sampling" run -m "$MODEL" $FAST -p "Once" -n 8 --repeat-penalty 1.2 \
     --top-k 40 --top-p 0.9 --min-p 0.05 --logprobs 3 --json
 tail -n 1 "$ROOM/out" | python3 -c '
