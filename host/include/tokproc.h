@@ -250,6 +250,7 @@ struct tp_model_info {
     char origin_format[TP_TEXT_CHARS];     ///< "GGUF version 3"
     char method[TP_TEXT_CHARS];            ///< how it was rounded
     char calibrated_on[TP_TEXT_CHARS];     ///< name of the text; empty: text of the model itself
+    uint64_t calibrated_bytes;             ///< of that text, from its beginning
     char measured_on[TP_TEXT_CHARS];       ///< name of the text of quality
     struct tp_score quality;  ///< against the origin in float32; tokens 0: not measured
 };

@@ -25,6 +25,7 @@ struct tp_manifest {
     char file_format[TP_MANIFEST_TEXT_BYTES];    // "GGUF version 3"
     char method[TP_MANIFEST_TEXT_BYTES];         // "plain rounding"
     char calibrated_on[TP_MANIFEST_TEXT_BYTES];  // name of the text
+    uint64_t calibrated_bytes;                   // of it, from its beginning
     char measured_on[TP_MANIFEST_TEXT_BYTES];    // name of the text of the score
     struct tp_score score;                       // tokens 0: not measured
 };

@@ -38,6 +38,8 @@ static const struct field fields[] = {
     TEXT("origin", "file_format", file_format),
     TEXT("quantiser", "method", method),
     TEXT("quantiser", "calibrated_on", calibrated_on),
+    {"quantiser", "calibrated_bytes", KIND_COUNT, offsetof(struct tp_manifest, calibrated_bytes),
+     0},
     TEXT("quality", "measured_on", measured_on),
     {"quality", "tokens", KIND_COUNT, offsetof(struct tp_manifest, score.tokens), 0},
     REAL("nats", nats),

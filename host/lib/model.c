@@ -253,6 +253,7 @@ void tp_model_get_info(const tp_model *model, struct tp_model_info *info)
         memcpy(info->origin_format, manifest->file_format, sizeof info->origin_format);
         memcpy(info->method, manifest->method, sizeof info->method);
         memcpy(info->calibrated_on, manifest->calibrated_on, sizeof info->calibrated_on);
+        info->calibrated_bytes = manifest->calibrated_bytes;
         memcpy(info->measured_on, manifest->measured_on, sizeof info->measured_on);
         tp__digest_text(model->image.digest, info->payload_digest);
     }

@@ -14,10 +14,10 @@ enum { ROUNDINGS = 2, ROWS_MAX = TP_FORMAT_COUNT + ROUNDINGS, NAME_BYTES = 24 };
 
 struct row {
     char name[NAME_BYTES];
-    tp_model *model;    // rounded; NULL for a device
-    tp_device *device;  // or NULL
-    uint64_t bytes;     // of the matrices as stored: codes and scales
-    uint64_t beats;     // of the device's weight memory; 0: it runs on none
+    tp_model *rounded;     // or NULL: it runs on a device
+    struct judged judged;  // on a device
+    uint64_t bytes;        // of the matrices as stored: codes and scales
+    uint64_t beats;        // of the device's weight memory; 0: it runs on none
 };
 
 struct comparison {
@@ -60,20 +60,15 @@ static int parse_formats(const char *list, tp_format formats[TP_FORMAT_COUNT], u
 // Each format has a device of its own, so that they run side by side.
 static int open_format(struct comparison *c, const struct options *options, tp_format format)
 {
-    struct work *work = &c->evaluation.work;
     struct row *row = &c->rows[c->count++];
-    struct options own = *options;
-    own.format = format;
-    (void)snprintf(row->name, sizeof row->name, "%s", tp_format_name(format));
-    int status = work_load(work, &own);
-    row->device = work->device;  // also when it failed: to be closed
-    work->device = NULL;
     struct tp_load_info info;
     struct tp_error error;
+    (void)snprintf(row->name, sizeof row->name, "%s", tp_format_name(format));
+    int status = evaluation_load(&c->evaluation, options, format, &row->judged);
     if (status != EXIT_OK) {
         return status;
     }
-    if (tp_device_get_load(row->device, &info, &error) != TP_OK) {
+    if (tp_device_get_load(row->judged.device, &info, &error) != TP_OK) {
         return failed(&error);
     }
     row->bytes = info.matrix_bytes;
@@ -87,21 +82,37 @@ static int open_rounding(struct comparison *c, tp_rounding rounding)
     struct row *row = &c->rows[c->count++];
     struct tp_error error;
     (void)snprintf(row->name, sizeof row->name, "%s", names[rounding]);
-    if (tp_model_round(c->evaluation.work.model, rounding, &row->model, &row->bytes, &error) !=
+    if (tp_model_round(c->evaluation.work.model, rounding, &row->rounded, &row->bytes, &error) !=
         TP_OK) {
         return failed(&error);
     }
     return EXIT_OK;
 }
 
+static int check_use(const struct options *options)
+{
+    const char *other = options->format_given ? "--format" : options->layers ? "--layers" : NULL;
+    if (other == NULL) {
+        return EXIT_OK;
+    }
+    fprintf(stderr, "tokproc eval: --compare does not go with %s - try: without it\n", other);
+    return EXIT_USAGE;
+}
+
 static int open_rows(struct comparison *c, const struct options *options)
 {
     tp_format formats[TP_FORMAT_COUNT];
     uint32_t count = 0;
-    int status = parse_formats(options->compare, formats, &count);
-    status = status == EXIT_OK ? evaluation_open_models(&c->evaluation, options) : status;
-    status =
-        status == EXIT_OK ? work_choose_device(&c->evaluation.work, options, 0, "emu") : status;
+    int status = check_use(options);
+    status = status == EXIT_OK ? parse_formats(options->compare, formats, &count) : status;
+    status = status == EXIT_OK ? evaluation_open(&c->evaluation, options) : status;
+    if (status == EXIT_OK && c->evaluation.work.model_info.quantised) {
+        fprintf(stderr,
+                "tokproc: %s is an image, which has its formats - try: --compare with the "
+                "model that it was made of\n",
+                c->evaluation.work.model_info.name);
+        status = EXIT_USAGE;
+    }
     for (uint32_t i = 0; i < count && status == EXIT_OK; i++) {
         status = open_format(c, options, formats[i]);
     }
@@ -109,11 +120,13 @@ static int open_rows(struct comparison *c, const struct options *options)
         status = open_rounding(c, (tp_rounding)i);
     }
     for (uint32_t i = 0; i < c->count && status == EXIT_OK; i++) {
-        c->predictors[i].device = c->rows[i].device;
-        c->predictors[i].model = c->rows[i].model;
+        c->predictors[i].device = c->rows[i].judged.device;
+        c->predictors[i].model = c->rows[i].rounded;
         status = predictor_open(&c->predictors[i]);
     }
-    evaluation_prepare(&c->evaluation, options, c->predictors, c->count);
+    if (status == EXIT_OK) {
+        evaluation_prepare(&c->evaluation, options, c->predictors, c->count);
+    }
     return status;
 }
 
@@ -121,8 +134,8 @@ static void close_rows(struct comparison *c)
 {
     for (uint32_t i = 0; i < c->count; i++) {
         predictor_close(&c->predictors[i]);
-        tp_device_close(c->rows[i].device);
-        tp_model_close(c->rows[i].model);
+        judged_close(&c->rows[i].judged);
+        tp_model_close(c->rows[i].rounded);
     }
     evaluation_close(&c->evaluation);
 }

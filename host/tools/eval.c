@@ -8,17 +8,23 @@
 #include "evaluation.h"
 #include "verbs.h"
 
-static int print_json_score(struct evaluation *e, const struct options *options,
-                            const struct tp_score *score)
+// "nf4", or "image" for the formats of an image.
+static const char *format_of(const struct evaluation *e, const struct options *options)
+{
+    return e->work.model_info.quantised ? "image" : tp_format_name(options->format);
+}
+
+static int print_json_score(const struct evaluation *e, const struct options *options,
+                            tp_device *device, const struct tp_score *score)
 {
     struct tp_error error;
     json_t *layers = NULL;
-    if (options->layers && layers_read(&e->work, &layers, &error) != TP_OK) {
+    if (options->layers && layers_read(device, &layers, &error) != TP_OK) {
         return failed(&error);
     }
     json_t *object = evaluation_to_json(e);
     json_t *figures = score_to_json(score);
-    (void)json_object_set_new(object, "format", json_string(tp_format_name(options->format)));
+    (void)json_object_set_new(object, "format", json_string(format_of(e, options)));
     (void)json_object_update(object, figures);
     json_decref(figures);
     if (layers != NULL) {
@@ -27,11 +33,12 @@ static int print_json_score(struct evaluation *e, const struct options *options,
     return print_json(object);
 }
 
-static void print_score(const struct evaluation *e, const struct options *options,
-                        const struct tp_score *s)
+static int print_score(const struct evaluation *e, const struct options *options, tp_device *device,
+                       const struct tp_score *s)
 {
+    struct tp_error error;
     evaluation_print_head(e);
-    printf("%-12s %12s %12s\n", tp_format_name(options->format), "nats/token", "perplexity");
+    printf("%-12s %12s %12s\n", format_of(e, options), "nats/token", "perplexity");
     printf("%-12s %12.5f %12.4f\n", "reference", s->reference_nats, exp(s->reference_nats));
     printf("%-12s %12.5f %12.4f\n", "device", s->nats, exp(s->nats));
     printf("%-12s %+12.5f %11.4fx   +- %.5f\n", "change", s->change, s->perplexity_ratio,
@@ -39,18 +46,23 @@ static void print_score(const struct evaluation *e, const struct options *option
     printf("%-12s %12.6f                median %.6f, 99 %% below %.4f\n", "KL", s->divergence,
            s->divergence_median, s->divergence_high);
     printf("%-12s %10.2f %%\n", "same top", 100 * s->top_agreement);
+    if (options->layers && layers_read(device, NULL, &error) != TP_OK) {
+        return failed(&error);
+    }
+    return EXIT_OK;
 }
 
 static int evaluate(const struct options *options)
 {
     struct evaluation evaluation = {.reference = NULL};
+    struct judged judged = {.device = NULL};
     struct predictor predictor = {.device = NULL};
-    int status = evaluation_open_models(&evaluation, options);
-    // The emulator gives the numbers of every device and is the fastest.
-    status = status == EXIT_OK ? work_choose_device(&evaluation.work, options, 0, "emu") : status;
-    status = status == EXIT_OK ? work_load(&evaluation.work, options) : status;
+    int status = evaluation_open(&evaluation, options);
     if (status == EXIT_OK) {
-        predictor.device = evaluation.work.device;
+        status = evaluation_load(&evaluation, options, options->format, &judged);
+    }
+    if (status == EXIT_OK) {
+        predictor.device = judged.device;
         evaluation_prepare(&evaluation, options, &predictor, 1);
         status = predictor_open(&predictor);
     }
@@ -59,18 +71,12 @@ static int evaluate(const struct options *options)
     if (scored && evaluation.scoring.texts != 0) {
         struct tp_score score;
         tp_scorer_get(predictor.scorer, &score);
-        if (options->json) {
-            int written = print_json_score(&evaluation, options, &score);
-            status = written == EXIT_OK ? status : written;
-        } else {
-            struct tp_error error;
-            print_score(&evaluation, options, &score);
-            if (options->layers && layers_read(&evaluation.work, NULL, &error) != TP_OK) {
-                status = failed(&error);
-            }
-        }
+        int printed = options->json ? print_json_score(&evaluation, options, judged.device, &score)
+                                    : print_score(&evaluation, options, judged.device, &score);
+        status = printed == EXIT_OK ? status : printed;
     }
     predictor_close(&predictor);
+    judged_close(&judged);
     evaluation_close(&evaluation);
     return status;
 }

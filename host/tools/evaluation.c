@@ -7,10 +7,8 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
-
-// Texts that calibration takes from the beginning of its file; they are not scored.
-enum { CALIBRATION_TEXTS = 8 };
 
 // ---- models ----
 
@@ -29,7 +27,7 @@ static int open_reference(struct evaluation *e, const struct options *options)
     return EXIT_OK;
 }
 
-int evaluation_open_models(struct evaluation *e, const struct options *options)
+int evaluation_open(struct evaluation *e, const struct options *options)
 {
     int status = work_open_model(&e->work, options);
     if (status == EXIT_OK && !e->work.model_info.has_tokenizer) {
@@ -37,7 +35,9 @@ int evaluation_open_models(struct evaluation *e, const struct options *options)
                 e->work.model_info.name);
         status = EXIT_FAILED;
     }
-    return status == EXIT_OK ? open_reference(e, options) : status;
+    status = status == EXIT_OK ? open_reference(e, options) : status;
+    // The emulator gives the numbers of every device and is the fastest.
+    return status == EXIT_OK ? work_choose_device(&e->work, options, 0, "emu") : status;
 }
 
 void evaluation_close(struct evaluation *e)
@@ -46,7 +46,7 @@ void evaluation_close(struct evaluation *e)
     work_close(&e->work);
 }
 
-// ---- texts ----
+// ---- loading ----
 
 static bool same_file(const char *a, const char *b)
 {
@@ -55,6 +55,70 @@ static bool same_file(const char *a, const char *b)
     return a != NULL && b != NULL && stat(a, &facts_a) == 0 && stat(b, &facts_b) == 0 &&
            facts_a.st_dev == facts_b.st_dev && facts_a.st_ino == facts_b.st_ino;
 }
+
+// The beginning of the text that a quantised model was calibrated on is not scored. An image only
+// knows the name of that text.
+static void note_calibration(struct evaluation *e, const struct options *options,
+                             const tp_model *model)
+{
+    struct tp_model_info info;
+    tp_model_get_info(model, &info);
+    const char *slash = strrchr(options->text, '/');
+    const char *name = slash == NULL ? options->text : slash + 1;
+    bool is_same = e->work.model_info.quantised ? strcmp(info.calibrated_on, name) == 0
+                                                : same_file(options->calibrate, options->text);
+    if (is_same && info.calibrated_bytes > e->calibrated_bytes) {
+        e->calibrated_bytes = info.calibrated_bytes;
+    }
+}
+
+static tp_status quantise(struct evaluation *e, const struct options *options, tp_format format,
+                          tp_model **quantised, struct tp_error *error)
+{
+    const struct tp_quantise_options quantise = {
+        .format = format,
+        .keep = options->keeps,
+        .keep_count = options->keep_count,
+        .calibrate_path = options->calibrate,
+        .fit = format == TP_FORMAT_AUTO ? &e->work.device_info : NULL,
+        .plain = options->plain};
+    return tp_model_quantise(e->work.model, &quantise, quantised, error);
+}
+
+int evaluation_load(struct evaluation *e, const struct options *options, tp_format format,
+                    struct judged *judged)
+{
+    struct tp_error error = {.status = TP_OK};
+    const struct tp_load_options load = {.format = format, .context = options->context};
+    bool by_quantiser = !e->work.model_info.quantised &&
+                        (options->calibrate != NULL || options->keep_count != 0 || options->plain);
+    *judged = (struct judged){.device = NULL};
+    tp_status status =
+        tp_device_open(e->work.context, e->work.device_name, &judged->device, &error);
+    if (status == TP_OK) {
+        status = tp_device_get_info(judged->device, &e->work.device_info);
+    }
+    if (status == TP_OK && by_quantiser) {
+        status = quantise(e, options, format, &judged->quantised, &error);
+    }
+    tp_model *model = judged->quantised != NULL ? judged->quantised : e->work.model;
+    if (status == TP_OK) {
+        status = tp_device_load(judged->device, model, &load, &error);
+    }
+    if (status != TP_OK) {
+        return failed(&error);
+    }
+    note_calibration(e, options, model);
+    return EXIT_OK;
+}
+
+void judged_close(struct judged *judged)
+{
+    tp_device_close(judged->device);
+    tp_model_close(judged->quantised);
+}
+
+// ---- texts ----
 
 // Positions that everything has: model, reference, device and -c.
 static uint32_t common_context(const struct evaluation *e, const struct options *options)
@@ -73,14 +137,13 @@ static uint32_t common_context(const struct evaluation *e, const struct options 
 void evaluation_prepare(struct evaluation *e, const struct options *options,
                         struct predictor *predictors, uint32_t count)
 {
-    bool is_calibrated_on = !options->skip_given && same_file(options->calibrate, options->text);
-    e->texts_left_out = is_calibrated_on ? CALIBRATION_TEXTS : options->skip;
     e->scoring = (struct scoring){.model = e->work.model,
                                   .reference = e->reference != NULL ? e->reference : e->work.model,
                                   .predictors = predictors,
                                   .predictor_count = count,
                                   .context = common_context(e, options),
-                                  .texts_left_out = e->texts_left_out,
+                                  .skip = options->skip,
+                                  .skip_bytes = options->skip_given ? 0 : e->calibrated_bytes,
                                   .tokens_max = options->tokens_given ? options->tokens : 0};
 }
 
@@ -93,11 +156,12 @@ void evaluation_print_head(const struct evaluation *e)
     printf("%s, %s, beside %s in float32: %" PRIu64 " tokens of %" PRIu32 " texts",
            e->work.model_info.name, e->work.device_name,
            e->reference != NULL ? reference.name : "itself", e->scoring.tokens, e->scoring.texts);
-    if (e->texts_left_out != 0) {
-        printf(", without the first %" PRIu32, e->texts_left_out);
+    if (e->scoring.texts_left_out != 0) {
+        printf(", without the first %" PRIu32 "%s", e->scoring.texts_left_out,
+               e->scoring.skip_bytes != 0 ? " (used for calibration)" : "");
     }
     if (e->scoring.texts_too_long != 0) {
-        printf(" (%" PRIu32 " longer than the context were skipped)", e->scoring.texts_too_long);
+        printf(", %" PRIu32 " longer than the context skipped", e->scoring.texts_too_long);
     }
     printf("\n");
 }
@@ -109,7 +173,8 @@ json_t *evaluation_to_json(const struct evaluation *e)
     return json_pack("{s:s, s:s, s:s, s:I, s:i, s:i, s:i}", "model", e->work.model_info.name,
                      "reference", reference.name, "device", e->work.device_name, "tokens",
                      (json_int_t)e->scoring.tokens, "texts", (int)e->scoring.texts, "texts_skipped",
-                     (int)e->scoring.texts_too_long, "texts_left_out", (int)e->texts_left_out);
+                     (int)e->scoring.texts_too_long, "texts_left_out",
+                     (int)e->scoring.texts_left_out);
 }
 
 json_t *score_to_json(const struct tp_score *s)

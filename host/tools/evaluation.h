@@ -12,13 +12,28 @@ struct evaluation {
     struct work work;
     tp_model *reference;  // of --reference, or NULL: the model of -m itself
     struct scoring scoring;
-    uint32_t texts_left_out;  // the first of the file, not scored
+    uint64_t calibrated_bytes;  // of the text, from its beginning; not scored
 };
 
-/** Opens the model of -m and the one of --reference. Returns an exit status. */
-int evaluation_open_models(struct evaluation *evaluation, const struct options *options);
+/** A model on a device. */
+struct judged {
+    tp_model *quantised;  // or NULL: the model of -m
+    tp_device *device;    // or NULL: not opened
+};
 
-/** Fills scoring; after the last device was opened. */
+/** Opens the model of -m and the one of --reference, and chooses the device. Returns an exit
+ *  status. */
+int evaluation_open(struct evaluation *evaluation, const struct options *options);
+
+/** Opens a device of its own and loads the model in a format (an image in its own formats). With
+ *  --calibrate, --keep or --plain the model is quantised as `tokproc quantize` does it, else by
+ *  rounding each weight to the nearest. Returns an exit status; judged_close ends it in any case.
+ */
+int evaluation_load(struct evaluation *evaluation, const struct options *options, tp_format format,
+                    struct judged *judged);
+void judged_close(struct judged *judged);
+
+/** Fills scoring; after everything was loaded. */
 void evaluation_prepare(struct evaluation *evaluation, const struct options *options,
                         struct predictor *predictors, uint32_t count);
 void evaluation_close(struct evaluation *evaluation);

@@ -26,12 +26,11 @@ static json_t *edges_json(const uint32_t values[TP_EDGE_KIND_COUNT])
                      (int)values[TP_EDGE_KIND_ATTENTION], "ffn", (int)values[TP_EDGE_KIND_FFN]);
 }
 
-tp_status layers_read(struct work *work, json_t **json, struct tp_error *error)
+tp_status layers_read(tp_device *device, json_t **json, struct tp_error *error)
 {
     struct tp_section_statistics sections[SECTIONS_MAX];
     size_t count = 0;
-    tp_status status =
-        tp_device_get_sections(work->device, false, sections, SECTIONS_MAX, &count, error);
+    tp_status status = tp_device_get_sections(device, false, sections, SECTIONS_MAX, &count, error);
     if (status != TP_OK) {
         return status;
     }

@@ -67,6 +67,9 @@ static const struct option table[] = {
      "                             as much as its memory holds"},
     {'N', false, "plain", NULL, KIND_FLAG, FIELD(plain), 0, 0,
      "round each weight to the nearest, also with --calibrate"},
+    {'E', false, "export", "gguf", KIND_TEXT, FIELD(export_format), 0, 0,
+     "write what the quantised weights stand for, as a GGUF file of float32; MODEL may be\n"
+     "                             an image then"},
     {'f', false, "force", NULL, KIND_FLAG, FIELD(force), 0, 0, "replace the file that is there"},
     {'t', false, "temp", "T", KIND_REAL, FIELD(temperature), 0, 100,
      "temperature, 0 = greedy; default 0.8"},

@@ -31,6 +31,7 @@ struct options {
     const char *fit;
     bool plain;
     bool force;
+    const char *export_format;
     double temperature;
     uint32_t top_k;
     double repeat_penalty;

@@ -29,6 +29,11 @@ static int find_configuration(const char *name, struct tp_device_info *info)
 
 static int check_output(const struct options *options)
 {
+    if (options->export_format != NULL && strcmp(options->export_format, "gguf") != 0) {
+        fprintf(stderr, "tokproc quantize: --export cannot be %s - try: --export gguf\n",
+                options->export_format);
+        return EXIT_USAGE;
+    }
     if (options->output == NULL) {
         fprintf(stderr, "tokproc: which file to write? - try: -o model.tpi\n");
         return EXIT_USAGE;
@@ -46,7 +51,8 @@ static int print_result(const struct options *options, const tp_model *quantised
     tp_model_get_info(quantised, &info);
     if (options->json) {
         json_t *object = json_object();
-        (void)json_object_set_new(object, "image", json_string(options->output));
+        (void)json_object_set_new(object, options->export_format != NULL ? "export" : "image",
+                                  json_string(options->output));
         (void)json_object_update_new(object, facts_of_image(quantised));
         return print_json(object);
     }
@@ -54,6 +60,13 @@ static int print_result(const struct options *options, const tp_model *quantised
         print_image_facts(quantised);
     }
     return EXIT_OK;
+}
+
+static tp_status write_result(const struct options *options, const tp_model *model,
+                              struct tp_error *error)
+{
+    return options->export_format != NULL ? tp_model_export(model, options->output, error)
+                                          : tp_model_save(model, options->output, error);
 }
 
 int verb_quantize(const struct options *options)
@@ -77,13 +90,17 @@ int verb_quantize(const struct options *options)
         .fit = options->fit != NULL ? &fit : NULL,
         .plain = options->plain};
     tp_model *quantised = NULL;
-    if (status == EXIT_OK &&
-        (tp_model_quantise(work.model, &quantise, &quantised, &error) != TP_OK ||
-         tp_model_save(quantised, options->output, &error) != TP_OK)) {
+    bool is_image = work.model_info.quantised && options->export_format != NULL;
+    if (status == EXIT_OK && !is_image &&
+        tp_model_quantise(work.model, &quantise, &quantised, &error) != TP_OK) {
+        status = failed(&error);
+    }
+    const tp_model *result = is_image ? work.model : quantised;
+    if (status == EXIT_OK && write_result(options, result, &error) != TP_OK) {
         status = failed(&error);
     }
     if (status == EXIT_OK) {
-        status = print_result(options, quantised);
+        status = print_result(options, result);
     }
     tp_model_close(quantised);
     work_close(&work);

@@ -146,8 +146,8 @@ static bool next_text(struct work_of_file *w, uint32_t bos, struct scored_text *
     const char *start = NULL;
     size_t size = 0;
     while (*status == TP_OK && tp_text_next(w->data, w->size, &w->offset, &start, &size)) {
-        if (s->texts_left_out != 0) {
-            s->texts_left_out--;
+        if (s->texts_left_out < s->skip || (uint64_t)(start - w->data) < s->skip_bytes) {
+            s->texts_left_out++;
             continue;
         }
         size_t count = 0;

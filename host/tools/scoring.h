@@ -31,7 +31,9 @@ struct scoring {
     struct predictor *predictors;
     uint32_t predictor_count;
     uint32_t context;         // of all of them, the smallest
-    uint32_t texts_left_out;  // in: the first texts that are not scored
+    uint32_t skip;            // in: the first texts that are not scored
+    uint64_t skip_bytes;      // in: nor those that begin in the first bytes of the file
+    uint32_t texts_left_out;  // for these reasons
     uint64_t tokens_max;      // in: no text is begun once there are so many; 0: no limit
     uint64_t tokens;
     uint32_t texts;

@@ -16,6 +16,6 @@ int verb_bench(const struct options *options);
 int verb_verify(const struct options *options);
 
 /** Ranges and losses by layer: as a table on standard output, or with json not NULL as an array. */
-tp_status layers_read(struct work *work, json_t **json, struct tp_error *error);
+tp_status layers_read(tp_device *device, json_t **json, struct tp_error *error);
 
 #endif
