@@ -237,6 +237,15 @@ void tp__calibration_free(struct tp_calibration *calibration)
     *calibration = (struct tp_calibration){0};
 }
 
+// The constants of the image that the model was made of, so that it becomes the same image again.
+static void take_known(const struct tp_source_model *model, struct tp_calibration *calibration)
+{
+    const struct tp_model_shape *shape = &model->shape;
+    size_t means = (size_t)shape->layers * shape->kv_heads * shape->head_size;
+    memcpy(calibration->key_mean, model->key_means, means * sizeof *model->key_means);
+    memcpy(calibration->exponent_max, model->exponent_max, tp__edge_count(shape));
+}
+
 tp_status tp__calibrate(const tp_context *context, const struct tp_source_model *model,
                         const struct tp_tokenizer *tokenizer, const char *path,
                         struct tp_calibration *calibration, struct tp_error *error)
@@ -271,6 +280,9 @@ tp_status tp__calibrate(const tp_context *context, const struct tp_source_model 
     }
     if (status == TP_OK) {
         status = measure_exponents(context, model, &corpus, &made, error);
+    }
+    if (status == TP_OK && path == NULL && model->key_means != NULL) {
+        take_known(model, &made);
     }
     made.text_end = corpus.end;
     tp__reference_close(reference);

@@ -18,7 +18,8 @@ struct tp_calibration {
 
 /** Runs the float32 reference over text and takes means of keys and exponents of edges.
  *  in     path  text, texts separated by lines "<|endoftext|>"; NULL: text that the model generates
- *               from a fixed seed, so the same model always gives the same constants
+ *               from a fixed seed, so the same model always gives the same constants; a model
+ *               that was made of an image gives those of the image
  *         tokenizer  NULL when path is NULL
  *  out    calibration  tp__calibration_free releases it
  *  error  TP_ERROR_IO, TP_ERROR_FORMAT, TP_ERROR_NO_MEMORY, TP_ERROR_CANCELLED */

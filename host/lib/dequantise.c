@@ -142,6 +142,32 @@ static uint32_t longest_row(const struct tp_quantised_model *model)
     return longest;
 }
 
+// Without its constants, quantising the floats again would give the same codes in another image.
+static tp_status give_constants(const struct tp_quantised_model *model,
+                                struct tp_source_model *source, struct tp_error *error)
+{
+    const struct tp_model_shape *shape = &model->shape;
+    size_t of_layer = (size_t)shape->kv_heads * shape->head_size;
+    uint32_t edges = tp__edge_count(shape);
+    source->key_means = calloc(shape->layers * of_layer, sizeof *source->key_means);
+    source->exponent_max = malloc(edges);
+    if (source->key_means == NULL || source->exponent_max == NULL) {
+        return tp__fail(error, TP_ERROR_NO_MEMORY, "%s: no memory for constants", source->name);
+    }
+    memcpy(source->exponent_max, model->exponent_max, edges);
+    for (uint32_t layer = 0; layer < shape->layers; layer++) {
+        const float *means = tp__quantised_key_means(model, layer);
+        uint32_t rows = tp__quantised_matrix(model, TP_MATRIX_KEY, layer)->rows;
+        for (uint32_t r = 0; r < rows; r++) {
+            uint32_t row = 0;
+            if (tp__layout_head_row(shape, TP_MATRIX_KEY, r, &row)) {
+                source->key_means[layer * of_layer + row] = means[r];
+            }
+        }
+    }
+    return TP_OK;
+}
+
 tp_status tp__dequantise(const struct tp_quantised_model *model, const char *name,
                          const char *architecture, struct tp_source_model *source,
                          struct tp_error *error)
@@ -168,6 +194,7 @@ tp_status tp__dequantise(const struct tp_quantised_model *model, const char *nam
         give_vectors(model, layer, &made);
     }
     free(row);
+    status = status == TP_OK ? give_constants(model, &made, error) : status;
     if (status != TP_OK) {
         tp__source_model_free(&made);
         return status;

@@ -14,6 +14,7 @@
 
 #include "architecture.h"
 #include "gguf.h"
+#include "layout.h"
 
 enum { VERSION = 3, ALIGNMENT = 32, KEY_BYTES = 96, FILE_TYPE_F32 = 0, TENSOR_TYPE_F32 = 0 };
 
@@ -282,6 +283,17 @@ static void put_tokenizer(struct exporter *e)
     put_flag(e, "tokenizer.ggml.add_space_prefix", t->add_space);
 }
 
+// Ours: what an image holds besides weights, in the order of its own numbers.
+static void put_constants(struct exporter *e)
+{
+    const struct tp_model_shape *shape = &e->model->shape;
+    size_t means = (size_t)shape->layers * shape->kv_heads * shape->head_size;
+    put_array_key(e, TP_GGUF_KEY_MEANS, TP_GGUF_F32, means);
+    put(e, e->model->key_means, means * sizeof *e->model->key_means);
+    put_array_key(e, TP_GGUF_EXPONENT_MAX, TP_GGUF_U8, tp__edge_count(shape));
+    put(e, e->model->exponent_max, tp__edge_count(shape));
+}
+
 static void put_metadata(struct exporter *e)
 {
     put_text(e, "general.architecture", e->architecture);
@@ -291,6 +303,9 @@ static void put_metadata(struct exporter *e)
     put_shape(e);
     if (e->tokenizer != NULL) {
         put_tokenizer(e);
+    }
+    if (e->model->key_means != NULL) {
+        put_constants(e);
     }
 }
 

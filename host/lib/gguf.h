@@ -14,6 +14,10 @@
 
 #include "reader.h"
 
+/* Metadata of our own, in exports of images: constants of the quantised model. */
+#define TP_GGUF_KEY_MEANS    "tokproc.key_means"     // F32 [layers][kv_heads][head_size]
+#define TP_GGUF_EXPONENT_MAX "tokproc.exponent_max"  // U8 [tp__edge_count]
+
 /* Most that a file may ask for. */
 enum {
     TP_GGUF_KEYS_MAX = 1 << 12,

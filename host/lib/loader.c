@@ -632,6 +632,8 @@ void tp__source_model_free(struct tp_source_model *model)
     free(model->owned);
     free(model->tensors);
     free(model->rope_frequency);
+    free(model->key_means);
+    free(model->exponent_max);
     free(model->name);
     free(model->folder);
     tp__bytes_free(&model->file);

@@ -83,6 +83,9 @@ struct tp_source_model {
     double *rope_frequency;    // use tp__source_frequency
     const float **tensors;     // use tp__source_tensor
     float **owned;             // de-quantised tensors, in the same order; else NULL
+    // Constants of the image that the model was made of, which calibration gives back; or NULL.
+    float *key_means;       // [layers][kv_heads][head_size]
+    uint8_t *exponent_max;  // [tp__edge_count]
     struct tp_bytes
         file;      // float32 tensors lie in it; empty when none does and it has no tokenizer
     char *folder;  // of a safetensors model: there may be a tokenizer.json; else NULL

@@ -9,14 +9,17 @@
 // so it is refused by name.
 
 #include <assert.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "architecture.h"
 #include "gguf.h"
+#include "layout.h"
 #include "loader.h"
 #include "rope_scaling.h"
+#include "tp_map.h"
 
 enum { KEY_BYTES = 96, PLACE_BYTES = 256 };
 
@@ -375,6 +378,62 @@ static tp_status check_whole(const struct gguf_loader *loader)
                     parts);
 }
 
+static tp_status bad_constant(const struct gguf_loader *loader, const char *key,
+                              const struct tp_gguf_entry *entry, const char *what)
+{
+    return tp__fail(loader->error, TP_ERROR_FORMAT, "%s: byte %zu: metadata %s %s",
+                    loader->model->name, entry->offset, key, what);
+}
+
+static tp_status copy_constants(struct gguf_loader *loader, const struct tp_gguf_entry *means,
+                                const struct tp_gguf_entry *exponents)
+{
+    struct tp_source_model *model = loader->model;
+    size_t mean_count = (size_t)means->count;
+    size_t edges = (size_t)exponents->count;
+    model->key_means = calloc(mean_count, sizeof *model->key_means);
+    model->exponent_max = malloc(edges);
+    if (model->key_means == NULL || model->exponent_max == NULL) {
+        return tp__fail(loader->error, TP_ERROR_NO_MEMORY, "%s: no memory for constants",
+                        model->name);
+    }
+    memcpy(model->exponent_max, model->file.data + exponents->offset, edges);
+    tp__number_expand(TP_NUMBER_F32, model->file.data + means->offset, mean_count,
+                      model->key_means);
+    for (size_t i = 0; i < mean_count; i++) {
+        if (!isfinite(model->key_means[i])) {
+            return bad_constant(loader, TP_GGUF_KEY_MEANS, means,
+                                "has a number that is not finite");
+        }
+    }
+    for (size_t i = 0; i < edges; i++) {
+        if (model->exponent_max[i] > TP_EXPONENT_MAX) {
+            return bad_constant(loader, TP_GGUF_EXPONENT_MAX, exponents,
+                                "has an exponent above 25");
+        }
+    }
+    return TP_OK;
+}
+
+/* What an export of an image says about it; other files have none of it. */
+static tp_status read_image_constants(struct gguf_loader *loader)
+{
+    const struct tp_model_shape *shape = &loader->model->shape;
+    const struct tp_gguf_entry *means = NULL;
+    const struct tp_gguf_entry *exponents = NULL;
+    tp_status status = tp__gguf_array(loader->gguf, TP_GGUF_KEY_MEANS, TP_GGUF_F32, &means);
+    if (status != TP_OK) return status;
+    status = tp__gguf_array(loader->gguf, TP_GGUF_EXPONENT_MAX, TP_GGUF_U8, &exponents);
+    if (status != TP_OK || means == NULL || exponents == NULL) return status;
+    if (means->count != (uint64_t)shape->layers * shape->kv_heads * shape->head_size) {
+        return bad_constant(loader, TP_GGUF_KEY_MEANS, means, "does not fit the model");
+    }
+    if (exponents->count != tp__edge_count(shape)) {
+        return bad_constant(loader, TP_GGUF_EXPONENT_MAX, exponents, "does not fit the model");
+    }
+    return copy_constants(loader, means, exponents);
+}
+
 static tp_status load(struct gguf_loader *loader)
 {
     struct tp_source_model *model = loader->model;
@@ -396,6 +455,8 @@ static tp_status load(struct gguf_loader *loader)
     }
     model->has_tokenizer = tp__gguf_find(loader->gguf, "tokenizer.ggml.tokens") != NULL;
     status = scale_rotation(loader);
+    if (status != TP_OK) return status;
+    status = read_image_constants(loader);
     if (status != TP_OK) return status;
     return tp__source_model_complete(model, model->name, loader->error);
 }
