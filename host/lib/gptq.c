@@ -565,7 +565,7 @@ tp_status tp__quantise_gptq(const float *weights, uint32_t rows, uint32_t column
     run_jobs(jobs, threads);
     free(memory);
     free(scales);
-    tp__quantised_finish(&result);
+    (void)tp__quantised_finish(&result);
     *quantised = result;
     return TP_OK;
 }

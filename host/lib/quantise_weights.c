@@ -105,13 +105,49 @@ static uint64_t row_bound(const struct tp_quantised *quantised, size_t row)
     return bound;
 }
 
-void tp__quantised_finish(struct tp_quantised *quantised)
+static bool has_values(const struct tp_quantised *quantised, size_t block)
 {
+    const int8_t *values = quantised->values + block * TP_WEIGHT_BLOCK;
+    for (uint32_t i = 0; i < TP_WEIGHT_BLOCK; i++) {
+        if (values[i] != 0) return true;
+    }
+    return false;
+}
+
+/* One form for the same numbers: blocks of zeros have scale 0, and T is as large as the scales let
+ * it be. Numbers that are quantised again then come out equal, whatever T was tried first. */
+static int32_t settle(struct tp_quantised *quantised)
+{
+    size_t blocks = (size_t)quantised->rows * quantised->blocks;
+    uint32_t largest = 0;
+    for (size_t block = 0; block < blocks; block++) {
+        if (!has_values(quantised, block)) {
+            quantised->scales[block] = 0;
+        } else if (quantised->scales[block] > largest) {
+            largest = quantised->scales[block];
+        }
+    }
+    int32_t raise = (TP_SCALE_COUNT - 1 - (int32_t)largest) / 16;
+    int32_t room = TP_WEIGHT_SHIFT_MAX - quantised->shift;
+    raise = raise < room ? raise : room;
+    quantised->shift += raise;
+    for (size_t block = 0; block < blocks; block++) {
+        if (has_values(quantised, block)) {
+            quantised->scales[block] = (uint8_t)(quantised->scales[block] + 16 * raise);
+        }
+    }
+    return raise;
+}
+
+int32_t tp__quantised_finish(struct tp_quantised *quantised)
+{
+    int32_t raise = settle(quantised);
     quantised->bound = 0;
     for (size_t row = 0; row < quantised->rows; row++) {
         uint64_t bound = row_bound(quantised, row);
         if (bound > quantised->bound) quantised->bound = bound;
     }
+    return raise;
 }
 
 static void quantise_row(const struct tp_grid *grid, const float *weights, double multiplier,
@@ -180,10 +216,15 @@ tp_status tp__quantise_plain(const float *weights, uint32_t rows, uint32_t colum
     tp_status status = tp__quantised_open(weights, rows, columns, multiplier, grid.search_high,
                                           format, &grid, name, &result, error);
     if (status != TP_OK) return status;
-    for (size_t row = 0; row < rows; row++) {
-        quantise_row(&grid, weights + row * columns, multiplier, &result, row);
+    // A second time with a larger T: large weights come out the same, small blocks get finer
+    // scales.
+    int32_t raise = 1;
+    for (uint32_t pass = 0; pass < 2 && raise != 0; pass++) {
+        for (size_t row = 0; row < rows; row++) {
+            quantise_row(&grid, weights + row * columns, multiplier, &result, row);
+        }
+        raise = tp__quantised_finish(&result);
     }
-    tp__quantised_finish(&result);
     *quantised = result;
     return TP_OK;
 }

@@ -72,8 +72,9 @@ TP_MUST_USE tp_status tp__quantised_open(const float *weights, uint32_t rows, ui
 void tp__quantised_set(struct tp_quantised *quantised, const struct tp_grid *grid, size_t block,
                        const double values[TP_WEIGHT_BLOCK], uint8_t scale);
 
-/** Computes the bound, once all blocks are set. */
-void tp__quantised_finish(struct tp_quantised *quantised);
+/** Once all blocks are set: computes the bound, and brings scales and T to the one form that the
+ *  same numbers have whatever T was tried. Returns by how much T was raised. */
+int32_t tp__quantised_finish(struct tp_quantised *quantised);
 
 /* ---- further constants of a matrix ---- */
 
