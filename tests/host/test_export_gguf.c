@@ -10,6 +10,7 @@
 #include "export_gguf.h"
 
 #include <dirent.h>
+#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +20,7 @@
 
 #include "check_main.h"
 #include "encode.h"
+#include "layout.h"
 #include "model_files.h"
 
 enum { PATH_BYTES = 512, VOCAB = 300 };
@@ -296,6 +298,44 @@ START_TEST(character_pairs_export_as_scores)
 }
 END_TEST
 
+// What an image holds besides weights goes with them; numbers that no image has are refused.
+START_TEST(constants_of_an_image_export_equal)
+{
+    struct tp_test_bytes file = {NULL, 0, 0};
+    struct tp_source_model model;
+    struct tp_source_model loaded;
+    char path[PATH_BYTES];
+    const uint32_t means = 2 * 4 * 8;
+    tp_test_write_llama2c(&shapes[0], 1, &file);
+    OK(tp__source_model_parse(file.data, file.size, "m.llam", &model, &error));
+    uint32_t edges = tp__edge_count(&model.shape);
+    model.key_means = calloc(means, sizeof *model.key_means);
+    model.exponent_max = calloc(edges, 1);
+    ck_assert(model.key_means != NULL && model.exponent_max != NULL);
+    for (uint32_t i = 0; i < means; i++) model.key_means[i] = (float)i / 7.0f;
+    for (uint32_t i = 0; i < edges; i++) model.exponent_max[i] = (uint8_t)(i + 3);
+    check_round_trip(&model, NULL);
+    path_in_folder("a.gguf", path);
+    OK(tp__source_model_load(path, &loaded, &error));
+    ck_assert(loaded.key_means != NULL && loaded.exponent_max != NULL);
+    ck_assert_int_eq(memcmp(loaded.key_means, model.key_means, means * sizeof(float)), 0);
+    ck_assert_int_eq(memcmp(loaded.exponent_max, model.exponent_max, edges), 0);
+    tp__source_model_free(&loaded);
+
+    model.exponent_max[1] = 26;
+    OK(tp__export_gguf(&model, NULL, path, &error));
+    ck_assert_int_eq(tp__source_model_load(path, &loaded, &error), TP_ERROR_FORMAT);
+    ck_assert(strstr(error.text, "tokproc.exponent_max") != NULL);
+    model.exponent_max[1] = 25;
+    model.key_means[means - 1] = NAN;
+    OK(tp__export_gguf(&model, NULL, path, &error));
+    ck_assert_int_eq(tp__source_model_load(path, &loaded, &error), TP_ERROR_FORMAT);
+    ck_assert(strstr(error.text, "tokproc.key_means") != NULL);
+    tp__source_model_free(&model);
+    tp_test_bytes_free(&file);
+}
+END_TEST
+
 // Rows of queries and keys go back to the order of the architecture; frequencies come back from a
 // factor or from the table of divisors.
 START_TEST(other_architectures_export_equal)
@@ -391,6 +431,7 @@ Suite *tp_test_suite(void)
     tcase_set_timeout(tcase, 60);
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_loop_test(tcase, an_export_loads_equal, 0, sizeof shapes / sizeof *shapes);
+    tcase_add_test(tcase, constants_of_an_image_export_equal);
     tcase_add_test(tcase, byte_pairs_export_equal);
     tcase_add_test(tcase, character_pairs_export_as_scores);
     tcase_add_loop_test(tcase, other_architectures_export_equal, 0, 4);

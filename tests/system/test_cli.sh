@@ -147,9 +147,13 @@ refused "reference of another vocabulary" "512.*300|300.*512" \
 refused "reference that is not there" "nothing.bin" \
     eval -m "$MODEL" $FAST --text models/eval.txt --reference "$ROOM/nothing.bin"
 refused "table of an unknown format" "cannot have q9 .*try" \
-    eval -m "$MODEL" $FAST --text models/eval.txt --compare fp4,q9
+    eval -m "$MODEL" -d emu --text models/eval.txt --compare fp4,q9
 refused "table with a format twice" "cannot have fp4 .*try" \
-    eval -m "$MODEL" $FAST --text models/eval.txt --compare fp4,fp4
+    eval -m "$MODEL" -d emu --text models/eval.txt --compare fp4,fp4
+refused "table of formats with --format" "compare does not go with --format" \
+    eval -m "$MODEL" $FAST --text models/eval.txt --compare fp4
+refused "export of another kind" "cannot be pdf .*try" \
+    quantize -m "$MODEL" --export pdf -o "$ROOM/a.pdf"
 refused "all texts are left out" "no text" \
     eval -m "$MODEL" $FAST --text models/eval.txt --skip 100000
 : > "$ROOM/empty.txt"
@@ -276,6 +280,32 @@ works "eval leaves the calibration's texts out" eval -m "$MODEL" -d emu --config
     --format fp4 --calibrate models/eval.txt --text models/eval.txt -n 100
 grep -q "without the first [1-9]" "$ROOM/out"
 report $? "eval: says what was left out"
+works "quantize" quantize -m "$MODEL" --format nf4 $QUICK -o "$ROOM/a.tpi" --json
+tail -n 1 "$ROOM/out" > "$ROOM/a.json"
+works "export of an image" quantize -m "$ROOM/a.tpi" --export gguf -o "$ROOM/a.gguf" -q
+works "quantize an export" quantize -m "$ROOM/a.gguf" --format nf4 -o "$ROOM/b.tpi" --json
+tail -n 1 "$ROOM/out" > "$ROOM/b.json"
+python3 -c '
+import json, sys
+a, b = (json.load(open(path))["payload_sha256"] for path in sys.argv[1:])
+sys.exit(a != b)' "$ROOM/a.json" "$ROOM/b.json"
+report $? "quantize an export: the same payload as the image"
+works "eval of an image beside its origin" \
+    eval -m "$ROOM/a.tpi" --reference "$MODEL" --text models/eval.txt -n 100 --json
+tail -n 1 "$ROOM/out" | python3 -c '
+import json, sys
+value = json.loads(sys.stdin.readline())
+ok = value["format"] == "image" and value["reference"] == "tokproc-stories.bin"
+sys.exit(0 if ok and 0.005 < value["kl_divergence"] < 0.3 else 1)'
+report $? "eval of an image: far from its origin"
+refused "table of an image" "is an image" eval -m "$ROOM/a.tpi" --text models/eval.txt --compare q8
+works "eval of an image beside its own weights" eval -m "$ROOM/a.tpi" --text models/eval.txt \
+    -n 100 --json
+tail -n 1 "$ROOM/out" | python3 -c '
+import json, sys
+value = json.loads(sys.stdin.readline())
+sys.exit(0 if value["reference"] == "a.tpi" and 0 < value["kl_divergence"] < 0.005 else 1)'
+report $? "eval of an image: near its own weights"
 works "verify" verify -m "$MODEL" --format fp4 $QUICK -d emu -d emu:ulx3s-85f -n 8
 grep -q "all 8 tokens are equal" "$ROOM/out"
 report $? "verify: equal"
