@@ -3,7 +3,7 @@
 // tp_cut: top-p and min-p over the sorted list, in three phases.
 //
 // In    start_i, then in each of the next 64 cycles an entry of the list, from its end; later the
-//       running sum of the weights of each, in the same order.
+//       running sum of the weights of each, in the same order; then the entries once more.
 // Out   64 times in a row draw_o with an entry and whether it is left: the largest always is.
 // Rate  one entry per cycle; from the last sum to the first entry 19 cycles.
 // Not   drops entries without a cut: top_p_cut_i and min_p_gap_i of 0 leave all valid ones.
@@ -15,17 +15,18 @@ module tp_cut
 (
   input  logic          clk_i,
   input  logic          rst_ni,
-  input  logic   [15:0] top_p_cut_i,    // early; holds until the last entry is drawn
-  input  logic   [23:0] min_p_gap_i,    // early; the same
-  input  logic          start_i,        // early
-  output logic          weigh_o,        // early; takes an entry
-  output logic   [ 5:0] weigh_count_o,  // early; how many were taken
-  input  entry_t        entry_i,        // early
-  input  logic          sum_valid_i,    // early
-  input  logic   [37:0] sum_i,          // early
-  output logic          draw_o,         // early
-  output logic          draw_last_o,    // early
-  output entry_t        draw_entry_o    // early; valid: it is left
+  input  logic   [15:0] top_p_cut_i,  // early; holds until the last entry is drawn
+  input  logic   [23:0] min_p_gap_i,  // early; the same
+  input  logic          start_i,      // early
+  output logic          weigh_o,      // early; takes an entry for the first time
+  output logic          again_o,      // early; takes it once more
+  output logic   [ 5:0] count_o,      // early; how many were taken
+  input  entry_t        entry_i,      // early
+  input  logic          sum_valid_i,  // early
+  input  logic   [37:0] sum_i,        // early
+  output logic          draw_o,       // early
+  output logic          draw_last_o,  // early
+  output entry_t        draw_entry_o  // early; valid: it is left
 );
 
   localparam int unsigned Bits = 16;  // of the cut
@@ -51,7 +52,8 @@ module tp_cut
 
   assign count_last = count_q == 6'd63 || (state_q == StMultiply && 32'(count_q) == Bits - 1);
   assign weigh_o = state_q == StWeigh;
-  assign weigh_count_o = count_q;
+  assign again_o = state_q == StDraw;
+  assign count_o = count_q;
 
   always_comb begin
     state_d = state_q;
@@ -91,21 +93,9 @@ module tp_cut
     end
   end
 
-  // ---- entries and sums wait ----
+  // ---- sums wait ----
 
-  entry_t entry;
   logic [37:0] sum;
-  tp_ram_async #(
-    .Width($bits(entry_t)),
-    .Depth(64)
-  ) u_entries (
-    .clk_i          (clk_i),
-    .write_enable_i (state_q == StWeigh),
-    .write_address_i(count_q),
-    .write_data_i   (entry_i),
-    .read_address_i (count_q),
-    .read_data_o    (entry)
-  );
   tp_ram_async #(
     .Width(38),
     .Depth(64)
@@ -145,7 +135,7 @@ module tp_cut
   end
   always_ff @(posedge clk_i) begin
     last_q   <= {last_q[0], count_last};
-    entry_q  <= entry;
+    entry_q  <= entry_i;
     sum_q    <= sum;
     entry_q2 <= '{valid: entry_q.valid && left, id: entry_q.id, key: entry_q.key};
   end

@@ -125,7 +125,7 @@ module tp_recent #(
 
   `TP_ASSERT(FedFits_A, !fed_valid_i || (32'(fed_i.slot) < Slots && 32'(fed_i.token) < VocabMax))
   `TP_ASSERT(RecentHolds_A, `TP_HOLDS(recent_valid_i, recent_ready_o, recent_i))
-  `TP_ASSERT(NoClearInStep_A, !clear_valid_i || !clearing_q)
+  `TP_ASSERT(OneClear_A, !clear_valid_i || !clearing_q)
   `TP_COVER(FedWhileClearing_C, fed_valid_i && clearing_q)
 
 endmodule

@@ -214,15 +214,16 @@ module tp_sampler
     end
   end
 
-  // ---- the sorted list, filled while the logits come; its entries leave from its end ----
+  // ---- the sorted list, filled while the logits come; it goes round once, then leaves ----
 
   logic insert;
   logic weigh_start_q;
-  logic [5:0] weigh_count;
+  logic again;
+  logic [5:0] taken;
   logic list_valid;
   logic [7:0] place;  // below 0 there is nothing
   assign insert = valid_q[ScaleStages] && pass_q[ScaleStages] == PassLogits && list_q;
-  assign place  = 8'(TopK - 1) - 8'(weigh_count);
+  assign place  = 8'(TopK - 1) - 8'(taken);
 
   tp_top_k #(
     .TopK(TopK)
@@ -232,7 +233,8 @@ module tp_sampler
     .insert_i    (insert),
     .insert_key_i(key_q),
     .insert_id_i (index[ScaleStages]),
-    .shift_i     (weigh),
+    .shift_i     ((weigh || again) && !place[7]),
+    .rotate_i    (weigh),
     .last_valid_o(list_valid),
     .last_key_o  (weigh_entry.key),
     .last_id_o   (weigh_entry.id)
@@ -276,19 +278,20 @@ module tp_sampler
     .list_sum_o(list_sum)
   );
   tp_cut u_cut (
-    .clk_i        (clk_i),
-    .rst_ni       (rst_ni),
-    .top_p_cut_i  (sampling_q.top_p_cut),
-    .min_p_gap_i  (sampling_q.min_p_gap),
-    .start_i      (weigh_start_q),
-    .weigh_o      (weigh),
-    .weigh_count_o(weigh_count),
-    .entry_i      (weigh_entry),
-    .sum_valid_i  (list_sum_valid),
-    .sum_i        (list_sum),
-    .draw_o       (draw),
-    .draw_last_o  (draw_last),
-    .draw_entry_o (draw_entry)
+    .clk_i       (clk_i),
+    .rst_ni      (rst_ni),
+    .top_p_cut_i (sampling_q.top_p_cut),
+    .min_p_gap_i (sampling_q.min_p_gap),
+    .start_i     (weigh_start_q),
+    .weigh_o     (weigh),
+    .again_o     (again),
+    .count_o     (taken),
+    .entry_i     (weigh_entry),
+    .sum_valid_i (list_sum_valid),
+    .sum_i       (list_sum),
+    .draw_o      (draw),
+    .draw_last_o (draw_last),
+    .draw_entry_o(draw_entry)
   );
 
   // ---- candidates to be reported ----

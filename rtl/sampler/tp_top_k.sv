@@ -4,7 +4,7 @@
 //
 // In    one key with its id per cycle. Among equal keys the one inserted first stays in front.
 // Out   the last place of the list, number TopK - 1; shift_i moves the list one place back. After
-//       TopK shifts the list is empty.
+//       TopK shifts the list is empty, or, if all had rotate_i, the same as before.
 // Rate  one insertion or one shift per cycle, visible in the next cycle.
 // Not   does not insert and shift in one cycle.
 //
@@ -21,6 +21,7 @@ module tp_top_k #(
   input  logic signed [23:0] insert_key_i,
   input  logic        [15:0] insert_id_i,
   input  logic               shift_i,
+  input  logic               rotate_i,      // the last entry becomes the first
   output logic               last_valid_o,  // early
   output logic signed [23:0] last_key_o,    // early
   output logic        [15:0] last_id_o      // early
@@ -44,11 +45,15 @@ module tp_top_k #(
             key_q <= insert_key_i;
             id_q  <= insert_id_i;
           end
+        end else if (shift_i) begin
+          key_q <= key[TopK-1];
+          id_q  <= id[TopK-1];
         end
       end
       always_ff @(posedge clk_i) begin
         if (!rst_ni) valid_q <= 1'b0;
-        else if (insert_i || shift_i) valid_q <= insert_i;
+        else if (insert_i) valid_q <= 1'b1;
+        else if (shift_i) valid_q <= rotate_i && valid[TopK-1];
       end
     end else begin : gen_other
       always_ff @(posedge clk_i) begin
@@ -87,8 +92,9 @@ module tp_top_k #(
   assign last_key_o   = key[TopK-1];
   assign last_id_o    = id[TopK-1];
 
+  // Not while the list goes round.
   logic sorted;
-  assign sorted = !valid[0] || !valid[1] || key[0] >= key[1];
+  assign sorted = !insert_i || !valid[0] || !valid[1] || key[0] >= key[1];
   `TP_ASSERT(Sorted_A, sorted)
   `TP_COVER(Full_C, valid[TopK-1])
 
