@@ -496,7 +496,8 @@ struct tp_session_options {
     float repetition_penalty;  ///< 0 or 1 = off, else 1..3.9
     float top_p;               ///< 0 or 1 = off, else below 1
     float min_p;               ///< 0 = off, else up to 1
-    uint32_t candidates;       ///< 0..64: how many candidates each tp_token has
+    uint32_t candidates;       ///< 0..64: how many candidates each tp_token has; the session
+                               ///< keeps 8 bytes for each of every position of its context
     bool ignore_eos;           ///< do not stop at the tokenizer's end tokens
     uint32_t stop_tokens[8];
     uint32_t stop_token_count;
