@@ -140,12 +140,25 @@ static bool is_special(const struct tp_tokenizer *tokenizer, uint32_t id)
     return is_named && !is_empty;
 }
 
-static int compare_pieces(const struct tp_tokenizer *tokenizer, uint32_t a, uint32_t b)
+/* Specials of one class are found alike: of equal texts in it, the first id counts. */
+static int class_of(const struct tp_tokenizer *tokenizer, uint32_t id)
+{
+    int is_user = tokenizer->kinds[id] == TP_PIECE_USER ? 1 : 0;
+    return is_user + ((tokenizer->flags[id] & TP_PIECE_NORMALISED) != 0 ? 2 : 0);
+}
+
+static int compare_texts(const struct tp_tokenizer *tokenizer, uint32_t a, uint32_t b)
 {
     struct tp_string x = tp__tokenizer_piece(tokenizer, a);
     struct tp_string y = tp__tokenizer_piece(tokenizer, b);
     int order = memcmp(x.text, y.text, x.size < y.size ? x.size : y.size);
     if (order == 0) order = (x.size > y.size) - (x.size < y.size);
+    return order != 0 ? order : class_of(tokenizer, a) - class_of(tokenizer, b);
+}
+
+static int compare_pieces(const struct tp_tokenizer *tokenizer, uint32_t a, uint32_t b)
+{
+    int order = compare_texts(tokenizer, a, b);
     return order != 0 ? order : (a > b) - (a < b);
 }
 
@@ -175,6 +188,17 @@ static void sort_specials(const struct tp_tokenizer *tokenizer, uint32_t *ids, u
     }
 }
 
+static void drop_equals(struct tp_tokenizer *tokenizer)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < tokenizer->special_count; i++) {
+        uint32_t id = tokenizer->specials[i];
+        if (kept > 0 && compare_texts(tokenizer, tokenizer->specials[kept - 1], id) == 0) continue;
+        tokenizer->specials[kept++] = id;
+    }
+    tokenizer->special_count = kept;
+}
+
 static tp_status list_specials(struct tp_tokenizer *tokenizer, struct tp_error *error)
 {
     uint32_t count = 0;
@@ -190,6 +214,7 @@ static tp_status list_specials(struct tp_tokenizer *tokenizer, struct tp_error *
         tokenizer->special_starts[(uint8_t)tokenizer->text[tokenizer->offsets[id]]] = true;
     }
     sort_specials(tokenizer, tokenizer->specials, count);
+    drop_equals(tokenizer);
     return TP_OK;
 }
 

@@ -283,6 +283,15 @@ def byte_pairs(rule, lines, texts, folder):
             compare(f"{name}, GGUF", folder / f"{rule}.gguf", texts, expected, None, *options)
 
 
+def given_files(texts):
+    """Any tokenizer.json that lies among the models."""
+    for path in sorted(MODELS.glob("**/tokenizer.json")):
+        reference = Tokenizer.from_file(str(path))
+        reference.encode_special_tokens = True
+        expected = [e.ids for e in reference.encode_batch(texts, add_special_tokens=False)]
+        compare(str(path.relative_to(MODELS)), path, texts, expected, None)
+
+
 # ---- SentencePiece ----
 
 USER = ["<tool>", "\t\t\t", MARK * 3]
@@ -452,6 +461,7 @@ def main():
         folder = pathlib.Path(name)
         for rule in ("gpt-2", "smollm", "llama-bpe", "qwen2"):
             byte_pairs(rule, lines, texts, folder)
+        given_files(texts)
         sentencepiece_files(texts)
         sentencepiece_trained(lines, texts, folder)
     print(f"1..{tests}")
