@@ -19,6 +19,7 @@ class Model:
         data = open(path, "rb").read()
         header = struct.unpack_from("<7i", data)
         self.dim, hidden, self.layers, self.heads, self.kv_heads, vocab, self.seq = header
+        untied, vocab = vocab < 0, abs(vocab)
         floats, at = np.frombuffer(data, "<f4", offset=28), 0
         self.head = self.dim // self.heads
         kv = self.kv_heads * self.head
@@ -34,8 +35,8 @@ class Model:
         self.wo, self.ffn_norm = take(n, dim, dim), take(n, dim)
         self.w1, self.w2, self.w3 = take(n, hidden, dim), take(n, dim, hidden), take(n, hidden, dim)
         self.final = take(dim)
-        self.parameters = at
         self.cos, self.sin = take(self.seq, self.head // 2), take(self.seq, self.head // 2)
+        self.classifier = take(vocab, dim) if untied else self.tok
         assert at == floats.size
         self.reset()
 
@@ -70,7 +71,7 @@ class Model:
             h = norm(x, self.ffn_norm[i])
             gate = self.w1[i] @ h
             x = x + self.w2[i] @ (gate / (1 + np.exp(-gate)) * (self.w3[i] @ h))
-        return self.tok @ norm(x, self.final)
+        return self.classifier @ norm(x, self.final)
 
 
 def sample(model, tok, prompt, temperature, rng):
@@ -116,7 +117,8 @@ def main():
     parser.add_argument("--count", type=int, default=1)
     parser.add_argument("--loss", metavar="FILE", help="measure the loss on a file of stories")
     args = parser.parse_args()
-    model, tok = Model(args.model), tokenizer.load(args.tokenizer)
+    model = Model(args.model)
+    tok = tokenizer.load(args.tokenizer, len(model.tok))
     if args.loss:
         print("loss %.4f over %d tokens" % mean_loss(model, tok, args.loss))
         return
