@@ -328,7 +328,7 @@ PROMPT ?= Once upon a time
 run: $(BUILD)/tokproc $(filter %/$(CONFIG).so,$(SIMS))
 run: ## Streams a story from the shipped model through the simulated device.
 	$(BUILD)/tokproc run -m $(MODEL) -d sim --config $(CONFIG) --format $(FORMAT) \
-	  --temp 0.3 -p "$(PROMPT)" $(RUN)
+	  --temp 0.3 -n 400 -p "$(PROMPT)" $(RUN)
 
 .PHONY: bench
 bench: $(BUILD)/tokproc $(filter %/$(CONFIG).so,$(SIMS))
