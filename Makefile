@@ -255,7 +255,7 @@ ALL_TESTS    := $(STYLE_TESTS) $(MODEL_TESTS) $(RTL_TESTS) $(FORMAL_QUICK) $(HOS
                 $(SYSTEM_TESTS) $(SCRIPT_TESTS)
 TEST_PROGRAMS := $(patsubst %,$(BUILD)/test/%,$(C_TESTS))
 
--include $(shell find $(BUILD)/obj $(BUILD)/san -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD)/obj $(BUILD)/san $(BUILD)/fuz -name '*.d' 2>/dev/null)
 
 RUNNER := $(PYTHON) tests/run.py --build $(BUILD) --jobs $(JOBS)
 

@@ -38,6 +38,7 @@ struct tp_model {
     struct tp_tokenizer *tokenizer;  // NULL when there is none
     tp_model *origin;                // what it was quantised from, which has the tokenizer; or NULL
     char name[TP_NAME_BYTES];
+    char *path;             // of the file or folder; NULL when it came from none
     pthread_mutex_t mutex;  // guards references, and the source of a quantised model
     uint32_t references;    // the opener, models quantised from it, devices that it is loaded into
 };

@@ -152,8 +152,12 @@ tp_status tp__manifest_read(const uint8_t *bytes, size_t size, size_t offset, co
     }
     json_t *root = json_loadb((const char *)bytes, size, JSON_REJECT_DUPLICATES, &at);
     if (!json_is_object(root)) {
+        bool is_memory = root == NULL && json_error_code(&at) == json_error_out_of_memory;
         size_t place = root == NULL && at.position > 0 ? (size_t)at.position : 0;
         json_decref(root);
+        if (is_memory) {
+            return tp__fail(error, TP_ERROR_NO_MEMORY, "%s: no memory for the manifest", name);
+        }
         return tp__fail(error, TP_ERROR_FORMAT, "%s: byte %zu: the manifest is no JSON object: %s",
                         name, offset + place, root == NULL ? at.text : "another value");
     }

@@ -159,7 +159,13 @@ tp_status tp_model_open(tp_context *context, const struct tp_model_options *opti
     if (status != TP_OK) {
         return status;
     }
-    status = open_tokenizer(made, options, error);
+    made->path = malloc(strlen(options->path) + 1);
+    if (made->path != NULL) {
+        memcpy(made->path, options->path, strlen(options->path) + 1);
+        status = open_tokenizer(made, options, error);
+    } else {
+        status = tp__fail(error, TP_ERROR_NO_MEMORY, "no memory for a path");
+    }
     if (status != TP_OK) {
         tp__model_release(made);
         return status;
@@ -190,6 +196,7 @@ void tp__model_release(tp_model *model)
         }
         tp__source_model_free(&model->source);
         tp__image_file_close(&model->image);
+        free(model->path);
         tp__model_release(model->origin);
         pthread_mutex_destroy(&model->mutex);
         free(model);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "auto_formats.h"
 #include "calibrate.h"
@@ -96,11 +97,38 @@ static const char *file_name(const char *path)
     return slash == NULL ? path : slash + 1;
 }
 
+// SHA-256 of the model's file; of a folder that of its one file of weights. Weights in several
+// files have none.
+static tp_status digest_origin(const tp_model *model, struct tp_manifest *manifest,
+                               struct tp_error *error)
+{
+    uint8_t digest[TP_DIGEST_BYTES];
+    char path[2 * TP_PATH_BYTES];
+    struct tp_bytes file;
+    struct stat facts;
+    if (model->path == NULL || stat(model->path, &facts) != 0) {
+        return TP_OK;
+    }
+    int size = snprintf(path, sizeof path, "%s%s", model->path,
+                        S_ISDIR(facts.st_mode) ? "/model.safetensors" : "");
+    if (size < 0 || (size_t)size >= sizeof path || stat(path, &facts) != 0) {
+        return TP_OK;
+    }
+    tp_status status = tp__file_read(path, TP_MODEL_BYTES_MAX, &file, error);
+    if (status != TP_OK) {
+        return status;
+    }
+    status = tp__digest(file.data, file.size, digest, error);
+    tp__bytes_free(&file);
+    if (status == TP_OK) {
+        tp__digest_text(digest, manifest->digest);
+    }
+    return status;
+}
+
 static tp_status describe(const tp_model *model, const struct tp_quantise_options *options,
                           struct tp_manifest *manifest, struct tp_error *error)
 {
-    uint8_t digest[TP_DIGEST_BYTES];
-    const struct tp_bytes *file = &model->source.file;
     *manifest = (struct tp_manifest){.score = {.tokens = 0}};
     take_text(manifest->name, sizeof manifest->name, model->name);
     take_text(manifest->architecture, sizeof manifest->architecture, model->source.architecture);
@@ -110,11 +138,7 @@ static tp_status describe(const tp_model *model, const struct tp_quantise_option
         take_text(manifest->calibrated_on, sizeof manifest->calibrated_on,
                   file_name(options->calibrate_path));
     }
-    tp_status status = tp__digest(file->data, file->size, digest, error);
-    if (status == TP_OK) {
-        tp__digest_text(digest, manifest->digest);
-    }
-    return status;
+    return digest_origin(model, manifest, error);
 }
 
 // ---- quantising ----

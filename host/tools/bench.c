@@ -37,8 +37,7 @@ int verb_bench(const struct options *options)
     double outside = counted ? (double)(u->cycles_total - u->cycles_steps) / tokens : 0;
     if (!options->json) {
         printf("%-22s %s, %s, %" PRIu32 " session%s\n", work.model_info.name, work.device_name,
-               tp_format_name(options->format), options->sessions,
-               options->sessions == 1 ? "" : "s");
+               format_label(&work, options), options->sessions, options->sessions == 1 ? "" : "s");
         printf("%-22s %" PRIu64 " in %" PRIu64 " steps\n", "tokens", u->tokens, u->steps);
         printf("%-22s %.1f (%" PRIu64 " predicted, %s%" PRIu64 " counted)\n", "cycles per token",
                per_token, u->cycles_predicted, counted ? "" : "none counted: ", u->cycles_steps);
@@ -54,7 +53,7 @@ int verb_bench(const struct options *options)
         status = print_json(
             json_pack("{s:s, s:s, s:s, s:i, s:I, s:f, s:I, s:I, s:f, s:f, s:f, s:f, s:I, s:I}",
                       "model", work.model_info.name, "device", work.device_name, "format",
-                      tp_format_name(options->format), "sessions", (int)options->sessions, "tokens",
+                      format_label(&work, options), "sessions", (int)options->sessions, "tokens",
                       (json_int_t)u->tokens, "cycles_per_token", per_token, "cycles_predicted",
                       (json_int_t)u->cycles_predicted, "cycles_counted",
                       (json_int_t)u->cycles_steps, "cycles_between_steps_per_token", outside,

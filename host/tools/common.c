@@ -181,6 +181,11 @@ int work_choose_device(struct work *work, const struct options *options, uint32_
     return EXIT_OK;
 }
 
+const char *format_label(const struct work *work, const struct options *options)
+{
+    return work->model_info.quantised ? "image" : tp_format_name(options->format);
+}
+
 int work_load(struct work *work, const struct options *options)
 {
     struct tp_error error = {.status = TP_OK};

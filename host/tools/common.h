@@ -33,6 +33,8 @@ int work_choose_device(struct work *work, const struct options *options, uint32_
                        const char *fallback);
 /** Opens the chosen device and loads the model into it. */
 int work_load(struct work *work, const struct options *options);
+/** "nf4", or "image" of a model that has its own formats. */
+const char *format_label(const struct work *work, const struct options *options);
 /** All three. */
 int work_open(struct work *work, const struct options *options);
 void work_close(struct work *work);

@@ -8,12 +8,6 @@
 #include "evaluation.h"
 #include "verbs.h"
 
-// "nf4", or "image" for the formats of an image.
-static const char *format_of(const struct evaluation *e, const struct options *options)
-{
-    return e->work.model_info.quantised ? "image" : tp_format_name(options->format);
-}
-
 static int print_json_score(const struct evaluation *e, const struct options *options,
                             tp_device *device, const struct tp_score *score)
 {
@@ -24,7 +18,7 @@ static int print_json_score(const struct evaluation *e, const struct options *op
     }
     json_t *object = evaluation_to_json(e);
     json_t *figures = score_to_json(score);
-    (void)json_object_set_new(object, "format", json_string(format_of(e, options)));
+    (void)json_object_set_new(object, "format", json_string(format_label(&e->work, options)));
     (void)json_object_update(object, figures);
     json_decref(figures);
     if (layers != NULL) {
@@ -38,7 +32,7 @@ static int print_score(const struct evaluation *e, const struct options *options
 {
     struct tp_error error;
     evaluation_print_head(e);
-    printf("%-12s %12s %12s\n", format_of(e, options), "nats/token", "perplexity");
+    printf("%-12s %12s %12s\n", format_label(&e->work, options), "nats/token", "perplexity");
     printf("%-12s %12.5f %12.4f\n", "reference", s->reference_nats, exp(s->reference_nats));
     printf("%-12s %12.5f %12.4f\n", "device", s->nats, exp(s->nats));
     printf("%-12s %+12.5f %11.4fx   +- %.5f\n", "change", s->change, s->perplexity_ratio,

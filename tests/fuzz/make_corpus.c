@@ -162,34 +162,6 @@ static void save_tokenizers(const char *folder)
     tp__bytes_free(&blob);
 }
 
-// The tiny model as an image, without a tokenizer.
-static void save_image(const char *folder)
-{
-    static const struct tp_manifest manifest = {.name = "tiny", .architecture = "llama"};
-    const tp_context context = {.progress = NULL};
-    tp_format formats[FORMATS_MAX];
-    char path[PATH_BYTES];
-    struct tp_error error;
-    struct tp_source_model source;
-    struct tp_quantised_model model;
-    struct tp_test_bytes bytes = {0};
-    tp_test_write_llama2c(&tiny, 1, &bytes);
-    for (int i = 0; i < FORMATS_MAX; i++) {
-        formats[i] = i % 2 == 0 ? TP_FORMAT_NF4 : TP_FORMAT_Q8;
-    }
-    if (tp__source_model_parse(bytes.data, bytes.size, "tiny", &source, &error) != TP_OK ||
-        tp__quantise_model(&context, &source, formats, NULL, &model, &error) != TP_OK) {
-        give_up(&error);
-    }
-    save(folder, "image", "tiny", &bytes);  // makes the folder; the image replaces it
-    (void)snprintf(path, sizeof path, "%s/image/tiny", folder);
-    if (tp__image_file_write(&model, &manifest, NULL, 0, path, &error) != TP_OK) {
-        give_up(&error);
-    }
-    tp__quantised_model_free(&model);
-    tp__source_model_free(&source);
-}
-
 // What the makers of files call when a real model is absent; none is needed here.
 void tp_test_skip(const char *reason)
 {
@@ -222,6 +194,47 @@ static void save_gguf_kinds(const char *folder)
     made.has_head_norm = true;
     tp_test_write_gguf(&made, &normed, &bytes, NULL, NULL);
     save(folder, "gguf", "normed", &bytes);
+}
+
+// As images, without a tokenizer; small enough for the inputs of the target.
+static void save_image(const char *folder, const struct tp_test_model *made, tp_format format,
+                       bool has_vectors)
+{
+    static const tp_context context;
+    static const struct tp_manifest manifest = {.name = "m", .score = {.tokens = 2}};
+    static float vector[64];
+    struct tp_error error = {.status = TP_OK};
+    struct tp_test_bytes bytes = {0};
+    struct tp_source_model source;
+    struct tp_quantised_model model;
+    tp_format formats[32];
+    char path[PATH_BYTES];
+    tp_test_write_llama2c(made, 1, &bytes);
+    tp_status status = tp__source_model_parse(bytes.data, bytes.size, "m", &source, &error);
+    tp_test_bytes_free(&bytes);
+    for (uint32_t i = 0; status == TP_OK && has_vectors && i < 5; i++) {
+        source.shape.has_bias = true;
+        source.shape.has_head_norm = true;
+        source.tensors[TP_TENSOR_QUERY_BIAS + i] = vector;
+    }
+    if (status == TP_OK) {
+        status = tp__choose_formats(&source.shape, format, NULL, 0, formats, &error);
+    }
+    if (status == TP_OK) {
+        status = tp__quantise_model(&context, &source, formats, NULL, &model, &error);
+    }
+    (void)snprintf(path, sizeof path, "%s/image", folder);
+    (void)mkdir(path, 0777);
+    (void)snprintf(path, sizeof path, "%s/image/%s", folder, tp_format_name(format));
+    if (status == TP_OK) {
+        status = tp__image_file_write(&model, &manifest, NULL, 0, path, &error);
+    }
+    if (status != TP_OK) {
+        fprintf(stderr, "%s\n", error.text);
+        exit(EXIT_FAILURE);
+    }
+    tp__quantised_model_free(&model);
+    tp__source_model_free(&source);
 }
 
 int main(int argc, char **argv)
@@ -262,7 +275,10 @@ int main(int argc, char **argv)
                          ", \"rope_scaling\": {\"rope_type\": \"linear\", \"factor\": 2.0}", NULL,
                          &bytes);
     save(folder, "config", "qwen3", &bytes);
-    save_image(folder);
     save_frames(folder);
+    struct tp_test_model single = tiny;
+    single.heads = 1;
+    save_image(folder, &single, TP_FORMAT_FP4, true);
+    save_image(folder, &single, TP_FORMAT_NF4_ALL, false);
     return EXIT_SUCCESS;
 }

@@ -127,6 +127,50 @@ static tp_status use_models(tp_context *context)
     return status;
 }
 
+// Quantises, writes an image, opens it again and uses what it stands for.
+static tp_status use_images(tp_context *context)
+{
+    static const char *const keep[] = {"down=q8"};
+    const struct tp_model_options image_options = {.path = path.out};
+    struct tp_device_info infos[16];
+    (void)tp_configuration_list(infos, 16);
+    const struct tp_quantise_options options = {.format = TP_FORMAT_AUTO,
+                                                .keep = keep,
+                                                .keep_count = 1,
+                                                .calibrate_path = path.text,
+                                                .fit = &infos[0]};
+    const struct tp_load_options load = {.context = 0};
+    static const uint32_t tokens[] = {1, 2};
+    struct tp_cost cost;
+    tp_model *model = NULL;
+    tp_model *quantised = NULL;
+    tp_model *image = NULL;
+    tp_status status = open_model(context, &model);
+    if (status == TP_OK) {
+        status = tp_model_quantise(model, &options, &quantised, &error);
+    }
+    if (status == TP_OK) {
+        status = tp_model_save(quantised, path.out, &error);
+        if (status != TP_OK) {
+            ck_assert_msg(access(path.out, F_OK) != 0, "a partial file was left");
+        }
+    }
+    if (status == TP_OK) {
+        status = tp_model_open(context, &image_options, &image, &error);
+    }
+    if (status == TP_OK) {
+        status = tp_model_get_cost(image, &infos[0], &load, &cost, &error);
+    }
+    if (status == TP_OK) {
+        status = tp_model_reference(image, tokens, 2, ignore_logits, NULL, &error);
+    }
+    (void)unlink(path.out);
+    tp_model_close(image);
+    tp_model_close(quantised);
+    tp_model_close(model);
+    return status;
+}
+
 static tp_status run_session(tp_device *device)
 {
     const struct tp_session_options options = {.temperature = 0.5f, .top_k = 5};
@@ -240,6 +284,12 @@ START_TEST(models_survive_every_failing_allocation)
 }
 END_TEST
 
+START_TEST(images_survive_every_failing_allocation)
+{
+    fail_each(use_images, 50);
+}
+END_TEST
+
 START_TEST(devices_and_sessions_survive_every_failing_allocation)
 {
     fail_each(use_device, 50);
@@ -259,6 +309,7 @@ Suite *tp_test_suite(void)
     tcase_set_timeout(tcase, 300);
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, models_survive_every_failing_allocation);
+    tcase_add_test(tcase, images_survive_every_failing_allocation);
     tcase_add_test(tcase, devices_and_sessions_survive_every_failing_allocation);
     tcase_add_test(tcase, the_list_of_devices_survives_every_failing_allocation);
     suite_add_tcase(suite, tcase);

@@ -21,6 +21,7 @@
 #include "internal.h"
 #include "manifest.h"
 #include "model_files.h"
+#include "model_folders.h"
 #include "payload.h"
 #include "random.h"
 
@@ -227,30 +228,44 @@ START_TEST(dequantised_weights_are_near_the_source)
 }
 END_TEST
 
+// Number kind of three files with the same tensors.
+static void load_kind(int kind, const struct tp_test_model *own, struct tp_source_model *sources)
+{
+    static const struct tp_test_gguf options = {.version = 3};
+    struct tp_test_bytes bytes = {NULL, 0, 0};
+    char folder[512];
+    tp_status status = TP_OK;
+    if (kind == 2) {
+        tp_test_folder_make(folder, sizeof folder);
+        tp_test_save_source(&sources[0], folder);
+        status = tp__source_model_load(folder, &sources[2], &error);
+        tp_test_folder_remove(folder);
+    } else {
+        if (kind == 0) {
+            tp_test_write_llama2c(own, own->is_untied ? 1 : 0, &bytes);
+        } else {
+            tp_test_write_gguf(own, &options, &bytes, NULL, NULL);
+        }
+        status = tp__source_model_parse(bytes.data, bytes.size, "m", &sources[kind], &error);
+        tp_test_bytes_free(&bytes);
+    }
+    ck_assert_msg(status == TP_OK, "%s", error.text);
+}
+
 START_TEST(same_tensors_give_the_same_payload)
 {
-    struct tp_test_bytes bytes = {NULL, 0, 0};
     struct tp_test_model own = made;
-    struct tp_source_model sources[2];
-    struct tp_quantised_model quantised[2];
-    static const struct tp_test_gguf options = {.version = 3};
+    struct tp_source_model sources[3];
+    struct tp_quantised_model quantised[3];
     own.is_untied = _i == 1;
-    for (int i = 0; i < 2; i++) {
-        if (i == 0) {
-            tp_test_write_llama2c(&own, _i == 1 ? 1 : 0, &bytes);
-        } else {
-            tp_test_write_gguf(&own, &options, &bytes, NULL, NULL);
-        }
-        ck_assert_msg(tp__source_model_parse(bytes.data, bytes.size, "m", &sources[i], &error) ==
-                          TP_OK,
-                      "%s", error.text);
-        tp_test_bytes_free(&bytes);
+    for (int i = 0; i < 3; i++) {
+        load_kind(i, &own, sources);
         sources[i].shape.context += (uint32_t)i;  // what a file claims does not count
         quantise(&sources[i], &quantised[i]);
+        ck_assert_uint_eq(quantised[0].payload_bytes, quantised[i].payload_bytes);
+        ck_assert_mem_eq(quantised[0].payload, quantised[i].payload, quantised[0].payload_bytes);
     }
-    ck_assert_uint_eq(quantised[0].payload_bytes, quantised[1].payload_bytes);
-    ck_assert_mem_eq(quantised[0].payload, quantised[1].payload, quantised[0].payload_bytes);
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 3; i++) {
         tp__quantised_model_free(&quantised[i]);
         tp__source_model_free(&sources[i]);
     }

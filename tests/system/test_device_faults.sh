@@ -36,7 +36,8 @@ report() {
 build() {
     gcc -std=c11 -D_POSIX_C_SOURCE=200809L -O1 -fPIC -shared -Wall -Wextra -Werror "$@" \
         -Ihost/include -Ihost/model -Ihost/lib -Ihost/backends -Isim/system \
-        tests/system/faulty_device.c "$LIBRARY" -ljansson -lpcre2-8 -lutf8proc -lm -ldl -lpthread
+        tests/system/faulty_device.c "$LIBRARY" \
+        -ljansson -lcrypto -lpcre2-8 -lutf8proc -lm -ldl -lpthread
 }
 
 run() {
