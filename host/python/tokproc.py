@@ -56,7 +56,8 @@ def _check(function, *arguments):
 def _facts(structure):
     """A structure as a dict; texts decoded."""
     values = {name: getattr(structure, name) for name, *_ in structure._fields_}
-    return {k: v.decode(errors="replace") if isinstance(v, bytes) else v
+    return {k: v.decode(errors="replace") if isinstance(v, bytes)
+            else _facts(v) if isinstance(v, ctypes.Structure) else v
             for k, v in values.items()}
 
 
@@ -73,6 +74,10 @@ def _options(kind, values):
             for i, text in enumerate(value):
                 options.stop_strings[i] = text.encode()
             options.stop_string_count = len(value)
+            continue
+        if name == "keep":
+            options.keep = (ctypes.c_char_p * len(value))(*[text.encode() for text in value])
+            options.keep_count = len(value)
             continue
         if not hasattr(options, name):
             raise TypeError(f"{kind.__name__} has no field {name!r}")
@@ -159,6 +164,17 @@ class Model(_Handle):
         _check(LIBRARY.tp_model_encode, self._pointer, data, len(data), tokens, count.value,
                ctypes.byref(count))
         return list(tokens)
+
+
+    def quantise(self, **options):
+        """A quantised model, of this one: fields of tp_quantise_options."""
+        model = Model(c.tp_model, LIBRARY.tp_model_close, self._parent)
+        chosen = _options(c.tp_quantise_options, options)
+        return model._opened(LIBRARY.tp_model_quantise, self._pointer, ctypes.byref(chosen))
+
+    def save(self, path):
+        """Writes a quantised model as an image file."""
+        _check(LIBRARY.tp_model_save, self._pointer, os.fsencode(path))
 
 
 class Device(_Handle):

@@ -113,6 +113,15 @@ with tokproc.Context() as context:
         for token in session.generate("Once upon a time", 20):
             break
         assert session.end in ("cancel", "limit"), session.end
+    quantised = model.quantise(format="nf4", keep=["down=q8"], calibrate_path=sys.argv[2])
+    quantised.save(sys.argv[3])
+    image = context.open_model(sys.argv[3])
+    facts = image.info()
+    assert facts["quantised"] and facts["quality"]["tokens"] >= 0, facts
+    assert facts["payload_digest"] == quantised.info()["payload_digest"]
+    device.load(image)
+    with device.session(temperature=0) as session:
+        assert len(list(session.generate("Once upon a time", 5))) == 5
     try:
         device.session(no_such_field=1)
         sys.exit("an unknown option was taken")
@@ -121,7 +130,7 @@ with tokproc.Context() as context:
 EOF
 binding() {
     PYTHONPATH="$TO/lib/python3/dist-packages" TOKPROC_LIBRARY="$TO/lib/libtokproc.so" \
-        python3 "$ROOM/binding.py" "$MODEL" models/prompts.txt
+        python3 "$ROOM/binding.py" "$MODEL" models/prompts.txt "$ROOM/image.tpi"
 }
 check "the binding: errors, facts, tokens, an early end" binding
 
