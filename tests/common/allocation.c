@@ -8,9 +8,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-static atomic_uint count;
-static atomic_uint failed;
-static atomic_uint fails_at;
+static atomic_ullong count;
+static atomic_ullong failed;
+static atomic_ullong fails_at;
 static atomic_bool armed;
 
 void *__real_malloc(size_t size);
@@ -20,18 +20,18 @@ void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t number, size_t size);
 void *__wrap_realloc(void *old, size_t size);
 
-uint32_t tp_test_allocations(void)
+uint64_t tp_test_allocations(void)
 {
     return atomic_load(&count);
 }
 
-void tp_test_allocation_fails(uint32_t after)
+void tp_test_allocation_fails(uint64_t after)
 {
     atomic_store(&fails_at, atomic_load(&count) + after);
     atomic_store(&armed, true);
 }
 
-uint32_t tp_test_allocations_work(void)
+uint64_t tp_test_allocations_work(void)
 {
     atomic_store(&armed, false);
     return atomic_exchange(&failed, 0);
@@ -39,7 +39,7 @@ uint32_t tp_test_allocations_work(void)
 
 static bool fails(void)
 {
-    uint32_t number = atomic_fetch_add(&count, 1);
+    uint64_t number = atomic_fetch_add(&count, 1);
     if (!atomic_load(&armed) || number != atomic_load(&fails_at)) return false;
     atomic_fetch_add(&failed, 1);
     return true;

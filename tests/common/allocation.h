@@ -11,12 +11,12 @@
 #include <stdint.h>
 
 /** Allocations so far, of all threads. */
-uint32_t tp_test_allocations(void);
+uint64_t tp_test_allocations(void);
 
 /** Lets the allocation behind the next `after` ones fail, once. */
-void tp_test_allocation_fails(uint32_t after);
+void tp_test_allocation_fails(uint64_t after);
 
 /** Lets all allocations work again. Returns how many have failed since the last call. */
-uint32_t tp_test_allocations_work(void);
+uint64_t tp_test_allocations_work(void);
 
 #endif

@@ -262,7 +262,7 @@ static void fail_each(tp_status (*what)(tp_context *context), uint32_t least)
         memset(&error, 0, sizeof error);
         tp_test_allocation_fails(number);
         tp_status status = use(what);
-        uint32_t failed = tp_test_allocations_work();
+        uint64_t failed = tp_test_allocations_work();
         if (failed == 0) {
             ck_assert_int_eq(status, TP_OK);
             break;

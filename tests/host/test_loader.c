@@ -9,8 +9,9 @@
 // Models of a few hundred weights that the test makes itself, under the sanitizers; the real files
 // where they are present. Not covered: files above 4 GiB.
 //
-// TP_LINK: -Wl,--wrap=malloc -Wl,--wrap=calloc
+// TP_LINK: -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc
 
+#include "allocation.h"
 #include "check_main.h"
 #include "loader.h"
 #include "model_compare.h"
@@ -35,26 +36,6 @@ static const struct tp_test_model tiny = {.dim = 4,
                                           .vocab = 5,
                                           .context = 4,
                                           .seed = 1};
-
-/* ---- allocations that fail ---- */
-
-static uint64_t allocation_count;
-static uint64_t allocation_failing = UINT64_MAX;
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-
-void *__wrap_malloc(size_t size)
-{
-    return allocation_count++ == allocation_failing ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    return allocation_count++ == allocation_failing ? NULL : __real_calloc(count, size);
-}
 
 /* ---- helpers ---- */
 
@@ -979,10 +960,9 @@ START_TEST(loader_reports_each_failing_allocation)
     uint64_t n = 0;
     for (; status != TP_OK; n++) {
         ck_assert_uint_lt(n, 100);
-        allocation_count = 0;
-        allocation_failing = n;
+        tp_test_allocation_fails(n);
         status = tp__source_model_load(path, &model, &error);
-        allocation_failing = UINT64_MAX;
+        (void)tp_test_allocations_work();
         ck_assert(status == TP_OK || status == TP_ERROR_NO_MEMORY);
         if (status != TP_OK) ck_assert(strstr(error.text, "no memory") != NULL);
     }

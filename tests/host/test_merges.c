@@ -10,8 +10,9 @@
 // Not covered: 10,000 texts against the makers' own programs (tests/system/
 // test_tokenizer_reference.py), tokenizer.json (test_tokenizer_json.c).
 //
-// TP_LINK: -Wl,--wrap=malloc -Wl,--wrap=calloc
+// TP_LINK: -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc
 
+#include "allocation.h"
 #include "check_main.h"
 #include "encode.h"
 #include "model_files.h"
@@ -22,26 +23,6 @@
 #include <string.h>
 
 enum { TEXT_BYTES = 400, TOKENS = 4096, LETTERS = 8, MERGES = 120 };
-
-/* ---- allocations that fail ---- */
-
-static uint64_t allocation_count;
-static uint64_t allocation_failing = UINT64_MAX;
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-
-void *__wrap_malloc(size_t size)
-{
-    return allocation_count++ == allocation_failing ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    return allocation_count++ == allocation_failing ? NULL : __real_calloc(count, size);
-}
 
 /* ---- vocabularies ---- */
 
@@ -186,13 +167,13 @@ static uint32_t encode(struct tp_encoder *encoder, const char *text, size_t size
     struct tp_error error = {0};
     struct tp_range all = {0, size};
     uint32_t count = 0;
-    uint64_t before = allocation_count;
+    uint64_t before = tp_test_allocations();
     tp_status status =
         is_template
             ? tp__encode_template(encoder, text, size, &all, 1, tokens, TOKENS, &count, &error)
             : tp__encode(encoder, text, size, false, false, tokens, TOKENS, &count, &error);
     // Taken before the next ck_assert, which allocates.
-    uint64_t allocations = allocation_count - before;
+    uint64_t allocations = tp_test_allocations() - before;
     ck_assert_msg(status == TP_OK, "%s", error.text);
     ck_assert_uint_eq(allocations, 0);
     return count;
@@ -617,8 +598,7 @@ START_TEST(merges_report_each_failing_allocation)
     uint64_t n = 0;
     for (; status != TP_OK; n++) {
         ck_assert_uint_lt(n, 100);
-        allocation_count = 0;
-        allocation_failing = n;
+        tp_test_allocation_fails(n);
         status = tp__tokenizer_parse(file.data, file.size, "t.gguf", &tokenizer, &error);
         if (status == TP_OK) {
             status = tp__encoder_open(&tokenizer, 100, &encoder, &error);
@@ -628,7 +608,7 @@ START_TEST(merges_report_each_failing_allocation)
             }
             if (status != TP_OK) tp__tokenizer_free(&tokenizer);
         }
-        allocation_failing = UINT64_MAX;
+        (void)tp_test_allocations_work();
         ck_assert(status == TP_OK || status == TP_ERROR_NO_MEMORY);
     }
     ck_assert_uint_ge(n, 20);

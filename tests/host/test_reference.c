@@ -7,8 +7,9 @@
 // Made models of many shapes. That the whole sample text gives 1.2577 nats per token is checked by
 // tests/system/test_reference_text.c. Not covered: speed.
 //
-// TP_LINK: -Wl,--wrap=malloc -Wl,--wrap=calloc
+// TP_LINK: -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc
 
+#include "allocation.h"
 #include "check_main.h"
 #include "model_files.h"
 #include "random.h"
@@ -19,26 +20,6 @@
 #include <string.h>
 
 enum { PATH_BYTES = 512, POSITIONS = 12, SIZE_MAX_TESTED = 256 };
-
-/* ---- allocations that fail ---- */
-
-static uint64_t allocation_count;
-static uint64_t allocation_failing = UINT64_MAX;
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-
-void *__wrap_malloc(size_t size)
-{
-    return allocation_count++ == allocation_failing ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    return allocation_count++ == allocation_failing ? NULL : __real_calloc(count, size);
-}
 
 /* ---- the same in double, all positions at once ---- */
 
@@ -254,13 +235,13 @@ START_TEST(reference_agrees_with_double)
     uint32_t tokens[POSITIONS];
     float logits[SIZE_MAX_TESTED];
     double expected[SIZE_MAX_TESTED];
-    uint64_t before = allocation_count;
+    uint64_t before = tp_test_allocations();
     uint64_t allocations = 0;
     for (uint32_t t = 0; t < POSITIONS; t++) {
         tokens[t] = tp_random_below(&random, model.shape.vocab);
-        before = allocation_count;
+        before = tp_test_allocations();
         tp__reference_step(reference, tokens[t], t, t % 3 == 1 ? NULL : logits);
-        allocations += allocation_count - before;
+        allocations += tp_test_allocations() - before;
         if (t % 3 == 1) continue;
         forward(&model, tokens, t + 1, expected);
         for (uint32_t i = 0; i < model.shape.vocab; i++) {
@@ -333,10 +314,9 @@ START_TEST(reference_reports_what_it_cannot_do)
     uint64_t n = 0;
     for (; status != TP_OK; n++) {
         ck_assert_uint_lt(n, 100);
-        allocation_count = 0;
-        allocation_failing = n;
+        tp_test_allocation_fails(n);
         status = tp__reference_open(&model, POSITIONS, &reference, &error);
-        allocation_failing = UINT64_MAX;
+        (void)tp_test_allocations_work();
         ck_assert(status == TP_OK || status == TP_ERROR_NO_MEMORY);
     }
     ck_assert_uint_ge(n, 13);

@@ -12,8 +12,9 @@
 // where it is present. Not covered: files above 4 GiB, allocations of
 // jansson that fail (it may then take a shorter word for the right one).
 //
-// TP_LINK: -Wl,--wrap=malloc -Wl,--wrap=calloc
+// TP_LINK: -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc
 
+#include "allocation.h"
 #include "check_main.h"
 #include "loader.h"
 #include "model_compare.h"
@@ -39,26 +40,6 @@ static const struct tp_test_model tiny = {.dim = 4,
                                           .is_untied = true,
                                           .seed = 1};
 static const struct tp_test_safetensors plain = {.type = TP_NUMBER_F32};
-
-/* ---- allocations that fail ---- */
-
-static uint64_t allocation_count;
-static uint64_t allocation_failing = UINT64_MAX;
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-
-void *__wrap_malloc(size_t size)
-{
-    return allocation_count++ == allocation_failing ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    return allocation_count++ == allocation_failing ? NULL : __real_calloc(count, size);
-}
 
 /* ---- helpers ---- */
 
@@ -743,10 +724,9 @@ START_TEST(each_failing_allocation_is_reported)
         ck_assert_uint_lt(n, 2000);
         struct tp_source_model model;
         struct tp_error error;
-        allocation_count = 0;
-        allocation_failing = n;
+        tp_test_allocation_fails(n);
         status = parse(&config, config.size, &file, file.size, &model, &error);
-        allocation_failing = UINT64_MAX;
+        (void)tp_test_allocations_work();
         bool is_reported = status == TP_ERROR_NO_MEMORY;
         ck_assert_msg(status == TP_OK || is_reported, "allocation %llu: %s", (unsigned long long)n,
                       error.text);

@@ -15,44 +15,17 @@
 #include <math.h>
 #include <poll.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "allocation.h"
 #include "check_main.h"
 #include "model_files.h"
 #include "tokproc.h"
 
 enum { VOCAB = 300, CONTEXT = 64, TOKENS_MAX = 256, TEXT_MAX = 4096 };
-
-// ---- allocations are counted ----
-
-static atomic_uint allocations;
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *old, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-
-void *__wrap_malloc(size_t size)
-{
-    atomic_fetch_add(&allocations, 1);
-    return __real_malloc(size);
-}
-void *__wrap_calloc(size_t count, size_t size)
-{
-    atomic_fetch_add(&allocations, 1);
-    return __real_calloc(count, size);
-}
-void *__wrap_realloc(void *old, size_t size)
-{
-    atomic_fetch_add(&allocations, 1);
-    return __real_realloc(old, size);
-}
 
 // ---- a loaded device ----
 
@@ -375,7 +348,7 @@ START_TEST(no_memory_is_taken_after_creation)
     generate(session, 2, &heard);
     // No assertions in between: Check itself takes memory for them.
     struct tp_token token = {.end = TP_END_NONE};
-    unsigned before = atomic_load(&allocations);
+    uint64_t before = tp_test_allocations();
     const struct tp_chat_message message = {"user", "hi <s>"};
     bool ok = tp_session_feed_text(session, "hello", &error) == TP_OK &&
               tp_session_feed_chat(session, "plain", &message, 1, true, &error) == TP_OK &&
@@ -388,7 +361,7 @@ START_TEST(no_memory_is_taken_after_creation)
     void *volatile taken = malloc(1);
     free(taken);
 #endif
-    unsigned after = atomic_load(&allocations);
+    uint64_t after = tp_test_allocations();
     ck_assert_msg(ok, "%s", error.text);
     ck_assert_uint_eq(after, before);
     tp_session_destroy(session);

@@ -9,8 +9,9 @@
 // Vocabularies that the test makes, with deep merges, ties, repeated pieces and missing bytes; the
 // real ones where they are present.
 //
-// TP_LINK: -Wl,--wrap=malloc -Wl,--wrap=calloc
+// TP_LINK: -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc
 
+#include "allocation.h"
 #include "check_main.h"
 #include "encode.h"
 #include "model_files.h"
@@ -22,26 +23,6 @@
 #include <string.h>
 
 enum { PATH_BYTES = 512, TEXT_BYTES = 400, TOKENS = 4096, VOCAB = 640, FUZZ_RUNS = 2000 };
-
-/* ---- allocations that fail ---- */
-
-static uint64_t allocation_count;
-static uint64_t allocation_failing = UINT64_MAX;
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-
-void *__wrap_malloc(size_t size)
-{
-    return allocation_count++ == allocation_failing ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    return allocation_count++ == allocation_failing ? NULL : __real_calloc(count, size);
-}
 
 /* ---- vocabularies ---- */
 
@@ -172,10 +153,10 @@ static uint32_t encode(struct tp_encoder *encoder, const char *text, size_t size
 {
     uint32_t count;
     struct tp_error error = {0};
-    uint64_t before = allocation_count;
+    uint64_t before = tp_test_allocations();
     tp_status status = tp__encode(encoder, text, size, true, true, tokens, TOKENS, &count, &error);
     // Taken before the next ck_assert, which allocates.
-    uint64_t allocations = allocation_count - before;
+    uint64_t allocations = tp_test_allocations() - before;
     ck_assert_msg(status == TP_OK, "%s", error.text);
     ck_assert_uint_eq(allocations, 0);
     return count;
@@ -459,10 +440,10 @@ START_TEST(tokenizer_decodes_any_tokens_to_whole_characters)
     for (uint32_t i = 0; i < TOKENS; i++) tokens[i] = tp_random_below(&random, VOCAB);
     decode(&tokenizer, tokens, TOKENS, text);
     struct tp_decoder decoder;
-    uint64_t before = allocation_count;
+    uint64_t before = tp_test_allocations();
     tp__decoder_start(&decoder, &tokenizer, TP_TOKEN_NONE);
     for (uint32_t i = 0; i < TOKENS; i++) tp__decode(&decoder, tokens[i], text);
-    uint64_t allocations = allocation_count - before;
+    uint64_t allocations = tp_test_allocations() - before;
     ck_assert_uint_eq(allocations, 0);
     tp__tokenizer_free(&tokenizer);
     tp_test_bytes_free(&file);
@@ -760,14 +741,13 @@ START_TEST(tokenizer_reports_each_failing_allocation)
     uint64_t n = 0;
     for (; status != TP_OK; n++) {
         ck_assert_uint_lt(n, 100);
-        allocation_count = 0;
-        allocation_failing = n;
+        tp_test_allocation_fails(n);
         status = tp__tokenizer_parse(file.data, file.size, "tok.bin", &tokenizer, &error);
         if (status == TP_OK) {
             status = tp__encoder_open(&tokenizer, 100, &encoder, &error);
             if (status != TP_OK) tp__tokenizer_free(&tokenizer);
         }
-        allocation_failing = UINT64_MAX;
+        (void)tp_test_allocations_work();
         ck_assert(status == TP_OK || status == TP_ERROR_NO_MEMORY);
     }
     ck_assert_uint_ge(n, 9);

@@ -7,10 +7,11 @@
 //
 // The makers' own program runs beside in tests/system/test_tokenizer_reference.py.
 //
-// TP_LINK: -Wl,--wrap=malloc -Wl,--wrap=calloc
+// TP_LINK: -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc
 
 #define _POSIX_C_SOURCE 200809L
 
+#include "allocation.h"
 #include "chat.h"
 #include "check_main.h"
 #include "encode.h"
@@ -23,26 +24,6 @@
 #include <unistd.h>
 
 enum { JSON_BYTES = 4096, TOKENS = 64, FUZZ_RUNS = 3000 };
-
-/* ---- allocations that fail ---- */
-
-static uint64_t allocation_count;
-static uint64_t allocation_failing = UINT64_MAX;
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-
-void *__wrap_malloc(size_t size)
-{
-    return allocation_count++ == allocation_failing ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    return allocation_count++ == allocation_failing ? NULL : __real_calloc(count, size);
-}
 
 /* ---- files ---- */
 
@@ -346,10 +327,9 @@ START_TEST(json_reports_each_failing_allocation)
     uint64_t n = 0;
     for (; status != TP_OK; n++) {
         ck_assert_uint_lt(n, 100);
-        allocation_count = 0;
-        allocation_failing = n;
+        tp_test_allocation_fails(n);
         status = parse(json, size, &tokenizer, &error);
-        allocation_failing = UINT64_MAX;
+        (void)tp_test_allocations_work();
         ck_assert(status == TP_OK || status == TP_ERROR_NO_MEMORY);
     }
     ck_assert_uint_ge(n, 10);
