@@ -54,6 +54,7 @@ module tp_sampler
   `TP_REQUIRE(TopK >= 2 && TopK <= tp_map_pkg::TP_TOP_K_MAX)
 
   localparam int unsigned SlotBits = Slots > 1 ? $clog2(Slots) : 1;
+  localparam int unsigned IdWidth = $clog2(VocabMax);
   // Logit to z, key to weight, and random number plus noise of a candidate.
   localparam int unsigned PenaltyFirst = 4;
   localparam int unsigned PenaltyLast = PenaltyFirst + 4;
@@ -119,7 +120,8 @@ module tp_sampler
   logic [15:0] index[ScaleStages+1];
   always_comb begin
     logit[0] = logit_data_i;
-    index[0] = logit_index_i;
+    // Ids have no more bits than the vocabulary needs, in all registers behind.
+    index[0] = 16'(logit_index_i[IdWidth-1:0]);
     if (weigh) begin
       logit[0] = 32'(weigh_entry.key) <<< 4;
       index[0] = weigh_entry.id;
@@ -226,7 +228,8 @@ module tp_sampler
   assign place  = 8'(TopK - 1) - 8'(taken);
 
   tp_top_k #(
-    .TopK(TopK)
+    .TopK   (TopK),
+    .IdWidth(IdWidth)
   ) u_top_k (
     .clk_i       (clk_i),
     .rst_ni      (rst_ni),
@@ -462,6 +465,7 @@ module tp_sampler
   `TP_ASSERT(OneSlot_A, !(logit_valid_i && busy_q) || logit_slot_i == slot_q)
   `TP_ASSERT(NoLogitAfterLast_A, !(logit_valid_i && ended_q))
   `TP_ASSERT(SlotExists_A, !logit_valid_i || 32'(logit_slot_i) < Slots)
+  `TP_ASSERT(IdFits_A, !logit_valid_i || 32'(logit_index_i) < VocabMax)
   `TP_ASSERT(TopKFits_A,
              !insert || (32'(sampling_q.top_k) <= TopK && 32'(sampling_q.candidates) <= TopK))
   `TP_ASSERT(TokenHasWinner_A, !token_valid_q || best_valid_q)

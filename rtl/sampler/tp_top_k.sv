@@ -13,7 +13,8 @@
 `include "tp_assert.svh"
 
 module tp_top_k #(
-  parameter int unsigned TopK = 64
+  parameter int unsigned TopK    = 64,
+  parameter int unsigned IdWidth = 16  // ids are below 2^IdWidth
 ) (
   input  logic               clk_i,
   input  logic               rst_ni,
@@ -27,23 +28,26 @@ module tp_top_k #(
   output logic        [15:0] last_id_o      // early
 );
 
-  `TP_REQUIRE(TopK >= 2)
+  `TP_REQUIRE(TopK >= 2 && IdWidth >= 1 && IdWidth <= 16)
 
+  logic [IdWidth-1:0] insert_id;
   logic [TopK-1:0] valid;
   logic signed [23:0] key[TopK];
-  logic [15:0] id[TopK];
+  logic [IdWidth-1:0] id[TopK];
+
+  assign insert_id = insert_id_i[IdWidth-1:0];
 
   for (genvar i = 0; i < TopK; i++) begin : gen_entry
     logic valid_q;
     logic signed [23:0] key_q;
-    logic [15:0] id_q;
+    logic [IdWidth-1:0] id_q;
     // A new key moves an entry that it beats one place back, and takes the place of the first.
     if (i == 0) begin : gen_first
       always_ff @(posedge clk_i) begin
         if (insert_i) begin
           if (!valid[0] || insert_key_i > key[0]) begin
             key_q <= insert_key_i;
-            id_q  <= insert_id_i;
+            id_q  <= insert_id;
           end
         end else if (shift_i) begin
           key_q <= key[TopK-1];
@@ -62,12 +66,12 @@ module tp_top_k #(
           // The planted fault lets an equal key pass.
           if (!valid[i] || insert_key_i >= key[i]) begin
             key_q <= !valid[i-1] || insert_key_i >= key[i-1] ? key[i-1] : insert_key_i;
-            id_q  <= !valid[i-1] || insert_key_i >= key[i-1] ? id[i-1] : insert_id_i;
+            id_q  <= !valid[i-1] || insert_key_i >= key[i-1] ? id[i-1] : insert_id;
           end
 `else
           if (!valid[i] || insert_key_i > key[i]) begin
             key_q <= !valid[i-1] || insert_key_i > key[i-1] ? key[i-1] : insert_key_i;
-            id_q  <= !valid[i-1] || insert_key_i > key[i-1] ? id[i-1] : insert_id_i;
+            id_q  <= !valid[i-1] || insert_key_i > key[i-1] ? id[i-1] : insert_id;
           end
 `endif
         end else if (shift_i) begin
@@ -90,11 +94,12 @@ module tp_top_k #(
 
   assign last_valid_o = valid[TopK-1];
   assign last_key_o   = key[TopK-1];
-  assign last_id_o    = id[TopK-1];
+  assign last_id_o    = 16'(id[TopK-1]);
 
   // Not while the list goes round.
   logic sorted;
   assign sorted = !insert_i || !valid[0] || !valid[1] || key[0] >= key[1];
+  `TP_ASSERT(IdFits_A, !insert_i || 16'(insert_id) == insert_id_i)
   `TP_ASSERT(Sorted_A, sorted)
   `TP_COVER(Full_C, valid[TopK-1])
 
