@@ -273,17 +273,17 @@ same = ("nats_per_token", "change", "change_error", "kl_divergence", "top_agreem
 ok = list(rows) == ["nf4", "fp4", "Q8_0 rounding", "Q4_0 rounding"]
 ok = ok and all(rows["fp4"][key] == alone[key] for key in same)
 ok = ok and rows["fp4"]["matrix_bytes"] == rows["nf4"]["matrix_bytes"] > 0
-ok = ok and 0 < rows["Q8_0 rounding"]["kl_divergence"] < rows["nf4"]["kl_divergence"]
+ok = ok and 0 < rows["Q8_0 rounding"]["kl_divergence"] < rows["fp4"]["kl_divergence"]
 sys.exit(0 if ok else 1)' "$ROOM/fp4.json"
 report $? "table: a row says what eval of the format alone says"
 works "eval leaves the calibration's texts out" eval -m "$MODEL" -d emu --config ulx3s-85f \
     --format fp4 --calibrate models/eval.txt --text models/eval.txt -n 100
 grep -q "without the first [1-9]" "$ROOM/out"
 report $? "eval: says what was left out"
-works "quantize" quantize -m "$MODEL" --format nf4 $QUICK -o "$ROOM/a.tpi" --json
+works "quantize" quantize -m "$MODEL" --format fp4 $QUICK -o "$ROOM/a.tpi" --json
 tail -n 1 "$ROOM/out" > "$ROOM/a.json"
 works "export of an image" quantize -m "$ROOM/a.tpi" --export gguf -o "$ROOM/a.gguf" -q
-works "quantize an export" quantize -m "$ROOM/a.gguf" --format nf4 -o "$ROOM/b.tpi" --json
+works "quantize an export" quantize -m "$ROOM/a.gguf" --format fp4 -o "$ROOM/b.tpi" --json
 tail -n 1 "$ROOM/out" > "$ROOM/b.json"
 python3 -c '
 import json, sys
