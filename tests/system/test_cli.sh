@@ -280,10 +280,10 @@ works "eval leaves the calibration's texts out" eval -m "$MODEL" -d emu --config
     --format fp4 --calibrate models/eval.txt --text models/eval.txt -n 100
 grep -q "without the first [1-9]" "$ROOM/out"
 report $? "eval: says what was left out"
-works "quantize" quantize -m "$MODEL" --format fp4 $QUICK -o "$ROOM/a.tpi" --json
+works "quantize" quantize -m "$MODEL" --format ternary $QUICK -o "$ROOM/a.tpi" --json
 tail -n 1 "$ROOM/out" > "$ROOM/a.json"
 works "export of an image" quantize -m "$ROOM/a.tpi" --export gguf -o "$ROOM/a.gguf" -q
-works "quantize an export" quantize -m "$ROOM/a.gguf" --format fp4 -o "$ROOM/b.tpi" --json
+works "quantize an export" quantize -m "$ROOM/a.gguf" --format ternary -o "$ROOM/b.tpi" --json
 tail -n 1 "$ROOM/out" > "$ROOM/b.json"
 python3 -c '
 import json, sys
@@ -296,7 +296,7 @@ tail -n 1 "$ROOM/out" | python3 -c '
 import json, sys
 value = json.loads(sys.stdin.readline())
 ok = value["format"] == "image" and value["reference"] == "tokproc-stories.bin"
-sys.exit(0 if ok and 0.005 < value["kl_divergence"] < 0.3 else 1)'
+sys.exit(0 if ok and value["kl_divergence"] > 0.05 else 1)'
 report $? "eval of an image: far from its origin"
 refused "table of an image" "is an image" eval -m "$ROOM/a.tpi" --text models/eval.txt --compare q8
 works "eval of an image beside its own weights" eval -m "$ROOM/a.tpi" --text models/eval.txt \
@@ -304,7 +304,7 @@ works "eval of an image beside its own weights" eval -m "$ROOM/a.tpi" --text mod
 tail -n 1 "$ROOM/out" | python3 -c '
 import json, sys
 value = json.loads(sys.stdin.readline())
-sys.exit(0 if value["reference"] == "a.tpi" and 0 < value["kl_divergence"] < 0.005 else 1)'
+sys.exit(0 if value["reference"] == "a.tpi" and 0 < value["kl_divergence"] < 0.02 else 1)'
 report $? "eval of an image: near its own weights"
 works "verify" verify -m "$MODEL" --format fp4 $QUICK -d emu -d emu:ulx3s-85f -n 8
 grep -q "all 8 tokens are equal" "$ROOM/out"
