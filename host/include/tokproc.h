@@ -214,9 +214,9 @@ const char *tp_format_name(tp_format format);
 tp_format tp_format_find(const char *name);
 
 struct tp_model_options {
-    /// llama2.c, GGUF or safetensors, the last as the folder with config.json; see docs/models.md
+    /// llama2.c, GGUF, safetensors as the folder with config.json (docs/models.md), or an image
     const char *path;
-    /// llama2.c, GGUF or tokenizer.json; NULL: inside the GGUF, in the folder, or PATH's "-tok.bin"
+    /// llama2.c, GGUF or tokenizer.json; NULL: inside the file, in its folder, or PATH's "-tok.bin"
     const char *tokenizer_path;
 };
 
