@@ -10,16 +10,14 @@
 
 #include <assert.h>
 #include <math.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "parallel.h"
 #include "reader.h"
 
-enum { BLOCK = TP_WEIGHT_BLOCK, THREADS_MAX = 16, DAMPING_TRIES = 12, SWEEPS_MAX = 8 };
+enum { BLOCK = TP_WEIGHT_BLOCK, DAMPING_TRIES = 12, SWEEPS_MAX = 8 };
 
-/* Added to the diagonal, times its mean: keeps the factor well conditioned. */
-static const double damping = 0.01;
 /* Above the largest weight: corrected weights are larger. */
 static const double headroom = 1.5;
 /* A sweep's new block must be better by more than rounding noise. */
@@ -208,10 +206,10 @@ static bool take_edge(struct tp_gptq_edge *edge)
     return edge->block != NULL && edge->hessian != NULL && edge->factor != NULL;
 }
 
-tp_status tp__gptq_edge_make(const double *hessian, uint32_t columns, struct tp_gptq_edge **edge,
-                             struct tp_error *error)
+tp_status tp__gptq_edge_make(const double *hessian, uint32_t columns, double damping,
+                             struct tp_gptq_edge **edge, struct tp_error *error)
 {
-    assert(columns > 0);
+    assert(columns > 0 && damping > 0.0);
     struct tp_gptq_edge *made = calloc(1, sizeof *made);
     if (made != NULL) {
         made->columns = columns;
@@ -251,6 +249,37 @@ void tp__gptq_edge_free(struct tp_gptq_edge *edge)
     free(edge->hessian);
     free(edge->factor);
     free(edge);
+}
+
+void tp__gptq_solve(const struct tp_gptq_edge *edge, const double *in, double *middle, double *out)
+{
+    // The inverse of the Hessian is U'U, in the order of rounding.
+    size_t n = edge->columns;
+    for (uint32_t b = 0; b < edge->blocks; b++) {
+        const struct block *block = &edge->block[b];
+        for (uint32_t i = 0; i < block->count; i++) {
+            middle[block->first + i] = in[column_of(block, i)];
+        }
+    }
+    // Row i of U needs nothing before i, so U times in can take the place of in; U' the other way.
+    for (size_t i = 0; i < n; i++) {
+        const double *row = edge->factor + i * n;
+        double sum = 0.0;
+        for (size_t k = i; k < n; k++) sum += row[k] * middle[k];
+        middle[i] = sum;
+    }
+    for (size_t i = n; i-- > 0;) {
+        const double *row = edge->factor + i * n;
+        double factor = middle[i];
+        middle[i] = factor * row[i];
+        for (size_t k = i + 1; k < n; k++) middle[k] += factor * row[k];
+    }
+    for (uint32_t b = 0; b < edge->blocks; b++) {
+        const struct block *block = &edge->block[b];
+        for (uint32_t i = 0; i < block->count; i++) {
+            out[column_of(block, i)] = middle[block->first + i];
+        }
+    }
 }
 
 /* ---- one row ---- */
@@ -447,10 +476,8 @@ struct job {
     const float *weights;
     double factor;  // multiplier * 2^T
     struct tp_quantised *quantised;
-    uint32_t first;  // row
-    uint32_t end;
-    double *memory;    // [ARRAYS][columns]
-    uint32_t *scales;  // [STARTS][blocks]
+    double *memory;    // [threads][ARRAYS][columns]
+    uint32_t *scales;  // [threads][STARTS][blocks]
 };
 
 static void load_row(const struct job *job, size_t index, double *weights)
@@ -480,14 +507,16 @@ static void store_row(const struct job *job, size_t index, const struct row *row
     }
 }
 
-static void *run_job(void *argument)
+/* Every thread has each so-manieth row. */
+static void round_rows(void *user, uint32_t thread, uint32_t threads)
 {
-    struct job *job = argument;
+    const struct job *job = user;
     size_t n = job->edge->columns;
-    double *weights = job->memory;
+    size_t blocks = job->edge->blocks;
+    double *weights = job->memory + thread * n * ARRAYS;
     struct row rows[STARTS];
     for (uint32_t i = 0; i < STARTS; i++) {
-        double *memory = job->memory + (1 + 4 * i) * n;
+        double *memory = weights + (1 + 4 * i) * n;
         rows[i] = (struct row){.edge = job->edge,
                                .grid = job->grid,
                                .weights = weights,
@@ -495,9 +524,9 @@ static void *run_job(void *argument)
                                .rounded = memory + n,
                                .gradient = memory + 2 * n,
                                .values = memory + 3 * n,
-                               .scales = job->scales + (size_t)i * job->edge->blocks};
+                               .scales = job->scales + (thread * STARTS + i) * blocks};
     }
-    for (uint32_t r = job->first; r < job->end; r++) {
+    for (uint32_t r = thread; r < job->quantised->rows; r += threads) {
         load_row(job, r, weights);
         double costs[STARTS];
         for (uint32_t i = 0; i < STARTS; i++) {
@@ -506,25 +535,6 @@ static void *run_job(void *argument)
         }
         store_row(job, r, &rows[costs[1] < costs[0] ? 1 : 0]);
     }
-    return NULL;
-}
-
-static void run_jobs(struct job *jobs, uint32_t count)
-{
-    pthread_t threads[THREADS_MAX];
-    bool started[THREADS_MAX] = {false};
-    for (uint32_t i = 1; i < count; i++) {
-        started[i] = pthread_create(&threads[i], NULL, run_job, &jobs[i]) == 0;
-    }
-    run_job(&jobs[0]);
-    for (uint32_t i = 1; i < count; i++) {
-        // A thread that did not start only costs time.
-        if (started[i]) {
-            (void)pthread_join(threads[i], NULL);
-        } else {
-            run_job(&jobs[i]);
-        }
-    }
 }
 
 tp_status tp__quantise_gptq(const float *weights, uint32_t rows, uint32_t columns,
@@ -532,7 +542,7 @@ tp_status tp__quantise_gptq(const float *weights, uint32_t rows, uint32_t column
                             const struct tp_gptq_edge *edge, uint32_t threads, const char *name,
                             struct tp_quantised *quantised, struct tp_error *error)
 {
-    assert(edge->columns == columns && threads >= 1 && threads <= THREADS_MAX);
+    assert(edge->columns == columns && threads >= 1 && threads <= TP_THREADS_MAX);
     struct tp_grid grid;
     struct tp_quantised result;
     tp__grid_make(format, &grid);
@@ -550,19 +560,14 @@ tp_status tp__quantise_gptq(const float *weights, uint32_t rows, uint32_t column
         tp__quantised_free(&result);
         return tp__fail(error, TP_ERROR_NO_MEMORY, "tensor %s: no memory to round it", name);
     }
-    struct job jobs[THREADS_MAX];
-    for (uint32_t i = 0; i < threads; i++) {
-        jobs[i] = (struct job){.edge = edge,
-                               .grid = &grid,
-                               .weights = weights,
-                               .factor = multiplier * ldexp(1.0, result.shift),
-                               .quantised = &result,
-                               .first = (uint32_t)((uint64_t)rows * i / threads),
-                               .end = (uint32_t)((uint64_t)rows * (i + 1) / threads),
-                               .memory = memory + row_elements * i,
-                               .scales = scales + row_blocks * i};
-    }
-    run_jobs(jobs, threads);
+    struct job job = {.edge = edge,
+                      .grid = &grid,
+                      .weights = weights,
+                      .factor = multiplier * ldexp(1.0, result.shift),
+                      .quantised = &result,
+                      .memory = memory,
+                      .scales = scales};
+    tp__parallel(threads, round_rows, &job);
     free(memory);
     free(scales);
     (void)tp__quantised_finish(&result);

@@ -22,17 +22,23 @@ struct tp_gptq_edge;
 /** Prepares an edge.
  *  in     hessian  [columns][columns], symmetric, not negative; only the lower triangle is read.
  *                  All zero (or zero for some columns): nothing is known of them
+ *         damping  added to the diagonal, times its mean: 0.01 where there are many more inputs
+ *                  than columns, more where there are not
  *  out    edge     tp__gptq_edge_free releases it
  *  error  TP_ERROR_NO_MEMORY */
-TP_MUST_USE tp_status tp__gptq_edge_make(const double *hessian, uint32_t columns,
+TP_MUST_USE tp_status tp__gptq_edge_make(const double *hessian, uint32_t columns, double damping,
                                          struct tp_gptq_edge **edge, struct tp_error *error);
 
 /** NULL is allowed. */
 void tp__gptq_edge_free(struct tp_gptq_edge *edge);
 
+/** out [columns] = the inverse of the damped Hessian times in [columns].
+ *  in     middle  [columns] to work in */
+void tp__gptq_solve(const struct tp_gptq_edge *edge, const double *in, double *middle, double *out);
+
 /** Rounds weights [rows][columns] times multiplier; otherwise like tp__quantise_plain.
  *  in     edge     of as many columns
- *         threads  1 .. 16, share the rows; the result does not depend on it
+ *         threads  1 .. TP_THREADS_MAX, share the rows; the result does not depend on it
  *  error  TP_ERROR_NO_MEMORY
  *         TP_ERROR_RANGE  weights beyond what T can reach */
 TP_MUST_USE tp_status tp__quantise_gptq(const float *weights, uint32_t rows, uint32_t columns,

@@ -264,6 +264,28 @@ static bool narrow_shift(const struct tp_grid *grid, const float *row, uint32_t 
     return true;
 }
 
+/* The T that reach all grids of a tensor; false when there are none. */
+static bool find_shifts(const struct tp_grid *grid, const float *weights, uint32_t rows,
+                        uint32_t columns, double multiplier, int *low, int *high)
+{
+    *low = TP_WEIGHT_SHIFT_MIN;
+    *high = TP_WEIGHT_SHIFT_MAX;
+    for (size_t row = 0; row < rows; row++) {
+        if (!narrow_shift(grid, weights + row * columns, columns, multiplier, low, high)) {
+            return false;
+        }
+    }
+    return *low <= *high;
+}
+
+bool tp__grid_holds(const struct tp_grid *grid, const float *weights, uint32_t rows,
+                    uint32_t columns, double multiplier)
+{
+    int low;
+    int high;
+    return find_shifts(grid, weights, rows, columns, multiplier, &low, &high);
+}
+
 double tp__grid_shift(const struct tp_grid *grid, const float *weights, uint32_t rows,
                       uint32_t columns, double multiplier, double room, int32_t *shift)
 {
@@ -276,14 +298,9 @@ double tp__grid_shift(const struct tp_grid *grid, const float *weights, uint32_t
     if (largest == 0.0) return largest;
     int exact = floor_log2(tp__scale_value(SCALE_MAX) / (largest / grid->largest * room));
     if (exact < TP_WEIGHT_SHIFT_MAX) *shift = exact;
-    int low = TP_WEIGHT_SHIFT_MIN;
-    int high = TP_WEIGHT_SHIFT_MAX;
-    for (size_t row = 0; row < rows; row++) {
-        if (!narrow_shift(grid, weights + row * columns, columns, multiplier, &low, &high)) {
-            return largest;
-        }
-    }
-    if (low > high) return largest;
+    int low;
+    int high;
+    if (!find_shifts(grid, weights, rows, columns, multiplier, &low, &high)) return largest;
     if (*shift < low) *shift = low;
     if (*shift > high) *shift = high;
     return largest;

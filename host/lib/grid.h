@@ -81,6 +81,12 @@ uint8_t tp__grid_code(const struct tp_grid *grid, int8_t value);
 void tp__scales_of_block(const struct tp_grid *grid, const double *weights, uint32_t *first,
                          uint32_t *last);
 
+/** Whether every block of a tensor lies on a grid, and one T reaches them all: then plain rounding
+ *  loses nothing.
+ *  in     weights  [rows][columns], finite */
+bool tp__grid_holds(const struct tp_grid *grid, const float *weights, uint32_t rows,
+                    uint32_t columns, double multiplier);
+
 /** T of a tensor: as large as its largest weight allows, with room to round it up; where every
  *  block lies on a grid, a T with which all these grids can be reached.
  *  in     weights  [rows][columns], finite

@@ -27,9 +27,7 @@ struct tp_reference {
     float *projected;                // [dim]
     float *gate;                     // [hidden]
     float *up;                       // [hidden]
-    float *scores;                   // [context]
-    tp_reference_observer observer;  // NULL when nobody watches
-    void *user;
+    float *scores;     // [context]
 };
 
 static float dot(const float *a, const float *b, uint32_t count)
@@ -51,7 +49,6 @@ static float dot(const float *a, const float *b, uint32_t count)
 static void multiply(const struct tp_reference *reference, enum tp_tensor tensor, uint32_t layer,
                      const float *in, float *out)
 {
-    if (reference->observer != NULL) reference->observer(reference->user, tensor, layer, in);
     const float *matrix = tp__source_tensor(reference->model, tensor, layer);
     uint32_t rows;
     uint32_t columns;
@@ -67,8 +64,8 @@ static void add(float *x, const float *y, uint32_t count)
 }
 
 /* out [size] = in divided by its root mean square, times the gains; out may be in. */
-static void norm(const struct tp_reference *reference, enum tp_tensor tensor, uint32_t layer,
-                 const float *in, float *out)
+void tp__reference_norm(const struct tp_reference *reference, enum tp_tensor tensor, uint32_t layer,
+                        const float *in, float *out)
 {
     uint32_t rows;
     uint32_t size;
@@ -84,12 +81,12 @@ static void norm(const struct tp_reference *reference, enum tp_tensor tensor, ui
 /* Queries, keys or values of this position: the product, the bias if there is one, and the norm of
  * each head if there is one. */
 static void project(const struct tp_reference *reference, enum tp_tensor tensor, uint32_t layer,
-                    float *out)
+                    const float *normed, float *out)
 {
     const struct tp_model_shape *shape = &reference->model->shape;
     bool is_query = tensor == TP_TENSOR_QUERY;
     uint32_t heads = is_query ? shape->heads : shape->kv_heads;
-    multiply(reference, tensor, layer, reference->normed, out);
+    multiply(reference, tensor, layer, normed, out);
     if (shape->has_bias) {
         enum tp_tensor bias = is_query                  ? TP_TENSOR_QUERY_BIAS
                               : tensor == TP_TENSOR_KEY ? TP_TENSOR_KEY_BIAS
@@ -99,7 +96,8 @@ static void project(const struct tp_reference *reference, enum tp_tensor tensor,
     if (!shape->has_head_norm || tensor == TP_TENSOR_VALUE) return;
     for (uint32_t head = 0; head < heads; head++) {
         float *first = out + (size_t)head * shape->head_size;
-        norm(reference, is_query ? TP_TENSOR_QUERY_NORM : TP_TENSOR_KEY_NORM, layer, first, first);
+        tp__reference_norm(reference, is_query ? TP_TENSOR_QUERY_NORM : TP_TENSOR_KEY_NORM, layer,
+                           first, first);
     }
 }
 
@@ -150,7 +148,7 @@ static size_t kv_offset(const struct tp_reference *reference, uint32_t layer, ui
 
 /* One query head over all positions so far: mixed [head_size]. */
 static void attend_head(struct tp_reference *reference, uint32_t layer, uint32_t position,
-                        uint32_t head)
+                        uint32_t head, float *mixed)
 {
     const struct tp_model_shape *shape = &reference->model->shape;
     uint32_t size = shape->head_size;
@@ -159,7 +157,6 @@ static void attend_head(struct tp_reference *reference, uint32_t layer, uint32_t
     const float *keys = reference->keys + kv_offset(reference, layer, 0) + kv_head * size;
     const float *values = reference->values + kv_offset(reference, layer, 0) + kv_head * size;
     const float *query = reference->query + (size_t)head * size;
-    float *mixed = reference->mixed + (size_t)head * size;
     float scale = 1.0f / sqrtf((float)size);
     for (uint32_t i = 0; i <= position; i++) {
         reference->scores[i] = dot(query, keys + i * stride, size) * scale;
@@ -173,36 +170,51 @@ static void attend_head(struct tp_reference *reference, uint32_t layer, uint32_t
     }
 }
 
-static void attention_layer(struct tp_reference *reference, uint32_t layer, uint32_t position)
+void tp__reference_attend(struct tp_reference *reference, uint32_t layer, uint32_t position,
+                          const float *normed, float *mixed)
 {
     const struct tp_model_shape *shape = &reference->model->shape;
+    assert(layer < shape->layers && position < reference->context);
     float *key = reference->keys + kv_offset(reference, layer, position);
     float *value = reference->values + kv_offset(reference, layer, position);
-    norm(reference, TP_TENSOR_NORM_ATTENTION, layer, reference->x, reference->normed);
-    project(reference, TP_TENSOR_QUERY, layer, reference->query);
-    project(reference, TP_TENSOR_KEY, layer, key);
-    project(reference, TP_TENSOR_VALUE, layer, value);
+    project(reference, TP_TENSOR_QUERY, layer, normed, reference->query);
+    project(reference, TP_TENSOR_KEY, layer, normed, key);
+    project(reference, TP_TENSOR_VALUE, layer, normed, value);
     rotate(reference, reference->query, shape->heads, position);
     rotate(reference, key, shape->kv_heads, position);
     for (uint32_t head = 0; head < shape->heads; head++) {
-        attend_head(reference, layer, position, head);
+        attend_head(reference, layer, position, head, mixed + (size_t)head * shape->head_size);
     }
-    multiply(reference, TP_TENSOR_OUTPUT, layer, reference->mixed, reference->projected);
-    add(reference->x, reference->projected, shape->dim);
 }
 
-static void ffn_layer(struct tp_reference *reference, uint32_t layer)
+void tp__reference_gate(struct tp_reference *reference, uint32_t layer, const float *normed,
+                        float *product)
 {
-    const struct tp_model_shape *shape = &reference->model->shape;
-    norm(reference, TP_TENSOR_NORM_FFN, layer, reference->x, reference->normed);
-    multiply(reference, TP_TENSOR_GATE, layer, reference->normed, reference->gate);
-    multiply(reference, TP_TENSOR_UP, layer, reference->normed, reference->up);
-    for (uint32_t i = 0; i < shape->hidden; i++) {
-        float gate = reference->gate[i];
-        reference->gate[i] = gate / (1.0f + expf(-gate)) * reference->up[i];
+    multiply(reference, TP_TENSOR_GATE, layer, normed, product);
+    multiply(reference, TP_TENSOR_UP, layer, normed, reference->up);
+    for (uint32_t i = 0; i < reference->model->shape.hidden; i++) {
+        float gate = product[i];
+        product[i] = gate / (1.0f + expf(-gate)) * reference->up[i];
     }
-    multiply(reference, TP_TENSOR_DOWN, layer, reference->gate, reference->projected);
-    add(reference->x, reference->projected, shape->dim);
+}
+
+void tp__reference_add(struct tp_reference *reference, enum tp_tensor tensor, uint32_t layer,
+                       const float *in, float *x)
+{
+    assert(tensor == TP_TENSOR_OUTPUT || tensor == TP_TENSOR_DOWN);
+    multiply(reference, tensor, layer, in, reference->projected);
+    add(x, reference->projected, reference->model->shape.dim);
+}
+
+static void run_layer(struct tp_reference *reference, uint32_t layer, uint32_t position, float *x)
+{
+    float *normed = reference->normed;
+    tp__reference_norm(reference, TP_TENSOR_NORM_ATTENTION, layer, x, normed);
+    tp__reference_attend(reference, layer, position, normed, reference->mixed);
+    tp__reference_add(reference, TP_TENSOR_OUTPUT, layer, reference->mixed, x);
+    tp__reference_norm(reference, TP_TENSOR_NORM_FFN, layer, x, normed);
+    tp__reference_gate(reference, layer, normed, reference->gate);
+    tp__reference_add(reference, TP_TENSOR_DOWN, layer, reference->gate, x);
 }
 
 void tp__reference_step(struct tp_reference *reference, uint32_t token, uint32_t position,
@@ -213,19 +225,11 @@ void tp__reference_step(struct tp_reference *reference, uint32_t token, uint32_t
     const float *embedding = tp__source_tensor(reference->model, TP_TENSOR_EMBEDDING, 0);
     memcpy(reference->x, embedding + (size_t)token * shape->dim, shape->dim * sizeof(float));
     for (uint32_t layer = 0; layer < shape->layers; layer++) {
-        attention_layer(reference, layer, position);
-        ffn_layer(reference, layer);
+        run_layer(reference, layer, position, reference->x);
     }
     if (logits == NULL) return;
-    norm(reference, TP_TENSOR_NORM_FINAL, 0, reference->x, reference->normed);
+    tp__reference_norm(reference, TP_TENSOR_NORM_FINAL, 0, reference->x, reference->normed);
     multiply(reference, TP_TENSOR_CLASSIFIER, 0, reference->normed, logits);
-}
-
-void tp__reference_observe(struct tp_reference *reference, tp_reference_observer observer,
-                           void *user)
-{
-    reference->observer = observer;
-    reference->user = user;
 }
 
 const float *tp__reference_key(const struct tp_reference *reference, uint32_t layer,

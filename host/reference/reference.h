@@ -32,14 +32,28 @@ void tp__reference_close(struct tp_reference *reference);
 void tp__reference_step(struct tp_reference *reference, uint32_t token, uint32_t position,
                         float *logits);
 
-/** Sees the input [columns] of each matrix just before it is multiplied; queries, keys and values
- *  share one, gate and up another. */
-typedef void (*tp_reference_observer)(void *user, enum tp_tensor tensor, uint32_t layer,
-                                      const float *input);
+/* ---- the parts of a step, for who needs what lies between ---- */
 
-/** Sets the observer; NULL removes it. */
-void tp__reference_observe(struct tp_reference *reference, tp_reference_observer observer,
-                           void *user);
+/** out = in divided by its root mean square, times the gains of a norm; out may be in.
+ *  in     tensor  one of the norms; its columns are the size of in and out */
+void tp__reference_norm(const struct tp_reference *reference, enum tp_tensor tensor, uint32_t layer,
+                        const float *in, float *out);
+
+/** Keys and values of the position, and its attention over all positions so far.
+ *  in     normed  [dim]
+ *  out    mixed   [heads][head_size] */
+void tp__reference_attend(struct tp_reference *reference, uint32_t layer, uint32_t position,
+                          const float *normed, float *mixed);
+
+/** out    product  [hidden], silu(gate) * up */
+void tp__reference_gate(struct tp_reference *reference, uint32_t layer, const float *normed,
+                        float *product);
+
+/** x [dim] += matrix times in; tensor is TP_TENSOR_OUTPUT or TP_TENSOR_DOWN. */
+void tp__reference_add(struct tp_reference *reference, enum tp_tensor tensor, uint32_t layer,
+                       const float *in, float *x);
+
+/* ---- what a step leaves ---- */
 
 /** Keys of a position, rotated: [kv_heads][head_size]. Valid until the position is fed again. */
 const float *tp__reference_key(const struct tp_reference *reference, uint32_t layer,

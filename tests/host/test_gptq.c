@@ -106,7 +106,7 @@ static void round_gptq(const float *weights, uint32_t rows, uint32_t columns, tp
     struct tp_error error = {0};
     struct tp_gptq_edge *edge = NULL;
     struct tp_weight_format numbers = tp__weight_format(format);
-    ck_assert_int_eq(tp__gptq_edge_make(hessian, columns, &edge, &error), TP_OK);
+    ck_assert_int_eq(tp__gptq_edge_make(hessian, columns, 0.01, &edge, &error), TP_OK);
     tp_status status = tp__quantise_gptq(weights, rows, columns, 1.0, &numbers, edge, threads, "w",
                                          quantised, &error);
     ck_assert_msg(status == TP_OK, "%s", error.text);
@@ -199,7 +199,7 @@ START_TEST(gptq_comes_close_to_the_best_rounding)
             if (i % (columns + 1) != 0) hessian[i] = 0.0;
         }
         random_weights(&random, weights, columns);
-        ck_assert_int_eq(tp__gptq_edge_make(hessian, columns, &edge, &error), TP_OK);
+        ck_assert_int_eq(tp__gptq_edge_make(hessian, columns, 0.01, &edge, &error), TP_OK);
         ck_assert_int_eq(
             tp__quantise_gptq(weights, 1, columns, 1.0, &ternary, edge, 1, "w", &quantised, &error),
             TP_OK);
@@ -317,6 +317,33 @@ START_TEST(gptq_does_not_depend_on_the_number_of_threads)
 }
 END_TEST
 
+START_TEST(gptq_solves_with_the_damped_hessian)
+{
+    static double hessian[COLUMNS_MAX * COLUMNS_MAX];
+    struct tp_random random;
+    tp_random_init(&random, tp_test_seed(_i), 0);
+    struct tp_gptq_edge *edge = NULL;
+    struct tp_error error;
+    double in[COLUMNS_MAX];
+    double middle[COLUMNS_MAX];
+    double out[COLUMNS_MAX];
+    double trace = 0.0;
+    random_hessian(&random, COLUMNS_MAX, hessian);
+    ck_assert_int_eq(tp__gptq_edge_make(hessian, COLUMNS_MAX, 0.02, &edge, &error), TP_OK);
+    for (uint32_t i = 0; i < COLUMNS_MAX; i++) {
+        in[i] = normal(&random);
+        trace += hessian[i * (COLUMNS_MAX + 1)];
+    }
+    tp__gptq_solve(edge, in, middle, out);
+    for (uint32_t i = 0; i < COLUMNS_MAX; i++) {
+        double sum = 0.02 * trace / COLUMNS_MAX * out[i];
+        for (uint32_t j = 0; j < COLUMNS_MAX; j++) sum += hessian[i * COLUMNS_MAX + j] * out[j];
+        ck_assert_double_le(fabs(sum - in[i]), 1e-9);
+    }
+    tp__gptq_edge_free(edge);
+}
+END_TEST
+
 START_TEST(gptq_reports_what_fails)
 {
     double hessian[4] = {1.0, 0.5, 0.5, 1.0};
@@ -328,11 +355,11 @@ START_TEST(gptq_reports_what_fails)
     for (uint64_t n = 0; n < 4; n++) {
         allocation_count = 0;
         allocation_failing = n;
-        tp_status status = tp__gptq_edge_make(hessian, 2, &edge, &error);
+        tp_status status = tp__gptq_edge_make(hessian, 2, 0.01, &edge, &error);
         allocation_failing = UINT64_MAX;
         ck_assert_int_eq(status, TP_ERROR_NO_MEMORY);
     }
-    ck_assert_int_eq(tp__gptq_edge_make(hessian, 2, &edge, &error), TP_OK);
+    ck_assert_int_eq(tp__gptq_edge_make(hessian, 2, 0.01, &edge, &error), TP_OK);
     ck_assert_int_eq(
         tp__quantise_gptq(weights, 2, 2, 1.0, &format, edge, 1, "blk.3.attn_q", &quantised, &error),
         TP_ERROR_RANGE);
@@ -362,6 +389,7 @@ Suite *tp_test_suite(void)
     tcase_add_loop_test(tcase, gptq_keeps_weights_that_are_on_a_grid, 0, 4);
     tcase_add_loop_test(tcase, gptq_rounds_columns_that_calibration_never_saw, 0, 4);
     tcase_add_loop_test(tcase, gptq_does_not_depend_on_the_number_of_threads, 0, 4);
+    tcase_add_loop_test(tcase, gptq_solves_with_the_damped_hessian, 0, 4);
     tcase_add_test(tcase, gptq_reports_what_fails);
     suite_add_tcase(suite, tcase);
     return suite;

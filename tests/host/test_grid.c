@@ -90,6 +90,9 @@ START_TEST(grid_weights_keep_their_numbers)
         struct tp_quantised quantised;
         struct tp_error error = {0};
         grid_weights(&format, multiplier, &random, exact, weights);
+        struct tp_grid grid;
+        tp__grid_make(&format, &grid);
+        ck_assert(tp__grid_holds(&grid, weights, ROWS, COLUMNS, multiplier));
         tp_status status = tp__quantise_plain(weights, ROWS, COLUMNS, multiplier, &format, "w",
                                               &quantised, &error);
         ck_assert_msg(status == TP_OK, "%s", error.text);
@@ -117,6 +120,9 @@ START_TEST(grid_rounding_a_rounded_tensor_changes_nothing)
             ck_assert_int_eq(
                 tp__quantise_plain(weights, ROWS, COLUMNS, 1.0, &format, "w", &quantised, &error),
                 TP_OK);
+            struct tp_grid grid;
+            tp__grid_make(&format, &grid);
+            ck_assert_int_eq(tp__grid_holds(&grid, weights, ROWS, COLUMNS, 1.0), again);
             if (again == 1) check_equal(&quantised, exact);
             for (uint32_t i = 0; i < ROWS * COLUMNS; i++) {
                 exact[i] = tp__quantised_weight(&quantised, i / COLUMNS, i % COLUMNS);
