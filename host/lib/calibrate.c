@@ -14,24 +14,31 @@
 #include "reference.h"
 
 enum {
-    TOKENS_MAX = 2048,  // of calibration text: enough for means, quick for small models
-    TEXTS_MAX = 8,      // of a given file, from its beginning
-    GENERATED_TEXT_MAX = 256,
-    WORK_MAX_LOG2 = 33  // weights * tokens: large models get fewer tokens
+    TOKENS_MAX = 2048,           // for means and ranges: enough, and quick for small models
+    ROUNDING_TOKENS_MAX = 6144,  // for rounding against a given text
+    TEXTS_MAX = 8,               // for means and ranges, from the beginning of the file
+    ROUNDING_TEXTS_MAX = 256,    // for rounding
+    GENERATED_TEXT_MAX = 256,    // tokens of a text of the model's own
+    WORK_MAX_LOG2 = 33,          // weights * tokens: large models get fewer tokens
+    ROUNDING_WORK_MAX_LOG2 = 35
 };
 
-static uint32_t token_budget(const struct tp_source_model *model)
+static uint32_t token_budget(const struct tp_source_model *model, bool rounding)
 {
-    uint64_t tokens = ((uint64_t)1 << WORK_MAX_LOG2) / tp__parameter_count(&model->shape);
-    return tokens > TOKENS_MAX ? TOKENS_MAX : tokens < 64 ? 64 : (uint32_t)tokens;
+    uint64_t work = (uint64_t)1 << (rounding ? ROUNDING_WORK_MAX_LOG2 : WORK_MAX_LOG2);
+    uint64_t most = rounding ? ROUNDING_TOKENS_MAX : TOKENS_MAX;
+    uint64_t tokens = work / tp__parameter_count(&model->shape);
+    return tokens > most ? (uint32_t)most : tokens < 64 ? 64 : (uint32_t)tokens;
 }
 
 static tp_status read_corpus(const struct tp_source_model *model,
-                             const struct tp_tokenizer *tokenizer, const char *path,
+                             const struct tp_tokenizer *tokenizer, const char *path, bool rounding,
                              struct tp_corpus *corpus, struct tp_error *error)
 {
-    tp_status status = tp__corpus_read(tokenizer, path, 0, token_budget(model), TEXTS_MAX,
-                                       model->shape.context, corpus, error);
+    uint32_t length = model->shape.context < TOKENS_MAX ? model->shape.context : TOKENS_MAX;
+    uint32_t texts = rounding ? ROUNDING_TEXTS_MAX : TEXTS_MAX;
+    tp_status status = tp__corpus_read(tokenizer, path, 0, token_budget(model, rounding), texts,
+                                       length, corpus, error);
     if (status == TP_OK && corpus->count == 0) {
         return tp__fail(error, TP_ERROR_FORMAT, "%s: there is no text in it", tp__short_name(path));
     }
@@ -65,7 +72,7 @@ static tp_status generate_corpus(const tp_context *context, struct tp_reference 
                                  struct tp_corpus *corpus, struct tp_error *error)
 {
     uint32_t vocab = model->shape.vocab;
-    uint32_t budget = token_budget(model);
+    uint32_t budget = token_budget(model, false);
     uint32_t length =
         budget / TEXTS_MAX < GENERATED_TEXT_MAX ? budget / TEXTS_MAX : (uint32_t)GENERATED_TEXT_MAX;
     length = length < model->shape.context ? length : model->shape.context;
@@ -91,6 +98,16 @@ static tp_status generate_corpus(const tp_context *context, struct tp_reference 
     return TP_OK;
 }
 
+// Means and ranges are taken from the first texts only.
+static struct tp_token_texts first_texts(const struct tp_corpus *corpus, uint32_t token_max)
+{
+    struct tp_token_texts texts = {corpus->tokens, corpus->starts, 1};
+    while (texts.count < corpus->count && corpus->starts[texts.count] < token_max) {
+        texts.count++;
+    }
+    return texts;
+}
+
 // ---- key means ----
 
 static void add_keys(struct tp_reference *reference, const struct tp_model_shape *shape,
@@ -106,7 +123,7 @@ static void add_keys(struct tp_reference *reference, const struct tp_model_shape
 }
 
 static tp_status mean_keys(const tp_context *context, struct tp_reference *reference,
-                           const struct tp_model_shape *shape, const struct tp_corpus *corpus,
+                           const struct tp_model_shape *shape, const struct tp_token_texts *texts,
                            float *means, struct tp_error *error)
 {
     size_t count = (size_t)shape->layers * shape->kv_heads * shape->head_size;
@@ -114,19 +131,19 @@ static tp_status mean_keys(const tp_context *context, struct tp_reference *refer
     if (sums == NULL) {
         return tp__fail(error, TP_ERROR_NO_MEMORY, "no memory for calibration");
     }
-    for (uint32_t text = 0; text < corpus->count; text++) {
-        for (uint32_t i = corpus->starts[text]; i < corpus->starts[text + 1]; i++) {
-            uint32_t position = i - corpus->starts[text];
-            tp__reference_step(reference, corpus->tokens[i], position, NULL);
+    for (uint32_t text = 0; text < texts->count; text++) {
+        for (uint32_t i = texts->starts[text]; i < texts->starts[text + 1]; i++) {
+            uint32_t position = i - texts->starts[text];
+            tp__reference_step(reference, texts->tokens[i], position, NULL);
             add_keys(reference, shape, position, sums);
         }
-        if (!tp__progress(context, "calibrating", (text + 1.0) / corpus->count)) {
+        if (!tp__progress(context, "calibrating", (text + 1.0) / texts->count)) {
             free(sums);
             return tp__fail(error, TP_ERROR_CANCELLED, "cancelled while calibrating");
         }
     }
     for (size_t i = 0; i < count; i++) {
-        means[i] = (float)(sums[i] / corpus->starts[corpus->count]);
+        means[i] = (float)(sums[i] / texts->starts[texts->count]);
     }
     free(sums);
     return TP_OK;
@@ -180,7 +197,7 @@ static tp_status compile_8_bits(const tp_context *context, const struct tp_sourc
     }
     tp_status status = tp__choose_formats(&model->shape, TP_FORMAT_Q8, NULL, 0, formats, error);
     if (status == TP_OK) {
-        status = tp__quantise_model(context, model, formats, calibration, &quantised, error);
+        status = tp__quantise_model(context, model, formats, calibration, NULL, &quantised, error);
     }
     if (status == TP_OK) {
         status = tp__compile(&quantised, &options, &tp__limits_most, image, error);
@@ -192,7 +209,7 @@ static tp_status compile_8_bits(const tp_context *context, const struct tp_sourc
 
 // Runs the 8-bit image on a machine that is just large enough.
 static tp_status measure_exponents(const tp_context *context, const struct tp_source_model *model,
-                                   const struct tp_corpus *corpus,
+                                   const struct tp_token_texts *texts,
                                    struct tp_calibration *calibration, struct tp_error *error)
 {
     struct tp_memory_image *image = NULL;
@@ -210,14 +227,14 @@ static tp_status measure_exponents(const tp_context *context, const struct tp_so
     if (logits == NULL) {
         status = tp__fail(error, TP_ERROR_NO_MEMORY, "no memory for calibration");
     }
-    for (uint32_t text = 0; text < corpus->count && status == TP_OK; text++) {
-        for (uint32_t i = corpus->starts[text]; i < corpus->starts[text + 1]; i++) {
-            uint32_t position = i - corpus->starts[text];
+    for (uint32_t text = 0; text < texts->count && status == TP_OK; text++) {
+        for (uint32_t i = texts->starts[text]; i < texts->starts[text + 1]; i++) {
+            uint32_t position = i - texts->starts[text];
             if (position < image->plan.context) {
-                (void)tp_machine_step(machine, 0, position, corpus->tokens[i], logits);
+                (void)tp_machine_step(machine, 0, position, texts->tokens[i], logits);
             }
         }
-        if (!tp__progress(context, "measuring ranges", (text + 1.0) / corpus->count)) {
+        if (!tp__progress(context, "measuring ranges", (text + 1.0) / texts->count)) {
             status = tp__fail(error, TP_ERROR_CANCELLED, "cancelled while calibrating");
         }
     }
@@ -234,6 +251,7 @@ void tp__calibration_free(struct tp_calibration *calibration)
 {
     free(calibration->key_mean);
     free(calibration->exponent_max);
+    tp__corpus_free(&calibration->corpus);
     *calibration = (struct tp_calibration){0};
 }
 
@@ -247,7 +265,7 @@ static void take_known(const struct tp_source_model *model, struct tp_calibratio
 }
 
 tp_status tp__calibrate(const tp_context *context, const struct tp_source_model *model,
-                        const struct tp_tokenizer *tokenizer, const char *path,
+                        const struct tp_tokenizer *tokenizer, const char *path, bool rounding,
                         struct tp_calibration *calibration, struct tp_error *error)
 {
     const struct tp_model_shape *shape = &model->shape;
@@ -256,7 +274,7 @@ tp_status tp__calibrate(const tp_context *context, const struct tp_source_model 
         .key_mean = calloc((size_t)shape->layers * shape->kv_heads * shape->head_size,
                            sizeof *made.key_mean),
         .exponent_max = malloc(edges)};
-    struct tp_corpus corpus = {.tokens = NULL};
+    struct tp_corpus *corpus = &made.corpus;
     struct tp_reference *reference = NULL;
     tp_status status = TP_OK;
     uint32_t context_max = shape->context < TOKENS_MAX ? shape->context : (uint32_t)TOKENS_MAX;
@@ -264,29 +282,28 @@ tp_status tp__calibrate(const tp_context *context, const struct tp_source_model 
         status = tp__fail(error, TP_ERROR_NO_MEMORY, "no memory for calibration");
     } else {
         memset(made.exponent_max, TP_EXPONENT_MAX, edges);
-        status = tp__corpus_open(TOKENS_MAX, TEXTS_MAX, &corpus, error);
+        status = tp__corpus_open(ROUNDING_TOKENS_MAX, ROUNDING_TEXTS_MAX, corpus, error);
     }
     if (status == TP_OK) {
         status = tp__reference_open(model, context_max, &reference, error);
     }
     if (status == TP_OK) {
         status = path != NULL
-                     ? read_corpus(model, tokenizer, path, &corpus, error)
+                     ? read_corpus(model, tokenizer, path, rounding, corpus, error)
                      : generate_corpus(context, reference, model,
-                                       tokenizer != NULL ? tokenizer->bos : 1, &corpus, error);
+                                       tokenizer != NULL ? tokenizer->bos : 1, corpus, error);
     }
     if (status == TP_OK) {
-        status = mean_keys(context, reference, shape, &corpus, made.key_mean, error);
-    }
-    if (status == TP_OK) {
-        status = measure_exponents(context, model, &corpus, &made, error);
+        const struct tp_token_texts texts = first_texts(corpus, token_budget(model, false));
+        status = mean_keys(context, reference, shape, &texts, made.key_mean, error);
+        if (status == TP_OK) {
+            status = measure_exponents(context, model, &texts, &made, error);
+        }
     }
     if (status == TP_OK && path == NULL && model->key_means != NULL) {
         take_known(model, &made);
     }
-    made.text_end = corpus.end;
     tp__reference_close(reference);
-    tp__corpus_free(&corpus);
     if (status != TP_OK) {
         tp__calibration_free(&made);
         return status;

@@ -9,7 +9,14 @@
 
 #include "tokenizer.h"
 
-/** Text t is tokens[starts[t] .. starts[t + 1] - 1], its start token included. */
+/** Texts as tokens: text t is tokens[starts[t] .. starts[t + 1] - 1], its start token included. */
+struct tp_token_texts {
+    const uint32_t *tokens;
+    const uint32_t *starts;  // [count + 1]
+    uint32_t count;
+};
+
+/** The same with its memory, and where it ends in its file. */
 struct tp_corpus {
     uint32_t *tokens;  // [token_max]
     uint32_t *starts;  // [text_max + 1]

@@ -70,9 +70,8 @@ static void give_gate_up(const struct tp_quantised_matrix *q, float *gate, float
     }
 }
 
-// row: room for one.
-static void give_matrix(const struct tp_quantised_model *model, uint32_t index, float *row,
-                        struct tp_source_model *source)
+void tp__dequantise_matrix(const struct tp_quantised_model *model, uint32_t index, float *row,
+                           struct tp_source_model *source)
 {
     uint32_t layer = 0;
     enum tp_matrix matrix = tp__matrix_at(index, &layer);
@@ -168,40 +167,51 @@ static tp_status give_constants(const struct tp_quantised_model *model,
     return TP_OK;
 }
 
-tp_status tp__dequantise(const struct tp_quantised_model *model, const char *name,
-                         const char *architecture, struct tp_source_model *source,
-                         struct tp_error *error)
+tp_status tp__dequantise_open(const struct tp_quantised_model *model, const char *name,
+                              const char *architecture, struct tp_source_model *source,
+                              struct tp_error *error)
 {
     assert(model->payload != NULL);
     struct tp_source_model made = {.shape = model->shape,
                                    .format = "image of tokproc",
                                    .architecture = architecture,
                                    .name = malloc(strlen(name) + 1)};
-    float *row = calloc(longest_row(model), sizeof *row);
-    tp_status status = TP_OK;
-    if (row == NULL || made.name == NULL) {
-        status = tp__fail(error, TP_ERROR_NO_MEMORY, "%s: no memory for a row", name);
-    } else {
-        memcpy(made.name, name, strlen(name) + 1);
-        status = take_memory(&made, error);
+    if (made.name == NULL) {
+        return tp__fail(error, TP_ERROR_NO_MEMORY, "%s: no memory for its name", name);
     }
-    for (uint32_t i = 0; i < tp__matrix_count(&model->shape) && status == TP_OK; i++) {
-        if (model->matrices[i].rows != 0) {
-            give_matrix(model, i, row, &made);
-        }
+    memcpy(made.name, name, strlen(name) + 1);
+    tp_status status = take_memory(&made, error);
+    if (status == TP_OK) {
+        status = give_constants(model, &made, error);
     }
-    for (uint32_t layer = 0; layer < model->shape.layers && status == TP_OK; layer++) {
-        give_vectors(model, layer, &made);
-    }
-    free(row);
-    status = status == TP_OK ? give_constants(model, &made, error) : status;
     if (status != TP_OK) {
         tp__source_model_free(&made);
         return status;
+    }
+    for (uint32_t layer = 0; layer < model->shape.layers; layer++) {
+        give_vectors(model, layer, &made);
     }
     give(tp__quantised_gains(model, 2 * model->shape.layers), TP_TENSOR_NORM_FINAL, 0, &made);
     memcpy(made.rope_frequency, model->frequencies,
            model->shape.head_size / 2 * sizeof *made.rope_frequency);
     *source = made;
     return TP_OK;
+}
+
+tp_status tp__dequantise(const struct tp_quantised_model *model, const char *name,
+                         const char *architecture, struct tp_source_model *source,
+                         struct tp_error *error)
+{
+    float *row = calloc(longest_row(model), sizeof *row);
+    if (row == NULL) {
+        return tp__fail(error, TP_ERROR_NO_MEMORY, "%s: no memory for a row", name);
+    }
+    tp_status status = tp__dequantise_open(model, name, architecture, source, error);
+    for (uint32_t i = 0; i < tp__matrix_count(&model->shape) && status == TP_OK; i++) {
+        if (model->matrices[i].rows != 0) {
+            tp__dequantise_matrix(model, i, row, source);
+        }
+    }
+    free(row);
+    return status;
 }

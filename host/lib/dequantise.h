@@ -17,4 +17,17 @@ TP_MUST_USE tp_status tp__dequantise(const struct tp_quantised_model *model, con
                                      const char *architecture, struct tp_source_model *source,
                                      struct tp_error *error);
 
+/* ---- step by step, while a model is being quantised ---- */
+
+/** The same with the vectors of the model only; its matrices are all zero. */
+TP_MUST_USE tp_status tp__dequantise_open(const struct tp_quantised_model *model, const char *name,
+                                          const char *architecture, struct tp_source_model *source,
+                                          struct tp_error *error);
+
+/** Gives source the numbers of one matrix.
+ *  in     index  of the matrix, which exists
+ *         row    room for its columns */
+void tp__dequantise_matrix(const struct tp_quantised_model *model, uint32_t index, float *row,
+                           struct tp_source_model *source);
+
 #endif

@@ -124,9 +124,9 @@ static tp_status quantise_plainly(const tp_device *device, const tp_model *model
         return status;
     }
     status = tp__calibrate(device->context, &model->source, model->tokenizer,
-                           options->calibrate_path, &calibration, error);
+                           options->calibrate_path, false, &calibration, error);
     if (status == TP_OK) {
-        status = tp__quantise_model(device->context, &model->source, formats, &calibration,
+        status = tp__quantise_model(device->context, &model->source, formats, &calibration, NULL,
                                     quantised, error);
         tp__calibration_free(&calibration);
     }

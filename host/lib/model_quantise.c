@@ -133,7 +133,8 @@ static tp_status describe(const tp_model *model, const struct tp_quantise_option
     take_text(manifest->name, sizeof manifest->name, model->name);
     take_text(manifest->architecture, sizeof manifest->architecture, model->source.architecture);
     take_text(manifest->file_format, sizeof manifest->file_format, model->source.format);
-    take_text(manifest->method, sizeof manifest->method, "nearest");
+    take_text(manifest->method, sizeof manifest->method,
+              options->plain ? "nearest" : "GPTQ, layer after layer");
     if (options->calibrate_path != NULL) {
         take_text(manifest->calibrated_on, sizeof manifest->calibrated_on,
                   file_name(options->calibrate_path));
@@ -153,10 +154,12 @@ static tp_status quantise(const tp_model *model, const struct tp_quantise_option
         return status;
     }
     status = tp__calibrate(model->context, &model->source, model->tokenizer,
-                           options->calibrate_path, &calibration, error);
+                           options->calibrate_path, !options->plain, &calibration, error);
     if (status == TP_OK) {
+        const struct tp_corpus *corpus = &calibration.corpus;
+        const struct tp_token_texts texts = {corpus->tokens, corpus->starts, corpus->count};
         status = tp__quantise_model(model->context, &model->source, formats, &calibration,
-                                    &image->model, error);
+                                    options->plain ? NULL : &texts, &image->model, error);
     }
     if (status == TP_OK) {
         status = tp__digest(image->model.payload, image->model.payload_bytes, image->digest, error);
@@ -170,7 +173,7 @@ static tp_status quantise(const tp_model *model, const struct tp_quantise_option
                   file_name(options->calibrate_path));
         status =
             tp__measure(model->context, &model->source, model->tokenizer, options->calibrate_path,
-                        calibration.text_end, &image->model, &image->manifest.score, error);
+                        calibration.corpus.end, &image->model, &image->manifest.score, error);
     }
     tp__calibration_free(&calibration);
     free(formats);

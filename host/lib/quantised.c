@@ -11,6 +11,7 @@
 
 #include "internal.h"
 #include "payload.h"
+#include "sequential.h"
 
 static uint32_t rows_of(const struct tp_model_shape *shape, enum tp_matrix matrix)
 {
@@ -66,8 +67,10 @@ void tp__quantised_model_free(struct tp_quantised_model *model)
 // ---- quantising ----
 
 // Codes of a matrix into the payload.
-static void take_matrix(const struct tp_quantised *from, struct tp_quantised_matrix *to)
+void tp__quantised_take(struct tp_quantised_model *model, uint32_t index,
+                        const struct tp_quantised *from)
 {
+    struct tp_quantised_matrix *to = &model->matrices[index];
     assert(from->rows == to->rows && from->blocks == to->blocks && from->planes == to->planes);
     size_t blocks = (size_t)to->rows * to->blocks;
     to->shift = from->shift;
@@ -88,7 +91,7 @@ static tp_status quantise_matrix(const struct tp_source_model *source,
                                  struct tp_quantised_model *model, uint32_t index, float *weights,
                                  struct tp_error *error)
 {
-    struct tp_quantised_matrix *to = &model->matrices[index];
+    const struct tp_quantised_matrix *to = &model->matrices[index];
     struct tp_quantised quantised;
     uint32_t layer = 0;
     enum tp_matrix matrix = tp__matrix_at(index, &layer);
@@ -101,7 +104,7 @@ static tp_status quantise_matrix(const struct tp_source_model *source,
         weights, to->rows, to->columns, tp__matrix_multiplier(&model->shape, matrix),
         model->formats[index], tp__matrix_name(matrix), &quantised, error);
     if (status == TP_OK) {
-        take_matrix(&quantised, to);
+        tp__quantised_take(model, index, &quantised);
         tp__quantised_free(&quantised);
     }
     return status;
@@ -192,7 +195,8 @@ static void take_vectors(const struct tp_source_model *source,
 
 tp_status tp__quantise_model(const tp_context *context, const struct tp_source_model *source,
                              const tp_format *formats, const struct tp_calibration *calibration,
-                             struct tp_quantised_model *model, struct tp_error *error)
+                             const struct tp_token_texts *texts, struct tp_quantised_model *model,
+                             struct tp_error *error)
 {
     struct tp_quantised_model made;
     tp_status status = tp__quantised_outline(&source->shape, formats, &made, error);
@@ -207,7 +211,8 @@ tp_status tp__quantise_model(const tp_context *context, const struct tp_source_m
     }
     (void)tp__payload_lay_out(&made, made.payload);
     take_vectors(source, calibration, &made);
-    status = quantise_matrices(context, source, &made, error);
+    status = texts == NULL ? quantise_matrices(context, source, &made, error)
+                           : tp__quantise_sequentially(context, source, texts, &made, error);
     if (status != TP_OK) {
         tp__quantised_model_free(&made);
         return status;

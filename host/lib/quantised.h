@@ -54,6 +54,7 @@ TP_MUST_USE tp_status tp__quantised_outline(const struct tp_model_shape *shape,
 /** Quantises all matrices. progress may end it.
  *  in     formats      [tp__matrix_count]
  *         calibration  NULL: no centring, exponents of 25
+ *         texts        what to round against; NULL: each weight to the nearest
  *  out    model  tp__quantised_model_free releases it
  *  error  TP_ERROR_NO_MEMORY, TP_ERROR_CANCELLED
  *         TP_ERROR_RANGE  weights that no scale reaches */
@@ -61,7 +62,13 @@ TP_MUST_USE tp_status tp__quantise_model(const tp_context *context,
                                          const struct tp_source_model *source,
                                          const tp_format *formats,
                                          const struct tp_calibration *calibration,
+                                         const struct tp_token_texts *texts,
                                          struct tp_quantised_model *model, struct tp_error *error);
+
+/** Takes the numbers of a matrix that was rounded.
+ *  in     quantised  of the size and planes of matrix number index */
+void tp__quantised_take(struct tp_quantised_model *model, uint32_t index,
+                        const struct tp_quantised *quantised);
 
 void tp__quantised_model_free(struct tp_quantised_model *model);
 

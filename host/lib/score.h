@@ -8,15 +8,9 @@
 #ifndef TP_LIB_SCORE_H
 #define TP_LIB_SCORE_H
 
+#include "corpus.h"
 #include "memory_image.h"
 #include "tokproc.h"
-
-/** Texts as tokens: text t is tokens[starts[t] .. starts[t + 1] - 1], its start token included. */
-struct tp_token_texts {
-    const uint32_t *tokens;
-    const uint32_t *starts;  // [count + 1]
-    uint32_t count;
-};
 
 /** Runs an image on the golden machine beside the float32 reference of its origin.
  *  in     origin   of the same vocabulary; texts longer than a context are scored up to it

@@ -16,17 +16,17 @@ enum { PARTS = 8 };
 struct tp_reference {
     const struct tp_source_model *model;
     uint32_t context;
-    float *cosine;                   // [context][head_size / 2]
-    float *sine;                     // same
-    float *keys;                     // [layers][context][kv_heads * head_size]
-    float *values;                   // same
-    float *x;                        // [dim] residual
-    float *normed;                   // [dim]
-    float *query;                    // [heads * head_size]
-    float *mixed;                    // [heads * head_size]
-    float *projected;                // [dim]
-    float *gate;                     // [hidden]
-    float *up;                       // [hidden]
+    float *cosine;     // [context][head_size / 2]
+    float *sine;       // same
+    float *keys;       // [layers][context][kv_heads * head_size]
+    float *values;     // same
+    float *x;          // [dim] residual
+    float *normed;     // [dim]
+    float *query;      // [heads * head_size]
+    float *mixed;      // [heads * head_size]
+    float *projected;  // [dim]
+    float *gate;       // [hidden]
+    float *up;         // [hidden]
     float *scores;     // [context]
 };
 

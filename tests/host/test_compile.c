@@ -91,10 +91,10 @@ static void quantise(const struct tp_source_model *source, const struct recipe *
     const tp_context context = {.progress = NULL};
     struct tp_error error = {.status = TP_OK};
     struct tp_calibration calibration;
-    tp_status status = tp__calibrate(&context, source, NULL, NULL, &calibration, &error);
+    tp_status status = tp__calibrate(&context, source, NULL, NULL, false, &calibration, &error);
     ck_assert_msg(status == TP_OK, "%s", error.text);
     tp_format *formats = choose(source, recipe);
-    status = tp__quantise_model(&context, source, formats, &calibration, model, &error);
+    status = tp__quantise_model(&context, source, formats, &calibration, NULL, model, &error);
     ck_assert_msg(status == TP_OK, "%s", error.text);
     free(formats);
     tp__calibration_free(&calibration);

@@ -226,7 +226,7 @@ static void setup(void)
     ck_assert_uint_le(tp__matrix_count(&model.shape), FORMATS_MAX);
     ck_assert_int_eq(tp__choose_formats(&model.shape, load.format, NULL, 0, formats, &error),
                      TP_OK);
-    ck_assert_int_eq(tp__quantise_model(&context, &model, formats, NULL, &quantised, &error),
+    ck_assert_int_eq(tp__quantise_model(&context, &model, formats, NULL, NULL, &quantised, &error),
                      TP_OK);
     ck_assert_msg(tp__compile(&quantised, &load, &limits, &image, &error) == TP_OK, "%s",
                   error.text);

@@ -80,7 +80,8 @@ static void quantise(const struct tp_source_model *source, struct tp_quantised_m
     ck_assert_uint_le(tp__matrix_count(&source->shape), FORMATS_MAX);
     ck_assert_int_eq(tp__choose_formats(&source->shape, TP_FORMAT_NF4, keep, 3, formats, &error),
                      TP_OK);
-    ck_assert_int_eq(tp__quantise_model(&context, source, formats, NULL, quantised, &error), TP_OK);
+    ck_assert_int_eq(tp__quantise_model(&context, source, formats, NULL, NULL, quantised, &error),
+                     TP_OK);
 }
 
 // A sound image in `file`, of the model in `model`.
