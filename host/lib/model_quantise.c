@@ -168,7 +168,7 @@ static tp_status quantise(const tp_model *model, const struct tp_quantise_option
         status = describe(model, options, &image->manifest, error);
     }
     if (status == TP_OK && options->calibrate_path != NULL) {
-        image->manifest.calibrated_bytes = calibration.text_end;
+        image->manifest.calibrated_bytes = calibration.corpus.end;
         take_text(image->manifest.measured_on, sizeof image->manifest.measured_on,
                   file_name(options->calibrate_path));
         status =
