@@ -221,7 +221,7 @@ static void save_image(const char *folder, const struct tp_test_model *made, tp_
         status = tp__choose_formats(&source.shape, format, NULL, 0, formats, &error);
     }
     if (status == TP_OK) {
-        status = tp__quantise_model(&context, &source, formats, NULL, &model, &error);
+        status = tp__quantise_model(&context, &source, formats, NULL, NULL, &model, &error);
     }
     (void)snprintf(path, sizeof path, "%s/image", folder);
     (void)mkdir(path, 0777);
