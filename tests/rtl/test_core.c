@@ -801,7 +801,7 @@ START_TEST(core_counts_each_section_of_one_slot)
 {
     struct bench *b = &bench;
     open_bench(b, tp_test_seed(_i));
-    make_model(b);
+    make_model(b, _i);
     for (int round = 0; round < 6; round++) {
         uint32_t s = below(b, SLOTS);
         open_slot(b, s);
