@@ -4,6 +4,8 @@
 # Claims about `make install`: from the installed files alone a C program, a C++ program and a
 # Python program build and stream a story; the shared library shows what the header declares and
 # nothing else; manual pages and completion cover every verb; `make uninstall` leaves no file.
+#
+# TP_TIME_LIMIT_S: 900
 
 BUILD=${TP_BUILD:-build}
 ROOM=$(mktemp -d) || exit 1
