@@ -189,8 +189,17 @@ def map_fresh():
             yield f"{name}: stale; run make map"
 
 
+def api_fresh():
+    """The API reference equals what the public header says."""
+    headers = ["host/include/tokproc.h", "host/include/tp_status.h"]
+    fresh = subprocess.run([sys.executable, "docs/make_api.py", *headers],
+                           stdout=subprocess.PIPE, check=True).stdout
+    if fresh != pathlib.Path("docs/api.md").read_bytes():
+        yield "docs/api.md: stale; run make api"
+
+
 RULES = [columns, ascii_text, spdx, one_module, base_names, rtl_language, error_codes,
-         everything_built, unit_readmes, prose_links, map_fresh]
+         everything_built, unit_readmes, prose_links, map_fresh, api_fresh]
 
 
 def main():
