@@ -3,8 +3,8 @@
 #
 # Claims about tokproc quantize: the same input gives the same bytes; an image rounded plainly runs
 # like the model that it was made of, tokenizer included; formats, origin and measured loss are in
-# it; it fits the board that was asked for; nothing is overwritten or left half done; what is wrong is
-# said in one line. The same tensors from other kinds of files give the same payload.
+# it; it fits the board that was asked for; nothing is overwritten or left half done; what is wrong
+# is said in one line. The same tensors from other kinds of files give the same payload.
 #
 # Needs python3. The last claim needs ../shared/models (TP_MODELS names the folder).
 #
