@@ -7,6 +7,8 @@
 # documented keys of JSON.
 #
 # Needs python3, to make damaged files and to read JSON.
+#
+# TP_TIME_LIMIT_S: 900
 
 TOKPROC=${TOKPROC_SAN:-build/san/tokproc}
 MODEL=models/tokproc-stories.bin
