@@ -6,6 +6,7 @@
 #include "compile.h"
 
 #include <assert.h>
+#include <float.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>
@@ -223,7 +224,9 @@ static struct gain place_head_gain(struct compiler *c, uint32_t layer, enum tp_m
     struct gain gain = {.base = c->next_gain};
     float gains[HEAD_MAX];
     for (uint32_t i = 0; i < size && !c->is_outline; i++) {
-        gains[i] = (float)((double)tp__quantised_head_gains(c->model, layer, matrix)[i] * factor);
+        // The largest floats times the factor are none any more; they are out of reach anyway.
+        double real = (double)tp__quantised_head_gains(c->model, layer, matrix)[i] * factor;
+        gains[i] = (float)fmax(-FLT_MAX, fmin(real, FLT_MAX));
     }
     if (c->status == TP_OK && !c->is_outline) {
         c->status = tp__quantise_gains(gains, size, "norm gains of heads",
