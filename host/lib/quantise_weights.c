@@ -41,7 +41,7 @@ static double block_error(const struct tp_grid *grid, const double *weights, uin
     return error * (step * step);
 }
 
-static uint32_t best_scale(const struct tp_grid *grid, const double *weights)
+uint32_t tp__best_scale(const struct tp_grid *grid, const double *weights)
 {
     uint32_t first;
     uint32_t last;
@@ -83,7 +83,7 @@ static void quantise_block(const struct tp_grid *grid, const double *weights,
                            struct tp_quantised *quantised, size_t block)
 {
     if (is_zero(weights)) return;  // codes and scale stay 0
-    uint32_t scale = best_scale(grid, weights);
+    uint32_t scale = tp__best_scale(grid, weights);
     double inverse = 1.0 / tp__scale_value(scale);
     double values[TP_WEIGHT_BLOCK];
     for (uint32_t i = 0; i < TP_WEIGHT_BLOCK; i++) {

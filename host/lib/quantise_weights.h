@@ -60,6 +60,9 @@ double tp__quantised_weight(const struct tp_quantised *quantised, uint32_t row, 
 
 /* ---- for the ways of rounding only ---- */
 
+/** The scale with the least squared error for a block that is not all zero. */
+uint32_t tp__best_scale(const struct tp_grid *grid, const double *weights);
+
 /** Chooses T and takes the memory of an all-zero result.
  *  in     room  above the largest weight, as tp__grid_shift has it */
 TP_MUST_USE tp_status tp__quantised_open(const float *weights, uint32_t rows, uint32_t columns,

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "internal.h"
+#include "learn_codebook.h"
 #include "payload.h"
 #include "sequential.h"
 
@@ -95,14 +96,12 @@ static tp_status quantise_matrix(const struct tp_source_model *source,
     struct tp_quantised quantised;
     uint32_t layer = 0;
     enum tp_matrix matrix = tp__matrix_at(index, &layer);
-    if (model->formats[index] == TP_FORMAT_LEARNED) {
-        return tp__fail(error, TP_ERROR_UNSUPPORTED, "%s: the format learned cannot be made yet",
-                        tp__matrix_name(matrix));
-    }
     tp__layout_matrix(source, matrix, layer, weights);
-    tp_status status = tp__quantise_tensor(
-        weights, to->rows, to->columns, tp__matrix_multiplier(&model->shape, matrix),
-        model->formats[index], tp__matrix_name(matrix), &quantised, error);
+    struct tp_weight_format format = {.is_8_bit = to->planes == 2};
+    memcpy(format.codebook, to->codebook, sizeof format.codebook);
+    tp_status status = tp__quantise_plain(weights, to->rows, to->columns,
+                                          tp__matrix_multiplier(&model->shape, matrix), &format,
+                                          tp__matrix_name(matrix), &quantised, error);
     if (status == TP_OK) {
         tp__quantised_take(model, index, &quantised);
         tp__quantised_free(&quantised);
@@ -110,19 +109,21 @@ static tp_status quantise_matrix(const struct tp_source_model *source,
     return status;
 }
 
-static tp_status quantise_matrices(const tp_context *context, const struct tp_source_model *source,
-                                   struct tp_quantised_model *model, struct tp_error *error)
+static size_t elements_max(const struct tp_quantised_model *model)
 {
-    uint32_t count = tp__matrix_count(&model->shape);
     size_t most = 0;
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t i = 0; i < tp__matrix_count(&model->shape); i++) {
         size_t elements = (size_t)model->matrices[i].rows * model->matrices[i].columns;
         most = elements > most ? elements : most;
     }
-    float *weights = calloc(most, sizeof *weights);
-    if (weights == NULL) {
-        return tp__fail(error, TP_ERROR_NO_MEMORY, "no memory for a matrix");
-    }
+    return most;
+}
+
+static tp_status quantise_matrices(const tp_context *context, const struct tp_source_model *source,
+                                   struct tp_quantised_model *model, float *weights,
+                                   struct tp_error *error)
+{
+    uint32_t count = tp__matrix_count(&model->shape);
     tp_status status = TP_OK;
     for (uint32_t i = 0; i < count && status == TP_OK; i++) {
         if (model->matrices[i].rows != 0) {
@@ -132,7 +133,69 @@ static tp_status quantise_matrices(const tp_context *context, const struct tp_so
             status = tp__fail(error, TP_ERROR_CANCELLED, "cancelled while quantising");
         }
     }
+    return status;
+}
+
+// The codebook that all matrices of the format learned share.
+static tp_status learn_codebook(const struct tp_source_model *source,
+                                struct tp_quantised_model *model, float *weights,
+                                struct tp_error *error)
+{
+    uint32_t count = tp__matrix_count(&model->shape);
+    int8_t codebook[TP_CODEBOOK_SIZE];
+    struct tp_codebook_learner *learner = NULL;
+    tp_status status = tp__learner_make(&learner, error);
+    for (uint32_t i = 0; i < count && status == TP_OK; i++) {
+        const struct tp_quantised_matrix *matrix = &model->matrices[i];
+        uint32_t layer = 0;
+        enum tp_matrix which = tp__matrix_at(i, &layer);
+        if (model->formats[i] != TP_FORMAT_LEARNED || matrix->rows == 0) {
+            continue;
+        }
+        tp__layout_matrix(source, which, layer, weights);
+        status = tp__learner_add(learner, weights, matrix->rows, matrix->columns, error);
+    }
+    if (status == TP_OK) {
+        tp__learner_finish(learner, codebook);
+    }
+    for (uint32_t i = 0; i < count && status == TP_OK; i++) {
+        if (model->formats[i] == TP_FORMAT_LEARNED) {
+            memcpy(model->matrices[i].codebook, codebook, sizeof codebook);
+        }
+    }
+    tp__learner_free(learner);
+    return status;
+}
+
+static bool has_format(const struct tp_quantised_model *model, tp_format format)
+{
+    for (uint32_t i = 0; i < tp__matrix_count(&model->shape); i++) {
+        if (model->formats[i] == format) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static tp_status fill_matrices(const tp_context *context, const struct tp_source_model *source,
+                               const struct tp_token_texts *texts, struct tp_quantised_model *model,
+                               struct tp_error *error)
+{
+    float *weights = calloc(elements_max(model), sizeof *weights);
+    if (weights == NULL) {
+        return tp__fail(error, TP_ERROR_NO_MEMORY, "no memory for a matrix");
+    }
+    tp_status status = TP_OK;
+    if (has_format(model, TP_FORMAT_LEARNED)) {
+        status = learn_codebook(source, model, weights, error);
+    }
+    if (status == TP_OK && texts == NULL) {
+        status = quantise_matrices(context, source, model, weights, error);
+    }
     free(weights);
+    if (status == TP_OK && texts != NULL) {
+        status = tp__quantise_sequentially(context, source, texts, model, error);
+    }
     return status;
 }
 
@@ -211,8 +274,7 @@ tp_status tp__quantise_model(const tp_context *context, const struct tp_source_m
     }
     (void)tp__payload_lay_out(&made, made.payload);
     take_vectors(source, calibration, &made);
-    status = texts == NULL ? quantise_matrices(context, source, &made, error)
-                           : tp__quantise_sequentially(context, source, texts, &made, error);
+    status = fill_matrices(context, source, texts, &made, error);
     if (status != TP_OK) {
         tp__quantised_model_free(&made);
         return status;
