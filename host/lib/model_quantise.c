@@ -12,13 +12,14 @@
 #include "compile.h"
 #include "internal.h"
 #include "measure.h"
+#include "sensitivity.h"
 
 // ---- formats ----
 
 static tp_status choose(const struct tp_model_shape *shape, tp_format format,
                         const char *const *keep, size_t keep_count,
-                        const struct tp_device_info *info, tp_format **formats,
-                        struct tp_error *error)
+                        const struct tp_device_info *info, const double *sensitivity,
+                        tp_format **formats, struct tp_error *error)
 {
     tp_format *made = calloc(tp__matrix_count(shape), sizeof *made);
     if (made == NULL) {
@@ -27,7 +28,7 @@ static tp_status choose(const struct tp_model_shape *shape, tp_format format,
     tp_status status = TP_OK;
     if (format == TP_FORMAT_AUTO) {
         const struct tp_limits limits = tp__limits_of(info);
-        status = tp__choose_auto(shape, keep, keep_count, NULL, &limits, made, error);
+        status = tp__choose_auto(shape, keep, keep_count, sensitivity, &limits, made, error);
     } else {
         status = tp__choose_formats(shape, format, keep, keep_count, made, error);
     }
@@ -44,7 +45,7 @@ tp_status tp__model_formats(const tp_model *model, const struct tp_device_info *
                             struct tp_error *error)
 {
     if (!model->is_quantised) {
-        return choose(&model->shape, options->format, NULL, 0, info, formats, error);
+        return choose(&model->shape, options->format, NULL, 0, info, NULL, formats, error);
     }
     size_t bytes = tp__matrix_count(&model->shape) * sizeof **formats;
     *formats = malloc(bytes);
@@ -65,7 +66,7 @@ static tp_status formats_that_fit(const tp_model *model, const struct tp_quantis
                         "automatic formats are chosen for a device - try: --fit ulx3s-85f");
     }
     tp_status status = choose(&model->shape, options->format, options->keep, options->keep_count,
-                              fit, formats, error);
+                              fit, NULL, formats, error);
     if (status != TP_OK || fit == NULL) {
         return status;
     }
@@ -75,6 +76,45 @@ static tp_status formats_that_fit(const tp_model *model, const struct tp_quantis
     status = tp__plan(&model->shape, *formats, &load, &limits, &plan, error);
     if (status != TP_OK) {
         free(*formats);
+    }
+    return status;
+}
+
+static bool has_4_bits(const struct tp_model_shape *shape, const tp_format *formats)
+{
+    for (uint32_t i = 0; i < tp__matrix_count(shape); i++) {
+        if (tp__format_planes(formats[i]) == 1) {
+            return true;
+        }
+    }
+    return false;
+}
+
+// Automatic formats were chosen by kind, to see whether the model fits at all. Where some matrices
+// must have 4 bits, it is measured which.
+static tp_status choose_again(const tp_model *model, const struct tp_quantise_options *options,
+                              const struct tp_token_texts *texts, tp_format **formats,
+                              struct tp_error *error)
+{
+    if (options->format != TP_FORMAT_AUTO || options->plain ||
+        !has_4_bits(&model->shape, *formats)) {
+        return TP_OK;
+    }
+    tp_format *chosen = NULL;
+    double *sensitivity = calloc(tp__matrix_count(&model->shape), sizeof *sensitivity);
+    if (sensitivity == NULL) {
+        return tp__fail(error, TP_ERROR_NO_MEMORY, "no memory for the formats");
+    }
+    tp_status status =
+        tp__measure_sensitivity(model->context, &model->source, texts, sensitivity, error);
+    if (status == TP_OK) {
+        status = choose(&model->shape, options->format, options->keep, options->keep_count,
+                        options->fit, sensitivity, &chosen, error);
+    }
+    free(sensitivity);
+    if (status == TP_OK) {
+        free(*formats);
+        *formats = chosen;
     }
     return status;
 }
@@ -155,9 +195,12 @@ static tp_status quantise(const tp_model *model, const struct tp_quantise_option
     }
     status = tp__calibrate(model->context, &model->source, model->tokenizer,
                            options->calibrate_path, !options->plain, &calibration, error);
+    const struct tp_token_texts texts = {calibration.corpus.tokens, calibration.corpus.starts,
+                                         calibration.corpus.count};
     if (status == TP_OK) {
-        const struct tp_corpus *corpus = &calibration.corpus;
-        const struct tp_token_texts texts = {corpus->tokens, corpus->starts, corpus->count};
+        status = choose_again(model, options, &texts, &formats, error);
+    }
+    if (status == TP_OK) {
         status = tp__quantise_model(model->context, &model->source, formats, &calibration,
                                     options->plain ? NULL : &texts, &image->model, error);
     }
