@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -26,6 +27,7 @@ static tp_status default_folder(char *folder, struct tp_error *error)
     static const char *const places[] = {"sim", "tokproc", "../lib/tokproc"};
     enum { ROOM = 20 };  // for each place
     char path[TP_PATH_BYTES];
+    struct stat facts;
     Dl_info self;
     // A program may be known under a relative name: its link in /proc is always whole.
     bool is_known = dladdr((void *)(uintptr_t)&tp_version, &self) != 0;
@@ -44,7 +46,8 @@ static tp_status default_folder(char *folder, struct tp_error *error)
     *(slash != NULL ? slash : path) = 0;
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
         (void)snprintf(folder, TP_PATH_BYTES, "%.*s/%s", TP_PATH_BYTES - ROOM, path, places[i]);
-        if (access(folder, F_OK) == 0) {
+        // The program itself may be called "tokproc" too.
+        if (stat(folder, &facts) == 0 && S_ISDIR(facts.st_mode)) {
             break;
         }
     }
