@@ -4,6 +4,8 @@
 the slang front end of synthesis. Modules with a parameter matrix are linted with each variant.
 
 Usage: lint_rtl.py [--jobs N] [module ...], from the repository root.
+
+TP_TIME_LIMIT_S: 900
 """
 
 import argparse
