@@ -18,6 +18,9 @@
 
 enum { BLOCK = TP_WEIGHT_BLOCK, DAMPING_TRIES = 12, SWEEPS_MAX = 8 };
 
+/* Larger matrices are not worth the time that small ones get for the last percent. */
+enum { THOROUGH_WEIGHTS_MAX = 1 << 20 };
+
 /* Above the largest weight: corrected weights are larger. */
 static const double headroom = 1.5;
 /* A sweep's new block must be better by more than rounding noise. */
@@ -449,11 +452,11 @@ static bool improve_block(struct row *row, uint32_t b)
 }
 
 /* Returns the cost that is left. */
-static double improve_row(struct row *row)
+static double improve_row(struct row *row, int sweeps)
 {
     fill_gradient(row);
     bool changed = true;
-    for (int sweep = 0; sweep < SWEEPS_MAX && changed; sweep++) {
+    for (int sweep = 0; sweep < sweeps && changed; sweep++) {
         changed = false;
         for (uint32_t b = 0; b < row->edge->blocks; b++) {
             changed = improve_block(row, b) || changed;
@@ -476,6 +479,7 @@ struct job {
     const float *weights;
     double factor;  // multiplier * 2^T
     struct tp_quantised *quantised;
+    int sweeps[STARTS];
     double *memory;    // [threads][ARRAYS][columns]
     uint32_t *scales;  // [threads][STARTS][blocks]
 };
@@ -531,7 +535,7 @@ static void round_rows(void *user, uint32_t thread, uint32_t threads)
         double costs[STARTS];
         for (uint32_t i = 0; i < STARTS; i++) {
             round_row(&rows[i], i != 0);
-            costs[i] = improve_row(&rows[i]);
+            costs[i] = improve_row(&rows[i], job->sweeps[i]);
         }
         store_row(job, r, &rows[costs[1] < costs[0] ? 1 : 0]);
     }
@@ -560,11 +564,13 @@ tp_status tp__quantise_gptq(const float *weights, uint32_t rows, uint32_t column
         tp__quantised_free(&result);
         return tp__fail(error, TP_ERROR_NO_MEMORY, "tensor %s: no memory to round it", name);
     }
+    bool thorough = (size_t)rows * columns <= THOROUGH_WEIGHTS_MAX;
     struct job job = {.edge = edge,
                       .grid = &grid,
                       .weights = weights,
                       .factor = multiplier * ldexp(1.0, result.shift),
                       .quantised = &result,
+                      .sweeps = {thorough ? SWEEPS_MAX : 1, thorough ? SWEEPS_MAX : 0},
                       .memory = memory,
                       .scales = scales};
     tp__parallel(threads, round_rows, &job);
