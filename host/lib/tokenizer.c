@@ -132,12 +132,15 @@ static tp_status check_special(const struct tp_tokenizer *tokenizer, const char 
 
 /* ---- control, user and unknown pieces ---- */
 
+/* Those that are looked for in texts. A piece that is not made of whole characters would cut one in
+ * two, so it is none. */
 static bool is_special(const struct tp_tokenizer *tokenizer, uint32_t id)
 {
     uint8_t kind = tokenizer->kinds[id];
-    bool is_empty = tokenizer->offsets[id] == tokenizer->offsets[id + 1];
+    struct tp_string piece = tp__tokenizer_piece(tokenizer, id);
     bool is_named = kind == TP_PIECE_CONTROL || kind == TP_PIECE_USER || kind == TP_PIECE_UNKNOWN;
-    return is_named && !is_empty;
+    bool is_text = tp__utf8_check((const uint8_t *)piece.text, piece.size) == piece.size;
+    return is_named && piece.size > 0 && is_text;
 }
 
 /* Specials of one class are found alike: of equal texts in it, the first id counts. */
