@@ -286,11 +286,19 @@ static tp_status round_edge(struct work *work, struct tp_error *error)
     return status;
 }
 
+/* An embedding of 8 bits that is the classifier too is well rounded already. */
+static bool needs_last_edge(const struct work *work)
+{
+    return !work->source->shape.tied ||
+           tp__quantised_matrix(work->model, TP_MATRIX_EMBEDDING, 0)->planes != 2;
+}
+
 static tp_status round_edges(struct work *work, struct tp_error *error)
 {
     const struct tp_model_shape *shape = &work->source->shape;
     uint32_t edges = tp__edge_count(shape);
     for (uint32_t i = 0; i < edges; i++) {
+        if (i + 1 == edges && !needs_last_edge(work)) break;
         work->layer = i / TP_EDGES;
         work->edge = i + 1 == edges ? TP_EDGES : (enum tp_edge)(i % TP_EDGES);
         tp_status status = round_edge(work, error);
