@@ -8,8 +8,9 @@
 // Random matrices with inputs that depend on each other, short last blocks, all formats. Not
 // covered: what it gains on a real model; docs/quantisation.md has the figures.
 //
-// TP_LINK: -Wl,--wrap=malloc -Wl,--wrap=calloc
+// TP_LINK: -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc
 
+#include "allocation.h"
 #include "check_main.h"
 #include "gptq.h"
 #include "random.h"
@@ -19,24 +20,6 @@
 #include <string.h>
 
 enum { BLOCK = 32, COLUMNS_MAX = 112, ROWS = 7 };
-
-static uint64_t allocation_count;
-static uint64_t allocation_failing = UINT64_MAX;
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-
-void *__wrap_malloc(size_t size)
-{
-    return allocation_count++ == allocation_failing ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    return allocation_count++ == allocation_failing ? NULL : __real_calloc(count, size);
-}
 
 /* ---- helpers ---- */
 
@@ -353,10 +336,9 @@ START_TEST(gptq_reports_what_fails)
     struct tp_error error = {0};
     struct tp_gptq_edge *edge = NULL;
     for (uint64_t n = 0; n < 4; n++) {
-        allocation_count = 0;
-        allocation_failing = n;
+        tp_test_allocation_fails(n);
         tp_status status = tp__gptq_edge_make(hessian, 2, 0.01, &edge, &error);
-        allocation_failing = UINT64_MAX;
+        (void)tp_test_allocations_work();
         ck_assert_int_eq(status, TP_ERROR_NO_MEMORY);
     }
     ck_assert_int_eq(tp__gptq_edge_make(hessian, 2, 0.01, &edge, &error), TP_OK);
@@ -366,11 +348,10 @@ START_TEST(gptq_reports_what_fails)
     ck_assert(strstr(error.text, "blk.3.attn_q") != NULL);
     weights[0] = 1.0f;
     for (uint64_t n = 0; n < 5; n++) {
-        allocation_count = 0;
-        allocation_failing = n;
+        tp_test_allocation_fails(n);
         tp_status status =
             tp__quantise_gptq(weights, 2, 2, 1.0, &format, edge, 2, "w", &quantised, &error);
-        allocation_failing = UINT64_MAX;
+        (void)tp_test_allocations_work();
         ck_assert_int_eq(status, TP_ERROR_NO_MEMORY);
     }
     tp__gptq_edge_free(edge);

@@ -9,8 +9,9 @@
 // Random blocks of many shapes and sizes, tensors that are all zero, huge or tiny, and the worst
 // input of random tensors. Not covered: what rounding costs a model; `tokproc eval` measures that.
 //
-// TP_LINK: -Wl,--wrap=malloc -Wl,--wrap=calloc
+// TP_LINK: -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc
 
+#include "allocation.h"
 #include "check_main.h"
 #include "model.h"
 #include "quantise_weights.h"
@@ -21,26 +22,6 @@
 #include <string.h>
 
 enum { FORMATS = 4, ROWS = 6, COLUMNS = 172, BLOCKS = 6, BLOCK = 32 };
-
-/* ---- allocations that fail ---- */
-
-static uint64_t allocation_count;
-static uint64_t allocation_failing = UINT64_MAX;
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-
-void *__wrap_malloc(size_t size)
-{
-    return allocation_count++ == allocation_failing ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    return allocation_count++ == allocation_failing ? NULL : __real_calloc(count, size);
-}
 
 /* ---- helpers ---- */
 
@@ -389,11 +370,10 @@ START_TEST(quantise_weights_reports_each_failing_allocation)
     struct tp_quantised quantised;
     struct tp_error error;
     for (uint64_t n = 0; n < 3; n++) {
-        allocation_count = 0;
-        allocation_failing = n;
+        tp_test_allocation_fails(n);
         tp_status status =
             tp__quantise_tensor(weights, 2, 32, 1.0, TP_FORMAT_Q8, "w", &quantised, &error);
-        allocation_failing = UINT64_MAX;
+        (void)tp_test_allocations_work();
         ck_assert_int_eq(status, TP_ERROR_NO_MEMORY);
     }
 }

@@ -7,8 +7,9 @@
 // Made models on the NF4 grid but for one matrix. Not covered: whether the choice made with them is
 // good; docs/quantisation.md has a figure.
 //
-// TP_LINK: -Wl,--wrap=malloc -Wl,--wrap=calloc
+// TP_LINK: -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc
 
+#include "allocation.h"
 #include "check_main.h"
 #include "internal.h"
 #include "model_files.h"
@@ -19,24 +20,6 @@
 #include <string.h>
 
 enum { TOKENS = 24, MATRICES = 2 + 6 * 2 };
-
-static uint64_t allocation_count;
-static uint64_t allocation_failing = UINT64_MAX;
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-
-void *__wrap_malloc(size_t size)
-{
-    return allocation_count++ == allocation_failing ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    return allocation_count++ == allocation_failing ? NULL : __real_calloc(count, size);
-}
 
 static const enum tp_tensor on_grid[] = {TP_TENSOR_EMBEDDING, TP_TENSOR_QUERY,  TP_TENSOR_KEY,
                                          TP_TENSOR_VALUE,     TP_TENSOR_OUTPUT, TP_TENSOR_GATE,
@@ -127,13 +110,12 @@ START_TEST(sensitivity_reports_each_failing_allocation)
     tp_status status = TP_ERROR_NO_MEMORY;
     make(&model);
     for (uint64_t n = 0; status != TP_OK; n++) {
-        allocation_count = 0;
-        allocation_failing = n;
+        tp_test_allocation_fails(n);
         status = measure(&model, sensitivity, &error);
-        allocation_failing = UINT64_MAX;
+        uint64_t failed = tp_test_allocations_work();
         ck_assert(status == TP_OK || status == TP_ERROR_NO_MEMORY);
         // Done without the memory of a thread.
-        if (status == TP_OK && allocation_count > n) status = TP_ERROR_NO_MEMORY;
+        if (status == TP_OK && failed != 0) status = TP_ERROR_NO_MEMORY;
     }
     tp__source_model_free(&model);
 }
