@@ -354,7 +354,9 @@ struct tp_op_attention {
     uint32_t drain; /* issue only when nothing of this slot is in flight */
     uint32_t logits; /* ends the program of a slot that needs no logits in this step */
     uint32_t sets; /* 1: two query sets share each KV word; 0: one */
+    uint32_t ahead; /* instructions that may be in flight from ahead_position on */
     int32_t shift; /* 25 - edge: right shift of the normalised output before N - M */
+    uint32_t ahead_position; /* first position at which `ahead` counts */
     uint32_t words; /* KV words of a position, 1..255 */
     uint32_t turns; /* query turns of each KV word: ceil(heads / KV heads / 2) */
     uint32_t cap; /* X of the edge */
@@ -372,7 +374,9 @@ static inline void tp_attention_pack(const struct tp_op_attention *op,
     tp__field_set(words, 4, 1, false, (uint64_t)op->drain);
     tp__field_set(words, 5, 1, false, (uint64_t)op->logits);
     tp__field_set(words, 11, 1, false, (uint64_t)op->sets);
+    tp__field_set(words, 12, 2, false, (uint64_t)op->ahead);
     tp__field_set(words, 24, 8, true, (uint64_t)op->shift);
+    tp__field_set(words, 32, 16, false, (uint64_t)op->ahead_position);
     tp__field_set(words, 56, 8, false, (uint64_t)op->words);
     tp__field_set(words, 64, 8, false, (uint64_t)op->turns);
     tp__field_set(words, 81, 5, false, (uint64_t)op->cap);
@@ -388,7 +392,9 @@ static inline void tp_attention_unpack(const uint32_t words[TP_INSTRUCTION_WORDS
     op->drain = (uint32_t)tp__field_get(words, 4, 1, false);
     op->logits = (uint32_t)tp__field_get(words, 5, 1, false);
     op->sets = (uint32_t)tp__field_get(words, 11, 1, false);
+    op->ahead = (uint32_t)tp__field_get(words, 12, 2, false);
     op->shift = (int32_t)tp__field_get(words, 24, 8, true);
+    op->ahead_position = (uint32_t)tp__field_get(words, 32, 16, false);
     op->words = (uint32_t)tp__field_get(words, 56, 8, false);
     op->turns = (uint32_t)tp__field_get(words, 64, 8, false);
     op->cap = (uint32_t)tp__field_get(words, 81, 5, false);

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cycles.h"
 #include "error.h"
 #include "reader.h"
 
@@ -354,6 +355,19 @@ static void emit_heads(struct compiler *c, uint32_t layer, enum tp_matrix matrix
     tp_matvec_pack(&op, append(c, "layer %" PRIu32 ": %s", layer, notes[kind]));
 }
 
+// Lets ATTENTION begin when the queries are complete, with KEY and VALUE in front of it in flight.
+static void start_early(const struct compiler *c, struct tp_op_attention *op)
+{
+    const struct tp_memory_image *image = c->image;
+    const uint32_t *value =
+        image->program + (size_t)(image->program_count - 1) * TP_INSTRUCTION_WORDS;
+    uint32_t position = tp__early_position(&image->limits, value, op);
+    if (position < image->plan.context) {
+        op->ahead = 2;
+        op->ahead_position = position;
+    }
+}
+
 static void emit_attention(struct compiler *c, uint32_t layer)
 {
     const struct tp_plan *plan = &c->image->plan;
@@ -386,6 +400,7 @@ static void emit_attention(struct compiler *c, uint32_t layer)
                                         .key_base = KV_EXPONENT_BASE,
                                         .value_base = KV_EXPONENT_BASE,
                                         .kv_base = kv_base};
+    start_early(c, &attention);
     tp_attention_pack(&attention, append(c, "layer %" PRIu32 ": attention", layer));
 
     struct tp_op_matvec op = matvec(&output, TP_DEST_RESIDUAL, TP_SOURCE_ATTENTION, NULL);

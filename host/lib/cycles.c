@@ -112,26 +112,47 @@ static enum unit unit_of(uint32_t opcode)
     }
 }
 
+enum { AHEAD_MAX = 3 };  // what the field can say
+
 /* The place of one slot in the program. */
 struct walk {
-    uint32_t index;     /* instruction that it issues next */
-    uint32_t ready;     /* first cycle in which it may issue */
-    uint32_t last_done; /* latest completion of what it issued */
-    enum unit unit;     /* of the next instruction; UNIT_NONE when the slot has ended */
+    uint32_t index;               /* instruction that it issues next */
+    uint32_t ready;               /* first cycle in which it may issue */
+    uint32_t done[AHEAD_MAX + 1]; /* latest completions of what it issued, the last one first */
+    enum unit unit;               /* of the next instruction; UNIT_NONE when the slot has ended */
 };
+
+/* Instructions of the slot that may be in flight when this one, which drains, is issued. */
+static uint32_t ahead_of(const uint32_t *words, const struct tp_step_slot *slot)
+{
+    struct tp_op_attention op;
+    tp_attention_unpack(words, &op);
+    return op.opcode == TP_OP_ATTENTION && slot->position >= op.ahead_position ? op.ahead : 0;
+}
+
+static void add_done(struct walk *walk, uint32_t done)
+{
+    for (uint32_t i = 0; i <= AHEAD_MAX; i++) {
+        uint32_t other = walk->done[i];
+        walk->done[i] = larger(done, other);
+        done = done < other ? done : other;
+    }
+}
 
 /* Looks at the next instruction of a slot, which can be issued from cycle `fetched` on. */
 static void look(const uint32_t *program, uint32_t count, const struct tp_step_slot *slot,
                  struct walk *walk, uint32_t fetched)
 {
     assert(walk->index < count);
+    const uint32_t *words = program + (size_t)walk->index * TP_INSTRUCTION_WORDS;
     struct tp_op_any any;
-    tp_any_unpack(program + (size_t)walk->index * TP_INSTRUCTION_WORDS, &any);
+    tp_any_unpack(words, &any);
     walk->unit = unit_of(any.opcode);
     if (any.logits != 0 && !slot->logits) {
         walk->unit = UNIT_NONE;
     }
-    walk->ready = any.drain != 0 ? larger(fetched, walk->last_done + 1) : fetched;
+    uint32_t drained = walk->done[ahead_of(words, slot)] + 1;
+    walk->ready = any.drain != 0 ? larger(fetched, drained) : fetched;
 }
 
 uint32_t tp__step_cycles(const struct tp_limits *limits, const uint32_t *program, uint32_t count,
@@ -169,11 +190,27 @@ uint32_t tp__step_cycles(const struct tp_limits *limits, const uint32_t *program
         struct tp_duration duration = tp__instruction_cycles(
             limits, program + (size_t)walk->index * TP_INSTRUCTION_WORDS, &slots[taken]);
         unit_free[walk->unit] = best + duration.occupy;
-        walk->last_done = larger(walk->last_done, best + duration.complete);
-        last = larger(last, walk->last_done);
+        add_done(walk, best + duration.complete);
+        last = larger(last, best + duration.complete);
         walk->index++;
         look(program, count, &slots[taken], walk, best + TP_CYCLES_NEXT_ISSUE);
     }
+}
+
+uint32_t tp__early_position(const struct tp_limits *limits, const uint32_t *value,
+                            const struct tp_op_attention *attention)
+{
+    const struct tp_step_slot slot = {.active = true};
+    uint32_t done = tp__instruction_cycles(limits, value, &slot).complete;
+    // The row can be read by what is issued one cycle after that, so from the next cycle on;
+    // ATTENTION asks for the first row of chunk c 16 c + 1 cycles after its issue.
+    uint32_t visible = done + 2 - TP_CYCLES_NEXT_ISSUE;
+    uint32_t columns = attention->words * attention->turns;
+    uint32_t position = 0;
+    while (1 + TP_PAGE * columns * (position / TP_PAGE) + position % TP_PAGE < visible) {
+        position++;
+    }
+    return position;
 }
 
 uint64_t tp__program_products(const uint32_t *program, uint32_t count, bool logits)

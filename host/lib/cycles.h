@@ -31,6 +31,12 @@ struct tp_duration tp__instruction_cycles(const struct tp_limits *limits, const 
 uint32_t tp__step_cycles(const struct tp_limits *limits, const uint32_t *program, uint32_t count,
                          const struct tp_step_slot *slots);
 
+/* The first position from which an ATTENTION with these operands may be issued before the VALUE in
+ * front of it is complete: it reads the row of the present position last, and is issued no sooner
+ * than TP_CYCLES_NEXT_ISSUE after VALUE, whatever other slots do. value: words of the VALUE. */
+uint32_t tp__early_position(const struct tp_limits *limits, const uint32_t *value,
+                            const struct tp_op_attention *attention);
+
 /* Multiply-accumulates that the program asks for in a step of this slot: rows * 32 * blocks of
  * every MATVEC, counted once for two planes; the numerator of the multiplier use. */
 uint64_t tp__program_products(const uint32_t *program, uint32_t count, bool logits);

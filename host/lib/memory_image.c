@@ -216,6 +216,10 @@ static void print_operands(struct listing *l, const uint32_t *words, uint32_t op
               attention.words, attention.turns, attention.sets + 1, 1u << attention.head_log2,
               attention.kv_base, attention.key_base, attention.value_base, attention.shift,
               attention.cap);
+        if (attention.ahead != 0) {
+            print(l, " ahead=%" PRIu32 " ahead_position=%" PRIu32, attention.ahead,
+                  attention.ahead_position);
+        }
         break;
     default:
         break;

@@ -718,4 +718,30 @@ module tp_core #(
   assign done_valid[6] = sampled_valid;
   assign done_slot[6]  = sampled_slot;
 
+`ifdef TP_ARMED
+  // ATTENTION may run before the VALUE in front of it is complete, but must not reach the row of
+  // the present position before.
+  for (genvar s = 0; s < int'(Slots); s++) begin : gen_row_order
+    logic [3:0] heads_q;  // QUERY, KEY and VALUE of this slot under way
+    logic heads_issued;
+    logic heads_done;
+    assign heads_issued = cmd_valid[0] && cmd[0].slot == 3'(s) &&
+        cmd[0].instruction[3:0] == tp_map_pkg::TP_OP_MATVEC &&
+        cmd[0].instruction[8:6] inside {tp_map_pkg::TP_DEST_QUERY, tp_map_pkg::TP_DEST_KEY,
+                                        tp_map_pkg::TP_DEST_VALUE};
+    assign heads_done = done_valid[4] && done_slot[4] == 3'(s);
+    always_ff @(posedge clk_i) begin
+      if (!rst_ni) heads_q <= '0;
+      else heads_q <= heads_q + 4'(heads_issued) - 4'(heads_done);
+    end
+    `TP_ASSERT(KeyRowIsThere_A,
+               !key_read.valid || key_read.slot != 3'(s) ||
+               key_read.position != position[s] || heads_q == '0)
+    `TP_ASSERT(ValueRowIsThere_A,
+               !value_read.valid || value_read.slot != 3'(s) ||
+               value_read.position != position[s] || heads_q == '0)
+    `TP_COVER(Early_C, key_read.valid && key_read.slot == 3'(s) && heads_q != '0)
+  end
+`endif
+
 endmodule

@@ -70,7 +70,9 @@ module tp_sequencer
   logic   [Slots-1:0][            191:0] head_q;  // instruction to issue next
   logic   [Slots-1:0][        Units-1:0] head_unit_q;  // its unit; none at the end of the slot
   slots_t                                head_drain_q;
+  logic   [Slots-1:0][              1:0] head_ahead_q;  // may be in flight when it issues
   slots_t                                quiet_q;  // nothing in flight
+  slots_t                                drained_q;  // no more in flight than the head allows
   slots_t                                issued_q;  // issued in the cycle before
   slots_t                                issued;
   logic   [     31:0]                    cycle_q;  // number of this cycle, 0 at activation
@@ -84,7 +86,7 @@ module tp_sequencer
 
   for (genvar u = 0; u < int'(Units); u++) begin : gen_issue
     for (genvar s = 0; s < int'(Slots); s++) begin : gen_ready
-      assign ready[u][s] = armed_q[s] && head_unit_q[s][u] && (!head_drain_q[s] || quiet_q[s]);
+      assign ready[u][s] = armed_q[s] && head_unit_q[s][u] && (!head_drain_q[s] || drained_q[s]);
     end
     assign chosen[u] = lowest(ready[u]);
     assign cmd_valid_o[u] = free_i[u] && ready[u] != '0;
@@ -105,24 +107,35 @@ module tp_sequencer
 
   // ---- fetch: one a cycle, first instructions first, lowest slot first ----
 
-  slots_t               wants;
-  slots_t               grant;
-  slots_t               grant_q;  // the RAM reads
-  slots_t               grant_q2;  // the instruction stands at the output
-  logic   [PcWidth-1:0] fetch_address;
-  logic   [      191:0] fetch_data;
-  any_t                 fetch_any;
-  logic   [  Units-1:0] fetch_unit;
-  logic                 unused_fetch;
+  slots_t                   wants;
+  slots_t                   grant;
+  slots_t                   grant_q;  // the RAM reads
+  slots_t                   grant_q2;  // the instruction stands at the output
+  logic       [PcWidth-1:0] fetch_address;
+  logic       [      191:0] fetch_data;
+  any_t                     fetch_any;
+  attention_t               fetch_attention;
+  logic       [       15:0] fetch_position_q;
+  logic       [        1:0] fetch_ahead;
+  logic       [  Units-1:0] fetch_unit;
+  logic                     unused_fetch;
 
   assign wants = first_q != '0 ? first_q : need_q;
   assign grant = lowest(wants);
   assign fetch_any = any_t'(fetch_data);
-  assign unused_fetch = ^fetch_any.unused_0 ^ ^cfg_address_i[31:PcWidth+3];
+  assign fetch_attention = attention_t'(fetch_data);
+  assign fetch_ahead = fetch_attention.opcode == TP_OP_ATTENTION &&
+      fetch_position_q >= fetch_attention.ahead_position ? fetch_attention.ahead : 2'd0;
+  assign unused_fetch = ^{fetch_any, fetch_attention, cfg_address_i[31:PcWidth+3]};
 
   always_comb begin
     fetch_address = '0;
     for (int unsigned s = 0; s < Slots; s++) if (grant[s]) fetch_address |= pc_q[s];
+  end
+
+  // Stands beside the instruction.
+  always_ff @(posedge clk_i) begin
+    for (int unsigned s = 0; s < Slots; s++) if (grant_q[s]) fetch_position_q <= position_i[s];
   end
 
   always_comb begin
@@ -156,6 +169,7 @@ module tp_sequencer
 
   for (genvar s = 0; s < int'(Slots); s++) begin : gen_slot
     logic [InflightWidth-1:0] dones;
+    logic [InflightWidth-1:0] inflight;
     logic arm;  // the head may issue from the next cycle on
 `ifdef TP_PLANT_BUG
     // The planted fault issues as soon as the fetch allows.
@@ -169,6 +183,7 @@ module tp_sequencer
         dones += InflightWidth'(done_valid_i[d] && done_slot_i[d] == 3'(s));
       end
     end
+    assign inflight = inflight_q[s] + InflightWidth'(issued_q[s]) - dones;
 
     always_ff @(posedge clk_i) begin
       if (!rst_ni) begin
@@ -181,6 +196,7 @@ module tp_sequencer
         inflight_q[s] <= '0;
         issued_q[s]   <= 1'b0;
         quiet_q[s]    <= 1'b0;
+        drained_q[s]  <= 1'b0;
       end else begin
         if (start_i) live_q[s] <= active_i[s];
         else if (armed_q[s] && head_unit_q[s] == '0) live_q[s] <= 1'b0;
@@ -201,8 +217,9 @@ module tp_sequencer
 
         // An issue is counted one cycle late, which nobody sees: the slot's next issue is later.
         issued_q[s]   <= issued[s];
-        inflight_q[s] <= inflight_q[s] + InflightWidth'(issued_q[s]) - dones;
+        inflight_q[s] <= inflight;
         quiet_q[s]    <= inflight_q[s] == dones && !issued_q[s];
+        drained_q[s]  <= inflight <= InflightWidth'(head_ahead_q[s]);
       end
     end
 
@@ -213,13 +230,19 @@ module tp_sequencer
         head_q[s] <= fetch_data;
         head_unit_q[s] <= fetch_any.logits && !logits_i[s] ? '0 : fetch_unit;
         head_drain_q[s] <= fetch_any.drain;
+        head_ahead_q[s] <= fetch_ahead;
       end
     end
 
     `TP_ASSERT(ArmedIsLoaded_A, !armed_q[s] || loaded_q[s])
     `TP_ASSERT(DoneWasIssued_A, dones <= inflight_q[s] + InflightWidth'(issued_q[s]))
     `TP_ASSERT(InflightFits_A, !(issued[s] && &inflight_q[s]))
-    `TP_COVER(Drain_C, armed_q[s] && head_drain_q[s] && !quiet_q[s])
+    // What is loaded in a cycle has been compared with what is in flight when it is armed.
+    `TP_ASSERT(DrainedInTime_A,
+               !armed_q[s] || drained_q[s] == (inflight_q[s] +
+               InflightWidth'(issued_q[s]) <= InflightWidth'(head_ahead_q[s])))
+    `TP_COVER(Drain_C, armed_q[s] && head_drain_q[s] && !drained_q[s])
+    `TP_COVER(Ahead_C, issued[s] && head_drain_q[s] && !quiet_q[s])
   end
 
   // ---- the step ----

@@ -55,6 +55,8 @@ static void random_instruction(struct tp_random *random, uint32_t *words)
     case 3: {
         struct tp_op_attention op = {.opcode = TP_OP_ATTENTION,
                                      .drain = drain,
+                                     .ahead = tp_random_below(random, 4),
+                                     .ahead_position = tp_random_below(random, 100),
                                      .sets = tp_random_below(random, 2),
                                      .head_log2 = 3 + tp_random_below(random, 5),
                                      .words = 1 + tp_random_below(random, 2),
@@ -83,6 +85,17 @@ struct played {
     uint32_t in_flight;  // items without a done
     bool ended;
 };
+
+// How many instructions in flight let this one go.
+static uint32_t allowed(const uint32_t *words, const struct tp_step_slot *slot)
+{
+    struct tp_op_attention op;
+    tp_attention_unpack(words, &op);
+    if (op.drain == 0) {
+        return UINT32_MAX;
+    }
+    return op.opcode == TP_OP_ATTENTION && slot->position >= op.ahead_position ? op.ahead : 0;
+}
 
 // The rule, one cycle after the other. A done of cycle t counts from t + 1.
 static uint32_t play(const struct tp_limits *limits, const uint32_t *program,
@@ -119,7 +132,7 @@ static uint32_t play(const struct tp_limits *limits, const uint32_t *program,
                 struct tp_op_any any;
                 tp_any_unpack(words, &any);
                 if (played[s].ended || played[s].ready > t || unit_of(any.opcode) != unit ||
-                    (any.drain != 0 && played[s].in_flight != 0)) {
+                    played[s].in_flight > allowed(words, &slots[s])) {
                     continue;
                 }
                 struct tp_duration d = tp__instruction_cycles(limits, words, &slots[s]);
@@ -185,6 +198,25 @@ START_TEST(inactive_slots_and_other_positions_cost_what_they_must)
 }
 END_TEST
 
+// One KV word with heads of 8; values that are complete after 16 + 18 + 12 + 2 + 6 cycles,
+// readable in the second one after that, which is at least 44 cycles after the issue of ATTENTION.
+START_TEST(attention_is_early_where_the_last_row_is_read_late_enough)
+{
+    const struct tp_limits limits = {.groups = 4, .slots = 4};
+    const struct tp_op_matvec value = {
+        .opcode = TP_OP_MATVEC, .dest = TP_DEST_VALUE, .head_log2 = 3, .blocks = 2, .rows = 32};
+    struct tp_op_attention attention = {.opcode = TP_OP_ATTENTION, .words = 1, .turns = 1};
+    uint32_t words[TP_INSTRUCTION_WORDS];
+    tp_matvec_pack(&value, words);
+    // Position p is asked for in cycle 1 + p, with two columns in 1 + 32 (p / 16) + p % 16.
+    ck_assert_uint_eq(tp__early_position(&limits, words, &attention), 43);
+    attention.turns = 2;
+    ck_assert_uint_eq(tp__early_position(&limits, words, &attention), 27);
+    attention.words = 2;
+    ck_assert_uint_eq(tp__early_position(&limits, words, &attention), 16);
+}
+END_TEST
+
 Suite *tp_test_suite(void)
 {
     Suite *suite = suite_create("cycles");
@@ -192,6 +224,7 @@ Suite *tp_test_suite(void)
     tcase_set_timeout(tc, 60);
     tcase_add_loop_test(tc, prediction_is_the_rule_played_cycle_by_cycle, 0, 300);
     tcase_add_test(tc, inactive_slots_and_other_positions_cost_what_they_must);
+    tcase_add_test(tc, attention_is_early_where_the_last_row_is_read_late_enough);
     suite_add_tcase(suite, tc);
     return suite;
 }

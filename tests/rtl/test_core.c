@@ -450,6 +450,12 @@ static void add_layer(struct bench *b, const struct shape *shape, uint32_t layer
     attention.key_base = 5;
     attention.value_base = 5;
     attention.kv_base = layer * shape->words * b->kv_rows;
+    /* As early as the rows allow, sometimes later; a context that short shows both. */
+    attention.ahead = below(b, 3);
+    attention.ahead_position =
+        tp__early_position(&limits, next_instruction(b) - TP_INSTRUCTION_WORDS, &attention) +
+        (below(b, 3) ? 0 : below(b, 8));
+    b->program_count--;
     tp_attention_pack(&attention, next_instruction(b));
     struct tp_op_matvec out = {.dest = TP_DEST_RESIDUAL, .source = TP_SOURCE_ATTENTION};
     out.drain = 1;

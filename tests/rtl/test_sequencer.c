@@ -61,6 +61,15 @@ static int ends(const struct instruction *instruction, const struct slot *slot)
     return instruction->unit == UNITS || (instruction->logits && !slot->logits);
 }
 
+/* How many instructions in flight let this one go. */
+static uint32_t allowed(const struct instruction *instruction, const struct slot *slot)
+{
+    struct tp_op_attention op;
+    if (!instruction->drain) return COUNT_MAX;
+    tp_attention_unpack(instruction->words, &op);
+    return op.opcode == TP_OP_ATTENTION && slot->position >= op.ahead_position ? op.ahead : 0;
+}
+
 static void plan(const struct program *program, const struct slot *slots, struct schedule *out)
 {
     uint32_t ready[SLOTS];             /* earliest issue by the fetch */
@@ -81,9 +90,9 @@ static void plan(const struct program *program, const struct slot *slots, struct
                 uint32_t index = out->count[s];
                 const struct instruction *next = &program->list[index];
                 if (!(open >> s & 1) || next->unit != unit || cycle < ready[s]) continue;
-                int in_flight = 0;
-                for (uint32_t i = 0; i < index; i++) in_flight |= flight[s][i] >= cycle;
-                if (next->drain && in_flight) continue;
+                uint32_t in_flight = 0;
+                for (uint32_t i = 0; i < index; i++) in_flight += flight[s][i] >= cycle;
+                if (in_flight > allowed(next, &slots[s])) continue;
                 out->issue[s][index] = cycle;
                 out->count[s]++;
                 flight[s][index] = cycle + next->complete;
