@@ -147,13 +147,13 @@ $(BUILD)/verilated/%.o:
 	$(CXX) -std=gnu++17 -O2 -fPIC -w $(VM_FLAGS) -c $(VERILATOR_ROOT)/include/$*.cpp -o $@
 
 $(BUILD)/dut/%/dut.a: sim/rtl_sources.py sim/dut/make_ports.py sim/dut/dut.cc sim/dut/dut.h \
-                      sim/waivers.vlt \
+                      sim/waivers.vlt $$(filter %.v,$$(call params,$$*)) \
                       $$(wildcard sim/dut/$$(call unit,$$*).params sim/dut/dut_$$(call unit,$$*).cc)
 	@echo "  make $@"; mkdir -p $(@D)
 	$(PYTHON) sim/rtl_sources.py tp_$(call unit,$*) --depfile $(@D)/rtl.d --target $@ \
 	  $(if $(filter planted,$(call variant,$*)),--plant $(@D)/planted.sv) > $(@D)/sources.f
 	$(VERILATOR) -Wno-fatal --assert --x-initial unique --x-assign unique $(VERILATOR_EXTRA) \
-	  $(filter -G% +define% -D%,$(call params,$*)) --top-module tp_$(call unit,$*) \
+	  $(filter -G% +define% -D% %.v,$(call params,$*)) --top-module tp_$(call unit,$*) \
 	  --prefix Vdut --Mdir $(@D) -f $(@D)/sources.f
 	$(MAKE) -C $(@D) -s -f Vdut.mk OPT_FAST=-O1 OPT_SLOW=-O0 OPT_GLOBAL=-O1 \
 	  Vdut__ALL.a > /dev/null

@@ -86,15 +86,14 @@ module tp_matvec_group #(
         value_q  <= block_i[8*i+:8];
       end
     end
-    tp_multiply #(
+    tp_ecp5_multiply #(
       .WidthA(8),
       .WidthB(8)
     ) u_multiply (
-      .clk_i   (clk_i),
-      .enable_i(valid_q[Decoded+:3]),
-      .a_i     (weight_q),
-      .b_i     (value_q),
-      .out_o   (product[i])
+      .clk_i(clk_i),
+      .a_i  (weight_q),
+      .b_i  (value_q),
+      .out_o(product[i])
     );
   end
 

@@ -14,8 +14,8 @@ import sys
 COLUMNS = 100
 BUILD = pathlib.Path(os.environ.get("TP_BUILD", "build"))
 SPDX = "SPDX-License-Identifier: Apache-2.0"
-SOURCE = (".c", ".h", ".cc", ".sv", ".svh", ".def", ".py", ".sh", ".vlt", ".sby", ".params", ".lpf",
-          ".txt", ".f", ".ys")
+SOURCE = (".c", ".h", ".cc", ".sv", ".svh", ".v", ".def", ".py", ".sh", ".vlt", ".sby", ".params",
+          ".lpf", ".txt", ".f", ".ys")
 NAMED = ("Makefile", ".gitignore", ".clang-format", "run")
 # Data, and formats that have no comments.
 NO_SPDX = ("LICENSE",)
