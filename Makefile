@@ -288,7 +288,7 @@ $(BUILD)/sim/%.so: sim/system/sim_device.cc $(wildcard sim/system/*.h) sim/rtl_s
 .PHONY: help
 help: ## Lists the targets.
 	sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | \
-	  awk -F'\t' '{ printf "  make %-14s %s\n", $$1, $$2 }'
+	  awk -F'\t' '{ printf "  make %-16s %s\n", $$1, $$2 }'
 
 PACKAGES := build-essential verilator check pkg-config libjansson-dev libpcre2-dev \
             libutf8proc-dev libssl-dev zlib1g-dev clang-format gcovr python3-venv help2man clang
@@ -424,6 +424,22 @@ fuzz: fuzz-programs ## Fuzzes every parser under sanitizers; FUZZ_SECONDS=60, FU
 .PHONY: synth-check
 synth-check: $(BUILD)/tp_genmap ## Maps each unit and the core to ECP5; table beside the budget.
 	tests/synth/check_synth.py --build $(BUILD) --config $(CONFIG) --jobs $(JOBS) $(SYNTH)
+
+# FLOW= gives further options, such as FLOW="--stage synth"; bitstreams/README.md has them.
+BOARD ?= ulx3s-85f
+BITSTREAM := bitstreams/make_bitstream.py --build $(BUILD) --venv $(VENV)
+
+.PHONY: bitstream
+bitstream: $(BUILD)/tp_genmap ## Builds the bitstream of BOARD; fails when its clock is not reached.
+	$(BITSTREAM) --board $(BOARD) $(FLOW)
+
+.PHONY: bitstream-check
+bitstream-check: $(BUILD)/tp_genmap ## Builds BOARD again and compares the bits with bitstreams/.
+	$(BITSTREAM) --board $(BOARD) --check $(FLOW)
+
+.PHONY: bitstream-verify
+bitstream-verify: $(BUILD)/tp_genmap ## Whether bits and manifest of BOARD belong to this tree.
+	$(BITSTREAM) --verify bitstreams/$(BOARD)
 
 # VARIANT= picks a line of the parameter matrix, TP_SEED= a seed, CK_RUN_CASE= a test case. The file
 # holds the last unit that the program opened, or the one whose assertion stopped it.

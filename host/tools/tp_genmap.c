@@ -9,6 +9,8 @@
  *   tp_genmap --tables-package  rtl/common/tp_tables_pkg.sv
  *   tp_genmap --configs         names of the configurations, one a line
  *   tp_genmap --verilator NAME  parameters of a configuration as Verilator flags
+ *   tp_genmap --boards          names of the boards, one a line
+ *   tp_genmap --board NAME      what a board's bitstream is built from, key=value a line
  */
 #include <inttypes.h>
 #include <math.h>
@@ -78,6 +80,23 @@ static const char *const config_parameters[15] = {
     "Groups",    "Slots",         "WeightBeats", "KvRows",       "DimMax",
     "QueryMax",  "HiddenMax",     "VocabMax",    "PositionsMax", "ProgramMax",
     "GainQuads", "ConstantPairs", "Codebooks",   "HeadNorm",     "HeadLog2Max"};
+
+struct board {
+    const char *name;
+    const char *configuration;
+    const char *part;
+    unsigned idcode;
+    unsigned core_khz;
+    unsigned baud;
+    unsigned seed;
+};
+
+#define TP_BOARD(name, configuration, part, idcode, luts, block_rams, multipliers, plls, core_khz, \
+                 baud, seed, text)                                                                 \
+    {#name, #configuration, #part, idcode, core_khz, baud, seed},
+static const struct board boards[] = {
+#include "../include/tp_boards.def"
+};
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -425,25 +444,68 @@ static void print_tables_package(void)
     printf("endpackage\n");
 }
 
-static int print_verilator(const char *name)
+static const struct config *find_config(const char *name)
 {
     for (size_t i = 0; i < COUNT(configs); i++) {
         if (strcmp(configs[i].name, name) == 0) {
-            for (size_t p = 0; p < COUNT(config_parameters); p++) {
-                printf("%s-G%s=%u", p == 0 ? "" : " ", config_parameters[p], configs[i].values[p]);
-            }
-            printf("\n");
-            return 0;
+            return &configs[i];
         }
     }
     fprintf(stderr, "tp_genmap: no configuration is named '%s'; see --configs\n", name);
-    return 1;
+    return NULL;
+}
+
+static int print_verilator(const char *name)
+{
+    const struct config *config = find_config(name);
+    if (config == NULL) {
+        return 1;
+    }
+    for (size_t p = 0; p < COUNT(config_parameters); p++) {
+        printf("%s-G%s=%u", p == 0 ? "" : " ", config_parameters[p], config->values[p]);
+    }
+    printf("\n");
+    return 0;
+}
+
+/* Keys of RTL parameters begin with a capital. */
+static int print_board(const char *name)
+{
+    const struct board *board = NULL;
+    for (size_t i = 0; i < COUNT(boards); i++) {
+        if (strcmp(boards[i].name, name) == 0) {
+            board = &boards[i];
+        }
+    }
+    if (board == NULL) {
+        fprintf(stderr, "tp_genmap: no board is named '%s'; see --boards\n", name);
+        return 1;
+    }
+    if (strcmp(board->configuration, "none") == 0) {
+        fprintf(stderr, "tp_genmap: board '%s' has no configuration: the core does not fit it\n",
+                name);
+        return 1;
+    }
+    const struct config *config = find_config(board->configuration);
+    if (config == NULL) {
+        return 1;
+    }
+    printf("board=%s\nconfiguration=%s\npart=%s\nidcode=0x%08x\nseed=%u\n", board->name,
+           board->configuration, board->part, board->idcode, board->seed);
+    printf("CoreKhz=%u\nBaud=%u\n", board->core_khz, board->baud);
+    for (size_t p = 0; p < COUNT(config_parameters); p++) {
+        printf("%s=%u\n", config_parameters[p], config->values[p]);
+    }
+    return 0;
 }
 
 int main(int argc, char **argv)
 {
     if (argc == 3 && strcmp(argv[1], "--verilator") == 0) {
         return print_verilator(argv[2]);
+    }
+    if (argc == 3 && strcmp(argv[1], "--board") == 0) {
+        return print_board(argv[2]);
     }
     const char *what = argc == 2 ? argv[1] : "";
     if (strcmp(what, "--header") == 0) {
@@ -460,10 +522,14 @@ int main(int argc, char **argv)
         for (size_t i = 0; i < COUNT(configs); i++) {
             printf("%s\n", configs[i].name);
         }
+    } else if (strcmp(what, "--boards") == 0) {
+        for (size_t i = 0; i < COUNT(boards); i++) {
+            printf("%s\n", boards[i].name);
+        }
     } else {
         fprintf(stderr,
                 "usage: tp_genmap --header | --package | --tables-header | --tables-source |"
-                " --tables-package | --configs | --verilator NAME\n");
+                " --tables-package | --configs | --verilator NAME | --boards | --board NAME\n");
         return 2;
     }
     return fflush(stdout) == 0 ? 0 : 1;

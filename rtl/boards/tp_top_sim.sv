@@ -36,6 +36,9 @@ module tp_top_sim #(
   output logic       idle_o        // early; nothing to do or to send until a byte comes
 );
 
+  logic unused_step;
+  logic unused_bad;
+
   tp_core #(
     .Groups(Groups),
     .Slots(Slots),
@@ -62,7 +65,9 @@ module tp_top_sim #(
     .out_valid_o(out_valid_o),
     .out_ready_i(out_ready_i),
     .out_data_o(out_data_o),
-    .idle_o(idle_o)
+    .idle_o(idle_o),
+    .step_o(unused_step),
+    .bad_o(unused_bad)
   );
 
 endmodule

@@ -37,7 +37,9 @@ module tp_core #(
   output logic       out_valid_o,  // early
   input  logic       out_ready_i,  // late
   output logic [7:0] out_data_o,   // early
-  output logic       idle_o        // early; nothing to do or to send until a byte comes
+  output logic       idle_o,       // early; nothing to do or to send until a byte comes
+  output logic       step_o,       // late; for one cycle when a step begins
+  output logic       bad_o         // early; for one cycle when a broken frame is dropped
 );
 
   localparam int unsigned Units = 4;
@@ -122,6 +124,7 @@ module tp_core #(
     .out_data_o      (out_data_o)
   );
 
+  assign bad_o  = frame_bad;
   assign idle_o = control_idle && reply_ready && !out_valid_o;
 
   // ---- control and sequencer ----
@@ -249,6 +252,8 @@ module tp_core #(
     .block_valid_i    ({ffn_block.valid, attention_block.valid, norm_block.valid}),
     .block_exponent_i ({ffn_block.exponent, attention_block.exponent, norm_block.exponent})
   );
+
+  assign step_o = start;
 
   tp_sequencer #(
     .Slots     (Slots),

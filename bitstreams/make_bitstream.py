@@ -1,0 +1,475 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Builds the bitstream of a board: synthesis, place and route, timing gate, packing, manifest.
+
+  make_bitstream.py --board ulx3s-85f           all stages; leaves tokproc.bit and manifest.json in
+                                                bitstreams/ulx3s-85f
+  make_bitstream.py --board NAME --stage synth  one stage, or several
+  make_bitstream.py --board NAME --stage pnr --seed 7 --work build/seed7
+      --netlist build/bitstream/NAME/synth.json tries a seed
+  make_bitstream.py --board NAME --check        builds again and compares the bits
+  make_bitstream.py --verify DIR                says whether bits and manifest belong together, and
+                                                whether they are those of this tree
+
+From the repository root. Board, configuration, clock and seed come from `tp_genmap --board NAME`
+(host/include/tp_boards.def), pins from constraints/. Logs and intermediate files lie in
+build/bitstream/NAME. The build fails, and leaves no bits, when a clock is slower than it must be.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import time
+
+PROGRESS_S = 30
+INPUT_MHZ = 25
+STAGES = ("synth", "pnr", "pack")
+BITS = "tokproc.bit"
+MANIFEST = "manifest.json"
+# What place and route calls the resources of the device, and what we call them.
+RESOURCES = {"TRELLIS_COMB": "lut", "TRELLIS_FF": "flip_flop", "DP16KD": "block_ram",
+             "MULT18X18D": "multiplier", "EHXPLLL": "pll", "TRELLIS_IO": "pin",
+             "DCCA": "global_clock", "TRELLIS_RAMW": "lut_ram_write", "ALU54B": "alu"}
+
+
+def fail(text):
+    sys.exit(f"make_bitstream: {text}")
+
+
+def sha256(data):
+    return hashlib.sha256(data).hexdigest()
+
+
+# ---- what is built ----
+
+class Design:
+    """A board with its parameters, and the files that its bits depend on."""
+
+    def __init__(self, args):
+        done = subprocess.run([str(args.genmap), "--board", args.board], stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, check=False)
+        if done.returncode != 0:
+            fail(done.stdout.decode().strip())
+        self.lines = done.stdout.decode().splitlines()
+        values = dict(line.split("=", 1) for line in self.lines)
+        if args.seed is not None:
+            self.override(values, "seed", args.seed)
+        if args.core_khz is not None:
+            self.override(values, "CoreKhz", args.core_khz)
+        self.board = values["board"]
+        self.configuration = values["configuration"]
+        self.part = values["part"]
+        self.idcode = values["idcode"]
+        self.seed = int(values["seed"])
+        self.parameters = {k: int(v) for k, v in values.items() if k[0].isupper()}
+        self.required_mhz = self.parameters["CoreKhz"] / 1000
+        self.family = self.board.split("-")[0]
+        self.top = args.top or f"tp_top_{self.family}"
+        self.constraints = pathlib.Path("constraints") / f"{self.family}.lpf"
+        part = re.fullmatch(r"LFE5U-(\d+)F-([678])BG(\d+)C", self.part)
+        if part is None:
+            fail(f"{self.board}: no ECP5 in a ball grid: {self.part}")
+        self.device_flags = [f"--{part[1]}k", "--package", f"CABGA{part[3]}", "--speed", part[2]]
+        done = subprocess.run([sys.executable, "sim/rtl_sources.py", self.top],
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+        if done.returncode != 0:
+            fail(done.stdout.decode().strip())
+        self.sources = done.stdout.decode().split()
+        if args.top:
+            # A top with fewer parameters than the core takes those that it has.
+            text = pathlib.Path(self.sources[-1]).read_text(encoding="ascii")
+            self.parameters = {k: v for k, v in self.parameters.items()
+                               if re.search(rf"\bparameter\b[^;]*\b{k} =", text)}
+
+    def override(self, values, key, value):
+        values[key] = str(value)
+        self.lines = [f"{key}={value}" if line.startswith(f"{key}=") else line
+                      for line in self.lines]
+
+    def files(self):
+        headers = sorted(str(p) for p in pathlib.Path("rtl").glob("*/*.svh"))
+        names = sorted(set(self.sources + headers + [str(self.constraints)]))
+        return {name: sha256(pathlib.Path(name).read_bytes()) for name in names}
+
+    def source_hash(self):
+        return source_hash(self.files(), self.top, self.lines)
+
+    def netlist_hash(self):
+        """What the netlist depends on: no pins, no seed."""
+        files = {n: v for n, v in self.files().items() if n != str(self.constraints)}
+        return source_hash(files, self.top, [f"{k}={v}" for k, v in self.parameters.items()])
+
+
+def source_hash(files, top, lines):
+    """SHA-256 of a line "hash  path" for each file in the order of the paths (as sha256sum prints
+    it), a line "top=NAME", and the lines of `tp_genmap --board`."""
+    text = "".join(f"{value}  {name}\n" for name, value in sorted(files.items()))
+    return sha256((text + f"top={top}\n" + "".join(f"{line}\n" for line in lines)).encode("ascii"))
+
+
+# ---- running the tools ----
+
+class Tools:
+    """Runs the programs of the venv with a log, progress and a measure of time and memory."""
+
+    def __init__(self, venv, work):
+        self.venv = venv
+        self.work = work
+        self.start = time.monotonic()
+
+    def path(self, name):
+        path = self.venv / "bin" / f"yowasp-{name}"
+        if not path.exists():
+            fail(f"{path} is not installed: run make setup")
+        return str(path)
+
+    def version(self, name):
+        done = subprocess.run([self.path(name), "--version"], stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, check=False)
+        for line in done.stdout.decode("utf-8", "replace").splitlines():
+            if re.search(r"\d+\.\d+", line):
+                found = re.search(r"Yosys [^(]*|nextpnr-[\d.]+[^)\"]*|Version [\w.-]+", line)
+                return found[0].strip() if found else line.strip()
+        return "unknown"
+
+    def say(self, text):
+        print(f"{time.monotonic() - self.start:7.1f} s  {text}", flush=True)
+
+    def run(self, stage, command, log):
+        """Returns seconds and the peak of memory in MiB; ends the program on Ctrl-C."""
+        self.say(f"{stage}: begins, log in {log}")
+        begin = time.monotonic()
+        told = begin
+        with open(log.with_suffix(".out"), "wb") as out:
+            process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT,
+                                       stdin=subprocess.DEVNULL, start_new_session=True)
+            try:
+                while True:
+                    pid, status, usage = os.wait4(process.pid, os.WNOHANG)
+                    if pid != 0:
+                        break
+                    time.sleep(0.1)
+                    if time.monotonic() - told > PROGRESS_S:
+                        told = time.monotonic()
+                        self.say(f"{stage}: {told - begin:.0f} s, {last_line(log)}")
+            except BaseException:
+                os.killpg(process.pid, signal.SIGKILL)
+                os.wait4(process.pid, 0)
+                process.returncode = -1
+                raise
+            process.returncode = os.waitstatus_to_exitcode(status)
+        seconds = time.monotonic() - begin
+        memory = usage.ru_maxrss // 1024
+        if process.returncode != 0:
+            output = log.with_suffix(".out").read_text(encoding="utf-8", errors="replace")
+            lines = [x for x in output.splitlines() if re.search(r"(?i)error|fatal", x)]
+            print("\n".join(lines[:20] or output.splitlines()[-20:]), file=sys.stderr)
+            fail(f"{stage} failed with status {process.returncode}; see {log}")
+        self.say(f"{stage}: {seconds:.1f} s, {memory} MiB")
+        return {"seconds": round(seconds, 1), "peak_memory_mib": memory}
+
+
+def last_line(path):
+    try:
+        with open(path, "rb") as file:
+            file.seek(0, os.SEEK_END)
+            file.seek(max(0, file.tell() - 2000))
+            lines = file.read().decode("utf-8", "replace").split("\n")
+    except OSError:
+        return ""
+    full = [line.strip() for line in lines[:-1] if line.strip()]
+    return full[-1][:80] if full else ""
+
+
+# ---- stages ----
+
+def synthesise(design, tools):
+    """The netlist of the flattened design: WORK/synth.json."""
+    work = tools.work
+    flags = " ".join(f"-G {k}={v}" for k, v in design.parameters.items())
+    script = (f"read_slang -j 1 -I rtl/common --top {design.top} {flags} "
+              f"{' '.join(design.sources)}; hierarchy -check -top {design.top}; proc; "
+              f"select -assert-none t:$dlatch t:$adlatch; "
+              f"synth_ecp5 -top {design.top} -abc9 -json {work / 'synth.json'}; "
+              f"tee -q -o {work / 'synth.stat'} stat")
+    log = work / "synth.log"
+    log.unlink(missing_ok=True)
+    used = tools.run("synthesis", [tools.path("yosys"), "-q", "-l", str(log), "-p", script], log)
+    used["netlist_hash"] = design.netlist_hash()
+    write_json(work / "synth.used.json", used)
+
+
+def used_of(path, key, value, stage):
+    """What a stage noted, if it was run on what is there now."""
+    try:
+        used = json.loads(path.read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        fail(f"{path} is not there: run stage {stage} first")
+    if used[key] != value:
+        fail(f"{path} is of other sources or settings: run stage {stage} again")
+    return used
+
+
+def constraints_of(design, work, target_mhz):
+    """The board's constraints. Place and route derives the core's clock from the oscillator's, so
+    a target above the PLL's clock is given as a faster oscillator. The gate knows better."""
+    text = design.constraints.read_text(encoding="ascii")
+    found = re.search(r'FREQUENCY PORT "clk_25mhz_i" 25 MHZ;', text)
+    if found is None:
+        fail(f"{design.constraints} does not say that the oscillator has 25 MHz")
+    input_mhz = INPUT_MHZ * target_mhz / design.required_mhz
+    text = text.replace(found[0], f'FREQUENCY PORT "clk_25mhz_i" {input_mhz:.4f} MHZ;')
+    path = work / "constraints.lpf"
+    path.write_text(text, encoding="ascii")
+    return path
+
+
+def place_and_route(design, tools, netlist, target_mhz):
+    """WORK/design.config, WORK/report.json and WORK/routed.json."""
+    work = tools.work
+    synth = used_of(netlist.with_name("synth.used.json"), "netlist_hash", design.netlist_hash(),
+                    "synth")
+    (work / "pnr.used.json").unlink(missing_ok=True)
+    target_mhz = target_mhz or design.required_mhz
+    log = work / "pnr.log"
+    command = [tools.path("nextpnr-ecp5"), "-q", *design.device_flags,
+               "--json", str(netlist),
+               "--lpf", str(constraints_of(design, work, target_mhz)),
+               "--textcfg", str(work / "design.config"), "--report", str(work / "report.json"),
+               "--write", str(work / "routed.json"), "--log", str(log),
+               "--seed", str(design.seed), "--freq", str(target_mhz),
+               "--timing-allow-fail"]
+    log.unlink(missing_ok=True)
+    used = tools.run("place and route", command, log)
+    used["synthesis"] = synth
+    used["source_hash"] = design.source_hash()
+    used["target_mhz"] = target_mhz
+    write_json(work / "pnr.used.json", used)
+    clocks, problems = timing(design, work)
+    for name, clock in clocks.items():
+        tools.say(f"clock {name}: {clock['achieved_mhz']} MHz, required {clock['required_mhz']}")
+    for problem in problems:
+        tools.say(f"timing: {problem}")
+
+
+def timing(design, work):
+    """The clocks of the routed design, and what is wrong with them."""
+    report = json.loads((work / "report.json").read_text(encoding="utf-8"))
+    log = (work / "pnr.log").read_text(encoding="utf-8", errors="replace")
+    target_mhz = used_of(work / "pnr.used.json", "source_hash", design.source_hash(),
+                         "pnr")["target_mhz"]
+    clocks = {}
+    problems = []
+    derived = [float(x) for x in re.findall(r"Derived frequency constraint of ([\d.]+) MHz", log)]
+    if len(derived) != 1 or abs(derived[0] - target_mhz) > 0.06:
+        problems.append(f"the PLL does not make one clock of {design.required_mhz} MHz: "
+                        f"{derived} for a target of {target_mhz}")
+    for net, clock in sorted(report["fmax"].items()):
+        name = "oscillator" if "clk_25mhz" in net else "core"
+        if name in clocks:
+            problems.append(f"more clocks than the oscillator and one: {', '.join(report['fmax'])}")
+        required_mhz = INPUT_MHZ if name == "oscillator" else design.required_mhz
+        clocks[name] = {"achieved_mhz": round(clock["achieved"], 2),
+                        "required_mhz": round(required_mhz, 3)}
+        if clock["achieved"] < required_mhz:
+            problems.append(f"the {name} clock reaches {clock['achieved']:.2f} MHz of the "
+                            f"{required_mhz:.2f} MHz that it must")
+    if "core" not in clocks:
+        problems.append("the report does not name the core's clock")
+    return clocks, problems
+
+
+def use_of(work):
+    report = json.loads((work / "report.json").read_text(encoding="utf-8"))
+    return {name: {"used": report["utilization"][cell]["used"],
+                   "available": report["utilization"][cell]["available"]}
+            for cell, name in RESOURCES.items() if cell in report["utilization"]}
+
+
+def pack(design, tools, output):
+    """The gate, then WORK/tokproc.bit. Bits of an earlier build go too when the gate is shut: they
+    are not those of this tree."""
+    work = tools.work
+    bits = work / BITS
+    bits.unlink(missing_ok=True)
+    _, problems = timing(design, work)
+    if problems:
+        if output is not None:
+            (output / BITS).unlink(missing_ok=True)
+            (output / MANIFEST).unlink(missing_ok=True)
+        fail("no bits are made: " + "; ".join(problems))
+    log = work / "pack.log"
+    command = [tools.path("ecppack"), "--compress", "--freq", "62.0", "--idcode", design.idcode,
+               "--usercode", str(int(design.source_hash()[:8], 16)),
+               "--input", str(work / "design.config"), "--bit", str(bits)]
+    tools.run("packing", command, log)
+    return bits
+
+
+def write_json(path, value):
+    path.write_text(json.dumps(value, indent=2) + "\n", encoding="ascii")
+
+
+def manifest_of(design, tools, bits):
+    work = tools.work
+    pnr = used_of(work / "pnr.used.json", "source_hash", design.source_hash(), "pnr")
+    synth = pnr["synthesis"]
+    clocks, _ = timing(design, work)
+    core = clocks["core"]
+    data = bits.read_bytes()
+    return {
+        "license": "SPDX-License-Identifier: Apache-2.0",
+        "board": design.board,
+        "part": design.part,
+        "idcode": design.idcode,
+        "configuration": design.configuration,
+        "top": design.top,
+        "parameters": design.parameters,
+        "seed": design.seed,
+        "target_mhz": pnr["target_mhz"],
+        "clock_required_mhz": core["required_mhz"],
+        "clock_achieved_mhz": core["achieved_mhz"],
+        "clocks": clocks,
+        "resources": use_of(work),
+        "synthesis_seconds": synth["seconds"],
+        "place_and_route_seconds": pnr["seconds"],
+        "peak_memory_mib": max(synth["peak_memory_mib"], pnr["peak_memory_mib"]),
+        "place_and_route_memory_mib": pnr["peak_memory_mib"],
+        "tools": {name: tools.version(name) for name in ("yosys", "nextpnr-ecp5", "ecppack")},
+        "bits": BITS,
+        "bits_bytes": len(data),
+        "bits_sha256": sha256(data),
+        "source_hash": design.source_hash(),
+        "definition": design.lines,
+        "files": design.files(),
+    }
+
+
+def install(design, tools, bits, output):
+    output.mkdir(parents=True, exist_ok=True)
+    manifest = manifest_of(design, tools, bits)
+    # The manifest goes first and comes last: at no time does it stand beside other bits.
+    (output / MANIFEST).unlink(missing_ok=True)
+    (output / BITS).write_bytes(bits.read_bytes())
+    write_json(output / MANIFEST, manifest)
+    tools.say(f"{output / BITS}: {manifest['bits_bytes']} bytes, {manifest['clock_achieved_mhz']} "
+              f"MHz reached, {manifest['clock_required_mhz']} MHz required")
+
+
+# ---- checks ----
+
+def verify(folder, genmap):
+    """Problems of the pair in a folder, and what has changed in the tree since."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="ascii"))
+        data = (folder / manifest["bits"]).read_bytes()
+        files = manifest["files"]
+        problems = []
+        if sha256(data) != manifest["bits_sha256"] or len(data) != manifest["bits_bytes"]:
+            problems.append(f"{folder / manifest['bits']} is not what the manifest describes")
+        if source_hash(files, manifest["top"], manifest["definition"]) != manifest["source_hash"]:
+            problems.append("the source hash is not that of the listed files and definition")
+        if manifest["clock_achieved_mhz"] < manifest["clock_required_mhz"]:
+            problems.append("the clock is not reached")
+        if manifest["idcode"] not in manifest["definition"][3]:
+            problems.append("the device is not that of the definition")
+    except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
+        return [f"{folder}: no sound manifest and bits: {error!r}"], []
+    changed = [name for name, value in files.items()
+               if not pathlib.Path(name).exists()
+               or sha256(pathlib.Path(name).read_bytes()) != value]
+    done = subprocess.run([str(genmap), "--board", manifest["board"]], stdout=subprocess.PIPE,
+                          stderr=subprocess.DEVNULL, check=False)
+    if done.stdout.decode().splitlines() != manifest["definition"]:
+        changed.append("the board's definition")
+    return problems, changed
+
+
+def run_verify(folder, genmap):
+    problems, changed = verify(folder, genmap)
+    for problem in problems:
+        print(f"{folder}: {problem}", file=sys.stderr)
+    if problems:
+        sys.exit(1)
+    print(f"{folder}: bits and manifest belong together")
+    if changed:
+        print(f"{folder}: stale, built from other sources: {', '.join(changed[:8])}"
+              f"{' ...' if len(changed) > 8 else ''}")
+        sys.exit(3)
+    print(f"{folder}: built from this tree")
+
+
+def run_check(tools, bits, output):
+    old = output / BITS
+    if bits.read_bytes() != old.read_bytes():
+        fail(f"{bits} differs from {old}")
+    tools.say(f"the bits of {old} are what this tree gives")
+
+
+def parse():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--board", help="a name of tp_boards.def")
+    parser.add_argument("--stage", action="append", choices=STAGES, help="all without")
+    parser.add_argument("--seed", type=int, help="another seed of place and route")
+    parser.add_argument("--core-khz", type=int, help="another clock of the core")
+    parser.add_argument("--freq", type=float, help="MHz that place and route works for; the gate "
+                        "is the clock of the PLL all the same")
+    parser.add_argument("--top", help="another top, such as tp_top_loopback")
+    parser.add_argument("--work", type=pathlib.Path, help="default build/bitstream/BOARD")
+    parser.add_argument("--netlist", type=pathlib.Path, help="of stage synth, for stage pnr; "
+                        "default WORK/synth.json")
+    parser.add_argument("--output", help="default bitstreams/BOARD; - for none")
+    parser.add_argument("--check", action="store_true", help="compare with what is in the output")
+    parser.add_argument("--verify", type=pathlib.Path, metavar="DIR")
+    parser.add_argument("--build", type=pathlib.Path, default=pathlib.Path("build"))
+    parser.add_argument("--venv", type=pathlib.Path, default=pathlib.Path("build/venv"))
+    parser.add_argument("--genmap", type=pathlib.Path)
+    args = parser.parse_args()
+    args.genmap = args.genmap or args.build / "tp_genmap"
+    if args.verify is None and args.board is None:
+        parser.error("--board or --verify is needed")
+    return args
+
+
+def main():
+    args = parse()
+    if not args.genmap.exists():
+        fail(f"{args.genmap} is not built: run make {args.genmap}")
+    if args.verify is not None:
+        run_verify(args.verify, args.genmap)
+        return
+    design = Design(args)
+    work = args.work or args.build / "bitstream" / design.board
+    output = pathlib.Path(args.output or f"bitstreams/{design.board}")
+    if args.output == "-":
+        output = None
+    if args.check and output and not (output / BITS).exists():
+        fail(f"{output / BITS} is not there to be compared with")
+    work.mkdir(parents=True, exist_ok=True)
+    tools = Tools(args.venv, work)
+    stages = args.stage or STAGES
+    tools.say(f"{design.board}: {design.top}, {design.part}, {design.required_mhz} MHz, "
+              f"seed {design.seed}")
+    if "synth" in stages:
+        synthesise(design, tools)
+    if "pnr" in stages:
+        place_and_route(design, tools, args.netlist or work / "synth.json", args.freq)
+    if "pack" in stages:
+        bits = pack(design, tools, None if args.check else output)
+        if args.check:
+            run_check(tools, bits, output)
+        elif output is not None:
+            install(design, tools, bits, output)
+
+
+try:
+    main()
+except KeyboardInterrupt:
+    print("\nmake_bitstream: ended by the user", file=sys.stderr)
+    sys.exit(130)

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// tp_board: the core behind a serial line, with LEDs: all of a board that has one clock.
+//
+// In    the serial line.
+// Out   the serial line, LEDs (tp_board_leds).
+// Rate  ten bits a byte each way; steps as host/lib/cycles.c predicts.
+// Not   has no pins and no PLL, so that it is simulated as it is.
+
+module tp_board #(
+  parameter int unsigned Groups = 2,
+  parameter int unsigned Slots = 4,
+  parameter int unsigned WeightBeats = 1024,
+  parameter int unsigned KvRows = 512,
+  parameter int unsigned DimMax = 64,
+  parameter int unsigned QueryMax = 128,
+  parameter int unsigned HiddenMax = 192,
+  parameter int unsigned VocabMax = 512,
+  parameter int unsigned PositionsMax = 64,
+  parameter int unsigned ProgramMax = 64,
+  parameter int unsigned GainQuads = 256,
+  parameter int unsigned ConstantPairs = 256,
+  parameter int unsigned Codebooks = 2,
+  parameter int unsigned HeadNorm = 1,
+  parameter int unsigned HeadLog2Max = 5,
+  parameter int unsigned BuildId = 0,
+  parameter int unsigned CoreKhz = 100000,
+  parameter int unsigned Baud = 3000000
+) (
+  input  logic       clk_i,
+  input  logic       rst_ni,
+  input  logic       rx_i,    // any clock
+  output logic       tx_o,    // early
+  output logic [7:0] led_o    // early
+);
+
+  logic       receive_valid;
+  logic       receive_ready;
+  logic [7:0] receive_data;
+  logic       send_valid;
+  logic       send_ready;
+  logic [7:0] send_data;
+  logic       idle;
+  logic       step;
+  logic       bad_byte;
+  logic       lost_byte;
+  logic       bad_frame;
+
+  tp_uart #(
+    .ClockKhz(CoreKhz),
+    .Baud(Baud)
+  ) u_uart (
+    .clk_i(clk_i),
+    .rst_ni(rst_ni),
+    .rx_i(rx_i),
+    .tx_o(tx_o),
+    .in_valid_i(send_valid),
+    .in_ready_o(send_ready),
+`ifdef TP_PLANT_BUG
+    // The planted fault turns a bit of what the device sends.
+    .in_data_i(send_data ^ 8'h01),
+`else
+    .in_data_i(send_data),
+`endif
+    .out_valid_o(receive_valid),
+    .out_ready_i(receive_ready),
+    .out_data_o(receive_data),
+    .bad_o(bad_byte),
+    .lost_o(lost_byte)
+  );
+
+  tp_core #(
+    .Groups(Groups),
+    .Slots(Slots),
+    .WeightBeats(WeightBeats),
+    .KvRows(KvRows),
+    .DimMax(DimMax),
+    .QueryMax(QueryMax),
+    .HiddenMax(HiddenMax),
+    .VocabMax(VocabMax),
+    .PositionsMax(PositionsMax),
+    .ProgramMax(ProgramMax),
+    .GainQuads(GainQuads),
+    .ConstantPairs(ConstantPairs),
+    .Codebooks(Codebooks),
+    .HeadNorm(HeadNorm),
+    .HeadLog2Max(HeadLog2Max),
+    .BuildId(BuildId)
+  ) u_core (
+    .clk_i(clk_i),
+    .rst_ni(rst_ni),
+    .in_valid_i(receive_valid),
+    .in_ready_o(receive_ready),
+    .in_data_i(receive_data),
+    .out_valid_o(send_valid),
+    .out_ready_i(send_ready),
+    .out_data_o(send_data),
+    .idle_o(idle),
+    .step_o(step),
+    .bad_o(bad_frame)
+  );
+
+  tp_board_leds #(
+    .ClockKhz(CoreKhz)
+  ) u_leds (
+    .clk_i(clk_i),
+    .rst_ni(rst_ni),
+    .busy_i(!idle),
+    .step_i(step),
+    .receive_i(receive_valid && receive_ready),
+    .transmit_i(!tx_o),
+    .error_i(bad_byte || lost_byte || bad_frame),
+    .led_o(led_o)
+  );
+
+endmodule

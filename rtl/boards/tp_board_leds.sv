@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// tp_board_leds: what eight LEDs say of the device.
+//
+// Out   0 blinks once a second while the clock runs; 1 is on out of reset; 2 busy; 3 steps;
+//       4 bytes in; 5 bytes out; 6 is off; 7 is on after an error until reset. Short events are
+//       stretched, so that they can be seen.
+
+`include "tp_assert.svh"
+
+module tp_board_leds #(
+  parameter int unsigned ClockKhz = 25000
+) (
+  input  logic       clk_i,
+  input  logic       rst_ni,
+  input  logic       busy_i,      // early
+  input  logic       step_i,      // early; for one cycle
+  input  logic       receive_i,   // late; for one cycle
+  input  logic       transmit_i,  // early
+  input  logic       error_i,     // late; for one cycle
+  output logic [7:0] led_o        // early
+);
+
+  // Half a second; events show for a sixteenth of it or more.
+  localparam int unsigned HalfCycles = ClockKhz * 500;
+  localparam int unsigned TickCycles = HalfCycles / 16;
+  localparam int unsigned CountWidth = $clog2(TickCycles);
+
+  logic [CountWidth-1:0]      count_q;
+  logic                       tick_q;
+  logic [           4:0]      ticks_q;
+  logic [           3:0]      event_now;
+  logic [           3:0][1:0] left_q;  // ticks that the event still shows
+  logic                       error_q;
+
+  assign event_now = {transmit_i, receive_i, step_i, busy_i};
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      count_q <= '0;
+      tick_q  <= 1'b0;
+      ticks_q <= '0;
+      left_q  <= '0;
+      error_q <= 1'b0;
+      led_o   <= '0;
+    end else begin
+      tick_q  <= count_q == CountWidth'(TickCycles - 1);
+      count_q <= count_q == CountWidth'(TickCycles - 1) ? '0 : count_q + 1'b1;
+      if (tick_q) ticks_q <= ticks_q + 1'b1;
+      for (int unsigned i = 0; i < 4; i++) begin
+        if (event_now[i]) left_q[i] <= 2'd2;
+        else if (tick_q && left_q[i] != '0) left_q[i] <= left_q[i] - 2'd1;
+      end
+      if (error_i) error_q <= 1'b1;
+      led_o <= {
+        error_q,
+        1'b0,
+        left_q[3] != '0,
+        left_q[2] != '0,
+        left_q[1] != '0,
+        left_q[0] != '0,
+        1'b1,
+        ticks_q[4]
+      };
+    end
+  end
+
+endmodule
