@@ -95,6 +95,24 @@ TP_MUST_USE tp_status tp_device_list(tp_context *context, struct tp_device_info 
  *  Returns the count. */
 size_t tp_configuration_list(struct tp_device_info *infos, size_t max);
 
+/** A board that a bitstream is built for, or that is known to be too small for one. */
+struct tp_board_info {
+    char name[TP_NAME_BYTES];
+    char text[TP_NAME_BYTES];
+    char configuration[TP_NAME_BYTES];  ///< of its bitstream; "none": there is none
+    char part[TP_NAME_BYTES];
+    uint32_t luts;         ///< what the part holds
+    uint32_t block_rams;   ///< of 18 kbit
+    uint32_t multipliers;  ///< of 18 x 18 bits
+    uint32_t clock_khz;    ///< of the core, that place and route must reach
+    uint32_t baud;         ///< of the serial link
+};
+
+/** Lists the boards.
+ *  out    infos [min(max, count)]
+ *  Returns the count. */
+size_t tp_board_list(struct tp_board_info *infos, size_t max);
+
 /** Opens a device and says hello.
  *  in     name   "emu", "emu:CONFIG", "sim:CONFIG"
  *  owns   the caller; destroy its sessions first
@@ -117,7 +135,7 @@ struct tp_device_statistics {
     uint64_t tokens;       ///< positions processed, all sessions
     uint64_t saturations;  ///< elements that were clamped
     uint64_t clips;        ///< blocks that a quantiser clipped
-    uint64_t products;     ///< multiply-accumulates that the programs asked for
+    uint64_t products;     ///< multiply-accumulates of the models' matrices, without any padding
     uint64_t frames_bad;   ///< broken frames, both directions
 };
 
@@ -126,6 +144,24 @@ struct tp_device_statistics {
 TP_MUST_USE tp_status tp_device_get_statistics(tp_device *device,
                                                struct tp_device_statistics *statistics,
                                                struct tp_error *error);
+
+/** A step: one pass of the program for the slots that take part. */
+struct tp_step {
+    uint32_t number;        ///< 0 first after reset
+    uint32_t cycles;        ///< counted by the device; 0 on an emulator
+    uint32_t active;        ///< bit s: slot s takes part
+    uint32_t logits;        ///< bit s: slot s wants logits
+    uint32_t list;          ///< bit s: its session samples from a sorted list
+    uint32_t positions[8];  ///< of the token that each slot processes
+};
+
+/** Notes the steps that follow, until max of them are there; again, or with steps NULL, to end it.
+ *  owns   the caller keeps steps [max] until then
+ *  error  TP_ERROR_INVALID */
+TP_MUST_USE tp_status tp_device_record(tp_device *device, struct tp_step *steps, size_t max,
+                                       struct tp_error *error);
+/** How many steps were noted. */
+size_t tp_device_recorded(tp_device *device);
 
 /** Kinds of blocks that a section writes, index of the exponents below. */
 typedef enum tp_edge_kind {
@@ -421,7 +457,7 @@ struct tp_cost {
     uint64_t matrix_bytes;    ///< codes and scales
     uint32_t weight_beats;    ///< of the weight memory
     uint32_t instructions;    ///< of the program
-    uint32_t context;         ///< largest of one session
+    uint32_t context;         ///< positions of each session
     double cycles_per_token;  ///< predicted: mean of the first 256 positions of one session, greedy
 };
 
@@ -430,6 +466,116 @@ struct tp_cost {
 TP_MUST_USE tp_status tp_model_get_cost(const tp_model *model, const struct tp_device_info *info,
                                         const struct tp_load_options *options, struct tp_cost *cost,
                                         struct tp_error *error);
+
+/** A limit of a device beside what a model needs of it. */
+struct tp_need {
+    char what[TP_NAME_BYTES];  ///< "weights"
+    char unit[TP_NAME_BYTES];  ///< "beats"
+    uint64_t need;
+    uint64_t have;  ///< less than need: this is why the model does not fit
+};
+
+/** Lists all that a model needs of a device of tp_device_list, whether or not it fits. The KV
+ *  memory is counted for the context and sessions of options; for context 0 for one page each.
+ *  out    needs  [min(max, *count)], count  how many there are
+ *  error  TP_ERROR_INVALID, TP_ERROR_NO_MEMORY, or that of the formats (automatic ones) */
+TP_MUST_USE tp_status tp_model_get_needs(const tp_model *model, const struct tp_device_info *info,
+                                         const struct tp_load_options *options,
+                                         struct tp_need *needs, size_t max, size_t *count,
+                                         struct tp_error *error);
+
+// ---- forecasts: where the cycles of a step go ----
+
+/** The units that execute instructions. */
+typedef enum tp_unit {
+    TP_UNIT_MATRIX,
+    TP_UNIT_NORM,
+    TP_UNIT_ROTATION,
+    TP_UNIT_ATTENTION,
+    TP_UNIT_COUNT
+} tp_unit;
+
+/** "matrix" ... */
+const char *tp_unit_name(tp_unit unit);
+
+/** What an instruction is for. */
+typedef enum tp_work {
+    TP_WORK_ROTATION,
+    TP_WORK_EMBEDDING,
+    TP_WORK_NORM,
+    TP_WORK_QUERY,
+    TP_WORK_KEY,
+    TP_WORK_VALUE,
+    TP_WORK_ATTENTION,
+    TP_WORK_OUTPUT,
+    TP_WORK_GATE,
+    TP_WORK_DOWN,
+    TP_WORK_CLASSIFIER,
+    TP_WORK_ISSUE,  ///< of the ledger: no instruction, the sequencer fetches and issues
+    TP_WORK_COUNT
+} tp_work;
+
+/** "queries" ... */
+const char *tp_work_name(tp_work work);
+
+/** One instruction of one slot in a step. Cycles count from the beginning of the step. */
+struct tp_item {
+    const char *note;      ///< "layer 3: queries"; of the forecast
+    uint32_t instruction;  ///< number in the program
+    uint32_t slot;
+    tp_unit unit;
+    tp_work work;
+    uint32_t issued;
+    uint32_t free;       ///< first cycle in which the unit takes another instruction
+    uint32_t completed;  ///< last cycle in which it is in flight
+    uint32_t beats;      ///< weight beats that it multiplies with
+};
+
+/** Where cycles of the matrix unit went; docs/performance.md defines the four. Their sum over all
+ *  kinds of work is the cycles of the steps, exactly. */
+struct tp_ledger_line {
+    uint64_t instructions;
+    uint64_t busy;      ///< it multiplies: weight beats of this work
+    uint64_t filling;   ///< it is taken by this work, but waits for the pace of others
+    uint64_t draining;  ///< nothing to do until what it computed itself for this work is done
+    uint64_t waiting;   ///< nothing to do until this work of another unit, or an issue, is done
+};
+
+/** Sums over steps. */
+struct tp_ledger {
+    uint64_t steps;
+    uint64_t tokens;
+    uint64_t cycles;
+    uint64_t products;  ///< multiply-accumulates of the model's matrices, without any padding
+    struct tp_ledger_line lines[TP_WORK_COUNT];
+    uint64_t occupied[TP_UNIT_COUNT];  ///< cycles in which the unit is taken
+};
+
+/** The schedule that a device of some configuration keeps with a model: no device is needed. One
+ *  thread at a time uses it. */
+typedef struct tp_forecast tp_forecast;
+
+/** Compiles the model without its numbers; quick also for large models.
+ *  owns   the caller; the model may be closed before
+ *  error  as tp_model_check */
+TP_MUST_USE tp_status tp_forecast_create(const tp_model *model, const struct tp_device_info *info,
+                                         const struct tp_load_options *options,
+                                         tp_forecast **forecast, struct tp_error *error);
+void tp_forecast_destroy(tp_forecast *forecast);
+
+void tp_forecast_get_cost(const tp_forecast *forecast, struct tp_cost *cost);
+
+/** Schedules a step.
+ *  in     step   its cycles do not count
+ *  out    items  [min(max, *count)] in the order of issue; may be NULL; count  how many there are
+ *  Returns the cycles of the step; 0: it is none that the device could make. */
+uint32_t tp_forecast_step(tp_forecast *forecast, const struct tp_step *step, struct tp_item *items,
+                          size_t max, size_t *count);
+
+/** Schedules a step and adds it to a ledger, which starts with all 0. Returns its cycles; 0: it is
+ *  none that the device could make, and nothing was added. */
+uint32_t tp_forecast_add(tp_forecast *forecast, const struct tp_step *step,
+                         struct tp_ledger *ledger);
 
 /** Writes the annotated listing of the loaded program to text, NUL-terminated.
  *  out    size  bytes needed with the NUL, also when max is too small (then TP_ERROR_FULL)

@@ -8,8 +8,6 @@
 
 #include "tp_map.h"
 
-enum unit { UNIT_MATVEC, UNIT_NORM, UNIT_ANGLES, UNIT_ATTENTION, UNIT_COUNT, UNIT_NONE };
-
 static uint32_t larger(uint32_t a, uint32_t b)
 {
     return a > b ? a : b;
@@ -46,12 +44,13 @@ static struct tp_duration matvec_cycles(const struct tp_limits *limits, const ui
     uint32_t issue = op.rows / limits->groups * interval;
     uint32_t rows = TP_CYCLES_ROWS + issue;
     if (op.dest != TP_DEST_LOGITS) {
-        return (struct tp_duration){.occupy = issue, .complete = rows + tail_cycles(limits, &op)};
+        return (struct tp_duration){
+            .occupy = issue, .complete = rows + tail_cycles(limits, &op), .pace = issue};
     }
     // The sampler holds the unit until it is done.
     uint32_t token = rows + TP_CYCLES_LOGIT + limits->groups + TP_CYCLES_SAMPLER +
                      (slot->list ? TP_CYCLES_LIST : 0);
-    return (struct tp_duration){.occupy = token + 1, .complete = token};
+    return (struct tp_duration){.occupy = token + 1, .complete = token, .pace = issue};
 }
 
 struct tp_duration tp__instruction_cycles(const struct tp_limits *limits, const uint32_t *words,
@@ -64,7 +63,8 @@ struct tp_duration tp__instruction_cycles(const struct tp_limits *limits, const 
         struct tp_op_embed op;
         tp_embed_unpack(words, &op);
         return (struct tp_duration){.occupy = 16 * (op.blocks + 1),
-                                    .complete = TP_CYCLES_EMBED + 16 * op.blocks};
+                                    .complete = TP_CYCLES_EMBED + 16 * op.blocks,
+                                    .pace = 16 * (op.blocks + 1)};
     }
     case TP_OP_MATVEC:
         return matvec_cycles(limits, words, slot);
@@ -95,21 +95,28 @@ struct tp_duration tp__instruction_cycles(const struct tp_limits *limits, const 
     }
 }
 
-static enum unit unit_of(uint32_t opcode)
+tp_unit tp__opcode_unit(uint32_t opcode)
 {
     switch (opcode) {
     case TP_OP_EMBED:
     case TP_OP_MATVEC:
-        return UNIT_MATVEC;
+        return TP_UNIT_MATRIX;
     case TP_OP_NORM:
-        return UNIT_NORM;
+        return TP_UNIT_NORM;
     case TP_OP_ANGLES:
-        return UNIT_ANGLES;
+        return TP_UNIT_ROTATION;
     case TP_OP_ATTENTION:
-        return UNIT_ATTENTION;
+        return TP_UNIT_ATTENTION;
     default:
-        return UNIT_NONE;
+        return TP_UNIT_COUNT;
     }
+}
+
+uint32_t tp__instruction_beats(const struct tp_limits *limits, const uint32_t *words)
+{
+    struct tp_op_matvec op;
+    tp_matvec_unpack(words, &op);
+    return op.opcode == TP_OP_MATVEC ? op.rows / limits->groups * op.blocks * (op.planes + 1) : 0;
 }
 
 enum { AHEAD_MAX = 3 };  // what the field can say
@@ -119,7 +126,7 @@ struct walk {
     uint32_t index;               /* instruction that it issues next */
     uint32_t ready;               /* first cycle in which it may issue */
     uint32_t done[AHEAD_MAX + 1]; /* latest completions of what it issued, the last one first */
-    enum unit unit;               /* of the next instruction; UNIT_NONE when the slot has ended */
+    tp_unit unit; /* of the next instruction; TP_UNIT_COUNT when the slot has ended */
 };
 
 /* Instructions of the slot that may be in flight when this one, which drains, is issued. */
@@ -147,23 +154,25 @@ static void look(const uint32_t *program, uint32_t count, const struct tp_step_s
     const uint32_t *words = program + (size_t)walk->index * TP_INSTRUCTION_WORDS;
     struct tp_op_any any;
     tp_any_unpack(words, &any);
-    walk->unit = unit_of(any.opcode);
+    walk->unit = tp__opcode_unit(any.opcode);
     if (any.logits != 0 && !slot->logits) {
-        walk->unit = UNIT_NONE;
+        walk->unit = TP_UNIT_COUNT;
     }
     uint32_t drained = walk->done[ahead_of(words, slot)] + 1;
     walk->ready = any.drain != 0 ? larger(fetched, drained) : fetched;
 }
 
-uint32_t tp__step_cycles(const struct tp_limits *limits, const uint32_t *program, uint32_t count,
-                         const struct tp_step_slot *slots)
+uint32_t tp__step_schedule(const struct tp_limits *limits, const uint32_t *program, uint32_t count,
+                           const struct tp_step_slot *slots, struct tp_issue *issues,
+                           uint32_t *issue_count)
 {
+    uint32_t issued = 0;
     struct walk walks[TP_SLOTS_MAX];
-    uint32_t unit_free[UNIT_COUNT] = {0};
+    uint32_t unit_free[TP_UNIT_COUNT] = {0};
     uint32_t last = 0;
     uint32_t fetched = TP_CYCLES_FIRST_ISSUE;
     for (uint32_t s = 0; s < limits->slots; s++) {
-        walks[s] = (struct walk){.unit = UNIT_NONE};
+        walks[s] = (struct walk){.unit = TP_UNIT_COUNT};
         if (slots[s].active) {
             look(program, count, &slots[s], &walks[s], fetched);
             fetched++;
@@ -173,16 +182,19 @@ uint32_t tp__step_cycles(const struct tp_limits *limits, const uint32_t *program
         /* The earliest issue of any unit; of the slots that are ready then, the lowest. */
         uint32_t best = UINT32_MAX;
         for (uint32_t s = 0; s < limits->slots; s++) {
-            if (walks[s].unit != UNIT_NONE) {
+            if (walks[s].unit != TP_UNIT_COUNT) {
                 uint32_t time = larger(walks[s].ready, unit_free[walks[s].unit]);
                 best = time < best ? time : best;
             }
         }
         if (best == UINT32_MAX) {
+            if (issues != NULL) {
+                *issue_count = issued;
+            }
             return last + 1;
         }
         uint32_t taken = 0;
-        while (walks[taken].unit == UNIT_NONE ||
+        while (walks[taken].unit == TP_UNIT_COUNT ||
                larger(walks[taken].ready, unit_free[walks[taken].unit]) != best) {
             taken++;
         }
@@ -192,6 +204,14 @@ uint32_t tp__step_cycles(const struct tp_limits *limits, const uint32_t *program
         unit_free[walk->unit] = best + duration.occupy;
         add_done(walk, best + duration.complete);
         last = larger(last, best + duration.complete);
+        if (issues != NULL) {
+            issues[issued++] = (struct tp_issue){.instruction = walk->index,
+                                                 .slot = taken,
+                                                 .unit = walk->unit,
+                                                 .issued = best,
+                                                 .free = best + duration.occupy,
+                                                 .completed = best + duration.complete};
+        }
         walk->index++;
         look(program, count, &slots[taken], walk, best + TP_CYCLES_NEXT_ISSUE);
     }
@@ -213,18 +233,8 @@ uint32_t tp__early_position(const struct tp_limits *limits, const uint32_t *valu
     return position;
 }
 
-uint64_t tp__program_products(const uint32_t *program, uint32_t count, bool logits)
+uint32_t tp__step_cycles(const struct tp_limits *limits, const uint32_t *program, uint32_t count,
+                         const struct tp_step_slot *slots)
 {
-    uint64_t products = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        const uint32_t *words = program + (size_t)i * TP_INSTRUCTION_WORDS;
-        struct tp_op_any any;
-        tp_any_unpack(words, &any);
-        if (any.opcode == TP_OP_MATVEC && (any.logits == 0 || logits)) {
-            struct tp_op_matvec op;
-            tp_matvec_unpack(words, &op);
-            products += (uint64_t)op.rows * op.blocks * TP_BLOCK;
-        }
-    }
-    return products;
+    return tp__step_schedule(limits, program, count, slots, NULL, NULL);
 }

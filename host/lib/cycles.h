@@ -8,6 +8,7 @@
 #define TP_CYCLES_H
 
 #include "machine.h"
+#include "tokproc.h"
 
 /* One slot that takes part in a step. */
 struct tp_step_slot {
@@ -21,6 +22,17 @@ struct tp_step_slot {
 struct tp_duration {
     uint32_t occupy;
     uint32_t complete;
+    uint32_t pace; /* of the matrix unit: to the last row group; the rest of occupy is a drain */
+};
+
+/* One instruction of one slot in the schedule of a step. Cycles count from the step's beginning. */
+struct tp_issue {
+    uint32_t instruction;
+    uint32_t slot;
+    tp_unit unit;
+    uint32_t issued;
+    uint32_t free;      /* first cycle in which the unit takes another instruction */
+    uint32_t completed; /* last cycle in which the instruction is in flight */
 };
 
 /* words: one instruction. slot: whose position and settings count. */
@@ -37,8 +49,16 @@ uint32_t tp__step_cycles(const struct tp_limits *limits, const uint32_t *program
 uint32_t tp__early_position(const struct tp_limits *limits, const uint32_t *value,
                             const struct tp_op_attention *attention);
 
-/* Multiply-accumulates that the program asks for in a step of this slot: rows * 32 * blocks of
- * every MATVEC, counted once for two planes; the numerator of the multiplier use. */
-uint64_t tp__program_products(const uint32_t *program, uint32_t count, bool logits);
+/* The same with the schedule, in the order of issue.
+ * issues: room for count instructions of each active slot; NULL: not wanted. */
+uint32_t tp__step_schedule(const struct tp_limits *limits, const uint32_t *program, uint32_t count,
+                           const struct tp_step_slot *slots, struct tp_issue *issues,
+                           uint32_t *issue_count);
+
+/* TP_UNIT_COUNT: of no unit. */
+tp_unit tp__opcode_unit(uint32_t opcode);
+
+/* Weight beats that are multiplied with in an instruction: of a MATVEC; 0 of every other. */
+uint32_t tp__instruction_beats(const struct tp_limits *limits, const uint32_t *words);
 
 #endif

@@ -80,6 +80,23 @@ static void take_answer(tp_device *device, const struct tp_frame *frame)
     pthread_mutex_unlock(&device->mutex);
 }
 
+// Notes a step for tp_device_record.
+static void record(tp_device *device, uint32_t number, uint32_t cycles,
+                   const struct tp_step_slot *slots)
+{
+    if (device->steps == NULL || device->step_count == device->step_max) {
+        return;
+    }
+    struct tp_step *step = &device->steps[device->step_count++];
+    *step = (struct tp_step){.number = number, .cycles = cycles};
+    for (uint32_t s = 0; s < TP_SLOTS_MAX; s++) {
+        step->active |= (slots[s].active ? 1u : 0u) << s;
+        step->logits |= (slots[s].logits ? 1u : 0u) << s;
+        step->list |= (slots[s].list ? 1u : 0u) << s;
+        step->positions[s] = slots[s].position;
+    }
+}
+
 // The contract of the machine: the compiler predicts each step to the cycle.
 static void check_step(tp_device *device, const struct tp_frame *frame)
 {
@@ -92,13 +109,13 @@ static void check_step(tp_device *device, const struct tp_frame *frame)
         slots[s].position = tp__get16(p + 12 + 2 * (size_t)s);
         slots[s].list = device->sessions[s] != NULL && tp__session_has_list(device->sessions[s]);
         if (slots[s].active) {
-            device->products += tp__program_products(device->image->program,
-                                                     device->image->program_count, slots[s].logits);
+            device->products += tp__shape_products(&device->model->shape, slots[s].logits);
         }
     }
     uint32_t predicted = tp__step_cycles(&device->limits, device->image->program,
                                          device->image->program_count, slots);
     device->cycles_predicted += predicted;
+    record(device, tp__get32(p), cycles, slots);
     if (cycles != 0 && cycles != predicted) {
         struct tp_error error;
         error.status =
@@ -608,4 +625,26 @@ tp_status tp_device_get_statistics(tp_device *device, struct tp_device_statistic
                                       .frames_bad = tp__get32(p + 48) + device->decoder.bad};
     pthread_mutex_unlock(&device->mutex);
     return TP_OK;
+}
+
+tp_status tp_device_record(tp_device *device, struct tp_step *steps, size_t max,
+                           struct tp_error *error)
+{
+    if (device == NULL || (steps == NULL && max != 0)) {
+        return tp__fail(error, TP_ERROR_INVALID, "tp_device_record: an argument is NULL");
+    }
+    pthread_mutex_lock(&device->mutex);
+    device->steps = steps;
+    device->step_max = max;
+    device->step_count = 0;
+    pthread_mutex_unlock(&device->mutex);
+    return TP_OK;
+}
+
+size_t tp_device_recorded(tp_device *device)
+{
+    pthread_mutex_lock(&device->mutex);
+    size_t count = device->step_count;
+    pthread_mutex_unlock(&device->mutex);
+    return count;
 }

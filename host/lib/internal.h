@@ -107,6 +107,9 @@ struct tp_device {
     uint32_t running;     // sessions in a run
     uint64_t cycles_predicted;
     uint64_t products;
+    struct tp_step *steps;  // of tp_device_record, or NULL
+    size_t step_max;
+    size_t step_count;
 };
 
 /** The limits that the machine and the compiler know, from the public facts of a device. */

@@ -123,6 +123,14 @@ void tp__matrix_size(const struct tp_model_shape *shape, enum tp_matrix matrix, 
     }
 }
 
+uint64_t tp__shape_products(const struct tp_model_shape *shape, bool logits)
+{
+    uint64_t query = (uint64_t)shape->heads * shape->head_size;
+    uint64_t key = (uint64_t)shape->kv_heads * shape->head_size;
+    uint64_t of_layer = 2 * query + 2 * key + 3 * (uint64_t)shape->hidden;
+    return shape->dim * (of_layer * shape->layers + (logits ? shape->vocab : 0));
+}
+
 const char *tp__matrix_name(enum tp_matrix matrix)
 {
     static const char *const names[TP_MATRIX_COUNT] = {"embedding", "classifier", "query", "key",

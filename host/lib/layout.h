@@ -66,6 +66,10 @@ uint32_t tp__matrix_edge(const struct tp_model_shape *shape, enum tp_matrix matr
 void tp__matrix_size(const struct tp_model_shape *shape, enum tp_matrix matrix, uint32_t *rows,
                      uint32_t *columns);
 
+/** Multiply-accumulates of a token with all matrices of a model, without any padding; the
+ * classifier with logits. The numerator of the multiplier use. */
+uint64_t tp__shape_products(const struct tp_model_shape *shape, bool logits);
+
 /** "query", "3.down" ...: the names that users give. */
 const char *tp__matrix_name(enum tp_matrix matrix);
 

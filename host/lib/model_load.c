@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Models on devices: whether they fit, what they cost, and loading one.
+// Models on devices: whether they fit, and loading one.
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "calibrate.h"
 #include "compile.h"
-#include "cycles.h"
 #include "internal.h"
-
-// The limits of a cost: long enough for attention to count, short enough to be quick.
-enum { COST_POSITIONS = 256 };
+#include "plan.h"
 
 static bool is_load_sound(const struct tp_load_options *options)
 {
@@ -34,50 +32,31 @@ tp_status tp_model_check(const tp_model *model, const struct tp_device_info *inf
     return status;
 }
 
-// Mean of the cycles of one session's steps that want logits, over the first positions.
-static double mean_cycles(const struct tp_memory_image *image)
+tp_status tp_model_get_needs(const tp_model *model, const struct tp_device_info *info,
+                             const struct tp_load_options *options, struct tp_need *needs,
+                             size_t max, size_t *count, struct tp_error *error)
 {
-    uint32_t count =
-        image->plan.context < COST_POSITIONS ? image->plan.context : (uint32_t)COST_POSITIONS;
-    struct tp_step_slot slots[TP_SLOTS_MAX] = {{.active = true, .logits = true}};
-    double sum = 0;
-    for (uint32_t position = 0; position < count; position++) {
-        slots[0].position = position;
-        sum += tp__step_cycles(&image->limits, image->program, image->program_count, slots);
-    }
-    return sum / count;
-}
-
-tp_status tp_model_get_cost(const tp_model *model, const struct tp_device_info *info,
-                            const struct tp_load_options *options, struct tp_cost *cost,
-                            struct tp_error *error)
-{
-    if (model == NULL || info == NULL || cost == NULL || !is_load_sound(options)) {
+    if (model == NULL || info == NULL || !is_load_sound(options) || count == NULL ||
+        (needs == NULL && max != 0)) {
         return tp__fail(error, TP_ERROR_INVALID,
-                        "tp_model_get_cost: an argument is NULL or unknown");
+                        "tp_model_get_needs: an argument is NULL or unknown");
     }
     const struct tp_limits limits = tp__limits_of(info);
-    struct tp_quantised_model outline = {.formats = NULL};
-    struct tp_memory_image *image = NULL;
+    struct tp_plan_need all[TP_PLAN_NEEDS];
     tp_format *formats = NULL;
     tp_status status = tp__model_formats(model, info, options, &formats, error);
-    if (status == TP_OK) {
-        status = tp__quantised_outline(&model->shape, formats, &outline, error);
+    if (status != TP_OK) {
+        return status;
     }
-    if (status == TP_OK) {
-        status = tp__compile(&outline, options, &limits, &image, error);
-    }
-    if (status == TP_OK) {
-        *cost = (struct tp_cost){.matrix_bytes = tp__quantised_matrix_bytes(&outline),
-                                 .weight_beats = image->plan.weight_beats,
-                                 .instructions = image->program_count,
-                                 .context = image->plan.context,
-                                 .cycles_per_token = mean_cycles(image)};
-    }
-    tp__memory_image_free(image);
-    tp__quantised_model_free(&outline);
+    tp__plan_needs(&model->shape, formats, options, &limits, all);
     free(formats);
-    return status;
+    *count = TP_PLAN_NEEDS;
+    for (size_t i = 0; i < TP_PLAN_NEEDS && i < max; i++) {
+        needs[i] = (struct tp_need){.need = all[i].need, .have = all[i].have};
+        (void)snprintf(needs[i].what, sizeof needs[i].what, "%s", all[i].what);
+        (void)snprintf(needs[i].unit, sizeof needs[i].unit, "%s", all[i].unit);
+    }
+    return TP_OK;
 }
 
 struct upload {

@@ -4,7 +4,9 @@
 
 #include "plan.h"
 
+#include <assert.h>
 #include <inttypes.h>
+#include <string.h>
 
 #include "formats.h"
 #include "tp_map.h"
@@ -19,17 +21,15 @@ static uint32_t round_up(uint32_t a, uint32_t b)
     return divide_up(a, b) * b;
 }
 
-// One limit of the device against one need.
-static tp_status fits(uint64_t need, uint64_t have, const char *what, const char *unit,
-                      struct tp_error *error)
+static tp_status fits(const struct tp_plan_need *limit, struct tp_error *error)
 {
-    if (need <= have) {
+    if (limit->need <= limit->have) {
         return TP_OK;
     }
     return tp__fail(error, TP_ERROR_TOO_LARGE,
                     "the model is too large for the device: %s: %" PRIu64 " %s are needed, %" PRIu64
                     " are there (%" PRIu64 " too many) - try: a 4-bit format, or another --config",
-                    what, need, unit, have, need - have);
+                    limit->what, limit->need, limit->unit, limit->have, limit->need - limit->have);
 }
 
 static uint32_t row_multiple(const struct tp_limits *limits)
@@ -48,51 +48,108 @@ uint64_t tp__matrix_beats(const struct tp_model_shape *shape, uint32_t index, tp
     return row_groups * divide_up(columns, TP_BLOCK) * tp__format_planes(format);
 }
 
-static tp_status plan_memories(const struct tp_model_shape *shape, const tp_format *formats,
-                               const struct tp_limits *limits, struct tp_plan *plan,
-                               struct tp_error *error)
+// Rows of the KV memory that so many positions of each session take. Several sessions have whole
+// pages each. One session may end within a page: what the last page reads behind its end are other
+// rows, which are masked, but they must be there.
+static uint64_t kv_rows_of(uint64_t words, uint32_t positions, uint32_t sessions)
 {
-    uint64_t weights = 0;
-    for (uint32_t i = 0; i < tp__matrix_count(shape); i++) {
-        weights += tp__matrix_beats(shape, i, formats[i], limits);
+    uint64_t whole = round_up(positions, TP_PAGE);
+    return sessions > 1 ? words * whole * sessions : (words - 1) * positions + whole;
+}
+
+// Positions of KV memory of all sessions together; a single one may end within a page.
+static uint32_t choose_stride(uint64_t words, uint32_t sessions, uint32_t kv_rows)
+{
+    uint32_t stride = (uint32_t)(kv_rows / words);
+    if (sessions > 1) {
+        return stride / TP_PAGE * TP_PAGE;
     }
+    while (stride != 0 && kv_rows_of(words, stride, 1) > kv_rows) {
+        stride--;
+    }
+    return stride;
+}
+
+static uint64_t count_beats(const struct tp_model_shape *shape, const tp_format *formats,
+                            const struct tp_limits *limits)
+{
+    uint64_t beats = 0;
+    for (uint32_t i = 0; i < tp__matrix_count(shape); i++) {
+        beats += tp__matrix_beats(shape, i, formats[i], limits);
+    }
+    return beats;
+}
+
+// Sizes that do not depend on whether the model fits.
+static void size_plan(const struct tp_model_shape *shape, const struct tp_load_options *options,
+                      const struct tp_limits *limits, struct tp_plan *plan)
+{
+    *plan = (struct tp_plan){.row_multiple = row_multiple(limits),
+                             .sessions = options->sessions == 0 ? 1 : options->sessions};
+    tp__layout(shape, &plan->layout);
+    plan->dim_blocks = divide_up(shape->dim, TP_BLOCK);
+    plan->hidden_blocks = divide_up(shape->hidden, TP_BLOCK);
+    plan->gate_rows = round_up(2 * shape->hidden, plan->row_multiple);
+    plan->vocab_rows = round_up(shape->vocab, plan->row_multiple);
+}
+
+void tp__plan_needs(const struct tp_model_shape *shape, const tp_format *formats,
+                    const struct tp_load_options *options, const struct tp_limits *limits,
+                    struct tp_plan_need needs[TP_PLAN_NEEDS])
+{
+    struct tp_plan plan;
+    size_plan(shape, options, limits, &plan);
+    const struct tp_layout *layout = &plan.layout;
     // Two norms of a layer and the final one; norms of the heads of queries and keys; constants of
     // the keys, with a bias of queries and values too: a pair is two rows.
-    const struct tp_layout *layout = &plan->layout;
-    uint64_t gains = (2 * (uint64_t)shape->layers + 1) * plan->dim_blocks * (TP_BLOCK / 4) +
+    uint64_t gains = (2 * (uint64_t)shape->layers + 1) * plan.dim_blocks * (TP_BLOCK / 4) +
                      (shape->has_head_norm ? shape->layers * (layout->head_padded / 2) : 0);
     uint64_t words =
         shape->has_bias ? layout->query_words + 2 * (uint64_t)layout->kv_words : layout->kv_words;
-    uint64_t constants = shape->layers * words * (TP_BLOCK / 2);
-    uint64_t program = 9 * (uint64_t)shape->layers + 5;
-    tp_status status = fits(weights, limits->weight_beats, "weights", "beats", error);
-    if (status == TP_OK) {
-        status = fits(gains, limits->gain_quads, "norm gains", "words of four", error);
+    uint32_t positions = options->context == 0 ? TP_PAGE : options->context;
+    uint64_t kv_words = (uint64_t)shape->layers * layout->kv_words;
+    const struct tp_plan_need all[TP_PLAN_NEEDS] = {
+        {"head size", "elements", layout->head_padded, 1u << limits->head_log2_max},
+        {"norms of heads", "units", shape->has_head_norm ? 1 : 0, limits->head_norm},
+        {"dim", "elements", (uint64_t)plan.dim_blocks * TP_BLOCK, limits->dim_max},
+        {"queries", "elements", (uint64_t)layout->query_words * TP_BLOCK, limits->query_max},
+        {"hidden", "elements", (uint64_t)plan.hidden_blocks * TP_BLOCK, limits->hidden_max},
+        {"vocabulary", "tokens", shape->vocab, limits->vocab_max},
+        {"dim", "blocks", plan.dim_blocks, 255},
+        {"hidden", "blocks", plan.hidden_blocks, 255},
+        {"queries", "blocks", layout->query_words, 255},
+        {"vocabulary", "rows", plan.vocab_rows, (1u << 17) - 1},
+        {"hidden", "rows", plan.gate_rows, (1u << 17) - 1},
+        {"weights", "beats", count_beats(shape, formats, limits), limits->weight_beats},
+        {"norm gains", "words of four", gains, limits->gain_quads},
+        {"constants", "pairs", shape->layers * words * (TP_BLOCK / 2), limits->constant_pairs},
+        {"program", "instructions", 9 * (uint64_t)shape->layers + 5, limits->program_max},
+        {"sessions", "slots", plan.sessions, limits->slots},
+        {"context", "positions", positions, limits->positions_max},
+        {"KV memory", "rows", kv_rows_of(kv_words, positions, plan.sessions), limits->kv_rows},
+    };
+    memcpy(needs, all, sizeof all);
+}
+
+// What the plan keeps of the needs.
+static uint32_t need_of(const struct tp_plan_need *needs, const char *what, const char *unit)
+{
+    uint32_t i = 0;
+    while (strcmp(needs[i].what, what) != 0 || strcmp(needs[i].unit, unit) != 0) {
+        i++;
+        assert(i < TP_PLAN_NEEDS);
     }
-    if (status == TP_OK) {
-        status = fits(constants, limits->constant_pairs, "constants", "pairs", error);
-    }
-    if (status == TP_OK) {
-        status = fits(program, limits->program_max, "program", "instructions", error);
-    }
-    plan->weight_beats = (uint32_t)weights;
-    plan->gain_quads = (uint32_t)gains;
-    plan->constant_pairs = (uint32_t)constants;
-    plan->program_count = (uint32_t)program;
-    return status;
+    return (uint32_t)needs[i].need;
 }
 
 static tp_status plan_context(const struct tp_model_shape *shape,
                               const struct tp_load_options *options, const struct tp_limits *limits,
                               struct tp_plan *plan, struct tp_error *error)
 {
-    plan->sessions = options->sessions == 0 ? 1 : options->sessions;
-    if (plan->sessions > limits->slots) {
-        return fits(plan->sessions, limits->slots, "sessions", "slots", error);
-    }
-    uint64_t rows = (uint64_t)shape->layers * plan->layout.kv_words;
-    uint32_t pages = (uint32_t)(limits->kv_rows / rows) / TP_PAGE;
-    uint32_t own = pages / plan->sessions * TP_PAGE;
+    uint64_t words = (uint64_t)shape->layers * plan->layout.kv_words;
+    plan->kv_stride = choose_stride(words, plan->sessions, limits->kv_rows);
+    uint32_t own =
+        plan->sessions > 1 ? plan->kv_stride / TP_PAGE / plan->sessions * TP_PAGE : plan->kv_stride;
     uint32_t most = own < limits->positions_max ? own : limits->positions_max;
     most = most < shape->context ? most : shape->context;
     if (options->context > most) {
@@ -104,17 +161,15 @@ static tp_status plan_context(const struct tp_model_shape *shape,
                         shape->context);
     }
     plan->context = options->context == 0 ? most : options->context;
-    plan->kv_stride = pages * TP_PAGE;
-    return fits((most == 0 ? TP_PAGE : 0) * rows * plan->sessions + (most != 0 ? rows : 0),
-                limits->kv_rows, "KV memory", "rows", error);
+    return TP_OK;
 }
 
 tp_status tp__plan(const struct tp_model_shape *shape, const tp_format *formats,
                    const struct tp_load_options *options, const struct tp_limits *limits,
                    struct tp_plan *plan, struct tp_error *error)
 {
-    *plan = (struct tp_plan){.row_multiple = row_multiple(limits)};
-    tp__layout(shape, &plan->layout);
+    struct tp_plan_need needs[TP_PLAN_NEEDS];
+    size_plan(shape, options, limits, plan);
     if (plan->layout.head_log2 > limits->head_log2_max) {
         return tp__fail(error, TP_ERROR_UNSUPPORTED,
                         "head size %" PRIu32 " is not supported by the device; the largest is %u",
@@ -125,33 +180,18 @@ tp_status tp__plan(const struct tp_model_shape *shape, const tp_format *formats,
                         "the model norms the heads of queries and keys (QK norm), which this "
                         "device cannot - try: -d emu, or another --config");
     }
-    plan->dim_blocks = divide_up(shape->dim, TP_BLOCK);
-    plan->hidden_blocks = divide_up(shape->hidden, TP_BLOCK);
-    plan->gate_rows = round_up(2 * shape->hidden, plan->row_multiple);
-    plan->vocab_rows = round_up(shape->vocab, plan->row_multiple);
-    const struct {
-        uint64_t need;
-        uint64_t have;
-        const char *what;
-        const char *unit;
-    } limits_of_vectors[] = {
-        {(uint64_t)plan->dim_blocks * TP_BLOCK, limits->dim_max, "dim", "elements"},
-        {(uint64_t)plan->layout.query_words * TP_BLOCK, limits->query_max, "queries", "elements"},
-        {(uint64_t)plan->hidden_blocks * TP_BLOCK, limits->hidden_max, "hidden", "elements"},
-        {shape->vocab, limits->vocab_max, "vocabulary", "tokens"},
-        {plan->dim_blocks, 255, "dim", "blocks"},
-        {plan->hidden_blocks, 255, "hidden", "blocks"},
-        {plan->layout.query_words, 255, "queries", "blocks"},
-        {plan->vocab_rows, (1u << 17) - 1, "vocabulary", "rows"},
-        {plan->gate_rows, (1u << 17) - 1, "hidden", "rows"},
-    };
-    for (size_t i = 0; i < sizeof limits_of_vectors / sizeof *limits_of_vectors; i++) {
-        tp_status status = fits(limits_of_vectors[i].need, limits_of_vectors[i].have,
-                                limits_of_vectors[i].what, limits_of_vectors[i].unit, error);
+    // A context that does not fit has a message of its own.
+    const struct tp_load_options least = {.sessions = options->sessions};
+    tp__plan_needs(shape, formats, &least, limits, needs);
+    for (uint32_t i = 0; i < TP_PLAN_NEEDS; i++) {
+        tp_status status = fits(&needs[i], error);
         if (status != TP_OK) {
             return status;
         }
     }
-    tp_status status = plan_memories(shape, formats, limits, plan, error);
-    return status == TP_OK ? plan_context(shape, options, limits, plan, error) : status;
+    plan->weight_beats = need_of(needs, "weights", "beats");
+    plan->gain_quads = need_of(needs, "norm gains", "words of four");
+    plan->constant_pairs = need_of(needs, "constants", "pairs");
+    plan->program_count = need_of(needs, "program", "instructions");
+    return plan_context(shape, options, limits, plan, error);
 }

@@ -21,7 +21,8 @@ struct tp_plan {
     uint32_t gain_quads;
     uint32_t constant_pairs;
     uint32_t program_count;
-    uint32_t kv_stride;  // positions of KV memory, all sessions together
+    uint32_t kv_stride;  // positions of KV memory, all sessions together; whole pages when there
+                         // are several
     uint32_t context;    // positions of one session
     uint32_t sessions;
 };
@@ -29,6 +30,21 @@ struct tp_plan {
 /** Beats of a matrix in a format, its rows padded; index as tp__matrix_index. */
 uint64_t tp__matrix_beats(const struct tp_model_shape *shape, uint32_t index, tp_format format,
                           const struct tp_limits *limits);
+
+/** One limit of the device against one need. */
+struct tp_plan_need {
+    const char *what;
+    const char *unit;
+    uint64_t need;
+    uint64_t have;
+};
+enum { TP_PLAN_NEEDS = 18 };
+
+/** All of them, whether or not the model fits; arguments as those of tp__plan. Without a context
+ *  in options the KV memory is counted for one page of each session. */
+void tp__plan_needs(const struct tp_model_shape *shape, const tp_format *formats,
+                    const struct tp_load_options *options, const struct tp_limits *limits,
+                    struct tp_plan_need needs[TP_PLAN_NEEDS]);
 
 /** Fills plan; checks every limit of the device.
  *  in     formats [tp__matrix_count]  of each matrix

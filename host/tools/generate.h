@@ -14,7 +14,7 @@ struct answer {
     struct tp_candidate *candidates;  // [count][candidates_max], or NULL
     uint32_t candidates_max;
     uint32_t candidate_count;  // of each token: fewer in a small vocabulary
-    char *text;  // NUL-terminated
+    char *text;                // NUL-terminated
     size_t text_bytes;
     tp_end end;
     uint64_t prompt_tokens;

@@ -50,6 +50,8 @@ struct options {
     uint32_t skip;
     bool skip_given;
     bool program;
+    const char *board;
+    bool ledger;
     bool layers;
     bool json;
     bool quiet;

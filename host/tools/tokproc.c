@@ -21,6 +21,11 @@ static const struct verb verbs[] = {
      "mzoFaKBNEfJqD", verb_quantize},
     {"info", "Describes a model and what it costs, and with --program what it compiles to.",
      "mzdCcFaPJqD", verb_info},
+    {"plan",
+     "Says where a model fits, what is short where it does not, and how fast it will be on a "
+     "board\n"
+     "or configuration; without --board and --config, on all boards.",
+     "mzbCFcjgJ", verb_plan},
     {"devices", "Lists the devices.", "JD", verb_devices},
 };
 enum { VERBS = sizeof verbs / sizeof *verbs };

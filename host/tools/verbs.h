@@ -10,6 +10,7 @@
 int verb_devices(const struct options *options);
 int verb_quantize(const struct options *options);
 int verb_info(const struct options *options);
+int verb_plan(const struct options *options);
 int verb_run(const struct options *options);
 int verb_eval(const struct options *options);
 int verb_bench(const struct options *options);

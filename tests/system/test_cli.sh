@@ -161,6 +161,14 @@ refused "all texts are left out" "no text" \
 : > "$ROOM/empty.txt"
 refused "empty text" "empty.txt" eval -m "$MODEL" $FAST --text "$ROOM/empty.txt"
 
+refused "plan without a model" "which model" plan
+refused "plan of an unknown board" "no board is called 'ulx4'.*ulx3s-85f" \
+    plan -m "$MODEL" --board ulx4
+refused "plan of an unknown configuration" "no configuration is called 'ulx4'.*try" \
+    plan -m "$MODEL" --config ulx4
+refused "plan of a board and a configuration" "try: without --config" \
+    plan -m "$MODEL" --board ulx3s-85f --config large
+
 # ---- options ----
 
 option() {
@@ -251,6 +259,44 @@ works "bench of four sessions" bench -m "$MODEL" $FAST -j 4 -n 4
 works "bench" bench -m "$MODEL" $FAST -n 8 --json
 has_keys "bench: keys" "cycles_per_token cycles_predicted cycles_counted simulated_khz
     tokens_per_second multiplier_use"
+works "plan" plan -m "$MODEL" --ledger
+grep -q "ulx3s-12f" "$ROOM/out" && grep -q "multipliers: .* of 28" "$ROOM/out" &&
+    grep -q "too many" "$ROOM/out" && grep -q "gate and up" "$ROOM/out"
+report $? "plan: boards, what is short, ledger"
+works "plan in JSON" plan -m "$MODEL" --json --ledger
+tail -n 1 "$ROOM/out" | python3 -c '
+import json, sys
+value = json.loads(sys.stdin.readline())
+places = {place["board"]: place for place in value["places"]}
+row = {row["format"]: row for row in places["ulx3s-85f"]["formats"]}
+fits, short = row["fp4, nf4, int4"], row["q8"]
+clock = places["ulx3s-85f"]["clock_mhz"]
+ledger = fits["ledger"]
+parts = ("busy", "filling", "draining", "waiting")
+weights = [need for need in short["needs"] if need["what"] == "weights"][0]
+ok = fits["fits"] and not short["fits"] and weights["need"] > weights["have"]
+ok = ok and abs(fits["tokens_per_second"] * fits["cycles_per_token"] - clock * 1e6) < 1
+ok = ok and sum(ledger["sum"][part] for part in parts) == ledger["cycles"]
+ok = ok and sum(line[part] for line in ledger["work"].values() for part in parts) == \
+    ledger["cycles"]
+ok = ok and ledger["cycles"] / ledger["tokens"] == fits["cycles_per_token"]
+ok = ok and not places["ulx3s-12f"]["formats"][0]["fits"]
+sys.exit(0 if ok else 1)'
+report $? "plan: the figures belong together"
+works "plan of a configuration" plan -m "$MODEL" --config large --format q8 -c 100
+grep -q "^q8 .*yes" "$ROOM/out"
+report $? "plan: a configuration and a format"
+works "plan for the table" plan -m "$MODEL" --config ulx3s-85f --format fp4 --json
+tail -n 1 "$ROOM/out" > "$ROOM/plan.json"
+works "bench of the plan" bench -m "$MODEL" $FAST -n 256 --json
+tail -n 1 "$ROOM/out" | python3 -c '
+import json, sys
+value = json.loads(sys.stdin.readline())
+row = json.load(open(sys.argv[1]))["places"][0]["formats"][0]
+n, cycles = value["tokens"], value["cycles_predicted"]
+sys.exit(0 if n == 256 and cycles == row["cycles_per_token"] * 256 else f"{n} {cycles} {row}")' \
+    "$ROOM/plan.json" 2>> "$ROOM/err"
+report $? "plan: bench of 256 tokens takes the cycles"
 works "eval" eval -m "$MODEL" $FAST --text models/eval.txt -n 100 --json
 has_keys "eval: keys" "nats_per_token reference_nats_per_token change change_error
     perplexity_ratio kl_divergence kl_median kl_99_percent top_agreement tokens texts_left_out"

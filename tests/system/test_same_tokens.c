@@ -23,7 +23,7 @@
 #include "model_files.h"
 #include "tokproc.h"
 
-enum { SESSIONS = 4, TOKENS = 10, PATH_BYTES = 512, SHORT_CONTEXT = 64, SHORTER_CONTEXT = 32 };
+enum { SESSIONS = 4, TOKENS = 10, STEPS_MAX = 512, PATH_BYTES = 512, SHORT_CONTEXT = 64, SHORTER_CONTEXT = 32 };
 
 static tp_context *context;
 static tp_model *model;
@@ -261,13 +261,41 @@ static void same_counts(tp_device *emulated, tp_device *simulated)
     ck_assert_uint_eq(s.frames_bad, 0);
 }
 
+// Each step that the device counted is the one that was forecast without it.
+static void same_forecast(tp_device *simulated, tp_format format, const struct tp_step *steps)
+{
+    const struct tp_load_options load = {
+        .format = format, .context = context_length, .sessions = SESSIONS};
+    struct tp_device_info info;
+    struct tp_ledger ledger = {0};
+    tp_forecast *forecast = NULL;
+    size_t count = tp_device_recorded(simulated);
+    uint64_t counted = 0;
+    OK(tp_device_get_info(simulated, &info));
+    OK(tp_forecast_create(model, &info, &load, &forecast, &error));
+    ck_assert_uint_gt(count, SESSIONS);
+    ck_assert_uint_lt(count, STEPS_MAX);
+    for (size_t i = 0; i < count; i++) {
+        ck_assert_uint_eq(tp_forecast_add(forecast, &steps[i], &ledger), steps[i].cycles);
+        counted += steps[i].cycles;
+    }
+    for (int work = 0; work < TP_WORK_COUNT; work++) {
+        const struct tp_ledger_line *line = &ledger.lines[work];
+        counted -= line->busy + line->filling + line->draining + line->waiting;
+    }
+    ck_assert_uint_eq(counted, 0);
+    tp_forecast_destroy(forecast);
+}
+
 // Everything about one model on one configuration of several slots; expected is given out. Returns
 // how many steps the sessions side by side shared.
 static uint64_t compare(const char *config, tp_format format, struct story expected[SESSIONS])
 {
+    static struct tp_step steps[STEPS_MAX];
     struct story heard[SESSIONS];
     tp_device *emulated = open_device("emu", config, format, SESSIONS);
     tp_device *simulated = open_device("sim", config, format, SESSIONS);
+    OK(tp_device_record(simulated, steps, STEPS_MAX, &error));
     run_alone(emulated, expected);
     run_alone(simulated, heard);
     same(expected, heard, "sim, alone");
@@ -282,6 +310,7 @@ static uint64_t compare(const char *config, tp_format format, struct story expec
     run_together(simulated, heard);
     same(expected, heard, "sim, side by side");
     same_counts(emulated, simulated);
+    same_forecast(simulated, format, steps);
     OK(tp_device_get_statistics(simulated, &after, &error));
     tp_device_close(emulated);
     tp_device_close(simulated);

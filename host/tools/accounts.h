@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The ledger of cycles, and what follows from it, as text and as JSON (docs/performance.md).
+
+#ifndef TP_TOOLS_ACCOUNTS_H
+#define TP_TOOLS_ACCOUNTS_H
+
+#include "common.h"
+
+enum { LANES_OF_GROUP = 32 };
+
+/** Useful multiply-accumulates of each lane and cycle. */
+double multiplier_use(const struct tp_ledger *ledger, uint32_t groups);
+
+/** The ledger in cycles per token. */
+void print_ledger(const struct tp_ledger *ledger);
+json_t *ledger_to_json(const struct tp_ledger *ledger);
+
+/** Adds the first steps of one session that wants logits from the first token on, as the mean of
+ *  tp_cost counts them. Returns their number. */
+uint32_t add_first_steps(tp_forecast *forecast, uint32_t positions, struct tp_ledger *ledger);
+
+#endif
