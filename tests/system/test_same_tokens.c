@@ -23,7 +23,14 @@
 #include "model_files.h"
 #include "tokproc.h"
 
-enum { SESSIONS = 4, TOKENS = 10, STEPS_MAX = 512, PATH_BYTES = 512, SHORT_CONTEXT = 64, SHORTER_CONTEXT = 32 };
+enum {
+    SESSIONS = 4,
+    TOKENS = 10,
+    STEPS_MAX = 512,
+    PATH_BYTES = 512,
+    SHORT_CONTEXT = 64,
+    SHORTER_CONTEXT = 32
+};
 
 static tp_context *context;
 static tp_model *model;
