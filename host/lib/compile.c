@@ -75,7 +75,7 @@ struct gain {
 
 // ---- weights ----
 
-// Nibbles of one block of 32 into the beat of its group: code i in word i / 8.
+// Nibbles of one block of 32 into the beat of its group: scales first, then code i in word i / 8.
 static void pack_block(const struct compiler *c, const struct placed *m, uint32_t row,
                        uint32_t block, const uint8_t *nibbles, uint8_t scale, uint32_t plane)
 {
@@ -84,9 +84,9 @@ static void pack_block(const struct compiler *c, const struct placed *m, uint32_
     uint32_t beat = m->weight_base + (row / groups * m->blocks + block) * (m->planes + 1) + plane;
     uint32_t *words = c->image->weights + (size_t)beat * c->image->lanes;
     for (uint32_t i = 0; i < TP_BLOCK / 8; i++) {
-        words[4 * group + i] = tp__load_u32(nibbles + 4 * i);
+        words[(groups + 3) / 4 + 4 * group + i] = tp__load_u32(nibbles + 4 * i);
     }
-    words[4 * groups + group / 4] |= (uint32_t)scale << (8 * (group % 4));
+    words[group / 4] |= (uint32_t)scale << (8 * (group % 4));
 }
 
 // 32 values to the nibbles of a plane, two in a byte, the first in the low half.

@@ -13,6 +13,7 @@
 #define FREQUENCIES 64u
 #define SOURCES     3u
 #define CODEBOOKS   4u
+#define GROUPS_MAX  8u
 
 /* One decoded instruction. codes and scales are the matrix of a MATVEC, unpacked. */
 struct instruction {
@@ -44,7 +45,9 @@ struct slot_state {
 
 struct tp_machine {
     struct tp_limits limits;
-    uint32_t lanes; /* 32-bit words of a weight beat */
+    uint32_t lanes;       /* 32-bit words of a weight beat: */
+    uint32_t scale_lanes; /* scales first, then four of codes for each group */
+    uint32_t held_scales[GROUPS_MAX / 4];
     uint32_t *weights;
     uint32_t *program;
     int16_t *gains;
@@ -97,7 +100,7 @@ static bool create_slot(const struct tp_machine *m, struct slot_state *slot)
 struct tp_machine *tp_machine_create(const struct tp_limits *limits)
 {
     const struct tp_limits *l = limits;
-    if (l->groups == 0 || l->groups > 8 || l->slots == 0 || l->slots > TP_SLOTS_MAX ||
+    if (l->groups == 0 || l->groups > GROUPS_MAX || l->slots == 0 || l->slots > TP_SLOTS_MAX ||
         l->dim_max == 0 || l->dim_max % TP_BLOCK != 0 || l->query_max == 0 ||
         l->query_max % TP_BLOCK != 0 || l->hidden_max == 0 || l->hidden_max % TP_BLOCK != 0 ||
         l->positions_max % TP_PAGE != 0 || l->positions_max == 0 || l->kv_rows == 0 ||
@@ -110,7 +113,8 @@ struct tp_machine *tp_machine_create(const struct tp_limits *limits)
         return NULL;
     }
     m->limits = *l;
-    m->lanes = 4 * l->groups + (l->groups + 3) / 4;
+    m->scale_lanes = (l->groups + 3) / 4;
+    m->lanes = m->scale_lanes + 4 * l->groups;
     m->vector_max = larger(larger(l->dim_max, l->query_max), 2 * l->hidden_max);
     m->weights = calloc((size_t)l->weight_beats * m->lanes, sizeof *m->weights);
     m->program = calloc((size_t)l->program_max * TP_INSTRUCTION_WORDS, sizeof *m->program);
@@ -182,6 +186,20 @@ void tp_machine_destroy(struct tp_machine *machine)
     free(m);
 }
 
+/* A word of codes takes its two scale bits of the scale word that was written last. */
+static void write_weight(struct tp_machine *m, uint32_t beat, uint32_t lane, uint32_t data)
+{
+    uint32_t *words = m->weights + (size_t)beat * m->lanes;
+    if (lane < m->scale_lanes) {
+        m->held_scales[lane] = data;
+        return;
+    }
+    uint32_t group = (lane - m->scale_lanes) / 4;
+    uint32_t bits = 3u << (8 * (group % 4) + 2 * ((lane - m->scale_lanes) % 4));
+    words[lane] = data;
+    words[group / 4] = (words[group / 4] & ~bits) | (m->held_scales[group / 4] & bits);
+}
+
 bool tp_machine_write(struct tp_machine *machine, uint32_t space, uint32_t address, uint32_t data)
 {
     struct tp_machine *m = machine;
@@ -191,7 +209,7 @@ bool tp_machine_write(struct tp_machine *machine, uint32_t space, uint32_t addre
         if (address / 64 >= l->weight_beats || address % 64 >= m->lanes) {
             return false;
         }
-        m->weights[(size_t)(address / 64) * m->lanes + address % 64] = data;
+        write_weight(m, address / 64, address % 64, data);
         break;
     case TP_SPACE_PROGRAM:
         if (address / 8 >= l->program_max || address % 8 >= TP_INSTRUCTION_WORDS) {
@@ -262,8 +280,9 @@ static uint8_t read_block(const struct tp_machine *m, uint32_t base, uint32_t bl
     const uint32_t *high = m->weights + beat * m->lanes;
     const uint32_t *low = planes != 0 ? high + m->lanes : high;
     for (uint32_t i = 0; i < TP_BLOCK; i++) {
-        uint32_t first = (high[4 * group + i / 8] >> (4 * (i % 8))) & 15u;
-        uint32_t second = (low[4 * group + i / 8] >> (4 * (i % 8))) & 15u;
+        uint32_t word = m->scale_lanes + 4 * group + i / 8;
+        uint32_t first = (high[word] >> (4 * (i % 8))) & 15u;
+        uint32_t second = (low[word] >> (4 * (i % 8))) & 15u;
         if (planes != 0) {
             int32_t signed_high = (int32_t)(first ^ 8u) - 8;
             codes[i] = (int8_t)(16 * signed_high + (int32_t)second);
@@ -272,7 +291,7 @@ static uint8_t read_block(const struct tp_machine *m, uint32_t base, uint32_t bl
         }
     }
     /* Both planes carry the scale; the last beat of the block is the one that is used. */
-    return (uint8_t)(low[4 * m->limits.groups + group / 4] >> (8 * (group % 4)));
+    return (uint8_t)(low[group / 4] >> (8 * (group % 4)));
 }
 
 /* True when the beats of `rows` rows lie inside the weight memory. */

@@ -2,8 +2,10 @@
 //
 // tp_weights: the weight memory: one beat of all groups per cycle.
 //
-// In    configuration words of SPACE WEIGHT: address = beat * 64 + lane. Lane l < 4 * Groups holds
-//       codes 8 * (l % 4) .. + 7 of group l / 4; the lanes above hold four scale bytes each.
+// In    configuration words of SPACE WEIGHT: address = beat * 64 + lane. The lowest lanes hold four
+//       scale bytes each; lane l + 4 * g + p holds codes 8 * p .. 8 * p + 7 of group g, where l is the
+//       number of scale lanes. A beat is written in the order of its lanes: a word of codes takes
+//       two bits of the scale word that was written last.
 // Out   the beat at address_i: per group 128 code bits, lane 0 lowest, then the scale byte.
 // Rate  one beat per cycle, latency 2. Without read_valid_i the output stays as it is.
 // Not   ignores no address: the link refuses beats beyond Depth, the program has none.
@@ -29,14 +31,14 @@ module tp_weights #(
   `TP_REQUIRE(Depth >= 2 && Depth <= 1 << 24)
 
   localparam int unsigned AddressBits = $clog2(Depth);
-  localparam int unsigned CodeLanes = 4 * Groups;
   localparam int unsigned ScaleLanes = (Groups + 3) / 4;
-  localparam int unsigned Lanes = CodeLanes + ScaleLanes;
+  localparam int unsigned Lanes = ScaleLanes + 4 * Groups;
 
   logic write_q;
   logic [5:0] write_lane_q;
   logic [AddressBits-1:0] write_address_q;
   logic [31:0] write_data_q;
+  logic [ScaleLanes-1:0][3:0][7:0] scales_q;
   logic write;
 
   assign write = cfg_valid_i && cfg_space_i == tp_map_pkg::TP_SPACE_WEIGHT;
@@ -52,40 +54,40 @@ module tp_weights #(
       write_address_q <= cfg_address_i[6+:AddressBits];
       write_data_q    <= cfg_data_i;
     end
-  end
-
-  // A column is as wide as a configuration word, so each word is one write of one column.
-  logic [31:0] column[Lanes];
-  for (genvar lane = 0; lane < Lanes; lane++) begin : gen_column
-    tp_ram #(
-      .Width         (32),
-      .Depth         (Depth),
-      .OutputRegister(1'b1)
-    ) u_ram (
-      .clk_i          (clk_i),
-      .write_enable_i (write_q && write_lane_q == 6'(lane)),
-      .write_address_i(write_address_q),
-      .write_data_i   (write_data_q),
-      .read_enable_i  (read_valid_i),
-      .read_address_i (address_i[AddressBits-1:0]),
-      .read_data_o    (column[lane])
-    );
-  end
-
-  for (genvar group = 0; group < Groups; group++) begin : gen_group
-    for (genvar part = 0; part < 4; part++) begin : gen_part
-      assign data_o[136*group+32*part+:32] = column[4*group+part];
+    for (int unsigned i = 0; i < ScaleLanes; i++) begin
+      if (write && cfg_address_i[5:0] == 6'(i)) scales_q[i] <= cfg_data_i;
     end
+  end
+
+  // A column is a word of codes and two scale bits, 34 of the 36 bits of a block RAM: scales in
+  // columns of their own would need six more block RAMs for 3,072 beats of four groups.
+  for (genvar group = 0; group < Groups; group++) begin : gen_group
+    logic [7:0] scale;
 `ifdef TP_PLANT_BUG
     // The planted fault gives all groups the scale of the first.
-    assign data_o[136*group+128+:8] = column[CodeLanes][7:0];
+    assign scale = scales_q[0][0];
 `else
-    assign data_o[136*group+128+:8] = column[CodeLanes+group/4][8*(group%4)+:8];
+    assign scale = scales_q[group/4][group%4];
 `endif
+    for (genvar part = 0; part < 4; part++) begin : gen_part
+      tp_ram #(
+        .Width         (34),
+        .Depth         (Depth),
+        .OutputRegister(1'b1)
+      ) u_ram (
+        .clk_i          (clk_i),
+        .write_enable_i (write_q && write_lane_q == 6'(ScaleLanes + 4 * group + part)),
+        .write_address_i(write_address_q),
+        .write_data_i   ({scale[2*part+:2], write_data_q}),
+        .read_enable_i  (read_valid_i),
+        .read_address_i (address_i[AddressBits-1:0]),
+        .read_data_o    ({data_o[136*group+128+2*part+:2], data_o[136*group+32*part+:32]})
+      );
+    end
   end
 
   logic unused_bits;
-  assign unused_bits = ^{cfg_address_i, address_i, column[Lanes-1]};
+  assign unused_bits = ^{cfg_address_i, address_i};
 
   `TP_ASSERT(ReadInside_A, !read_valid_i || 32'(address_i) < Depth)
   `TP_ASSERT(WriteInside_A,

@@ -368,13 +368,14 @@ static uint32_t *next_instruction(struct bench *b)
 static void fill_weights(struct bench *b, uint32_t base, uint32_t beats)
 {
     for (uint32_t beat = base; beat < base + beats; beat++) {
-        for (uint32_t lane = 0; lane < 4 * GROUPS; lane++) {
-            write_word(b, TP_SPACE_WEIGHT, beat * 64 + lane, tp_random_u32(&b->random));
-        }
-        for (uint32_t lane = 0; lane < (GROUPS + 3) / 4; lane++) {
+        uint32_t lane = 0;
+        for (; lane < (GROUPS + 3) / 4; lane++) {
             /* Scales near the top of their range, as the compiler makes them. */
             uint32_t scales = tp_random_u32(&b->random) | 0x80808080u;
-            write_word(b, TP_SPACE_WEIGHT, beat * 64 + 4 * GROUPS + lane, scales);
+            write_word(b, TP_SPACE_WEIGHT, beat * 64 + lane, scales);
+        }
+        for (uint32_t end = lane + 4 * GROUPS; lane < end; lane++) {
+            write_word(b, TP_SPACE_WEIGHT, beat * 64 + lane, tp_random_u32(&b->random));
         }
     }
 }

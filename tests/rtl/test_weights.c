@@ -3,8 +3,9 @@
 // Claims that tp_weights returns, two cycles after an address, the beat that configuration words
 // wrote, lane by lane as tp_map.def places them, and holds it while nothing is read.
 //
-// Every beat is written in random order, with words of other spaces between, then read in random
-// order with and without gaps, then some are written again. The reference is an array of words.
+// Every beat is written, beats in random order, with words of other spaces between, then read in
+// random order with and without gaps, then some are written again, also single words of codes,
+// which take the scales that were written last. The reference is an array of words.
 
 #include "check_main.h"
 #include "dut.h"
@@ -16,7 +17,8 @@
 enum {
     GROUPS = TP_PARAM_Groups,
     DEPTH = TP_PARAM_Depth,
-    LANES = 4 * GROUPS + (GROUPS + 3) / 4,
+    SCALES = (GROUPS + 3) / 4,
+    LANES = SCALES + 4 * GROUPS,
     OUT_WORDS = (GROUPS * 136 + 31) / 32,
     LATENCY = 2
 };
@@ -25,14 +27,29 @@ struct bench {
     struct tp_dut *dut;
     struct tp_random random;
     uint32_t words[DEPTH][LANES];
+    uint32_t held[SCALES];
     uint32_t expected[LATENCY + 1][OUT_WORDS];
     bool known[LATENCY + 1];
 };
 
+// A word of codes takes two bits of its group's scale from the scale word that was written last.
+static void keep_word(struct bench *bench, uint32_t beat, uint32_t lane, uint32_t word)
+{
+    if (lane < SCALES) {
+        bench->held[lane] = word;
+        return;
+    }
+    uint32_t group = (lane - SCALES) / 4;
+    uint32_t bits = 3u << (8 * (group % 4) + 2 * ((lane - SCALES) % 4));
+    uint32_t *scales = &bench->words[beat][group / 4];
+    *scales = (*scales & ~bits) | (bench->held[group / 4] & bits);
+    bench->words[beat][lane] = word;
+}
+
 static void write_word(struct bench *bench, uint32_t space, uint32_t beat, uint32_t lane)
 {
     uint32_t word = tp_random_u32(&bench->random);
-    if (space == TP_SPACE_WEIGHT) bench->words[beat][lane] = word;
+    if (space == TP_SPACE_WEIGHT) keep_word(bench, beat, lane, word);
     tp_dut_set(bench->dut, "cfg_valid_i", 1);
     tp_dut_set(bench->dut, "cfg_space_i", space);
     tp_dut_set(bench->dut, "cfg_address_i", beat * 64 + lane);
@@ -41,16 +58,16 @@ static void write_word(struct bench *bench, uint32_t space, uint32_t beat, uint3
     tp_dut_set(bench->dut, "cfg_valid_i", 0);
 }
 
-// The beat as the map says: four lanes of codes per group, then the scale bytes of all groups.
+// The beat as the map says: the scale bytes of all groups, then four lanes of codes per group.
 static void assemble(const struct bench *bench, uint32_t beat, uint32_t *out)
 {
     uint8_t bytes[4 * OUT_WORDS] = {0};
     for (uint32_t group = 0; group < GROUPS; group++) {
         for (uint32_t i = 0; i < 16; i++) {
-            uint32_t word = bench->words[beat][4 * group + i / 4];
+            uint32_t word = bench->words[beat][SCALES + 4 * group + i / 4];
             bytes[17 * group + i] = (uint8_t)(word >> 8 * (i % 4));
         }
-        uint32_t scales = bench->words[beat][4 * GROUPS + group / 4];
+        uint32_t scales = bench->words[beat][group / 4];
         bytes[17 * group + 16] = (uint8_t)(scales >> 8 * (group % 4));
     }
     memcpy(out, bytes, sizeof bytes);
@@ -84,15 +101,16 @@ START_TEST(weights_return_what_was_written)
     uint64_t seed = tp_test_seed(_i);
     tp_random_init(&bench.random, seed, 1);
     bench.dut = tp_dut_open(seed);
-    uint32_t count = DEPTH * LANES;
-    uint32_t start = tp_random_below(&bench.random, count);
-    for (uint32_t i = 0; i < count; i++) {
-        // A stride that is coprime to the count visits every word once.
-        uint32_t at = (start + (uint32_t)((uint64_t)i * 1000003 % count)) % count;
-        if (tp_random_chance(&bench.random, 16)) {
-            write_word(&bench, TP_SPACE_PROGRAM, at / LANES, at % LANES);
+    uint32_t start = tp_random_below(&bench.random, DEPTH);
+    for (uint32_t i = 0; i < DEPTH; i++) {
+        // A stride that is coprime to the count visits every beat once.
+        uint32_t beat = (start + (uint32_t)((uint64_t)i * 1000003 % DEPTH)) % DEPTH;
+        for (uint32_t lane = 0; lane < LANES; lane++) {
+            if (tp_random_chance(&bench.random, 16)) {
+                write_word(&bench, TP_SPACE_PROGRAM, beat, lane);
+            }
+            write_word(&bench, TP_SPACE_WEIGHT, beat, lane);
         }
-        write_word(&bench, TP_SPACE_WEIGHT, at / LANES, at % LANES);
     }
     for (uint32_t round = 0; round < 4; round++) {
         tp_dut_tick(bench.dut);
