@@ -66,7 +66,7 @@
 #define TP_SOURCE_ATTENTION 1u /* blocks written by ATTENTION */
 #define TP_SOURCE_FFN 2u /* blocks written by MATVEC with DEST GATE */
 
-#define TP_SPACE_WEIGHT 0u /* beat * 64 + lane: scales of 4 groups a lane, then 4 lanes of 8 codes a group; in order */
+#define TP_SPACE_WEIGHT 0u /* beat * 64 + lane, in order: 4 scales a lane, then 8 codes a lane */
 #define TP_SPACE_PROGRAM 1u /* instruction * 8 + word */
 #define TP_SPACE_GAIN 2u /* two int16 gains a word, lower index in the low half */
 #define TP_SPACE_BIAS 3u /* int32 constants added before rotation */

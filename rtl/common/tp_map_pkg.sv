@@ -109,7 +109,7 @@ package tp_map_pkg;
   // blocks written by MATVEC with DEST GATE
   localparam logic [1:0] TP_SOURCE_FFN = 2'd2;
 
-  // beat * 64 + lane: scales of 4 groups a lane, then 4 lanes of 8 codes a group; in order
+  // beat * 64 + lane, in order: 4 scales a lane, then 8 codes a lane
   localparam logic [3:0] TP_SPACE_WEIGHT = 4'd0;
   // instruction * 8 + word
   localparam logic [3:0] TP_SPACE_PROGRAM = 4'd1;
