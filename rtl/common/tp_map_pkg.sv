@@ -66,7 +66,7 @@ package tp_map_pkg;
   // from the last logit to the token, without a sorted list
   localparam int unsigned TP_CYCLES_SAMPLER = 56;
   // added by the sorted list of top-k or candidates
-  localparam int unsigned TP_CYCLES_LIST = 184;
+  localparam int unsigned TP_CYCLES_LIST = 308;
   // EMBED: from issue to completion, beside 16 per block
   localparam int unsigned TP_CYCLES_EMBED = 36;
   // NORM: from issue to completion, beside 8 per block

@@ -60,7 +60,10 @@ module tp_sampler
   localparam int unsigned PenaltyLast = PenaltyFirst + 4;
   localparam int unsigned ScaleStages = PenaltyLast + 5;
   localparam int unsigned WeightStages = 8;
+  localparam int unsigned SumStages = 3;
   localparam int unsigned NoiseStages = 26 + 14;
+
+  logic token_valid_q;
 
   // ---- stage 1: the logit, or an entry of the list; its slot's settings ----
 
@@ -75,10 +78,12 @@ module tp_sampler
   assign slot = logit_slot_i[SlotBits-1:0];
 
   logic weigh;
-  entry_t weigh_entry;
   logic draw;
-  logic draw_last;
-  entry_t draw_entry;
+  logic [5:0] place;
+  entry_t entry;
+  logic entry_valid;
+  // The rest of the list is there for the candidates.
+  assign entry_valid = entry.valid && 7'(place) < sampling_q.top_k && sort_q;
 
   logic [ScaleStages+WeightStages:1] valid_q;
   pass_e first_pass;
@@ -92,15 +97,14 @@ module tp_sampler
       pass_q  <= '{default: PassLogits};
     end else begin
       valid_q <= {
-        valid_q[ScaleStages+WeightStages-1:1],
-        logit_valid_i || (weigh && weigh_entry.valid) || (draw && draw_entry.valid)
+        valid_q[ScaleStages+WeightStages-1:1], logit_valid_i || ((weigh || draw) && entry_valid)
       };
       pass_q <= {pass_q[ScaleStages+WeightStages-1:1], first_pass};
     end
   end
 
   always_ff @(posedge clk_i) begin
-    last_q <= {last_q[ScaleStages-1:1], draw ? draw_last : logit_last_i};
+    last_q <= {last_q[ScaleStages-1:1], draw ? place == '0 : logit_last_i};
     if (logit_valid_i) begin
       sampling_q <= sampling_i[slot];
       position_q <= position_i[slot];
@@ -122,13 +126,9 @@ module tp_sampler
     logit[0] = logit_data_i;
     // Ids have no more bits than the vocabulary needs, in all registers behind.
     index[0] = 16'(logit_index_i[IdWidth-1:0]);
-    if (weigh) begin
-      logit[0] = 32'(weigh_entry.key) <<< 4;
-      index[0] = weigh_entry.id;
-    end
-    if (draw) begin
-      logit[0] = 32'(draw_entry.key) <<< 4;
-      index[0] = draw_entry.id;
+    if (weigh || draw) begin
+      logit[0] = 32'(entry.key) <<< 4;
+      index[0] = entry.id;
     end
   end
   for (genvar s = 1; s <= ScaleStages; s++) begin : gen_beside
@@ -216,46 +216,37 @@ module tp_sampler
     end
   end
 
-  // ---- the sorted list, filled while the logits come; it goes round once, then leaves ----
+  // ---- the sorted list, filled while the logits come; then read twice, from its end on ----
 
   logic insert;
-  logic weigh_start_q;
-  logic again;
-  logic [5:0] taken;
-  logic list_valid;
-  logic [7:0] place;  // below 0 there is nothing
+  logic list_done;
   assign insert = valid_q[ScaleStages] && pass_q[ScaleStages] == PassLogits && list_q;
-  assign place  = 8'(TopK - 1) - 8'(taken);
 
   tp_top_k #(
     .TopK   (TopK),
     .IdWidth(IdWidth)
   ) u_top_k (
-    .clk_i       (clk_i),
-    .rst_ni      (rst_ni),
-    .insert_i    (insert),
-    .insert_key_i(key_q),
-    .insert_id_i (index[ScaleStages]),
-    .shift_i     ((weigh || again) && !place[7]),
-    .rotate_i    (weigh),
-    .last_valid_o(list_valid),
-    .last_key_o  (weigh_entry.key),
-    .last_id_o   (weigh_entry.id)
+    .clk_i        (clk_i),
+    .rst_ni       (rst_ni),
+    .clear_i      (token_valid_q),
+    .insert_i     (insert),
+    .insert_last_i(last_q[ScaleStages]),
+    .insert_key_i (key_q),
+    .insert_id_i  (index[ScaleStages]),
+    .done_o       (list_done),
+    .place_i      (place),
+    .entry_o      (entry)
   );
-  assign weigh_entry.valid = list_valid && place < 8'(sampling_q.top_k) && sort_q;
-
-  always_ff @(posedge clk_i) begin
-    if (!rst_ni) weigh_start_q <= 1'b0;
-    else weigh_start_q <= insert && last_q[ScaleStages];
-  end
 
   // ---- weights of the logits and of the list; what top-p and min-p leave of it ----
 
+  localparam int unsigned WeightLast = ScaleStages + WeightStages;
   logic             [19:0] weight;
   logic signed      [ 9:0] weight_exponent;
   logic                    list_sum_valid;
   logic             [37:0] list_sum;
-  logic                    token_valid_q;
+  logic                    list_clear;
+  logic                    left;
   tp_pkg::ranking_t        ranking;
   tp_weight u_weight (
     .clk_i     (clk_i),
@@ -265,36 +256,37 @@ module tp_sampler
     .exponent_o(weight_exponent)
   );
   tp_weight_sum u_weight_sum (
-    .clk_i(clk_i),
-    .rst_ni(rst_ni),
-    .clear_i(token_valid_q),
-    .valid_i     ((valid_q[ScaleStages+WeightStages]
-                   && pass_q[ScaleStages+WeightStages] == PassLogits)
-                  || pass_q[ScaleStages+WeightStages] == PassWeigh),
-    .list_i(pass_q[ScaleStages+WeightStages] == PassWeigh),
-    .add_i(valid_q[ScaleStages+WeightStages]),
-    .weight_i(weight),
-    .exponent_i(weight_exponent),
-    .sum_o(ranking.total),
-    .exponent_o(ranking.exponent),
-    .list_valid_o(list_sum_valid),
-    .list_sum_o(list_sum)
-  );
-  tp_cut u_cut (
     .clk_i       (clk_i),
     .rst_ni      (rst_ni),
-    .top_p_cut_i (sampling_q.top_p_cut),
-    .min_p_gap_i (sampling_q.min_p_gap),
-    .start_i     (weigh_start_q),
-    .weigh_o     (weigh),
-    .again_o     (again),
-    .count_o     (taken),
-    .entry_i     (weigh_entry),
-    .sum_valid_i (list_sum_valid),
-    .sum_i       (list_sum),
-    .draw_o      (draw),
-    .draw_last_o (draw_last),
-    .draw_entry_o(draw_entry)
+    .clear_i     (token_valid_q),
+    .list_clear_i(list_clear),
+    .valid_i     (valid_q[WeightLast] || pass_q[WeightLast] != PassLogits),
+    .list_i      (pass_q[WeightLast] != PassLogits),
+    .add_i       (valid_q[WeightLast]),
+    .weight_i    (weight),
+    .exponent_i  (weight_exponent),
+    .sum_o       (ranking.total),
+    .exponent_o  (ranking.exponent),
+    .list_valid_o(list_sum_valid),
+    .list_sum_o  (list_sum)
+  );
+  tp_cut #(
+    .SumDelay(WeightStages + SumStages)
+  ) u_cut (
+    .clk_i      (clk_i),
+    .rst_ni     (rst_ni),
+    .top_p_cut_i(sampling_q.top_p_cut),
+    .min_p_gap_i(sampling_q.min_p_gap),
+    .start_i    (list_done),
+    .weigh_o    (weigh),
+    .draw_o     (draw),
+    .place_o    (place),
+    .key_valid_i(valid_q[ScaleStages] && pass_q[ScaleStages] == PassWeigh),
+    .key_i      (key_q),
+    .sum_valid_i(list_sum_valid),
+    .sum_i      (list_sum),
+    .sum_clear_o(list_clear),
+    .left_o     (left)
   );
 
   // ---- candidates to be reported ----
@@ -303,7 +295,7 @@ module tp_sampler
   tp_pkg::candidate_t report_q;
   logic [6:0] report_count_q;
   logic report;
-  assign report = weigh && list_valid && place < 8'(sampling_q.candidates);
+  assign report = weigh && entry.valid && 7'(place) < sampling_q.candidates;
   always_ff @(posedge clk_i) begin
     if (!rst_ni) candidate_valid_q <= 1'b0;
     else candidate_valid_q <= report;
@@ -311,12 +303,12 @@ module tp_sampler
     else if (report) report_count_q <= report_count_q + 7'd1;
   end
   always_ff @(posedge clk_i) begin
-    report_q <= '{slot: slot_q, place: place[5:0], id: weigh_entry.id, key: weigh_entry.key};
+    report_q <= '{slot: slot_q, place: place, id: entry.id, key: entry.key};
   end
   assign candidate_valid_o = candidate_valid_q;
   assign candidate_o = report_q;
 
-  // ---- the draw: random number and noise of who takes part; key and id wait in a ring ----
+  // ---- the draw: random number and noise of who takes part; key and id wait beside ----
 
   logic offer;
   logic offer_last;
@@ -374,31 +366,28 @@ module tp_sampler
     .noise_o (noise)
   );
 
-  logic [5:0] ring_q;
-  logic signed [31:0] ring_value;
-  logic signed [23:0] ring_key;
-  logic [15:0] ring_id;
+  // Beside the noise: value, key and id, the mark of the last one, and, from one cycle after its
+  // weight is summed on, whether an entry of the list is left.
+  localparam int unsigned LeftDelay = NoiseStages - WeightStages - SumStages;
+  logic signed [31:0] noise_value;
+  logic signed [23:0] noise_key;
+  logic [IdWidth-1:0] noise_id;
   logic [NoiseStages:1] noise_last_q;
-  tp_ram_async #(
-    .Width(72),
-    .Depth(64)
-  ) u_ring (
-    .clk_i          (clk_i),
-    .write_enable_i (offer_q),
-    .write_address_i(ring_q),
-    .write_data_i   ({offer_value_q, offer_key_q, offer_id_q}),
-    .read_address_i (ring_q - 6'(NoiseStages)),
-    .read_data_o    ({ring_value, ring_key, ring_id})
+  logic [LeftDelay:1] noise_left_q;
+  tp_delay #(
+    .Width (32 + 24 + IdWidth),
+    .Cycles(NoiseStages)
+  ) u_beside (
+    .clk_i (clk_i),
+    .rst_ni(rst_ni),
+    .data_i({offer_value_q, offer_key_q, offer_id_q[IdWidth-1:0]}),
+    .data_o({noise_value, noise_key, noise_id})
   );
   always_ff @(posedge clk_i) begin
-    if (!rst_ni) begin
-      ring_q       <= '0;
-      noise_last_q <= '0;
-    end else begin
-      ring_q       <= ring_q + 6'd1;
-      noise_last_q <= {noise_last_q[NoiseStages-1:1], offer_last_q};
-    end
+    if (!rst_ni) noise_last_q <= '0;
+    else noise_last_q <= {noise_last_q[NoiseStages-1:1], offer_last_q};
   end
+  always_ff @(posedge clk_i) noise_left_q <= {noise_left_q[LeftDelay-1:1], left};
 
   // ---- winner: the largest value, the lowest id among equals ----
 
@@ -419,7 +408,7 @@ module tp_sampler
       best_valid_q  <= 1'b0;
       token_valid_q <= 1'b0;
     end else begin
-      sum_valid_q   <= noise_valid;
+      sum_valid_q   <= noise_valid && (noise_left_q[LeftDelay] || !sort_q);
       sum_last_q    <= noise_last_q[NoiseStages];
       token_valid_q <= sum_last_q;
       if (sum_valid_q) best_valid_q <= 1'b1;
@@ -429,9 +418,9 @@ module tp_sampler
 
   always_ff @(posedge clk_i) begin
     if (noise_valid) begin
-      sum_q     <= ring_value + (greedy_q ? 32'sd0 : 32'(noise));
-      sum_key_q <= ring_key;
-      sum_id_q  <= ring_id;
+      sum_q     <= noise_value + (greedy_q ? 32'sd0 : 32'(noise));
+      sum_key_q <= noise_key;
+      sum_id_q  <= 16'(noise_id);
     end
     if (sum_valid_q) begin
       if (!best_valid_q || $signed({sum_q, ~sum_id_q}) > $signed({best_q, ~best_id_q})) begin

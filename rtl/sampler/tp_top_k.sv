@@ -1,106 +1,210 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// tp_top_k: the TopK largest of the keys that were inserted, in falling order.
+// tp_top_k: the largest of the keys that were inserted, in falling order.
 //
-// In    one key with its id per cycle. Among equal keys the one inserted first stays in front.
-// Out   the last place of the list, number TopK - 1; shift_i moves the list one place back. After
-//       TopK shifts the list is empty, or, if all had rotate_i, the same as before.
-// Rate  one insertion or one shift per cycle, visible in the next cycle.
-// Not   does not insert and shift in one cycle.
+// In    one key with its id per cycle, the last one marked. Among equal keys the one inserted first
+//       is in front.
+// Out   done_o 147 cycles after the last key; then entry_o is the entry at place_i of the list.
+// Rate  one key per cycle; clear_i begins a new list.
+// Not   holds more than the TopK largest, rounded up to a power of two, 16 at least.
 //
-// Insertions and shifts move entries in the same direction, so an entry has two sources, not three.
+// Six mergers sort blocks of keys (64 of them for 64 places), each takes one comparison per key.
+// The last merger joins the list so far and a block to the next list: of the list and of the block
+// it needs at most as many entries as the list has places, so it ends when the next block comes.
+// Behind the last key entries without a key fill its block and push it through.
 
 `include "tp_assert.svh"
 
-module tp_top_k #(
+module tp_top_k
+  import tp_sampler_pkg::*;
+#(
   parameter int unsigned TopK    = 64,
   parameter int unsigned IdWidth = 16  // ids are below 2^IdWidth
 ) (
   input  logic               clk_i,
   input  logic               rst_ni,
-  input  logic               insert_i,
-  input  logic signed [23:0] insert_key_i,
-  input  logic        [15:0] insert_id_i,
-  input  logic               shift_i,
-  input  logic               rotate_i,      // the last entry becomes the first
-  output logic               last_valid_o,  // early
-  output logic signed [23:0] last_key_o,    // early
-  output logic        [15:0] last_id_o      // early
+  input  logic               clear_i,        // early
+  input  logic               insert_i,       // early
+  input  logic               insert_last_i,  // early
+  input  logic signed [23:0] insert_key_i,   // early
+  input  logic        [15:0] insert_id_i,    // early
+  output logic               done_o,         // early; one cycle
+  input  logic        [ 5:0] place_i,        // early
+  output entry_t             entry_o         // late; valid: there is one
 );
 
-  `TP_REQUIRE(TopK >= 2 && IdWidth >= 1 && IdWidth <= 16)
+  `TP_REQUIRE(TopK >= 2 && TopK <= 64 && IdWidth >= 1 && IdWidth <= 16)
 
-  logic [IdWidth-1:0] insert_id;
-  logic [TopK-1:0] valid;
-  logic signed [23:0] key[TopK];
-  logic [IdWidth-1:0] id[TopK];
+  localparam int unsigned PlacesLog = TopK > 16 ? $clog2(TopK) : 4;
+  localparam int unsigned Places = 1 << PlacesLog;
+  localparam int unsigned KeyWidth = 25;  // valid, then the key from 0 up
+  localparam int unsigned Width = KeyWidth + IdWidth;
+  // Steps from the last key of a block until it is in the list, and from the first one.
+  localparam int unsigned StepsLeast = Places + 3 * PlacesLog + 1;
+  localparam int unsigned StepsMost = StepsLeast + Places - 1;
+  // The time is that of 64 places for all.
+  localparam int unsigned Wait = 146;
+  `TP_REQUIRE(StepsMost <= Wait)
 
-  assign insert_id = insert_id_i[IdWidth-1:0];
+  // ---- steps: keys, then what pushes the last ones through ----
 
-  for (genvar i = 0; i < TopK; i++) begin : gen_entry
-    logic valid_q;
-    logic signed [23:0] key_q;
-    logic [IdWidth-1:0] id_q;
-    // A new key moves an entry that it beats one place back, and takes the place of the first.
-    if (i == 0) begin : gen_first
-      always_ff @(posedge clk_i) begin
-        if (insert_i) begin
-          if (!valid[0] || insert_key_i > key[0]) begin
-            key_q <= insert_key_i;
-            id_q  <= insert_id;
-          end
-        end else if (shift_i) begin
-          key_q <= key[TopK-1];
-          id_q  <= id[TopK-1];
-        end
-      end
-      always_ff @(posedge clk_i) begin
-        if (!rst_ni) valid_q <= 1'b0;
-        else if (insert_i) valid_q <= 1'b1;
-        else if (shift_i) valid_q <= rotate_i && valid[TopK-1];
-      end
-    end else begin : gen_other
-      always_ff @(posedge clk_i) begin
-        if (insert_i) begin
-`ifdef TP_PLANT_BUG
-          // The planted fault lets an equal key pass.
-          if (!valid[i] || insert_key_i >= key[i]) begin
-            key_q <= !valid[i-1] || insert_key_i >= key[i-1] ? key[i-1] : insert_key_i;
-            id_q  <= !valid[i-1] || insert_key_i >= key[i-1] ? id[i-1] : insert_id;
-          end
-`else
-          if (!valid[i] || insert_key_i > key[i]) begin
-            key_q <= !valid[i-1] || insert_key_i > key[i-1] ? key[i-1] : insert_key_i;
-            id_q  <= !valid[i-1] || insert_key_i > key[i-1] ? id[i-1] : insert_id;
-          end
-`endif
-        end else if (shift_i) begin
-          key_q <= key[i-1];
-          id_q  <= id[i-1];
-        end
-      end
-      // Before the first shift the valid entries are the first ones, so an insertion makes exactly
-      // one more of them valid.
-      always_ff @(posedge clk_i) begin
-        if (!rst_ni) valid_q <= 1'b0;
-        else if (insert_i) valid_q <= valid_q || valid[i-1];
-        else if (shift_i) valid_q <= valid[i-1];
-      end
+  logic                 step;
+  logic [PlacesLog-1:0] in_q;  // keys of the block
+  logic [          7:0] push_q;
+  logic [          7:0] wait_q;
+  logic                 waiting_q;
+  logic                 done_q;
+  assign step = insert_i || push_q != '0;
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni || clear_i) begin
+      in_q      <= '0;
+      push_q    <= '0;
+      waiting_q <= 1'b0;
+      done_q    <= 1'b0;
+    end else begin
+      if (insert_i) in_q <= in_q + 1'b1;
+      if (insert_i && insert_last_i) push_q <= 8'(StepsMost) - 8'(in_q);
+      else if (push_q != '0) push_q <= push_q - 8'd1;
+      if (insert_i && insert_last_i) waiting_q <= 1'b1;
+      else if (wait_q == 8'(Wait - 1)) waiting_q <= 1'b0;
+      done_q <= waiting_q && wait_q == 8'(Wait - 1);
     end
-    assign key[i] = key_q;
-    assign id[i] = id_q;
-    assign valid[i] = valid_q;
+  end
+  always_ff @(posedge clk_i) wait_q <= waiting_q ? wait_q + 8'd1 : '0;
+
+  // ---- blocks, sorted ----
+
+  logic [PlacesLog:0]            run_valid;
+  logic [PlacesLog:0][Width-1:0] run;
+  assign run_valid[0] = 1'b1;
+  assign run[0] = {insert_i, !insert_key_i[23], insert_key_i[22:0], insert_id_i[IdWidth-1:0]};
+  for (genvar k = 0; k < PlacesLog; k++) begin : gen_merge
+    tp_sort_merge #(
+      .RunLog  (k),
+      .KeyWidth(KeyWidth),
+      .Width   (Width)
+    ) u_merge (
+      .clk_i  (clk_i),
+      .rst_ni (rst_ni),
+      .clear_i(clear_i),
+      .step_i (step),
+      .valid_i(run_valid[k]),
+      .data_i (run[k]),
+      .valid_o(run_valid[k+1]),
+      .data_o (run[k+1])
+    );
   end
 
-  assign last_valid_o = valid[TopK-1];
-  assign last_key_o   = key[TopK-1];
-  assign last_id_o    = 16'(id[TopK-1]);
+  // ---- the block waits for the list ----
 
-  // Not while the list goes round.
-  logic sorted;
-  assign sorted = !insert_i || !valid[0] || !valid[1] || key[0] >= key[1];
-  `TP_ASSERT(IdFits_A, !insert_i || 16'(insert_id) == insert_id_i)
-  `TP_ASSERT(Sorted_A, sorted)
-  `TP_COVER(Full_C, valid[TopK-1])
+  // Half a block is enough: when so many entries wait, no more are needed to complete the list.
+  logic [PlacesLog-1:0] block_in_q;
+  logic [  PlacesLog:0] block_read_q;
+  logic                 block_write;
+  logic [    Width-1:0] block_word;
+  logic [    Width-1:0] block_q;
+  logic                 last_place;
+  assign block_write = step && run_valid[PlacesLog] &&
+                       !(block_in_q[PlacesLog-1] &&
+                         block_read_q <= {2'b00, block_in_q[PlacesLog-2:0]});
+  tp_ram_async #(
+    .Width(Width),
+    .Depth(Places / 2)
+  ) u_block (
+    .clk_i          (clk_i),
+    .write_enable_i (block_write),
+    .write_address_i(block_in_q[PlacesLog-2:0]),
+    .write_data_i   (run[PlacesLog]),
+    .read_address_i (last_place ? '0 : block_read_q[PlacesLog-2:0]),
+    .read_data_o    (block_word)
+  );
+
+  // ---- two lists: one is read, the other one written; the roles change with the last place ----
+
+  logic                 going_q;  // the first step only loads what is in front
+  logic                 writing_q;
+  logic                 some_q;  // there is a list to be read
+  logic                 half_q;  // that is written
+  logic [PlacesLog-1:0] place_q;  // that is written
+  logic [  PlacesLog:0] list_read_q;
+  logic                 take_list;
+  logic [  PlacesLog:0] list_address;
+  logic [    Width-1:0] list_word;
+  logic [    Width-1:0] list_q;
+  assign last_place = place_q == '1;
+`ifdef TP_PLANT_BUG
+  // The planted fault lets an equal key pass.
+  assign take_list = list_q[Width-1-:KeyWidth] > block_q[Width-1-:KeyWidth];
+`else
+  assign take_list = list_q[Width-1-:KeyWidth] >= block_q[Width-1-:KeyWidth];
+`endif
+
+  always_comb begin
+    if (!step) list_address = {!half_q, place_i[PlacesLog-1:0]};
+    else if (last_place) list_address = {half_q, PlacesLog'(0)};
+    else list_address = {!half_q, list_read_q[PlacesLog-1:0]};
+  end
+  tp_ram_async #(
+    .Width(Width),
+    .Depth(2 * Places)
+  ) u_list (
+    .clk_i          (clk_i),
+    .write_enable_i (step && writing_q),
+    .write_address_i({half_q, place_q}),
+    .write_data_i   (take_list ? list_q : block_q),
+    .read_address_i (list_address),
+    .read_data_o    (list_word)
+  );
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni || clear_i) begin
+      block_in_q   <= '0;
+      block_read_q <= '0;
+      list_read_q  <= '0;
+      going_q      <= 1'b0;
+      writing_q    <= 1'b0;
+      some_q       <= 1'b0;
+      half_q       <= 1'b0;
+      place_q      <= '1;
+    end else if (step) begin
+      if (run_valid[PlacesLog]) block_in_q <= block_in_q + 1'b1;
+      going_q <= run_valid[PlacesLog];
+      if (going_q) begin
+        writing_q <= 1'b1;
+        place_q   <= place_q + 1'b1;
+        if (last_place) begin
+          half_q       <= !half_q;
+          some_q       <= writing_q;
+          block_read_q <= (PlacesLog + 1)'(1);
+          list_read_q  <= (PlacesLog + 1)'(1);
+        end else begin
+          if (take_list) list_read_q <= list_read_q + 1'b1;
+          else block_read_q <= block_read_q + 1'b1;
+        end
+      end
+    end
+  end
+  always_ff @(posedge clk_i) begin
+    if (step && (last_place || !take_list)) block_q <= block_word;
+    if (step && (last_place || take_list)) begin
+      list_q <= list_word;
+      // Before the first list there is nothing to be taken.
+      list_q[Width-1] <= list_word[Width-1] && (last_place ? writing_q : some_q);
+    end
+  end
+
+  assign done_o        = done_q;
+  assign entry_o.valid = list_word[Width-1] && 32'(place_i) < Places;
+  assign entry_o.key   = {!list_word[Width-2], list_word[Width-3:IdWidth]};
+  assign entry_o.id    = 16'(list_word[IdWidth-1:0]);
+
+  logic unused_bits;
+  assign unused_bits = ^{list_read_q[PlacesLog], insert_id_i};
+
+  `TP_ASSERT(IdFits_A, !insert_i || 32'(insert_id_i) < (1 << IdWidth))
+  `TP_ASSERT(OneAtATime_A, !insert_i || (push_q == '0 && !waiting_q))
+  `TP_ASSERT(InTime_A, !done_q || push_q == '0)
+  `TP_COVER(Second_C, step && some_q)
 
 endmodule

@@ -8,7 +8,7 @@
 //       list_valid_o, the sum of it and of all before it at that exponent. Equals add_weight() and
 //       weight_at() of the model.
 // Rate  one weight per cycle, latency 3.
-// Not   begins anew by itself: clear_i, while no weight is under way.
+// Not   begins anew by itself: clear_i and list_clear_i, while no such weight is under way.
 //
 // Exponents move in steps of eight, so all shifts move whole bytes.
 
@@ -18,6 +18,7 @@ module tp_weight_sum (
   input  logic               clk_i,
   input  logic               rst_ni,
   input  logic               clear_i,       // early
+  input  logic               list_clear_i,  // early; only the running sum of the list
   input  logic               valid_i,       // early
   input  logic               list_i,        // early; the weight is one of the list
   input  logic               add_i,         // early
@@ -105,13 +106,10 @@ module tp_weight_sum (
     endcase
   end
   always_ff @(posedge clk_i) begin
-    if (clear_i || !rst_ni) begin
-      sum_q      <= '0;
-      list_sum_q <= '0;
-    end else if (valid_q[1]) begin
-      if (list_q[1]) list_sum_q <= list_sum_q + 38'(aligned_q);
-      else sum_q <= shifted + 48'(aligned_q);
-    end
+    if (clear_i || !rst_ni) sum_q <= '0;
+    else if (valid_q[1] && !list_q[1]) sum_q <= shifted + 48'(aligned_q);
+    if (clear_i || list_clear_i || !rst_ni) list_sum_q <= '0;
+    else if (valid_q[1] && list_q[1]) list_sum_q <= list_sum_q + 38'(aligned_q);
   end
 
   assign sum_o        = sum_q;

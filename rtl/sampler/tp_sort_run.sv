@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// tp_sort_run: waiting room of tp_sort_merge: runs of 2^RunLog entries, in order, the next one in front.
+//
+// In    an entry with write_i, in steps only.
+// Out   the front entry, and whether its run is an odd one.
+// Rate  one entry in and one out per step; an entry that finds it empty is in front two steps later.
+// Not   holds more than a run beside the front entry: the owner's schedule takes care of it.
+
+`include "tp_assert.svh"
+
+module tp_sort_run #(
+  parameter int unsigned RunLog = 4,
+  parameter int unsigned Width  = 34
+) (
+  input  logic             clk_i,
+  input  logic             clear_i,  // early
+  input  logic             step_i,   // late; nothing moves without
+  input  logic             write_i,
+  input  logic [Width-1:0] data_i,
+  input  logic             take_i,   // late; the front entry leaves
+  output logic             valid_o,  // early
+  output logic             odd_o,    // early
+  output logic [Width-1:0] data_o    // early
+);
+
+  logic [ RunLog:0] written_q;
+  logic [ RunLog:0] read_q;
+  logic             load;
+  logic             valid_q;
+  logic             odd_q;
+  logic [Width-1:0] word;
+  logic [Width-1:0] data_q;
+
+  assign load = written_q != read_q && (!valid_q || take_i);
+
+  always_ff @(posedge clk_i) begin
+    if (clear_i) begin
+      written_q <= '0;
+      read_q    <= '0;
+      valid_q   <= 1'b0;
+    end else if (step_i) begin
+      if (write_i) written_q <= written_q + 1'b1;
+      if (load) read_q <= read_q + 1'b1;
+      valid_q <= load || (valid_q && !take_i);
+    end
+  end
+  always_ff @(posedge clk_i) begin
+    if (step_i && load) begin
+      odd_q  <= read_q[RunLog];
+      data_q <= word;
+    end
+  end
+
+  if (RunLog == 0) begin : gen_single
+    logic [Width-1:0] word_q;
+    always_ff @(posedge clk_i) if (step_i && write_i) word_q <= data_i;
+    assign word = word_q;
+  end else begin : gen_memory
+    tp_ram_async #(
+      .Width(Width),
+      .Depth(1 << RunLog)
+    ) u_words (
+      .clk_i          (clk_i),
+      .write_enable_i (step_i && write_i),
+      .write_address_i(written_q[RunLog-1:0]),
+      .write_data_i   (data_i),
+      .read_address_i (read_q[RunLog-1:0]),
+      .read_data_o    (word)
+    );
+  end
+
+  assign valid_o = valid_q;
+  assign odd_o   = odd_q;
+  assign data_o  = data_q;
+
+  logic [RunLog:0] waiting;
+  assign waiting = written_q - read_q;
+`ifdef TP_ARMED
+  // Cells without reset assert on the bare clock.
+  NoOverrun_A :
+  assert property (@(posedge clk_i) (clear_i || !step_i || !write_i || load ||
+                                     32'(waiting) < (1 << RunLog)))
+  else $error("%m");
+`endif
+
+endmodule
