@@ -64,9 +64,9 @@ package tp_map_pkg;
   // from rows to their last logit, beside Groups
   localparam int unsigned TP_CYCLES_LOGIT = 7;
   // from the last logit to the token, without a sorted list
-  localparam int unsigned TP_CYCLES_SAMPLER = 56;
+  localparam int unsigned TP_CYCLES_SAMPLER = 57;
   // added by the sorted list of top-k or candidates
-  localparam int unsigned TP_CYCLES_LIST = 308;
+  localparam int unsigned TP_CYCLES_LIST = 309;
   // EMBED: from issue to completion, beside 16 per block
   localparam int unsigned TP_CYCLES_EMBED = 36;
   // NORM: from issue to completion, beside 8 per block

@@ -2,8 +2,8 @@
 //
 // tp_delay: data_o is data_i of Cycles cycles ago.
 //
-// Rate  one word per cycle. Rings of LUT RAM with a register behind hold 17 words each; the rest are
-//       registers.
+// Rate  one word per cycle. Rings of LUT RAM with a register behind hold 17 words each; the rest
+//       are registers.
 // Not   has contents: the first Cycles words mean nothing.
 
 `include "tp_assert.svh"

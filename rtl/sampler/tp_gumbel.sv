@@ -19,13 +19,13 @@ module tp_gumbel (
   // Stage s is valid_q[s].
   localparam int unsigned Stages = 14;
 
-  logic [  Stages:1] valid_q;
-  logic [Stages-1:1] high_q;
+  logic [Stages:1] valid_q;
+  logic [9:1] high_q;
   always_ff @(posedge clk_i) begin
     if (!rst_ni) valid_q <= '0;
     else valid_q <= {valid_q[Stages-1:1], valid_i};
   end
-  always_ff @(posedge clk_i) high_q <= {high_q[Stages-2:1], random_i[31]};
+  always_ff @(posedge clk_i) high_q <= {high_q[8:1], random_i[31]};
 
   // ---- stages 1 to 3: a = the nearer of u and 1 - u to 0, and its leading one ----
 
@@ -67,32 +67,24 @@ module tp_gumbel (
     end
   end
 
-  // ---- stages 4 to 7: logarithm of a, and the correction of the upper half ----
+  // ---- stages 4 to 7: logarithm of a ----
 
   logic [12:0] log_near;
-  logic [12:0] correction;
   tp_interpolate #(
     .Table(tp_sampler_pkg::TableLog2)
   ) u_log_near (
     .clk_i     (clk_i),
     .enable_i  (valid_q[6:3]),
+    .other_i   (1'b0),
     .fraction_i(fraction_q),
     .value_o   (log_near)
   );
-  tp_interpolate #(
-    .Table(tp_sampler_pkg::TableGumbel)
-  ) u_correction (
-    .clk_i     (clk_i),
-    .enable_i  (valid_q[6:3]),
-    .fraction_i(near_upper_q2),
-    .value_o   (correction)
-  );
 
-  // ---- stage 8: upper half: 2174 - L;  lower half: x = -4096 * log2(u), 4096..135168 ----
+  // ---- stage 8: x = -4096 * log2(a / 2^33), 4096..135168 in the lower half, where a is u ----
 
   logic [5*4-1:0] exponent_line_q;
+  logic [15*5-1:0] near_line_q;
   logic [4:0] exponent;
-  logic signed [18:0] upper_q;
   logic [17:0] x_q;
   logic [5:0] below;
   assign exponent = exponent_line_q[5*3+:5];
@@ -100,24 +92,17 @@ module tp_gumbel (
 
   always_ff @(posedge clk_i) begin
     exponent_line_q <= {exponent_line_q[5*3-1:0], exponent_q};
-    if (valid_q[7]) begin
-      upper_q <= $signed(
-          {1'b0, below, 12'd0}
-      ) + 19'sd2174 - $signed(
-          {6'd0, log_near}
-      ) - $signed(
-          {6'd0, correction}
-      );
-      x_q <= {below, 12'd0} - 18'(log_near);
-    end
+    near_line_q     <= {near_line_q[15*4-1:0], near_upper_q2};
+    if (valid_q[7]) x_q <= {below, 12'd0} - 18'(log_near);
   end
 
-  // ---- stage 9: leading one of x, bit 12 to 17 ----
+  // ---- stage 9: lower half: leading one of x, bit 12 to 17; upper half: a for the correction ----
 
   logic [ 2:0] x_places;
   logic [17:0] x_normal;
   logic [14:0] x_fraction_q;
   logic [ 2:0] x_exponent_q;
+  logic [17:0] x_q2;
   always_comb begin
     x_places = 3'd5;
     for (int unsigned i = 1; i < 6; i++) if (x_q[12+i]) x_places = 3'(5 - i);
@@ -125,47 +110,48 @@ module tp_gumbel (
   assign x_normal = x_q << x_places;
   always_ff @(posedge clk_i) begin
     if (valid_q[8]) begin
-      x_fraction_q <= x_normal[16:2];
+      x_fraction_q <= high_q[8] ? near_line_q[15*4+:15] : x_normal[16:2];
       x_exponent_q <= 3'd5 - x_places;
+      x_q2         <= x_q;
     end
   end
 
-  // ---- stages 10 to 13: logarithm of x ----
+  // ---- stages 10 to 13: logarithm of x, or the correction of the upper half ----
 
   logic [12:0] log_x;
   tp_interpolate #(
-    .Table(tp_sampler_pkg::TableLog2)
+    .Table(tp_sampler_pkg::TableLog2),
+    .Other(tp_sampler_pkg::TableGumbel)
   ) u_log_x (
     .clk_i     (clk_i),
     .enable_i  (valid_q[12:9]),
+    .other_i   (high_q[9]),
     .fraction_i(x_fraction_q),
     .value_o   (log_x)
   );
 
-  // ---- stage 14: noise = rnd(2166 - L, 4) = (2174 - L) >>> 4 ----
+  // ---- stage 14: noise = rnd(2166 - L, 4) = (2174 - L) >>> 4; L = correction - x in the upper
+  //      half, the exponent and the logarithm of x in the lower one ----
 
-  logic [3*4-1:0] x_exponent_line_q;
-  logic [19*5-1:0] upper_line_q;
-  logic signed [18:0] lower;
-  logic signed [18:0] chosen;
+  logic signed [18:0] base_q[10:13];
+  logic signed [18:0] difference;
   logic signed [14:0] noise_q;
-  assign lower = 19'sd2174 - $signed(
-      {4'd0, x_exponent_line_q[3*3+:3], 12'd0}
-  ) - $signed(
-      {6'd0, log_x}
-  );
-  assign chosen = high_q[13] ? upper_line_q[19*4+:19] : lower;
+  assign difference = base_q[13] - $signed({6'd0, log_x});
   always_ff @(posedge clk_i) begin
-    x_exponent_line_q <= {x_exponent_line_q[3*3-1:0], x_exponent_q};
-    upper_line_q      <= {upper_line_q[19*4-1:0], upper_q};
-    if (valid_q[13]) noise_q <= chosen[18:4];
+    base_q[10] <= (high_q[9] ? $signed(
+        {1'b0, x_q2}
+    ) : -$signed(
+        {4'd0, x_exponent_q, 12'd0}
+    )) + 19'sd2174;
+    for (int unsigned i = 11; i <= 13; i++) base_q[i] <= base_q[i-1];
+    if (valid_q[13]) noise_q <= difference[18:4];
   end
 
   assign valid_o = valid_q[Stages];
   assign noise_o = noise_q;
 
   logic unused_bits;
-  assign unused_bits = ^{normal[31], normal[15:0], x_normal[17], x_normal[1:0], chosen[3:0]};
+  assign unused_bits = ^{normal[31], normal[15:0], x_normal[17], x_normal[1:0], difference[3:0]};
 
   `TP_ASSERT(LowerFrom1_A, !valid_q[8] || high_q[8] || x_q >= 18'd4096)
 

@@ -2,17 +2,18 @@
 //
 // tp_sampler: one token from the logits of a slot.
 //
-// In    logit flow: all logits of one slot in rising order of index, one per cycle at most; the
-//       tokens that are processed, for the repetition penalty.
+// In    commands of the matrix engine, of which LOGITS begins a slot, 9 cycles or more before its
+//       first logit; logit flow: all logits of one slot in rising order of index, one per cycle at
+//       most; the tokens that are processed, for the repetition penalty.
 // Out   token_valid_o for one cycle; the token equals tp_sample() of the model, beside it the
 //       ranking of tp_rank(). Its candidates come before, from the last to the first.
 // Rate  one logit per cycle. token_valid_o comes TP_CYCLES_SAMPLER cycles after the last logit, and
 //       TP_CYCLES_LIST later when the slot keeps a sorted list: top_k above 0 and its temperature
 //       too, or candidates above 0.
-// Not   takes two slots at a time: the first logit of a slot follows the token of the one before.
+// Not   takes two slots at a time: the command of a slot follows the token of the one before.
 //
-// Sampling, position and processed token of a slot hold from its first logit to its token. Entries
-// of the list go through the same pipeline as the logits, once to be weighed, once to be drawn.
+// Entries of the list go through the same pipeline as the logits, once to be weighed, once to be
+// drawn.
 
 `include "tp_assert.svh"
 
@@ -24,30 +25,30 @@ module tp_sampler
   parameter int unsigned VocabMax     = 512,
   parameter int unsigned PositionsMax = 64
 ) (
-  input  logic                                 clk_i,
-  input  logic                                 rst_ni,
-  input  tp_pkg::sampling_t  [Slots-1:0]       sampling_i,
-  input  logic               [Slots-1:0][15:0] position_i,
-  input  logic               [Slots-1:0][15:0] token_i,            // that is processed
-  input  logic                                 clear_valid_i,      // early; one cycle
-  input  logic               [      2:0]       clear_slot_i,       // early
-  output logic                                 clear_busy_o,       // late
-  input  logic                                 fed_valid_i,        // early; flow
-  input  tp_pkg::recent_t                      fed_i,              // early
-  input  logic                                 recent_valid_i,     // early
-  output logic                                 recent_ready_o,     // late
-  input  tp_pkg::recent_t                      recent_i,           // early
-  input  logic                                 logit_valid_i,
-  input  logic               [      2:0]       logit_slot_i,
-  input  logic               [     15:0]       logit_index_i,
-  input  logic signed        [     31:0]       logit_data_i,       // Q16.16
-  input  logic                                 logit_last_i,
-  output logic                                 candidate_valid_o,  // early; flow
-  output tp_pkg::candidate_t                   candidate_o,        // early
-  output logic                                 token_valid_o,      // early
-  output logic               [      2:0]       token_slot_o,       // early
-  output logic               [     15:0]       token_o,            // early
-  output tp_pkg::ranking_t                     ranking_o           // early; with the token
+  input  logic                           clk_i,
+  input  logic                           rst_ni,
+  input  tp_pkg::sampling_t  [Slots-1:0] sampling_i,
+  input  logic                           clear_valid_i,      // early; one cycle
+  input  logic               [      2:0] clear_slot_i,       // early
+  output logic                           clear_busy_o,       // late
+  input  logic                           fed_valid_i,        // early; flow
+  input  tp_pkg::recent_t                fed_i,              // early
+  input  logic                           recent_valid_i,     // early
+  output logic                           recent_ready_o,     // late
+  input  tp_pkg::recent_t                recent_i,           // early
+  input  logic                           cmd_valid_i,        // early; of the matrix engine
+  input  tp_pkg::command_t               cmd_i,              // early
+  input  logic                           logit_valid_i,
+  input  logic               [      2:0] logit_slot_i,
+  input  logic               [     15:0] logit_index_i,
+  input  logic signed        [     31:0] logit_data_i,       // Q16.16
+  input  logic                           logit_last_i,
+  output logic                           candidate_valid_o,  // early; flow
+  output tp_pkg::candidate_t             candidate_o,        // early
+  output logic                           token_valid_o,      // early
+  output logic               [      2:0] token_slot_o,       // early
+  output logic               [     15:0] token_o,            // early
+  output tp_pkg::ranking_t               ranking_o           // early; with the token
 );
 
   `TP_REQUIRE(Slots >= 1 && Slots <= 8)
@@ -56,8 +57,8 @@ module tp_sampler
   localparam int unsigned SlotBits = Slots > 1 ? $clog2(Slots) : 1;
   localparam int unsigned IdWidth = $clog2(VocabMax);
   // Logit to z, key to weight, and random number plus noise of a candidate.
-  localparam int unsigned PenaltyFirst = 4;
-  localparam int unsigned PenaltyLast = PenaltyFirst + 4;
+  localparam int unsigned PenaltyFirst = 3;
+  localparam int unsigned PenaltyLast = PenaltyFirst + 6;
   localparam int unsigned ScaleStages = PenaltyLast + 5;
   localparam int unsigned WeightStages = 8;
   localparam int unsigned SumStages = 3;
@@ -65,8 +66,11 @@ module tp_sampler
 
   logic token_valid_q;
 
-  // ---- stage 1: the logit, or an entry of the list; its slot's settings ----
+  // ---- settings of the slot: its command comes well before its first logit ----
 
+  tp_map_pkg::matvec_t op;
+  logic command;
+  logic start_q;
   tp_pkg::sampling_t sampling_q;
   logic [15:0] position_q;
   logic [15:0] token_q;
@@ -75,7 +79,29 @@ module tp_sampler
   logic sort_q;  // the draw is of the list
   logic list_q;
   logic [SlotBits-1:0] slot;
-  assign slot = logit_slot_i[SlotBits-1:0];
+  assign op = tp_map_pkg::matvec_t'(cmd_i.instruction);
+  assign command = cmd_valid_i && op.opcode == tp_map_pkg::TP_OP_MATVEC &&
+                   op.dest == tp_map_pkg::TP_DEST_LOGITS;
+  assign slot = cmd_i.slot[SlotBits-1:0];
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) start_q <= 1'b0;
+    else start_q <= command;
+  end
+  always_ff @(posedge clk_i) begin
+    if (command) begin
+      sampling_q <= sampling_i[slot];
+      position_q <= cmd_i.position;
+      token_q    <= cmd_i.token;
+      slot_q     <= cmd_i.slot;
+    end
+    greedy_q <= sampling_q.temperature == 20'd0;
+    sort_q <= sampling_q.temperature != 20'd0 && sampling_q.top_k != 7'd0;
+    list_q   <= (sampling_q.temperature != 20'd0 && sampling_q.top_k != 7'd0) ||
+                sampling_q.candidates != 7'd0;
+  end
+
+  // ---- stage 1: the logit, or an entry of the list ----
 
   logic weigh;
   logic draw;
@@ -105,19 +131,9 @@ module tp_sampler
 
   always_ff @(posedge clk_i) begin
     last_q <= {last_q[ScaleStages-1:1], draw ? place == '0 : logit_last_i};
-    if (logit_valid_i) begin
-      sampling_q <= sampling_i[slot];
-      position_q <= position_i[slot];
-      token_q    <= token_i[slot];
-      slot_q     <= logit_slot_i;
-    end
-    greedy_q <= sampling_q.temperature == 20'd0;
-    sort_q <= sampling_q.temperature != 20'd0 && sampling_q.top_k != 7'd0;
-    list_q   <= (sampling_q.temperature != 20'd0 && sampling_q.top_k != 7'd0) ||
-                sampling_q.candidates != 7'd0;
   end
 
-  // ---- stages 1 to 8: the repetition penalty; stages 9 to 13: z; logit and index beside it ----
+  // ---- stages 1 to 9: the repetition penalty; stages 10 to 14: z; logit and index beside it ----
 
   logic signed [31:0] logit[ScaleStages+1];
   logic signed [31:0] penalised;
@@ -189,7 +205,7 @@ module tp_sampler
   end
   tp_penalty u_penalty (
     .clk_i   (clk_i),
-    .enable_i(valid_q[7:4]),
+    .enable_i(valid_q[PenaltyLast-1:PenaltyFirst]),
     .logit_i (logit[PenaltyFirst]),
     .factor_i(factor_q),
     .logit_o (penalised)
@@ -198,9 +214,11 @@ module tp_sampler
   logic signed [23:0] z;
   tp_temperature u_temperature (
     .clk_i        (clk_i),
-    .enable_i     (valid_q[12:8]),
-    .logit_i      (logit[PenaltyLast]),
+    .rst_ni       (rst_ni),
+    .start_i      (start_q),
     .temperature_i(sampling_q.temperature),
+    .enable_i     (valid_q[ScaleStages-1:PenaltyLast]),
+    .logit_i      (logit[PenaltyLast]),
     .z_o          (z)
   );
 
@@ -451,7 +469,11 @@ module tp_sampler
     else if (logit_valid_i && logit_last_i) ended_q <= 1'b1;
   end
 
-  `TP_ASSERT(OneSlot_A, !(logit_valid_i && busy_q) || logit_slot_i == slot_q)
+  logic unused_bits;
+  assign unused_bits = ^{op, cmd_i.slot};
+
+  `TP_ASSERT(OneSlot_A, !logit_valid_i || logit_slot_i == slot_q)
+  `TP_ASSERT(OneAtATime_A, !(command && busy_q))
   `TP_ASSERT(NoLogitAfterLast_A, !(logit_valid_i && ended_q))
   `TP_ASSERT(SlotExists_A, !logit_valid_i || 32'(logit_slot_i) < Slots)
   `TP_ASSERT(IdFits_A, !logit_valid_i || 32'(logit_index_i) < VocabMax)

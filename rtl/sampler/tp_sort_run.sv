@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// tp_sort_run: waiting room of tp_sort_merge: runs of 2^RunLog entries, in order, the next one in front.
+// tp_sort_run: waiting room of tp_sort_merge: runs of 2^RunLog entries in order, next one in front.
 //
 // In    an entry with write_i, in steps only.
 // Out   the front entry, and whether its run is an odd one.
-// Rate  one entry in and one out per step; an entry that finds it empty is in front two steps later.
+// Rate  one entry in and one out per step; one that finds it empty is in front two steps later.
 // Not   holds more than a run beside the front entry: the owner's schedule takes care of it.
 
 `include "tp_assert.svh"

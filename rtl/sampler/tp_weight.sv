@@ -53,6 +53,7 @@ module tp_weight (
   ) u_power (
     .clk_i     (clk_i),
     .enable_i  (enable_i[6:3]),
+    .other_i   (1'b0),
     .fraction_i({y_q[11:0], 3'd0}),
     .value_o   (fraction)
   );

@@ -6,8 +6,9 @@
 //
 // Random vectors of one slot after the other, back to back and with gaps: wide and narrow logits,
 // logits with many equal values, one to thousands of them; noise on the inputs between. The
-// settings of the other slots change all the time. Before each vector of a slot its history grows
-// by one token, often one of the last ones, or begins anew, from nothing or with the tokens before.
+// settings of the other slots change all the time, and commands that are none of the sampler's come
+// between. Before each vector of a slot its history grows by one token, often one of the last ones,
+// or begins anew, from nothing or with the tokens before.
 
 #include "check_main.h"
 #include "dut.h"
@@ -23,7 +24,8 @@ enum {
     VOCAB_MAX = TP_PARAM_VocabMax,
     VECTORS = 60,
     SAMPLING_BITS = 162,
-    POSITIONS_MAX = TP_PARAM_PositionsMax
+    POSITIONS_MAX = TP_PARAM_PositionsMax,
+    COMMAND_AHEAD = 9  // at least so many cycles before the first logit
 };
 
 struct bench {
@@ -35,7 +37,6 @@ struct bench {
     // What was processed: a slot without a history was never cleared.
     bool has_history[SLOTS];
     struct tp_recent recent[SLOTS];
-    uint16_t token_fed[SLOTS];
     struct tp_ranking ranking;  // of the vector under way
     int32_t key;
     uint64_t heard;  // candidates, by place
@@ -57,8 +58,6 @@ static void bits_set(uint32_t *words, uint32_t lsb, uint32_t width, uint64_t val
 static void settings_drive(struct bench *bench)
 {
     uint32_t sampling[(SLOTS * SAMPLING_BITS + 31) / 32] = {0};
-    uint32_t position[(SLOTS * 16 + 31) / 32] = {0};
-    uint32_t token[(SLOTS * 16 + 31) / 32] = {0};
     for (uint32_t slot = 0; slot < SLOTS; slot++) {
         const struct tp_sampling *s = &bench->sampling[slot];
         bits_set(sampling, slot * SAMPLING_BITS, 64, s->seed);
@@ -69,12 +68,8 @@ static void settings_drive(struct bench *bench)
         bits_set(sampling, slot * SAMPLING_BITS + 115, 16, s->top_p_cut);
         bits_set(sampling, slot * SAMPLING_BITS + 131, 24, s->min_p_gap);
         bits_set(sampling, slot * SAMPLING_BITS + 155, 7, bench->candidates[slot]);
-        bits_set(position, slot * 16, 16, bench->position[slot]);
-        bits_set(token, slot * 16, 16, bench->token_fed[slot]);
     }
-    tp_port_set_words(tp_dut_port(bench->dut, "token_i"), token);
     tp_port_set_words(tp_dut_port(bench->dut, "sampling_i"), sampling);
-    tp_port_set_words(tp_dut_port(bench->dut, "position_i"), position);
 }
 
 static void settings_random(struct bench *bench, uint32_t slot)
@@ -123,6 +118,18 @@ static void check_ranking(struct bench *bench)
     ck_assert_uint_eq(bench->heard + 1, ranking->count == 64 ? 0 : UINT64_C(1) << ranking->count);
 }
 
+static void set_command(struct bench *bench, bool valid, uint32_t dest, uint32_t slot,
+                        uint32_t token)
+{
+    uint32_t words[8] = {0};  // the instruction, token, position, slot
+    tp_matvec_pack(&(struct tp_op_matvec){.opcode = TP_OP_MATVEC, .dest = dest}, words);
+    bits_set(words, 192, 16, token);
+    bits_set(words, 208, 16, bench->position[slot % SLOTS]);
+    bits_set(words, 224, 3, slot);
+    tp_port_set_words(tp_dut_port(bench->dut, "cmd_i"), words);
+    tp_dut_set(bench->dut, "cmd_valid_i", valid);
+}
+
 static void cycle(struct bench *bench, bool valid, uint32_t index, int32_t logit, bool last)
 {
     struct tp_random *random = &bench->random;
@@ -156,6 +163,10 @@ static void cycle(struct bench *bench, bool valid, uint32_t index, int32_t logit
     }
     tp_dut_tick(bench->dut);
     bench->cycle++;
+    // Other commands, and LOGITS without valid, mean nothing.
+    bool other = tp_random_chance(random, 128);
+    set_command(bench, other, other ? TP_DEST_RESIDUAL : TP_DEST_LOGITS, tp_random_below(random, 8),
+                tp_random_below(random, 65536));
 }
 
 static uint32_t random_logits(struct tp_random *random, int32_t *logits)
@@ -188,7 +199,6 @@ static void set_fed(struct bench *bench, uint32_t slot, uint32_t token)
     set_recent(bench, "fed_i", slot, token, bench->position[slot]);
     tp_dut_set(bench->dut, "fed_valid_i", 1);
     tp_recent_add(&bench->recent[slot], token);
-    bench->token_fed[slot] = (uint16_t)token;
 }
 
 // Sometimes a token of another slot is processed in this cycle; it goes before everything else.
@@ -201,7 +211,6 @@ static bool feed_another(struct bench *bench)
     }
     bench->position[slot]++;
     set_fed(bench, slot, tp_random_below(&bench->random, TP_PARAM_VocabMax));
-    settings_drive(bench);
     return true;
 }
 
@@ -269,6 +278,11 @@ static void prepare(struct bench *bench, uint32_t vocab)
     tp_dut_set(bench->dut, "fed_valid_i", 0);
     settings_random(bench, slot);
     settings_drive(bench);
+    bench->token_at = UINT64_MAX - 1;  // settings hold from now on
+    set_command(bench, true, TP_DEST_LOGITS, slot, token);
+    cycle(bench, false, 0, 0, false);
+    uint32_t wait = COMMAND_AHEAD - 1 + tp_random_below(random, 3);
+    while (wait-- > 0) cycle(bench, false, 0, 0, false);
 }
 
 static void expect(struct bench *bench, const int32_t *logits, uint32_t vocab)
@@ -292,7 +306,6 @@ static void run_vector(struct bench *bench, bool gaps)
     expect(bench, logits, vocab);
     const struct tp_sampling *s = &bench->sampling[bench->slot];
     bool list = (s->temperature > 0 && s->top_k > 0) || bench->candidates[bench->slot] > 0;
-    bench->token_at = UINT64_MAX - 1;
     uint32_t chance = gaps ? 1 + tp_random_below(random, 255) : 256;
     for (uint32_t i = 0; i < vocab; i++) {
         while (!tp_random_chance(random, chance)) cycle(bench, false, 0, 0, false);
@@ -348,7 +361,6 @@ START_TEST(sampler_reset_in_the_middle_leaves_no_trace)
         prepare(&bench, count);
         for (uint32_t i = 0; i < count; i++) logits[i] = (int32_t)tp_random_u32(&bench.random);
         expect(&bench, logits, count);
-        bench.token_at = UINT64_MAX - 1;
         for (uint32_t i = 0; i < count; i++) {
             cycle(&bench, true, i, logits[i], i + 1 == count);
         }
