@@ -7,7 +7,9 @@
 // Out   bits equal tp_rnd_sat32(v, s) for every v and s, and the event that tp_sat32() counts.
 // Rate  one beat per cycle, latency 3.
 //
-// The right shifter also serves left shifts: v * 2^k fits int32 when v >>> (31 - k) is 0 or -1.
+// There are only right shifts, of v * 2^32: first by bytes, then by bits. The result is lost when a
+// bit that is shifted out above it, or its own topmost, is not the sign; and when 2^31 - 1/2 and
+// more is rounded.
 
 `include "tp_assert.svh"
 
@@ -28,98 +30,142 @@ module tp_round_shift #(
   `TP_REQUIRE(Lanes >= 1)
   `TP_REQUIRE(Width >= 34 && Width <= 63)
 
-  // Amounts above are all alike: rnd gives 0, and 31 left shifts leave no room for any bit but 0.
-  logic [5:0] right;  // amount of the right shifter
-  logic [4:0] left;
-  logic       is_left;
-  logic       is_far;  // left by 32 and more
+  localparam int unsigned Bytes = (Width + 7) / 8;
 
-  assign is_left = in_shift_i[8];
-  assign is_far  = is_left && in_shift_i[7:5] != 3'b111;
-  assign left    = ~in_shift_i[4:0];
+  // Twice the result is v * 2^32 >> (right + 8 * bytes). Above 95 only the sign is left; left by 32
+  // and more leaves no room for any bit but 0.
+  logic       is_far;
+  logic [6:0] amount;
+  logic [3:0] coarse;
+
+  assign is_far = in_shift_i[8] && in_shift_i[7:5] != 3'b111;
   always_comb begin
-    right = in_shift_i[5:0];
-    if (is_far) right = '0;
-    else if (is_left) right[5] = 1'b0;
-    else if (in_shift_i[7:6] != '0) right = '1;
+    amount = {2'd0, in_shift_i[4:0]};
+    if (!in_shift_i[8]) amount[6:5] = in_shift_i[7:6] != '0 ? 2'd3 : in_shift_i[5] ? 2'd2 : 2'd1;
+  end
+  assign coarse = amount[6:3];
+
+  // Bit i: the amount is i bytes; the last one: it leaves only the sign.
+  logic [Bytes+4:0] by_bytes;
+  always_comb begin
+    by_bytes = '0;
+    for (int unsigned i = 0; i < Bytes + 4; i++) by_bytes[i] = coarse == 4'(i);
+    by_bytes[Bytes+4] = by_bytes[Bytes+3:0] == '0;
   end
 
   logic [2:0] valid_q;
-  logic is_left_q, is_left_q2;
-  logic is_far_q, is_far_q2;
-  logic [2:0] right_q;
-  logic [2:0] left_q;
+  logic [2:0] fine_q;
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) valid_q <= '0;
     else valid_q <= {valid_q[1:0], in_valid_i};
   end
 
-  always_ff @(posedge clk_i) begin
-    if (in_valid_i) begin
-      is_left_q <= is_left;
-      is_far_q  <= is_far;
-      right_q   <= right[2:0];
-      left_q    <= left[2:0];
-    end
-    if (valid_q[0]) begin
-      is_left_q2 <= is_left_q;
-      is_far_q2  <= is_far_q;
-    end
-  end
+  always_ff @(posedge clk_i) if (in_valid_i) fine_q <= amount[2:0];
 
   for (genvar lane = 0; lane < Lanes; lane++) begin : gen_lane
-    logic signed [Width-1:0] coarse_right_q;
-    logic signed [Width-1:0] fine_right_q;
-    logic        [     31:0] coarse_left_q;
-    logic        [     31:0] fine_left_q;
-    logic signed [Width-1:0] sum;
-    logic                    left_fits;
-    logic                    right_fits;
-    logic                    fits;
-    logic        [     31:0] limit;
-    logic        [     31:0] value_q;
-    logic                    saturated_q;
+    logic [Bytes-1:0][7:0] data;
+    logic                  sign;
+    logic [Bytes-1:0]      is_used;  // the byte holds more than signs
+    logic                  is_large;
+    logic [      4:0][7:0] bytes;
+    logic [     39:0]      bytes_q;
+    logic                  is_large_q;
+    logic                  sign_q;
+    logic [     35:0]      by_four;
+    logic [     33:0]      by_two;
+    logic [     32:0]      shifted;
+    logic                  is_lost;
+    logic [     32:0]      shifted_q;
+    logic                  sign_q2;
+    logic                  is_lost_q;  // a bit above the result
+    logic                  is_over_q;  // its topmost bit
+    logic [      3:0]      all_ones_q;
+    logic                  all_ones;
+    logic                  is_clamped;
+    logic [     33:0]      sum;
+    logic [     31:0]      value_q;
+    logic                  saturated_q;
+
+    assign data = (8 * Bytes)'($signed(in_data_i[lane]));
+    assign sign = in_data_i[lane][Width-1];
+
+    always_comb begin
+      bytes    = '0;
+      is_large = is_far && sign;
+      for (int unsigned i = 0; i < Bytes; i++) begin
+        is_used[i] = data[i] != {8{sign}};
+        is_large |= is_used[i] && is_far;
+        for (int unsigned k = 0; k < i; k++) is_large |= is_used[i] && by_bytes[k];
+      end
+      // Byte i of the result's twice is byte i + coarse of v * 2^32.
+      for (int unsigned i = 0; i < 5; i++) begin
+        for (int unsigned k = 0; k < Bytes; k++) begin
+          bytes[i] |= data[k] & {8{by_bytes[k+4-i]}};
+        end
+        for (int unsigned k = Bytes + 4 - i; k < Bytes + 5; k++) begin
+          bytes[i] |= {8{sign && by_bytes[k]}};
+        end
+      end
+    end
+
+    assign by_four = fine_q[2] ? bytes_q[39:4] : bytes_q[35:0];
+    assign by_two = fine_q[1] ? by_four[35:2] : by_four[33:0];
+    assign shifted = fine_q[0] ? by_two[33:1] : by_two[32:0];
+    assign is_lost = is_large_q || (!fine_q[2] && bytes_q[39:36] != {4{sign_q}}) ||
+        (!fine_q[1] && by_four[35:34] != {2{sign_q}}) || (!fine_q[0] && by_two[33] != sign_q);
 
     always_ff @(posedge clk_i) begin
       if (in_valid_i) begin
-        coarse_right_q <= $signed(in_data_i[lane]) >>> {right[5:3], 3'b0};
-        coarse_left_q  <= in_data_i[lane][31:0] << {left[4:3], 3'b0};
+        bytes_q    <= bytes;
+        is_large_q <= is_large;
+        sign_q     <= sign;
       end
       if (valid_q[0]) begin
-        fine_right_q <= coarse_right_q >>> right_q;
-        fine_left_q  <= coarse_left_q << left_q;
+        shifted_q <= shifted;
+        is_lost_q <= is_lost;
+        is_over_q <= shifted[32] != sign_q;
+        sign_q2   <= sign_q;
+        for (int unsigned i = 0; i < 4; i++) all_ones_q[i] <= &shifted[8*i+:8];
       end
     end
 
-    // The sum wraps only for the largest number, and then its upper bits differ.
+    assign all_ones   = all_ones_q == '1;
+    assign is_clamped = is_lost_q || is_over_q || (!sign_q2 && all_ones);
+
+    // Rounds, or takes the limit; the lowest place makes the carry.
+    tp_ecp5_carry #(
+      .Width(34)
+    ) u_round (
 `ifdef TP_PLANT_BUG
-    // The planted fault cuts instead of rounding.
-    assign sum = fine_right_q;
+      // The planted fault cuts instead of rounding.
+      .a_i  ({1'b0, shifted_q[32:1], 1'b0}),
 `else
-    assign sum = fine_right_q + Width'(1);
+      .a_i  ({1'b0, shifted_q}),
 `endif
-    assign left_fits = fine_right_q == '0 || (!is_far_q2 && fine_right_q == '1);
-    assign right_fits = sum[Width-1:32] == {(Width - 32) {sum[Width-1]}};
-    assign fits = is_left_q2 ? left_fits : right_fits;
-    assign limit = fine_right_q[Width-1] ? 32'h8000_0000 : 32'h7fff_ffff;
+      .b_i  ({34{!is_clamped}}),
+      .c_i  ({1'b0, sign_q2, {31{!sign_q2}}, shifted_q[0]}),
+      .d_i  ({{33{is_clamped}}, !is_clamped}),
+      .sum_o(sum)
+    );
 
     always_ff @(posedge clk_i) begin
       if (valid_q[1]) begin
-        value_q     <= !fits ? limit : is_left_q2 ? fine_left_q : sum[32:1];
-        saturated_q <= !fits;
+        value_q     <= sum[32:1];
+        // From -2^31 - 1/2 on, -2^31 is no limit but the rounded number.
+        saturated_q <= is_lost_q || (sign_q2 ? is_over_q && !all_ones : is_over_q || all_ones);
       end
     end
 
     assign out_data_o[lane]      = value_q;
     assign out_saturated_o[lane] = saturated_q;
-    logic unused_half;
-    assign unused_half = sum[0];
+    logic unused_sum;
+    assign unused_sum = ^{sum[33], sum[0]};
   end
 
   assign out_valid_o = valid_q[2];
 
-  `TP_COVER(Left_C, valid_q[1] && is_left_q2)
-  `TP_COVER(Far_C, valid_q[1] && is_far_q2)
+  `TP_COVER(Left_C, in_valid_i && in_shift_i[8])
+  `TP_COVER(Far_C, in_valid_i && is_far)
 
 endmodule
