@@ -75,10 +75,7 @@ module tp_attention
   localparam int unsigned SlotBits = Slots > 1 ? $clog2(Slots) : 1;
   localparam int unsigned ColumnBits = ColumnsMax > 1 ? $clog2(ColumnsMax) : 1;
   localparam bit WideHeads = HeadLog2Max > 5;
-  // Query words lie in two banks by the lowest bit of their index; with wide heads by the parity of
-  // its three lowest bits, so that the words of two sets lie in different banks with any head size.
-  localparam logic [7:0] BankBits = WideHeads ? 8'd7 : 8'd1;
-  localparam int unsigned RowBits = QueryWords > 2 ? $clog2(QueryWords) - 1 : 1;
+  localparam int unsigned WordBits = QueryWords > 1 ? $clog2(QueryWords) : 1;
 
   `TP_REQUIRE(Slots >= 1 && Slots <= tp_map_pkg::TP_SLOTS_MAX)
   `TP_REQUIRE(QueryWords >= 1 && QueryWords <= 256)
@@ -298,58 +295,47 @@ module tp_attention
   end
 
   // ---- query buffer ----
-  logic [ColumnBits-1:0]             query_column_q                  [1:4];
-  logic [           1:0][  7:0]      query_index;  // of the two sets
-  logic [           1:0]             query_bank;
-  logic                              second_bank;
-  logic [           1:0][255:0]      bank_data;
-  logic [           1:0][  3:0][4:0] bank_exponents;
-  logic [           1:0][255:0]      query_q;
-  logic [           1:0][  3:0][4:0] query_exponents_q;
+  logic [ColumnBits-1:0] query_column_q[1:3];
+  logic [7:0] query_index;
+  logic [255:0] query_data;
+  logic [3:0][4:0] query_exponents;
+  logic [255:0] second_q;
+  logic [3:0][4:0] second_exponents_q;
+  logic [1:0][255:0] query_q;
+  logic [1:0][3:0][4:0] query_exponents_q;
 
   always_ff @(posedge clk_i) begin
     if (busy_q) begin
       query_column_q[1] <= key_column;
-      for (int unsigned i = 2; i <= 4; i++) query_column_q[i] <= query_column_q[i-1];
+      query_column_q[2] <= query_column_q[1];
+      query_column_q[3] <= query_column_q[2];
     end
   end
 
-  for (genvar set = 0; set < 2; set++) begin : gen_index
-    assign query_index[set] = query_of(8'(query_column_q[4]), last_part_q, sets_q, 1'(set));
-    assign query_bank[set]  = ^(query_index[set] & BankBits);
-  end
+  // The word of the second set is read one cycle before that of the first. Without a second set it
+  // is the same one.
+  assign query_index = query_of(8'(query_column_q[3]), last_part_q, sets_q, key_first_q[3]);
 
-  // Without a second set its query is none, so that its bank may be fixed.
-  assign second_bank = WideHeads ? query_bank[1] : 1'b1;
-
-  for (genvar bank = 0; bank < 2; bank++) begin : gen_bank
-    logic [RowBits-1:0] row;
-    if (WideHeads) begin : gen_wide
-      // With one set both indices are the same.
-      assign row = query_bank[0] == 1'(bank) ? query_index[0][1+:RowBits] :
-          query_index[1][1+:RowBits];
-    end else begin : gen_narrow
-      assign row = query_index[0][1+:RowBits];
-    end
-    tp_ram_async #(
-      .Width(256 + 20),
-      .Depth(1 << (SlotBits + RowBits))
-    ) u_query (
-      .clk_i,
-      .write_enable_i (query_valid_i && ^(query_index_i & BankBits) == 1'(bank)),
-      .write_address_i({query_slot_i[SlotBits-1:0], query_index_i[1+:RowBits]}),
-      .write_data_i   ({query_exponents_i, query_data_i}),
-      .read_address_i ({slot_q[SlotBits-1:0], row}),
-      .read_data_o    ({bank_exponents[bank], bank_data[bank]})
-    );
-  end
+  tp_ram_async #(
+    .Width(256 + 20),
+    .Depth(1 << (SlotBits + WordBits))
+  ) u_query (
+    .clk_i,
+    .write_enable_i (query_valid_i),
+    .write_address_i({query_slot_i[SlotBits-1:0], query_index_i[WordBits-1:0]}),
+    .write_data_i   ({query_exponents_i, query_data_i}),
+    .read_address_i ({slot_q[SlotBits-1:0], query_index[WordBits-1:0]}),
+    .read_data_o    ({query_exponents, query_data})
+  );
 
   always_ff @(posedge clk_i) begin
+    if (key_valid_q[3] && key_first_q[3]) begin
+      second_q           <= query_data;
+      second_exponents_q <= query_exponents;
+    end
     if (key_valid_q[4] && key_first_q[4]) begin
-      query_q[0]           <= bank_data[query_bank[0]];
-      query_exponents_q[0] <= bank_exponents[query_bank[0]];
-      query_q[1]           <= bank_data[second_bank];
-      query_exponents_q[1] <= bank_exponents[second_bank];
+      query_q           <= {second_q, query_data};
+      query_exponents_q <= {second_exponents_q, query_exponents};
     end
   end
 
@@ -358,7 +344,7 @@ module tp_attention
   logic [3:0][7:0] key_exponents_q;
   logic [3:0][3:0] key_low;
   logic [255:0] value_q;
-  logic [Groups-1:0][5:0] offset_q[6:13];  // e_V + 1 of each lane group
+  logic [Groups-1:0][5:0] offset_q[6:13];  // e_V of each lane group
   logic [Groups-1:0][5:0] offset;  // the same, group i with that of word i of a large head
 
   for (genvar head = 0; head < 4; head++) begin : gen_low
@@ -372,8 +358,7 @@ module tp_attention
     end
     if (key_valid_q[5]) begin
       for (int unsigned i = 0; i < Groups; i++) begin
-        offset_q[6][i] <= 6'(value_base_q) + 6'd1 +
-            6'(key_exponents_q[head_of(head_log2_q, 2'(i))][7:4]);
+        offset_q[6][i] <= 6'(value_base_q) + 6'(key_exponents_q[head_of(head_log2_q, 2'(i))][7:4]);
       end
     end
     for (int unsigned i = 7; i <= 13; i++) if (key_valid_q[i-1]) offset_q[i] <= offset_q[i-1];
@@ -470,19 +455,25 @@ module tp_attention
   end
 
   // ---- merge, and in the last page on to the output ----
-  logic              total_valid;
-  logic  [3:0][31:0] total_mix;
-  sums_t             total_sums;
+  logic                       total_valid;
+  logic  [         3:0][31:0] total_mix;
+  sums_t                      total_sums;
+
+  // The second half of a step is no query with one set.
+  logic                       is_query;
+  logic  [WordBits-1:0]       merge_word;
+  assign is_query   = sets_q || !merge_step[3];
+  assign merge_word = sets_q ? WordBits'({merge_column, merge_step[3]}) : WordBits'(merge_column);
 
   tp_merge #(
-    .ColumnsMax(ColumnsMax)
+    .QueryWords(QueryWords)
   ) u_merge (
     .clk_i,
     .rst_ni,
-    .in_valid_i (merge_valid),
+    .in_valid_i (merge_valid && is_query),
     .in_first_i (merge_first_page),
-    .in_column_i(merge_column),
-    .in_quad_i  (merge_step),
+    .in_word_i  (merge_word),
+    .in_quad_i  (merge_step[2:0]),
     .in_mix_i   (quad[merge_step[3]]),
     .in_page_i  (page[merge_step[3]][merge_step[2:1]]),
     .out_valid_o(total_valid),
@@ -490,13 +481,13 @@ module tp_attention
     .out_total_o(total_sums)
   );
 
-  // Bit i belongs to the merge i cycles ago. The second half of a step is no query with one set.
+  // Bit i belongs to the merge i cycles ago.
   logic [ 5:1] is_output_q;
   logic [16:1] is_last_q;
 
   always_ff @(posedge clk_i) begin
     if (busy_q) begin
-      is_output_q <= {is_output_q[4:1], merge_last_page && (sets_q || !merge_step[3])};
+      is_output_q <= {is_output_q[4:1], merge_last_page};
       is_last_q   <= {is_last_q[15:1], merge_last_chunk && merge_step == {sets_q, 3'd7}};
     end
   end
@@ -559,7 +550,7 @@ module tp_attention
   assign saturations_o = {1'b0, saturations_q};
 
   logic unused_bits;
-  assign unused_bits = ^{cmd_i.token, instruction, query_slot_i, query_index_i};
+  assign unused_bits = ^{cmd_i.token, instruction, query_slot_i, query_index_i, query_index};
 
   // Only the assertions look at it.
   logic [15:0] unused_columns;

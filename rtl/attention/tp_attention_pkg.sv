@@ -10,19 +10,33 @@
 package tp_attention_pkg;
   localparam int unsigned Groups = 4;
 
-  // Whole log2 units: a score rounded down plus 1, without or with the exponent of V.
+  // Whole log2 units: a score rounded down, without and with the exponent of V.
+  typedef logic signed [17:0] rounded_t;
   typedef logic signed [18:0] level_t;
 
-  // 2^score = mantissa * 2^(rounded - 8); level = rounded + e_V.
+  // 2^score = mantissa * 2^(rounded - 7); level = rounded + e_V.
   typedef struct packed {
-    level_t     rounded;   // -2^17 + 1 .. 2^17
+    rounded_t   rounded;
     level_t     level;     // up to 46 more
     logic [7:0] mantissa;  // 128..253
   } scored_t;
 
+  // Distance from the maximum of a page, as a shift of a mantissa.
+  typedef struct packed {
+    logic       is_one;    // 8: all that is left rounds to 1
+    logic       is_whole;  // 0..7: by right; with neither, nothing is left
+    logic [2:0] right;
+  } scale_t;
+
+  function automatic scale_t scale_of(input logic [18:0] far, input logic keep);
+    scale_of.is_one   = keep && far == 19'd8;
+    scale_of.is_whole = keep && far[18:3] == '0;
+    scale_of.right    = far[2:0];
+  endfunction
+
   // The sums of one page or of all pages so far, of one group, without the mix itself.
   typedef struct packed {
-    level_t      rounded;  // largest in the sum, unit of weight
+    rounded_t    rounded;  // largest in the sum, unit of weight
     level_t      level;    // largest in the sum, unit of the mix
     logic [23:0] weight;   // page: 12 bits; total at 2,048 positions: 24 bits
   } sums_t;

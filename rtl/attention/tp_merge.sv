@@ -2,10 +2,9 @@
 //
 // tp_merge: adds the sums of a page to those of the pages before it, in the larger of their units.
 //
-// In    per column of queries 16 beats: four elements of the page's mix, and the sums of their lane
-//       group.
+// In    per query word 8 beats: four elements of the page's mix, and the sums of their lane group.
 // Out   the same with all pages so far, 5 cycles later, also kept for the next page.
-// Rate  one beat per cycle; a column comes again after 16 cycles at the earliest.
+// Rate  one beat per cycle; a word comes again after 16 cycles at the earliest.
 // Not   checks the sums for overflow: 2,048 positions fit (docs/numbers.md, section 6).
 
 `include "tp_assert.svh"
@@ -13,35 +12,35 @@
 module tp_merge
   import tp_attention_pkg::*;
 #(
-  parameter  int unsigned ColumnsMax = 4,
-  localparam int unsigned ColumnBits = ColumnsMax > 1 ? $clog2(ColumnsMax) : 1
+  parameter  int unsigned QueryWords = 4,
+  localparam int unsigned WordBits   = QueryWords > 1 ? $clog2(QueryWords) : 1
 ) (
-  input  logic                               clk_i,
-  input  logic                               rst_ni,
-  input  logic                               in_valid_i,   // early
-  input  logic                               in_first_i,   // early; first page
-  input  logic        [ColumnBits-1:0]       in_column_i,  // early
-  input  logic        [           3:0]       in_quad_i,    // early; set * 8 + quad
-  input  logic        [           3:0][19:0] in_mix_i,     // late; signed
-  input  sums_t                              in_page_i,    // late
-  output logic                               out_valid_o,  // early
-  output logic signed [           3:0][31:0] out_mix_o,    // early; unit 2^(level - 13)
-  output sums_t                              out_total_o   // early; weight's unit 2^(rounded - 13)
+  input  logic                             clk_i,
+  input  logic                             rst_ni,
+  input  logic                             in_valid_i,   // early
+  input  logic                             in_first_i,   // early; first page
+  input  logic        [WordBits-1:0]       in_word_i,    // early
+  input  logic        [         2:0]       in_quad_i,    // early
+  input  logic        [         3:0][19:0] in_mix_i,     // late; signed
+  input  sums_t                            in_page_i,    // late
+  output logic                             out_valid_o,  // early
+  output logic signed [         3:0][31:0] out_mix_o,    // early; unit 2^(level - 12)
+  output sums_t                            out_total_o   // early; weight's unit 2^(rounded - 12)
 );
 
-  localparam int unsigned Depth = 16 << ColumnBits;
+  localparam int unsigned Depth = 8 << WordBits;
 
   // valid_q[i] is high i cycles after in_valid_i.
-  logic [             5:1] valid_q;
-  logic [ColumnBits+4-1:0] address;
-  logic [ColumnBits+4-1:0] address_q[1:5];
+  logic [           5:1] valid_q;
+  logic [WordBits+3-1:0] address;
+  logic [WordBits+3-1:0] address_q[1:5];
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) valid_q <= '0;
     else valid_q <= {valid_q[4:1], in_valid_i};
   end
 
-  assign address = {in_column_i, in_quad_i};
+  assign address = {in_word_i, in_quad_i};
   always_ff @(posedge clk_i) begin
     if (in_valid_i) address_q[1] <= address;
     for (int unsigned i = 2; i <= 5; i++) if (valid_q[i-1]) address_q[i] <= address_q[i-1];
@@ -75,10 +74,10 @@ module tp_merge
   ) u_sums (
     .clk_i,
     .write_enable_i (valid_q[5]),
-    .write_address_i(address_q[5][ColumnBits+4-1:1]),
+    .write_address_i(address_q[5][WordBits+3-1:1]),
     .write_data_i   (total_q4),
     .read_enable_i  (in_valid_i),
-    .read_address_i (address[ColumnBits+4-1:1]),
+    .read_address_i (address[WordBits+3-1:1]),
     .read_data_o    (old_sums)
   );
 
@@ -95,8 +94,8 @@ module tp_merge
   end
 
   // ---- 1: how far the maxima are apart, both ways round ----
-  logic signed [19:0]       weight_rise_q;
-  logic        [18:0]       weight_fall_q;
+  logic signed [18:0]       weight_rise_q;
+  logic        [17:0]       weight_fall_q;
   logic signed [19:0]       mix_rise_q;
   logic        [18:0]       mix_fall_q;
   logic                     first_q2;
@@ -107,7 +106,7 @@ module tp_merge
 
   always_ff @(posedge clk_i) begin
     if (valid_q[1]) begin
-      weight_rise_q <= 20'(page_sums_q.rounded) - 20'(old_sums.rounded);
+      weight_rise_q <= 19'(page_sums_q.rounded) - 19'(old_sums.rounded);
       weight_fall_q <= old_sums.rounded - page_sums_q.rounded;
       mix_rise_q    <= 20'(page_sums_q.level) - 20'(old_sums.level);
       mix_fall_q    <= old_sums.level - page_sums_q.level;
@@ -132,7 +131,7 @@ module tp_merge
   logic        [23:0] weight_kept_q;
   logic signed [31:0] mix_moved_q    [4];
   logic signed [31:0] mix_kept_q     [4];
-  level_t             rounded_q;
+  rounded_t           rounded_q;
   level_t             level_q;
   logic        [23:0] page_weight;
 
@@ -140,11 +139,11 @@ module tp_merge
 
   always_ff @(posedge clk_i) begin
     if (valid_q[2]) begin
-      weight_right_q <= first_q2 ? 5'd0 : amount(weight_rise_q, weight_fall_q);
+      weight_right_q <= first_q2 ? 5'd0 : amount(20'(weight_rise_q), 19'(weight_fall_q));
       mix_right_q    <= first_q2 ? 5'd0 : amount(mix_rise_q, mix_fall_q);
-      rounded_q      <= first_q2 || !weight_rise_q[19] ? page_sums_q2.rounded : old_sums_q2.rounded;
+      rounded_q      <= first_q2 || !weight_rise_q[18] ? page_sums_q2.rounded : old_sums_q2.rounded;
       level_q        <= first_q2 || !mix_rise_q[19] ? page_sums_q2.level : old_sums_q2.level;
-      if (first_q2 || !weight_rise_q[19]) begin
+      if (first_q2 || !weight_rise_q[18]) begin
         weight_moved_q <= first_q2 ? 24'd0 : old_sums_q2.weight;
         weight_kept_q  <= page_weight;
       end else begin
@@ -168,7 +167,7 @@ module tp_merge
   logic        [23:0] weight_kept_q2;
   logic signed [31:0] mix_moved_q2    [4];
   logic signed [31:0] mix_kept_q2     [4];
-  level_t             rounded_q2;
+  rounded_t           rounded_q2;
   level_t             level_q2;
 
   always_ff @(posedge clk_i) begin
@@ -198,7 +197,7 @@ module tp_merge
   assign unused_weight = ^page_sums_q2.weight[23:19];
 
   `TP_ASSERT(WeightLegal_A, !out_valid_o || out_total_o.weight >= 24'd4096)
-  `TP_ASSERT(ColumnLegal_A, !in_valid_i || 32'(in_column_i) < ColumnsMax)
+  `TP_ASSERT(WordLegal_A, !in_valid_i || 32'(in_word_i) < QueryWords)
   `TP_COVER(Rise_C, valid_q[2] && !first_q2 && !mix_rise_q[19] && mix_rise_q != '0)
   `TP_COVER(Fall_C, valid_q[2] && !first_q2 && mix_rise_q[19])
 

@@ -24,22 +24,22 @@ module tp_mix
   output logic [       3:0][19:0] quad_data_o   // late; signed
 );
 
-  logic        [31:0][ 7:0] p;
-  logic        [31:0][15:0] product;
-  logic                     product_valid;
-  logic        [ 1:0]       first_q;
-  logic        [ 1:0]       last_q;
-  logic                     done_q;
-  logic signed [19:0]       sum_q         [32];
-  logic        [19:0]       hold_q        [32];
+  logic [31:0][ 7:0] p;
+  logic [31:0][15:0] product;
+  logic              product_valid;
+  logic [ 1:0]       first_q;
+  logic [ 1:0]       last_q;
+  logic              done_q;
+  logic [31:0][19:0] sum;
+  logic [31:0][19:0] sum_q;
+  logic [31:0][19:0] hold_q;
 
   for (genvar lane = 0; lane < 32; lane++) begin : gen_p
     assign p[lane] = in_p_i[lane/8];
   end
 
   tp_mul8 #(
-    .Lanes(32),
-    .IsSigned(1'b0)
+    .Lanes(32)
   ) u_product (
     .clk_i,
     .rst_ni,
@@ -50,6 +50,19 @@ module tp_mix
     .out_data_o (product)
   );
 
+  // Adders that clear the sum so far inside the chain.
+  for (genvar lane = 0; lane < 32; lane++) begin : gen_sum
+    tp_ecp5_carry #(
+      .Width(20)
+    ) u_sum (
+      .a_i  (sum_q[lane]),
+      .b_i  ({20{!first_q[1]}}),
+      .c_i  (20'($signed(product[lane]))),
+      .d_i  ('1),
+      .sum_o(sum[lane])
+    );
+  end
+
   always_ff @(posedge clk_i) begin
     if (!rst_ni) done_q <= 1'b0;
     else done_q <= product_valid && last_q[1];
@@ -58,14 +71,8 @@ module tp_mix
   always_ff @(posedge clk_i) begin
     first_q <= {first_q[0], in_first_i};
     last_q  <= {last_q[0], in_last_i};
-    if (product_valid) begin
-      for (int unsigned lane = 0; lane < 32; lane++) begin
-        sum_q[lane] <= (first_q[1] ? 20'sd0 : sum_q[lane]) + 20'($signed(product[lane]));
-      end
-    end
-    if (done_q) begin
-      for (int unsigned lane = 0; lane < 32; lane++) hold_q[lane] <= sum_q[lane];
-    end
+    if (product_valid) sum_q <= sum;
+    if (done_q) hold_q <= sum_q;
   end
 
   assign page_done_o = done_q;

@@ -51,7 +51,7 @@ module tp_normalise
   level_t             distance;  // 0..46
 
   // The exponent of V that the largest part of the sum has.
-  assign distance = in_total_i.level - in_total_i.rounded;
+  assign distance = in_total_i.level - 19'(in_total_i.rounded);
 
   always_ff @(posedge clk_i) begin
     if (in_valid_i) begin

@@ -2,7 +2,7 @@
 //
 // tp_score: scores of one query set against one K word per cycle.
 //
-// In    K word and query word with their exponents; e_V + 1 of each group 8 cycles later. A head
+// In    K word and query word with their exponents; e_V of each group 8 cycles later. A head
 //       above 32 comes as 16 positions of its first word, then the same ones of the next.
 // Out   for each group of 8 lanes the score of its head, 9 cycles after the (last) words.
 // Rate  one word per cycle.
@@ -28,7 +28,7 @@ module tp_score
   input  logic    [      31:0][7:0] query_i,            // early; int8
   input  logic    [Groups-1:0][3:0] key_exponents_i,    // early; of the heads, over the base
   input  logic    [Groups-1:0][4:0] query_exponents_i,  // early; of the heads
-  input  logic    [Groups-1:0][5:0] value_exponents_i,  // early; of the groups, plus 1; at 8
+  input  logic    [Groups-1:0][5:0] value_exponents_i,  // early; of the groups; at 8
   output logic                      out_valid_o,        // early
   output scored_t [Groups-1:0]      out_scored_o        // early
 );
@@ -40,66 +40,57 @@ module tp_score
     else valid_q <= {valid_q[8:1], in_valid_i};
   end
 
-  // ---- 0..4: products, sums over 4, 8, 16, 32 lanes ----
-  logic [31:0][15:0] product;
-  logic              product_valid;
+  // ---- 0..2: sums over 8 lanes, 3: over 16, 4: over 32 ----
+  logic signed [Groups-1:0][18:0] sum8;
+  logic        [Groups-1:0][19:0] sum16;
+  logic        [Groups-1:0][19:0] sum16_q;
+  logic        [Groups-1:0][19:0] dot;
+  logic        [Groups-1:0][19:0] dot_q;
 
-  tp_mul8 #(
-    .Lanes(32),
-    .IsSigned(1'b1)
-  ) u_product (
-    .clk_i,
-    .rst_ni,
-    .in_valid_i,
-    .in_a_i     (key_i),
-    .in_b_i     (query_i),
-    .out_valid_o(product_valid),
-    .out_data_o (product)
-  );
+  for (genvar i = 0; i < int'(Groups); i++) begin : gen_dot
+    tp_dot8 u_dot8 (
+      .clk_i,
+      .rst_ni,
+      .in_valid_i,
+      .in_a_i    (query_i[8*i+:8]),
+      .in_b_i    (key_i[8*i+:8]),
+      .out_data_o(sum8[i])
+    );
 
-  logic signed [17:0] sum4_q[8];
-  logic signed [18:0] sum8_q[Groups];
-  logic signed [19:0] sum16[2];
-  logic signed [19:0] sum32;
-  logic signed [19:0] dot_q[Groups];
+    // Each group adds its neighbours when they belong to its head; the gates are in the chain.
+    tp_ecp5_carry #(
+      .Width(20)
+    ) u_sum16 (
+      .a_i  (20'($signed(sum8[i]))),
+      .b_i  ('1),
+      .c_i  (20'($signed(sum8[i^1]))),
+      .d_i  ({20{head_log2_i >= 3'd4}}),
+      .sum_o(sum16[i])
+    );
 
-  always_ff @(posedge clk_i) begin
-    if (product_valid) begin
-      for (int unsigned i = 0; i < 8; i++) begin
-        sum4_q[i] <= (18'($signed(product[4*i])) + 18'($signed(product[4*i+1]))) +
-            (18'($signed(product[4*i+2])) + 18'($signed(product[4*i+3])));
-      end
-    end
-    if (valid_q[3]) begin
-      for (int unsigned i = 0; i < Groups; i++) begin
-        sum8_q[i] <= 19'(sum4_q[2*i]) + 19'(sum4_q[2*i+1]);
-      end
-    end
+    tp_ecp5_carry #(
+      .Width(20)
+    ) u_sum32 (
+      .a_i  (sum16_q[i]),
+      .b_i  ('1),
+      .c_i  (sum16_q[i^2]),
+      .d_i  ({20{head_log2_i >= 3'd5}}),
+      .sum_o(dot[i])
+    );
   end
 
-  assign sum16[0] = 20'(sum8_q[0]) + 20'(sum8_q[1]);
-  assign sum16[1] = 20'(sum8_q[2]) + 20'(sum8_q[3]);
-  assign sum32    = sum16[0] + sum16[1];
-
   always_ff @(posedge clk_i) begin
-    if (valid_q[4]) begin
-      for (int unsigned i = 0; i < Groups; i++) begin
-        unique case (head_log2_i)
-          3'd3: dot_q[i] <= 20'(sum8_q[i]);
-          3'd4: dot_q[i] <= sum16[i/2];
-          default: dot_q[i] <= sum32;
-        endcase
-      end
-    end
+    if (valid_q[3]) sum16_q <= sum16;
+    if (valid_q[4]) dot_q <= dot;
   end
 
-  // ---- 0..4: exponents to a right or a left shift ----
+  // ---- 0..4: exponents to a right shift of dot * 2^24 ----
   logic [Groups-1:0][6:0] exponent_q;  // e_q + e_k
   logic [Groups-1:0][6:0] exponent_q2;
   logic [Groups-1:0][6:0] exponent_q3;
   logic [Groups-1:0][6:0] exponent_q4;
-  logic [4:0] right_q[Groups];  // 0..20: 20 shifts everything out
-  logic [4:0] left_q[Groups];  // 0..23: 23 clamps everything but 0 and -1
+  // 0 clamps everything but 0 and -1; 43 leaves nothing, after the rounding.
+  logic [Groups-1:0][5:0] right_q;
 
   always_ff @(posedge clk_i) begin
     if (in_valid_i) begin
@@ -113,10 +104,8 @@ module tp_score
     if (valid_q[3]) exponent_q4 <= exponent_q3;
     if (valid_q[4]) begin
       for (int unsigned i = 0; i < Groups; i++) begin
-        right_q[i] <= exponent_q4[i] <= 7'd6 ? 5'd20 :
-            exponent_q4[i] < 7'd26 ? 5'(7'd26 - exponent_q4[i]) : 5'd0;
-        left_q[i] <= exponent_q4[i] >= 7'd49 ? 5'd23 :
-            exponent_q4[i] > 7'd26 ? 5'(exponent_q4[i] - 7'd26) : 5'd0;
+        right_q[i] <= exponent_q4[i] >= 7'd49 ? 6'd0 :
+            exponent_q4[i] <= 7'd6 ? 6'd43 : 6'(7'd49 - exponent_q4[i]);
       end
     end
   end
@@ -130,6 +119,7 @@ module tp_score
     logic        [ 7:1] first_part_q;
     logic        [ 9:1] last_part_q;
     logic        [ 4:0] left_wide_q;  // 0..24
+    logic        [ 4:0] right_wide_q;  // 0..20: 20 shifts everything out
     logic signed [44:0] shifted_wide_q;
     logic signed [43:0] wide_q;
     logic        [ 3:0] step_q;
@@ -142,12 +132,16 @@ module tp_score
     logic signed [20:0] dot_twice_right;
 
     assign dot_twice       = $signed({dot_q[0], 1'b0});
-    assign dot_twice_right = dot_twice >>> right_q[0];
+    assign dot_twice_right = dot_twice >>> right_wide_q;
 
     always_ff @(posedge clk_i) begin
       first_part_q <= {first_part_q[6:1], in_first_part_i};
       last_part_q  <= {last_part_q[8:1], in_last_part_i};
-      if (valid_q[4]) left_wide_q <= exponent_q4[0] > 7'd26 ? 5'(exponent_q4[0] - 7'd26) : 5'd0;
+      if (valid_q[4]) begin
+        left_wide_q <= exponent_q4[0] > 7'd26 ? 5'(exponent_q4[0] - 7'd26) : 5'd0;
+        right_wide_q <= exponent_q4[0] <= 7'd6 ? 5'd20 :
+            exponent_q4[0] < 7'd26 ? 5'(7'd26 - exponent_q4[0]) : 5'd0;
+      end
       if (valid_q[5]) begin
         shifted_wide_q <= left_wide_q != '0 ? 45'(dot_twice) <<< left_wide_q : 45'(dot_twice_right);
       end
@@ -196,43 +190,91 @@ module tp_score
     assign is_complete  = 1'b1;
   end
 
-  // ---- 5: right, 6: round, 7: left and clamp ----
-  logic signed [20:0] shifted_q [Groups];
-  logic signed [19:0] rounded_q [Groups];
-  logic signed [23:0] score_q   [Groups];
-  logic        [ 4:0] left_q2   [Groups];
-  logic        [ 4:0] left_q3   [Groups];
-  logic        [19:0] high_bits [Groups];  // these must equal the sign, or the left shift overflows
-  logic               is_clamped[Groups];
+  // ---- 5: shift by bytes, 6: by bits, 7: round and clamp ----
+  // A number is lost when a bit that is shifted out above, or the topmost left, is not the sign.
+  logic [Groups-1:0][31:0] bytes;
+  logic [Groups-1:0][31:0] bytes_q;
+  logic [Groups-1:0][ 2:0] right_q2;
+  logic [Groups-1:0]       is_negative_q;
+  logic [Groups-1:0]       is_negative_q2;
+  logic [Groups-1:0]       is_large;
+  logic [Groups-1:0]       is_large_q;
+  logic [Groups-1:0][27:0] by_four;
+  logic [Groups-1:0][25:0] by_two;
+  logic [Groups-1:0][24:0] shifted;
+  logic [Groups-1:0][24:0] shifted_q;  // twice the score
+  logic [Groups-1:0]       is_clamped;
+  logic [Groups-1:0]       is_clamped_q;
+  logic [Groups-1:0][25:0] rounded;
+  logic [Groups-1:0][23:0] score_q;
 
-  always_comb begin
-    for (int unsigned i = 0; i < Groups; i++) begin
-      high_bits[i]  = 20'(43'h7ff_ffff_ffff << (5'd23 - left_q3[i]));
-      is_clamped[i] = |((rounded_q[i] ^{20{rounded_q[i][19]}}) & high_bits[i]);
+  for (genvar i = 0; i < int'(Groups); i++) begin : gen_shift
+    logic sign;
+    logic [2:0] coarse;
+    logic [2:0] fine;
+
+    assign sign   = dot_q[i][19];
+    assign coarse = right_q[i][5:3];
+    assign fine   = right_q2[i];
+
+    always_comb begin
+      for (int unsigned m = 0; m < 4; m++) begin
+        bytes[i][8*m+:8] = (dot_q[i][7:0] & {8{coarse == 3'(3 - m)}}) |
+            (dot_q[i][15:8] & {8{coarse == 3'(4 - m)}}) |
+            ({{4{sign}}, dot_q[i][19:16]} & {8{coarse == 3'(5 - m)}}) |
+            {8{sign && coarse > 3'(5 - m)}};
+      end
+      is_large[i] = (coarse <= 3'd1 && dot_q[i][18:16] != {3{sign}}) ||
+          (coarse == 3'd0 && dot_q[i][15:8] != {8{sign}});
+
+      by_four[i] = fine[2] ? bytes_q[i][31:4] : bytes_q[i][27:0];
+      by_two[i] = fine[1] ? by_four[i][27:2] : by_four[i][25:0];
+      shifted[i] = fine[0] ? by_two[i][25:1] : by_two[i][24:0];
+      is_clamped[i] = is_large_q[i] || shifted[i][24] != is_negative_q[i] ||
+          (!fine[2] && bytes_q[i][31:28] != {4{is_negative_q[i]}}) ||
+          (!fine[1] && by_four[i][27:26] != {2{is_negative_q[i]}}) ||
+          (!fine[0] && by_two[i][25] != is_negative_q[i]);
     end
+
+    // The lowest place makes the carry of the rounding.
+    tp_ecp5_carry #(
+      .Width(26)
+    ) u_round (
+      .a_i  ({1'b0, shifted_q[i]}),
+      .b_i  ({26{!is_clamped_q[i]}}),
+      .c_i  ({1'b0, is_negative_q2[i], {23{!is_negative_q2[i]}}, shifted_q[i][0]}),
+      .d_i  ({{25{is_clamped_q[i]}}, !is_clamped_q[i]}),
+      .sum_o(rounded[i])
+    );
   end
 
   always_ff @(posedge clk_i) begin
     for (int unsigned i = 0; i < Groups; i++) begin
       if (valid_q[5]) begin
-        shifted_q[i] <= $signed({dot_q[i], 1'b0}) >>> right_q[i];
-        left_q2[i]   <= left_q[i];
+        bytes_q[i]       <= bytes[i];
+        right_q2[i]      <= right_q[i][2:0];
+        is_negative_q[i] <= dot_q[i][19];
+        is_large_q[i]    <= is_large[i];
       end
       if (valid_q[6]) begin
-        rounded_q[i] <= 20'((22'(shifted_q[i]) + 22'sd1) >>> 1);
-        left_q3[i]   <= left_q2[i];
+        shifted_q[i]      <= shifted[i];
+        is_clamped_q[i]   <= is_clamped[i];
+        is_negative_q2[i] <= is_negative_q[i];
       end
-      if (valid_q[7]) begin
-        if (is_clamped[i]) score_q[i] <= {rounded_q[i][19], {23{!rounded_q[i][19]}}};
-        else score_q[i] <= 24'(rounded_q[i]) <<< left_q3[i];
-      end
+      if (valid_q[7]) score_q[i] <= rounded[i][24:1];
     end
+  end
+
+  logic unused_rounded;
+  always_comb begin
+    unused_rounded = 1'b0;
+    for (int unsigned i = 0; i < Groups; i++) unused_rounded ^= rounded[i][25] ^ rounded[i][0];
   end
 
   // ---- 8: whole and fraction ----
   logic signed [23:0] score[Groups];
   for (genvar i = 0; i < Groups; i++) begin : gen_score
-    assign score[i] = is_wide ? wide_score_q : score_q[i];
+    assign score[i] = is_wide ? wide_score_q : $signed(score_q[i]);
   end
 
   scored_t [Groups-1:0] scored_q;
@@ -240,8 +282,8 @@ module tp_score
   always_ff @(posedge clk_i) begin
     if (valid_q[8]) begin
       for (int unsigned i = 0; i < Groups; i++) begin
-        scored_q[i].rounded  <= 19'(score[i] >>> 6) + 19'sd1;
-        scored_q[i].level    <= 19'(score[i] >>> 6) + $signed(19'(value_exponents_i[i]));
+        scored_q[i].rounded  <= score[i][23:6];
+        scored_q[i].level    <= 19'($signed(score[i][23:6])) + $signed(19'(value_exponents_i[i]));
         scored_q[i].mantissa <= tp_tables_pkg::TP_TABLE_EXP2[score[i][5:0]];
       end
     end
@@ -250,8 +292,7 @@ module tp_score
   assign out_valid_o  = valid_q[9] && is_complete;
   assign out_scored_o = scored_q;
 
-  `TP_ASSERT(ProductInStep_A, product_valid == valid_q[2])
   `TP_ASSERT(HeadSize_A, !in_valid_i || (head_log2_i >= 3'd3 && (WideHeads || head_log2_i <= 3'd5)))
-  `TP_COVER(Clamped_C, valid_q[7] && is_clamped[0])
+  `TP_COVER(Clamped_C, valid_q[7] && is_clamped_q[0])
 
 endmodule

@@ -36,11 +36,11 @@ module tp_softmax
 );
 
   // ---- scores of a page, and its maxima ----
-  logic    [       3:0] write_step_q;
-  logic    [       3:0] read_step_q;
-  scored_t [Groups-1:0] stored;
-  level_t               rounded_max_q[Groups];
-  level_t               level_max_q  [Groups];
+  logic     [       3:0] write_step_q;
+  logic     [       3:0] read_step_q;
+  scored_t  [Groups-1:0] stored;
+  rounded_t              rounded_max_q[Groups];
+  level_t                level_max_q  [Groups];
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
@@ -78,14 +78,14 @@ module tp_softmax
   end
 
   // ---- 0: the maxima of the page that is mixed now, and of the page before it ----
-  logic    [       5:1] valid_q;  // i cycles after mix_valid_i
-  logic    [       5:1] first_q;
-  logic                 keep_q;
-  scored_t [Groups-1:0] stored_q;
-  level_t               rounded_hold_q                         [Groups];
-  level_t               level_hold_q                           [Groups];
-  level_t               rounded_hold_q2                        [Groups];
-  level_t               level_hold_q2                          [Groups];
+  logic     [       5:1] valid_q;  // i cycles after mix_valid_i
+  logic     [       5:1] first_q;
+  logic                  keep_q;
+  scored_t  [Groups-1:0] stored_q;
+  rounded_t              rounded_hold_q                         [Groups];
+  level_t                level_hold_q                           [Groups];
+  rounded_t              rounded_hold_q2                        [Groups];
+  level_t                level_hold_q2                          [Groups];
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) valid_q <= '0;
@@ -120,13 +120,15 @@ module tp_softmax
   end
 
   // ---- 1: distances to the maxima, 2: p and weight ----
-  logic [Groups-1:0][18:0] weight_far;
+  logic [Groups-1:0][17:0] weight_far;
   logic [Groups-1:0][18:0] mix_far;
-  logic [       3:0]       weight_right_q[Groups];  // 0..9: 9 makes 0
-  logic [       3:0]       mix_right_q   [Groups];
-  logic [       7:0]       mantissa_q    [Groups];
-  logic [Groups-1:0][ 7:0] weight_q;
-  logic [Groups-1:0][ 7:0] p_q;
+  scale_t [Groups-1:0] weight_scale_q;
+  scale_t [Groups-1:0] mix_scale_q;
+  logic [Groups-1:0][7:0] mantissa_q;
+  logic [Groups-1:0][7:0] weight;
+  logic [Groups-1:0][7:0] p;
+  logic [Groups-1:0][7:0] weight_q;
+  logic [Groups-1:0][7:0] p_q;
 
   always_comb begin
     for (int unsigned i = 0; i < Groups; i++) begin
@@ -135,46 +137,58 @@ module tp_softmax
     end
   end
 
-  function automatic logic [7:0] scaled(input logic [7:0] mantissa, input logic [3:0] right);
-    logic [8:0] cut;
-    cut = {mantissa, 1'b0} >> right;
-    scaled = 8'((10'(cut) + 10'd1) >> 1);
-  endfunction
+  for (genvar i = 0; i < int'(Groups); i++) begin : gen_scale
+    tp_scale u_weight (
+      .mantissa_i(mantissa_q[i]),
+      .scale_i   (weight_scale_q[i]),
+      .scaled_o  (weight[i])
+    );
+    tp_scale u_p (
+      .mantissa_i(mantissa_q[i]),
+      .scale_i   (mix_scale_q[i]),
+      .scaled_o  (p[i])
+    );
+  end
 
   always_ff @(posedge clk_i) begin
     if (valid_q[1]) begin
       for (int unsigned i = 0; i < Groups; i++) begin
-        weight_right_q[i] <= !keep_q || |weight_far[i][18:4] || weight_far[i][3:0] > 4'd8 ?
-            4'd9 : weight_far[i][3:0];
-        mix_right_q[i] <= !keep_q || |mix_far[i][18:4] || mix_far[i][3:0] > 4'd8 ?
-            4'd9 : mix_far[i][3:0];
-        mantissa_q[i] <= stored_q[i].mantissa;
+        weight_scale_q[i] <= scale_of(19'(weight_far[i]), keep_q);
+        mix_scale_q[i]    <= scale_of(mix_far[i], keep_q);
+        mantissa_q[i]     <= stored_q[i].mantissa;
       end
     end
     if (valid_q[2]) begin
-      for (int unsigned i = 0; i < Groups; i++) begin
-        weight_q[i] <= scaled(mantissa_q[i], weight_right_q[i]);
-        p_q[i]      <= scaled(mantissa_q[i], mix_right_q[i]);
-      end
+      weight_q <= weight;
+      p_q      <= p;
     end
   end
 
   assign out_p_o = p_q;
 
   // ---- 3, 4: wait for the multipliers of the mix, 5: sum ----
-  logic  [Groups-1:0][7:0] weight_q2;
-  logic  [Groups-1:0][7:0] weight_q3;
-  logic  [      11:0]      weight_sum_q[Groups];
-  sums_t [Groups-1:0]      page_q;
+  logic  [Groups-1:0][ 7:0] weight_q2;
+  logic  [Groups-1:0][ 7:0] weight_q3;
+  logic  [Groups-1:0][11:0] weight_sum;
+  logic  [Groups-1:0][11:0] weight_sum_q;
+  sums_t [Groups-1:0]       page_q;
+
+  for (genvar i = 0; i < int'(Groups); i++) begin : gen_sum
+    tp_ecp5_carry #(
+      .Width(12)
+    ) u_sum (
+      .a_i  (weight_sum_q[i]),
+      .b_i  ({12{!first_q[5]}}),
+      .c_i  (12'(weight_q3[i])),
+      .d_i  ('1),
+      .sum_o(weight_sum[i])
+    );
+  end
 
   always_ff @(posedge clk_i) begin
     if (valid_q[3]) weight_q2 <= weight_q;
     if (valid_q[4]) weight_q3 <= weight_q2;
-    if (valid_q[5]) begin
-      for (int unsigned i = 0; i < Groups; i++) begin
-        weight_sum_q[i] <= (first_q[5] ? 12'd0 : weight_sum_q[i]) + 12'(weight_q3[i]);
-      end
-    end
+    if (valid_q[5]) weight_sum_q <= weight_sum;
     if (page_load_i) begin
       for (int unsigned i = 0; i < Groups; i++) begin
         page_q[i].rounded <= rounded_hold_q2[i];
@@ -189,10 +203,16 @@ module tp_softmax
   logic unused_part;
   assign unused_part = ^{mix_wide_i, mix_part_i};
 
+  // An assertion must not index an array.
+  rounded_t rounded_0;
+  rounded_t rounded_max_0;
+  assign rounded_0     = stored_q[0].rounded;
+  assign rounded_max_0 = rounded_hold_q[0];
+
   `TP_ASSERT(FirstKept_A, !(in_valid_i && in_first_i) || in_keep_i)
   `TP_ASSERT(FirstStep_A, !(in_valid_i && in_first_i) || write_step_q == 4'd0)
   `TP_ASSERT(MixFirstStep_A, !(mix_valid_i && mix_first_i) || read_step_q == 4'd0)
-  `TP_ASSERT(NoFarther_A, !(valid_q[1] && keep_q) || !weight_far[0][18])
+  `TP_ASSERT(NoFarther_A, !(valid_q[1] && keep_q) || rounded_0 <= rounded_max_0)
   `TP_COVER(Masked_C, mix_valid_i && !mix_keep_i)
 
 endmodule

@@ -79,16 +79,19 @@ module tp_ecp5_carry #(
 `else
   logic [Width-1:0] propagate;
   logic [Width-1:0] generated;
-  logic             carry;
 
   always_comb begin
-    carry = CarryIn;
-    for (int unsigned i = 0; i < Width; i++) begin
-      propagate[i] = Init[{d_i[i], c_i[i], b_i[i], a_i[i]}];
-      generated[i] = Init[{2'b00, b_i[i], a_i[i]}];
-      sum_o[i]     = propagate[i] ^ carry;
-      carry        = propagate[i] ? carry : generated[i];
+    propagate = '0;
+    generated = '0;
+    for (int unsigned i = 0; i < 16; i++) begin
+      if (Init[i]) begin
+        propagate |= ~(a_i ^ {Width{i[0]}}) & ~(b_i ^ {Width{i[1]}}) & ~(c_i ^ {Width{i[2]}}) &
+            ~(d_i ^ {Width{i[3]}});
+        if (i < 4) generated |= ~(a_i ^{Width{i[0]}}) & ~(b_i ^{Width{i[1]}});
+      end
     end
+    // An adder of these two words propagates and generates the same.
+    sum_o = (propagate | generated) + (~propagate & generated) + Width'(CarryIn);
   end
 `endif
 
