@@ -71,24 +71,39 @@ module tp_normalise
   end
 
   // ---- 6: two partial products in DSP blocks, 7: their sum ----
-  logic signed [34:0]       low_q         [4];
-  logic signed [29:0]       high_q        [4];
-  logic        [ 3:0][45:0] product_q;
-  logic signed [17:0]       factor_signed;
+  logic [3:0][33:0] low;
+  logic [3:0][28:0] high;
+  logic [3:0][45:0] product_q;
 
-  assign factor_signed = $signed({1'b0, factor});
+  for (genvar i = 0; i < 4; i++) begin : gen_product
+    tp_ecp5_multiply #(
+      .WidthA (17),
+      .WidthB (17),
+      .SignedA(1'b0),
+      .SignedB(1'b0),
+      .Latency(1)
+    ) u_low (
+      .clk_i(clk_i),
+      .a_i  (mean_q4[i][16:0]),
+      .b_i  (factor),
+      .out_o(low[i])
+    );
+    tp_ecp5_multiply #(
+      .WidthA (12),
+      .WidthB (17),
+      .SignedB(1'b0),
+      .Latency(1)
+    ) u_high (
+      .clk_i(clk_i),
+      .a_i  (mean_q4[i][28:17]),
+      .b_i  (factor),
+      .out_o(high[i])
+    );
+  end
 
   always_ff @(posedge clk_i) begin
-    if (valid_q[6]) begin
-      for (int unsigned i = 0; i < 4; i++) begin
-        low_q[i]  <= 35'($signed({1'b0, mean_q4[i][16:0]})) * 35'(factor_signed);
-        high_q[i] <= 30'($signed(mean_q4[i][28:17])) * 30'(factor_signed);
-      end
-    end
     if (valid_q[7]) begin
-      for (int unsigned i = 0; i < 4; i++) begin
-        product_q[i] <= 46'(low_q[i]) + {high_q[i][28:0], 17'd0};
-      end
+      for (int unsigned i = 0; i < 4; i++) product_q[i] <= 46'(low[i]) + {high[i], 17'd0};
     end
   end
 
@@ -106,9 +121,6 @@ module tp_normalise
     .out_data_o,
     .out_saturated_o
   );
-
-  logic unused_sign;
-  assign unused_sign = ^{high_q[0][29], high_q[1][29], high_q[2][29], high_q[3][29]};
 
   `TP_ASSERT(ExponentLegal_A, !in_valid_i || (distance >= 19'sd0 && distance <= 19'sd46))
   `TP_COVER(Saturated_C, out_valid_o && out_saturated_o != '0)

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// tp_ecp5_multiply: product with the three registers of a hard multiplier MULT18X18D.
+// tp_ecp5_multiply: product with registers of a hard multiplier MULT18X18D.
 //
 // In    a_i, b_i: signed, or unsigned by parameter. out_o: a * b, complete, no rounding.
-// Rate  one product per cycle, latency 3: input, pipeline and output register.
+// Rate  one product per cycle, latency 3 (input, pipeline and output register) or 1 (output).
 // Not   has no valid bit, no reset and no enable: the registers load in every cycle. The place and
 //       route tool does not write which enable the output register has, so all of them are high.
 
@@ -147,7 +147,8 @@ module tp_ecp5_multiply #(
   parameter int unsigned WidthA = 8,
   parameter int unsigned WidthB = 8,
   parameter bit SignedA = 1'b1,
-  parameter bit SignedB = 1'b1
+  parameter bit SignedB = 1'b1,
+  parameter int unsigned Latency = 3
 ) (
   input  logic                     clk_i,
   input  logic [       WidthA-1:0] a_i,
@@ -157,11 +158,14 @@ module tp_ecp5_multiply #(
 
   `TP_REQUIRE(WidthA >= 1 && WidthA <= 18)
   `TP_REQUIRE(WidthB >= 1 && WidthB <= 18)
+  `TP_REQUIRE(Latency == 1 || Latency == 3)
 
   localparam int unsigned Width = WidthA + WidthB;
 
   // Bits above an operand repeat its sign.
 `ifdef TP_ECP5_CELLS
+
+  localparam InnerClock = Latency == 3 ? "CLK0" : "NONE";
 
   logic [17:0] a;
   logic [17:0] b;
@@ -179,9 +183,9 @@ module tp_ecp5_multiply #(
   assign unused_bits = ^p;
 
   MULT18X18D #(
-    .REG_INPUTA_CLK("CLK0"),
-    .REG_INPUTB_CLK("CLK0"),
-    .REG_PIPELINE_CLK("CLK0"),
+    .REG_INPUTA_CLK(InnerClock),
+    .REG_INPUTB_CLK(InnerClock),
+    .REG_PIPELINE_CLK(InnerClock),
     .REG_OUTPUT_CLK("CLK0"),
     .GSR("DISABLED")
   ) u_multiplier (
@@ -295,20 +299,29 @@ module tp_ecp5_multiply #(
 
 `else
 
-  logic [WidthA-1:0] a_q;
-  logic [WidthB-1:0] b_q;
-  logic [ Width-1:0] product_q;
-  logic [ Width-1:0] out_q;
+  logic [Width-1:0] wide_a;
+  logic [Width-1:0] wide_b;
+  logic [Width-1:0] product;
+  logic [Width-1:0] out_q;
 
-  always_ff @(posedge clk_i) begin
-    a_q <= a_i;
-    b_q <= b_i;
-    product_q <= (SignedA ? Width'($signed(
-        a_q
-    )) : Width'(a_q)) * (SignedB ? Width'($signed(
-        b_q
-    )) : Width'(b_q));
-    out_q <= product_q;
+  assign product = wide_a * wide_b;
+
+  if (Latency == 3) begin : gen_three
+    logic [WidthA-1:0] a_q;
+    logic [WidthB-1:0] b_q;
+    logic [ Width-1:0] product_q;
+    always_ff @(posedge clk_i) begin
+      a_q       <= a_i;
+      b_q       <= b_i;
+      product_q <= product;
+      out_q     <= product_q;
+    end
+    assign wide_a = SignedA ? Width'($signed(a_q)) : Width'(a_q);
+    assign wide_b = SignedB ? Width'($signed(b_q)) : Width'(b_q);
+  end else begin : gen_one
+    always_ff @(posedge clk_i) out_q <= product;
+    assign wide_a = SignedA ? Width'($signed(a_i)) : Width'(a_i);
+    assign wide_b = SignedB ? Width'($signed(b_i)) : Width'(b_i);
   end
 
   assign out_o = out_q;

@@ -211,6 +211,23 @@ module DP16KD #(
   DOB17
 );
 endmodule
+
+(* blackbox *)
+module TRELLIS_FF #(
+  parameter GSR = "ENABLED",
+  parameter CEMUX = "1",
+  parameter CLKMUX = "CLK",
+  parameter LSRMUX = "LSR",
+  parameter REGSET = "RESET",
+  parameter SRMODE = "LSR_OVER_CE"
+) (
+  input  logic CLK,
+  LSR,
+  CE,
+  DI,
+  output logic Q
+);
+endmodule
 `endif
 
 module tp_ecp5_ram #(
@@ -265,16 +282,40 @@ module tp_ecp5_ram #(
     for (int unsigned i = 0; i < 16; i++) initval[20*i+:18] = bits[18*(16*index+i)+:18];
   endfunction
 
-  // With the output register, the block RAM reads in every cycle, and the register alone takes what
-  // was asked for: the enable that is late reaches one flip-flop.
-  logic read_q;
-  always_ff @(posedge clk_i) read_q <= read_enable_i;
-
   for (genvar column = 0; column < Columns; column++) begin : gen_column
     localparam int unsigned First = 36 * column;
     localparam int unsigned Bits = Width - First < 36 ? Width - First : 36;
     localparam tp_ecp5_pkg::plan_t Plan = tp_ecp5_pkg::best_plan(Bits, Depth);
     localparam int unsigned SelectWidth = Plan.segments < 2 ? 1 : $clog2(Plan.segments);
+
+    // With the output register, the block RAM reads in every cycle, and the register alone takes
+    // what was asked for: the enable that is late reaches one flip-flop of each column.
+    logic read_q;
+    if (OutputRegister) begin : gen_read
+`ifdef TP_ECP5_BLACK_BOXES
+      // Kept, as the one of the selection below: synthesis would make one flip-flop of those of all
+      // columns, and that one would have to reach the whole memory.
+      (* keep *)
+      TRELLIS_FF #(
+        .GSR("DISABLED"),
+        .CEMUX("1"),
+        .CLKMUX("CLK"),
+        .LSRMUX("LSR"),
+        .REGSET("RESET"),
+        .SRMODE("LSR_OVER_CE")
+      ) u_read (
+        .CLK(clk_i),
+        .LSR(1'b0),
+        .CE (1'b1),
+        .DI (read_enable_i),
+        .Q  (read_q)
+      );
+`else
+      always_ff @(posedge clk_i) read_q <= read_enable_i;
+`endif
+    end else begin : gen_no_read
+      assign read_q = 1'b1;
+    end
 
     logic [Plan.segments-1:0][35:0] out;
     logic [Plan.segments-1:0]       read_here;
@@ -537,9 +578,29 @@ module tp_ecp5_ram #(
       end
       if (OutputRegister) begin : gen_register
         logic [SelectWidth-1:0] select_q2;
+`ifdef TP_ECP5_BLACK_BOXES
+        for (genvar i = 0; i < SelectWidth; i++) begin : gen_bit
+          (* keep *)
+          TRELLIS_FF #(
+            .GSR("DISABLED"),
+            .CEMUX("CE"),
+            .CLKMUX("CLK"),
+            .LSRMUX("LSR"),
+            .REGSET("RESET"),
+            .SRMODE("LSR_OVER_CE")
+          ) u_select (
+            .CLK(clk_i),
+            .LSR(1'b0),
+            .CE (read_q),
+            .DI (select_q[i]),
+            .Q  (select_q2[i])
+          );
+        end
+`else
         always_ff @(posedge clk_i) begin
           if (read_q) select_q2 <= select_q;
         end
+`endif
         assign select = select_q2;
       end else begin : gen_direct
         assign select = select_q;

@@ -87,16 +87,35 @@ module tp_epilogue_scale
   end
 
   for (genvar i = 0; i < 2; i++) begin : gen_factor
-    logic signed [33:0] high_q;  // products, upper and lower 16 bits of z apart
-    logic signed [33:0] low_q;
+    logic [32:0] high;  // products, upper and lower 16 bits of z apart
+    logic [32:0] low;
     logic unused_low;
-    assign unused_low = ^{high_q[33:32], low_q[33], low_q[14:0]};
+    assign unused_low = ^{high[32], low[14:0]};
+    tp_ecp5_multiply #(
+      .WidthA (16),
+      .WidthB (17),
+      .SignedB(1'b0),
+      .Latency(1)
+    ) u_high (
+      .clk_i(clk_i),
+      .a_i  (z[i][31:16]),
+      .b_i  (rm_q),
+      .out_o(high)
+    );
+    tp_ecp5_multiply #(
+      .WidthA (16),
+      .WidthB (17),
+      .SignedA(1'b0),
+      .SignedB(1'b0),
+      .Latency(1)
+    ) u_low (
+      .clk_i(clk_i),
+      .a_i  (z[i][15:0]),
+      .b_i  (rm_q),
+      .out_o(low)
+    );
     always_ff @(posedge clk_i) begin
-      if (valid_q[4]) begin
-        high_q <= 34'($signed(z[i][31:16])) * $signed({17'b0, rm_q});
-        low_q  <= $signed({18'b0, z[i][15:0]}) * $signed({17'b0, rm_q});
-      end
-      if (valid_q[5]) y_q[i] <= high_q[31:0] + 32'(low_q[32:16]) + 32'(low_q[15]);
+      if (valid_q[5]) y_q[i] <= high[31:0] + 32'(low[32:16]) + 32'(low[15]);
     end
   end
 

@@ -31,9 +31,9 @@ module tp_swiglu (
   // 15 minus both shifts: the shift of the product, as tp_round_shift wants it.
   logic signed [5:0] shift_q, shift_q2, shift_q3, shift_q4, shift_q5;
   logic        [16:0] sigmoid;
-  logic signed [35:0] silu_full_q;
+  logic signed [34:0] silu_full;
   logic signed [17:0] silu_q;
-  logic signed [35:0] product_q;
+  logic signed [35:0] product;
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) valid_q <= '0;
@@ -70,20 +70,40 @@ module tp_swiglu (
       shift_q2    <= shift_q;
     end
     if (valid_q[3]) begin
-      silu_full_q <= 36'(gate_cut_q2) * $signed({19'b0, sigmoid});
-      up_cut_q3   <= up_cut_q2;
-      shift_q3    <= shift_q2;
+      up_cut_q3 <= up_cut_q2;
+      shift_q3  <= shift_q2;
     end
     if (valid_q[4]) begin
-      silu_q    <= 18'(silu_full_q >>> 16) + 18'(silu_full_q[15]);
+      silu_q    <= 18'(silu_full >>> 16) + 18'(silu_full[15]);
       up_cut_q4 <= up_cut_q3;
       shift_q4  <= shift_q3;
     end
-    if (valid_q[5]) begin
-      product_q <= 36'(silu_q) * 36'(up_cut_q4);
-      shift_q5  <= shift_q4;
-    end
+    if (valid_q[5]) shift_q5 <= shift_q4;
   end
+
+  // The registers of stages 4 and 6 lie in the multipliers.
+  tp_ecp5_multiply #(
+    .WidthA (18),
+    .WidthB (17),
+    .SignedB(1'b0),
+    .Latency(1)
+  ) u_silu (
+    .clk_i(clk_i),
+    .a_i  (gate_cut_q2),
+    .b_i  (sigmoid),
+    .out_o(silu_full)
+  );
+
+  tp_ecp5_multiply #(
+    .WidthA (18),
+    .WidthB (18),
+    .Latency(1)
+  ) u_product (
+    .clk_i(clk_i),
+    .a_i  (silu_q),
+    .b_i  (up_cut_q4),
+    .out_o(product)
+  );
 
   tp_sigmoid u_sigmoid (
     .clk_i      (clk_i),
@@ -100,7 +120,7 @@ module tp_swiglu (
     .clk_i          (clk_i),
     .rst_ni         (rst_ni),
     .in_valid_i     (valid_q[6]),
-    .in_data_i      (product_q),
+    .in_data_i      (product),
     .in_shift_i     (9'(shift_q5)),
     .out_valid_o    (out_valid_o),
     .out_data_o     (out_data_o),

@@ -150,21 +150,21 @@ module tp_matvec_group #(
   // ---- scale and shift; both wait for the dot product in short delay lines ----
 
   logic [4*(Joined)-1:0] mantissa_q;
-  logic [6*(Joined-1)-1:0] amount_q;
+  logic [6*(Joined-2)-1:0] amount_q;
   logic signed [7:0] room_q;
   logic [3:0] exponent_q;
-  logic signed [7:0] amount_wide;
+  logic signed [7:0] amount_wide_q;
   logic [5:0] amount;
 
-  assign amount_wide = room_q - 8'(exponent_q);
   // A negative amount comes only with an all-zero block.
-  assign amount = amount_wide[7] ? 6'd0 : (amount_wide > 8'sd40 ? 6'd40 : amount_wide[5:0]);
+  assign amount = amount_wide_q[7] ? 6'd0 : (amount_wide_q > 8'sd40 ? 6'd40 : amount_wide_q[5:0]);
 
   always_ff @(posedge clk_i) begin
-    room_q     <= room_i;
-    exponent_q <= scale_i[7:4];
-    mantissa_q <= {mantissa_q[4*(Joined-1)-1:0], scale_i[3:0]};
-    amount_q   <= {amount_q[6*(Joined-2)-1:0], amount};
+    room_q        <= room_i;
+    exponent_q    <= scale_i[7:4];
+    amount_wide_q <= room_q - 8'(exponent_q);
+    mantissa_q    <= {mantissa_q[4*(Joined-1)-1:0], scale_i[3:0]};
+    amount_q      <= {amount_q[6*(Joined-3)-1:0], amount};
   end
 
   logic signed [39:0] term;
@@ -174,7 +174,7 @@ module tp_matvec_group #(
     .valid_i   (valid_q[Joined]),
     .dot_i     (joined_q),
     .mantissa_i(mantissa_q[4*(Joined-1)+:4]),
-    .amount_i  (amount_q[6*(Joined-2)+:6]),
+    .amount_i  (amount_q[6*(Joined-3)+:6]),
     .term_o    (term)
   );
 

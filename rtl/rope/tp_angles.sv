@@ -121,7 +121,7 @@ module tp_angles
 
   logic [31:0] increment;  // stage 2
   logic [15:0] factor_q;
-  logic [31:0] product_q;
+  logic [31:0] product;
   logic [31:0] product_q2;
   logic [31:0] phase_q;  // stage 6 of a cosine step
   logic [31:0] sine_phase_q;
@@ -141,15 +141,27 @@ module tp_angles
     .read_data_o    (increment)
   );
 
+  tp_ecp5_multiply #(
+    .WidthA (16),
+    .WidthB (16),
+    .SignedA(1'b0),
+    .SignedB(1'b0),
+    .Latency(1)
+  ) u_product (
+    .clk_i(clk_i),
+    .a_i  (factor_q),
+    .b_i  (position_q),
+    .out_o(product)
+  );
+
   always_ff @(posedge clk_i) begin
     if (!free_q) begin
       factor_q   <= half_step_q[1] ? increment[31:16] : increment[15:0];
-      product_q  <= 32'(factor_q) * 32'(position_q);
-      product_q2 <= product_q;
+      product_q2 <= product;
       // The quarter turn for the cosine goes in when the upper product comes.
       if (half_step_q[3]) begin
-        phase_q      <= product_q2 + {product_q[15:0], 16'b0} + 32'h4000_0000;
-        sine_phase_q <= product_q2 + {product_q[15:0], 16'b0};
+        phase_q      <= product_q2 + {product[15:0], 16'b0} + 32'h4000_0000;
+        sine_phase_q <= product_q2 + {product[15:0], 16'b0};
       end else begin
         phase_q <= sine_phase_q;
       end

@@ -29,12 +29,12 @@ module tp_rotate (
   logic signed [31:0] a_q;
   logic signed [32:0] both_q;  // a + b
   logic signed [32:0] apart_q;  // b - a
-  logic signed [33:0] a_high_q;  // products, upper and lower 16 bits of the element apart
-  logic signed [34:0] a_low_q;
-  logic signed [33:0] both_high_q;
-  logic signed [33:0] both_low_q;
-  logic signed [33:0] apart_high_q;
-  logic signed [33:0] apart_low_q;
+  logic signed [33:0] a_high;  // products, upper and lower 16 bits of the element apart
+  logic signed [33:0] a_low;
+  logic signed [33:0] both_high;
+  logic signed [32:0] both_low;
+  logic signed [33:0] apart_high;
+  logic signed [32:0] apart_low;
   logic signed [51:0] a_term_q;  // |term| < 2^49, with the half of the rounding
   logic signed [51:0] both_term_q;
   logic signed [51:0] apart_term_q;
@@ -56,23 +56,15 @@ module tp_rotate (
       both_q  <= 33'($signed(in_data_i[0])) + 33'($signed(in_data_i[1]));
       apart_q <= 33'($signed(in_data_i[1])) - 33'($signed(in_data_i[0]));
     end
-    if (valid_q[0]) begin
-      a_high_q     <= 34'($signed(a_q[31:16])) * 34'(sum_i);
-      a_low_q      <= 35'($signed({1'b0, a_q[15:0]})) * 35'(sum_i);
-      both_high_q  <= 34'($signed(both_q[32:16])) * 34'(sine_i);
-      both_low_q   <= 34'($signed({1'b0, both_q[15:0]})) * 34'(sine_i);
-      apart_high_q <= 34'($signed(apart_q[32:16])) * 34'(cosine_i);
-      apart_low_q  <= 34'($signed({1'b0, apart_q[15:0]})) * 34'(cosine_i);
-    end
     if (valid_q[1]) begin
 `ifdef TP_PLANT_BUG
       // The planted fault leaves the half of the rounding out.
-      a_term_q <= (52'(a_high_q) <<< 16) + 52'(a_low_q);
+      a_term_q <= (52'(a_high) <<< 16) + 52'(a_low);
 `else
-      a_term_q <= ((52'(a_high_q) <<< 16) | 52'h4000) + 52'(a_low_q);
+      a_term_q <= ((52'(a_high) <<< 16) | 52'h4000) + 52'(a_low);
 `endif
-      both_term_q  <= (52'(both_high_q) <<< 16) + 52'(both_low_q);
-      apart_term_q <= (52'(apart_high_q) <<< 16) + 52'(apart_low_q);
+      both_term_q  <= (52'(both_high) <<< 16) + 52'(both_low);
+      apart_term_q <= (52'(apart_high) <<< 16) + 52'(apart_low);
     end
     if (valid_q[2]) begin
       first_q     <= fits[0] ? first[46:15] : {first[51], {31{!first[51]}}};
@@ -80,6 +72,76 @@ module tp_rotate (
       saturated_q <= ~fits;
     end
   end
+
+  // The registers of stage 2 lie in the multipliers.
+  tp_ecp5_multiply #(
+    .WidthA (16),
+    .WidthB (18),
+    .Latency(1)
+  ) u_a_high (
+    .clk_i(clk_i),
+    .a_i  (a_q[31:16]),
+    .b_i  (sum_i),
+    .out_o(a_high)
+  );
+
+  tp_ecp5_multiply #(
+    .WidthA (16),
+    .WidthB (18),
+    .SignedA(1'b0),
+    .Latency(1)
+  ) u_a_low (
+    .clk_i(clk_i),
+    .a_i  (a_q[15:0]),
+    .b_i  (sum_i),
+    .out_o(a_low)
+  );
+
+  tp_ecp5_multiply #(
+    .WidthA (17),
+    .WidthB (17),
+    .Latency(1)
+  ) u_both_high (
+    .clk_i(clk_i),
+    .a_i  (both_q[32:16]),
+    .b_i  (sine_i),
+    .out_o(both_high)
+  );
+
+  tp_ecp5_multiply #(
+    .WidthA (16),
+    .WidthB (17),
+    .SignedA(1'b0),
+    .Latency(1)
+  ) u_both_low (
+    .clk_i(clk_i),
+    .a_i  (both_q[15:0]),
+    .b_i  (sine_i),
+    .out_o(both_low)
+  );
+
+  tp_ecp5_multiply #(
+    .WidthA (17),
+    .WidthB (17),
+    .Latency(1)
+  ) u_apart_high (
+    .clk_i(clk_i),
+    .a_i  (apart_q[32:16]),
+    .b_i  (cosine_i),
+    .out_o(apart_high)
+  );
+
+  tp_ecp5_multiply #(
+    .WidthA (16),
+    .WidthB (17),
+    .SignedA(1'b0),
+    .Latency(1)
+  ) u_apart_low (
+    .clk_i(clk_i),
+    .a_i  (apart_q[15:0]),
+    .b_i  (cosine_i),
+    .out_o(apart_low)
+  );
 
   assign first           = a_term_q - both_term_q;
   assign second          = a_term_q + apart_term_q;
