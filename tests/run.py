@@ -21,6 +21,8 @@ import sys
 import time
 
 TIME_LIMIT_S = 300
+# A netlist simulates slowly.
+NETLIST_FACTOR = 10
 SHOWN_LINES = 60
 SCRIPTS = (".sh", ".py", ".sby")
 
@@ -90,11 +92,15 @@ def run_one(name, build):
     skip.unlink(missing_ok=True)
     environment = dict(os.environ, TP_TAP=str(tap), TP_BUILD=str(build),
                        TOKPROC=str(build / "tokproc"), TOKPROC_SAN=str(build / "san" / "tokproc"))
+    limit_s = time_limit(source)
+    if ".netlist" in name:
+        limit_s *= NETLIST_FACTOR
+        environment["CK_TIMEOUT_MULTIPLIER"] = str(NETLIST_FACTOR)
     start = time.monotonic()
     command = [str(program.absolute())]
     if name.endswith(".sby"):
         command = ["tests/formal/prove.py", str(program)]
-    status, result.output = run_process(command, time_limit(source), environment)
+    status, result.output = run_process(command, limit_s, environment)
     result.seconds = time.monotonic() - start
 
     if is_script:
