@@ -285,6 +285,7 @@ module tp_framer_rx
   logic prove_received;  // the byte was received in this frame
   logic prove_gathered;  // its word is being gathered, or written in this cycle
   logic [31:0] prove_memory;
+  logic [31:0] prove_read_data;
   logic [7:0] prove_stored;
   logic [7:0] prove_gather;
   logic [7:0] prove_given;
@@ -318,7 +319,8 @@ module tp_framer_rx
       prove_gathered = 1'b1;
     end
   end
-  assign prove_memory = u_payload.memory[{prove_bank_q, IndexWidth'(prove_word)}];
+  assign prove_memory = u_payload.gen_block.u_ram.memory[{prove_bank_q, IndexWidth'(prove_word)}];
+  assign prove_read_data = u_payload.gen_block.u_ram.read_data_q;
   assign prove_stored = prove_memory[8*prove_place_q[1:0]+:8];
   assign prove_gather = gather_q[8*prove_place_q[1:0]+:8];
   assign prove_given = word_data_o[8*prove_place_q[1:0]+:8];
@@ -357,9 +359,9 @@ module tp_framer_rx
   `TP_ASSERT(WordsSome_A, deliver_q == StFrame || word_left_q != '0)
   `TP_ASSERT(WordsLeftFit_A,
              deliver_q == StFrame || 32'(read_index_q) + 32'(word_left_q) == prove_words)
-  `TP_ASSERT(ReadData_A, !(read_wait_q && prove_read) || u_payload.read_data_q == prove_memory)
+  `TP_ASSERT(ReadData_A, !(read_wait_q && prove_read) || prove_read_data == prove_memory)
   `TP_ASSERT(ReadDataStays_A,
-             !(deliver_q == StWord && prove_read) || u_payload.read_data_q == prove_memory)
+             !(deliver_q == StWord && prove_read) || prove_read_data == prove_memory)
   `TP_ASSERT(WordIsMemory_A, !(deliver_q == StWord && prove_read) || word_data_o == prove_memory)
 `endif
 
