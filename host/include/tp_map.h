@@ -29,6 +29,7 @@
 #define TP_SLOT_BYTES 48u /* payload of a SLOT frame */
 #define TP_CANDIDATES_MAX 30u /* most candidates of a CANDIDATES frame */
 #define TP_HELLO_FULL_SAMPLING 2u /* flag in HELLO_REPLY: all of SLOT's sampling fields count */
+#define TP_HELLO_ONE_SET 4u /* flag in HELLO_REPLY: attention has one query set, not two */
 #define TP_FRAME_MARKER 167u /* first byte of every frame */
 #define TP_CYCLES_FIRST_ISSUE 3u /* from activation to the first issue of the lowest slot */
 #define TP_CYCLES_NEXT_ISSUE 12u /* from an issue to the earliest next issue of the same slot */

@@ -41,7 +41,8 @@ const struct tp_limits tp__limits_most = {.groups = 4,
                                           .constant_pairs = 1u << 20,
                                           .codebooks = TP_CODEBOOKS_MAX,
                                           .head_norm = 1,
-                                          .head_log2_max = 7};
+                                          .head_log2_max = 7,
+                                          .query_sets = 2};
 
 struct compiler {
     const struct tp_quantised_model *model;
@@ -389,12 +390,14 @@ static void emit_attention(struct compiler *c, uint32_t layer)
     emit_heads(c, layer, TP_MATRIX_KEY, &key, &gain);
     emit_heads(c, layer, TP_MATRIX_VALUE, &value, &gain);
 
+    // A device with one set takes the sets as more turns, which are in the same order.
+    uint32_t sets = plan->layout.sets <= c->image->limits.query_sets ? plan->layout.sets : 1;
     struct tp_op_attention attention = {.opcode = TP_OP_ATTENTION,
                                         .drain = 1,
-                                        .sets = plan->layout.sets - 1,
+                                        .sets = sets - 1,
                                         .shift = 25,
                                         .words = plan->layout.kv_words,
-                                        .turns = plan->layout.turns,
+                                        .turns = plan->layout.turns * plan->layout.sets / sets,
                                         .cap = output.cap,
                                         .head_log2 = plan->layout.head_log2,
                                         .key_base = KV_EXPONENT_BASE,

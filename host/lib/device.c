@@ -20,7 +20,7 @@ static const struct tp_backend *const backends[] = {&tp__backend_sim, &tp__backe
 static const struct tp_device_info configurations[] = {
 #define TP_CONFIG(name_, groups_, slots_, weight_beats_, kv_rows_, dim_max_, query_max_,           \
                   hidden_max_, vocab_max_, positions_max_, program_max_, gain_quads_,              \
-                  constant_pairs_, codebooks_, head_norm_, head_log2_max_, text_)                  \
+                  constant_pairs_, codebooks_, head_norm_, head_log2_max_, query_sets_, text_)     \
     {.name = #name_,                                                                               \
      .text = text_,                                                                                \
      .groups = groups_,                                                                            \
@@ -37,7 +37,8 @@ static const struct tp_device_info configurations[] = {
      .constant_pairs = constant_pairs_,                                                            \
      .codebooks = codebooks_,                                                                      \
      .head_norm = head_norm_,                                                                      \
-     .head_log2_max = head_log2_max_},
+     .head_log2_max = head_log2_max_,                                                              \
+     .query_sets = query_sets_},
 #include "tp_configs.def"
 #undef TP_CONFIG
 };
@@ -426,6 +427,7 @@ static tp_status hello(tp_device *device, struct tp_error *error)
     info->slots = p[3];
     info->head_norm = p[4] & 1u;
     device->has_full_sampling = (p[4] & TP_HELLO_FULL_SAMPLING) != 0;
+    info->query_sets = (p[4] & TP_HELLO_ONE_SET) != 0 ? 1 : 2;
     info->codebooks = p[5];
     info->head_log2_max = p[7];
     info->weight_beats = tp__get32(p + 8);
@@ -463,7 +465,8 @@ struct tp_limits tp__limits_of(const struct tp_device_info *info)
                               .constant_pairs = info->constant_pairs,
                               .codebooks = info->codebooks,
                               .head_norm = info->head_norm,
-                              .head_log2_max = info->head_log2_max};
+                              .head_log2_max = info->head_log2_max,
+                              .query_sets = info->query_sets};
 }
 
 static const struct tp_backend *find_backend(const char *name, const char **rest)

@@ -105,7 +105,7 @@ struct tp_machine *tp_machine_create(const struct tp_limits *limits)
         l->query_max % TP_BLOCK != 0 || l->hidden_max == 0 || l->hidden_max % TP_BLOCK != 0 ||
         l->positions_max % TP_PAGE != 0 || l->positions_max == 0 || l->kv_rows == 0 ||
         l->weight_beats == 0 || l->program_max == 0 || l->vocab_max == 0 || l->head_log2_max < 3 ||
-        l->head_log2_max > 7) {
+        l->head_log2_max > 7 || l->query_sets == 0 || l->query_sets > 2) {
         return NULL;
     }
     struct tp_machine *m = calloc(1, sizeof *m);
@@ -372,9 +372,10 @@ static bool prepare(struct tp_machine *m, struct instruction *in, bool *no_memor
         const struct tp_op_attention *op = &in->attention;
         uint64_t count = (uint64_t)op->words * op->turns * (op->sets + 1);
         uint32_t group = op->head_log2 > 5 ? 1u << (op->head_log2 - 5) : 1;
-        return op->words != 0 && op->turns != 0 && count * TP_BLOCK <= l->query_max &&
-               op->head_log2 >= 3 && op->head_log2 <= l->head_log2_max && op->words % group == 0 &&
-               op->key_base <= 10 && op->value_base <= 10;
+        return op->words != 0 && op->turns != 0 && op->sets < l->query_sets &&
+               count * TP_BLOCK <= l->query_max && op->head_log2 >= 3 &&
+               op->head_log2 <= l->head_log2_max && op->words % group == 0 && op->key_base <= 10 &&
+               op->value_base <= 10;
     }
     default:
         return false;

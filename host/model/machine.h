@@ -27,6 +27,7 @@ struct tp_limits {
     uint32_t codebooks;
     uint32_t head_norm;
     uint32_t head_log2_max;
+    uint32_t query_sets;
 };
 
 /* What one section of the steps has met. A step of one slot begins with section 0, and each NORM

@@ -42,7 +42,7 @@ struct field {
 };
 struct config {
     const char *name;
-    unsigned values[15];
+    unsigned values[16];
 };
 
 #define TP_CONSTANT(name, value, text) {#name, value, text},
@@ -68,18 +68,18 @@ static const struct field fields[] = {
 
 #define TP_CONFIG(name, groups, slots, weight_beats, kv_rows, dim_max, query_max, hidden_max,      \
                   vocab_max, positions_max, program_max, gain_quads, constant_pairs, codebooks,    \
-                  head_norm, head_log2_max, text)                                                  \
+                  head_norm, head_log2_max, query_sets, text)                                      \
     {#name,                                                                                        \
      {groups, slots, weight_beats, kv_rows, dim_max, query_max, hidden_max, vocab_max,             \
-      positions_max, program_max, gain_quads, constant_pairs, codebooks, head_norm,                \
-      head_log2_max}},
+      positions_max, program_max, gain_quads, constant_pairs, codebooks, head_norm, head_log2_max, \
+      query_sets}},
 static const struct config configs[] = {
 #include "../include/tp_configs.def"
 };
-static const char *const config_parameters[15] = {
-    "Groups",    "Slots",         "WeightBeats", "KvRows",       "DimMax",
-    "QueryMax",  "HiddenMax",     "VocabMax",    "PositionsMax", "ProgramMax",
-    "GainQuads", "ConstantPairs", "Codebooks",   "HeadNorm",     "HeadLog2Max"};
+static const char *const config_parameters[16] = {
+    "Groups",    "Slots",    "WeightBeats",  "KvRows",     "DimMax",    "QueryMax",
+    "HiddenMax", "VocabMax", "PositionsMax", "ProgramMax", "GainQuads", "ConstantPairs",
+    "Codebooks", "HeadNorm", "HeadLog2Max",  "QuerySets"};
 
 struct board {
     const char *name;

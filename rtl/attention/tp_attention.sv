@@ -8,8 +8,8 @@
 // Rate  16 cycles for each page and column; done 16 * columns * pages + 80 cycles after the
 //       command, 8 less with one set, 16 or 48 more with heads of 64 or 128; free again in the next
 //       cycle.
-// Not   takes no command before it is done, and no head size but powers of two from 8 to
-//       2^HeadLog2Max.
+// Not   takes no command before it is done, no head size but powers of two from 8 to 2^HeadLog2Max,
+//       and no second set with QuerySets 1.
 //
 // Three stages follow each other chunk by chunk, a chunk being the 16 positions of a page for one
 // column of queries (two words with two sets): scores and maxima, then weights and mix, then merge.
@@ -28,7 +28,8 @@ module tp_attention
   parameter int unsigned Slots = 4,
   parameter int unsigned QueryWords = 4,
   parameter int unsigned ColumnsMax = 4,
-  parameter int unsigned HeadLog2Max = 5
+  parameter int unsigned HeadLog2Max = 5,
+  parameter int unsigned QuerySets = 2
 ) (
   input  logic                          clk_i,
   input  logic                          rst_ni,
@@ -81,6 +82,7 @@ module tp_attention
   `TP_REQUIRE(QueryWords >= 1 && QueryWords <= 256)
   `TP_REQUIRE(ColumnsMax >= 1 && ColumnsMax <= QueryWords)
   `TP_REQUIRE(HeadLog2Max >= 5 && HeadLog2Max <= 7)
+  `TP_REQUIRE(QuerySets == 1 || QuerySets == 2)
 
   // ---- command ----
   tp_map_pkg::attention_t                  instruction;
@@ -138,7 +140,7 @@ module tp_attention
     if (accept) begin
       slot_q       <= cmd_i.slot;
       position_q   <= cmd_i.position;
-      sets_q       <= instruction.sets;
+      sets_q       <= instruction.sets && QuerySets == 2;
       shift_q      <= instruction.shift;
       words_q      <= instruction.words;
       turns_q      <= instruction.turns;
@@ -393,12 +395,14 @@ module tp_attention
   end
 
   // ---- score, softmax and mix of the two query sets ----
-  sums_t [1:0][Groups-1:0]       page;
-  logic  [1:0][       3:0][19:0] quad;
-  logic  [1:0]                   scored_valid;
-  logic  [1:0]                   page_done;
+  localparam int unsigned SecondSet = QuerySets - 1;  // the first one, if there is no second
 
-  for (genvar set = 0; set < 2; set++) begin : gen_set
+  sums_t [SecondSet:0][Groups-1:0] page;
+  logic [SecondSet:0][3:0][19:0] quad;
+  logic [SecondSet:0] scored_valid;
+  logic [SecondSet:0] page_done;
+
+  for (genvar set = 0; set < int'(QuerySets); set++) begin : gen_set
     scored_t [Groups-1:0]      scored;
     logic    [Groups-1:0][7:0] p;
 
@@ -454,6 +458,11 @@ module tp_attention
     );
   end
 
+  if (QuerySets == 1) begin : gen_one_set
+    logic unused_second;
+    assign unused_second = ^{query_q[1], query_exponents_q[1]};
+  end
+
   // ---- merge, and in the last page on to the output ----
   logic                       total_valid;
   logic  [         3:0][31:0] total_mix;
@@ -474,8 +483,8 @@ module tp_attention
     .in_first_i (merge_first_page),
     .in_word_i  (merge_word),
     .in_quad_i  (merge_step[2:0]),
-    .in_mix_i   (quad[merge_step[3]]),
-    .in_page_i  (page[merge_step[3]][merge_step[2:1]]),
+    .in_mix_i   (merge_step[3] ? quad[SecondSet] : quad[0]),
+    .in_page_i  (merge_step[3] ? page[SecondSet][merge_step[2:1]] : page[0][merge_step[2:1]]),
     .out_valid_o(total_valid),
     .out_mix_o  (total_mix),
     .out_total_o(total_sums)
@@ -565,6 +574,7 @@ module tp_attention
   `TP_ASSERT(
       HeadSize_A,
       !accept || (instruction.head_log2 >= 3'd3 && 32'(instruction.head_log2) <= HeadLog2Max))
+  `TP_ASSERT(SetsFit_A, !accept || 32'(instruction.sets) < QuerySets)
   `TP_ASSERT(Context_A, !accept || cmd_i.position < 16'd2048)
   `TP_ASSERT(ShapeNotEmpty_A, !accept || (instruction.words != '0 && instruction.turns != '0))
   `TP_ASSERT(ColumnsFit_A, !accept || 32'(unused_columns) <= ColumnsMax)
@@ -575,7 +585,7 @@ module tp_attention
              ))) == '0)
   `TP_ASSERT(ScoredInStep_A, scored_valid[0] == (key_valid_q[14] && key_part_end == last_part_q))
   `TP_ASSERT(MergeAfterMix_A, !(merge_valid && merge_step == 4'd0) || $past(page_done[0]))
-  `TP_ASSERT(SetsInStep_A, scored_valid[0] == scored_valid[1] && page_done[0] == page_done[1])
+  `TP_ASSERT(SetsInStep_A, &scored_valid == |scored_valid && &page_done == |page_done)
   `TP_COVER(OneSet_C, accept && !instruction.sets)
   `TP_COVER(ManyPages_C, merge_valid && !merge_first_page)
 

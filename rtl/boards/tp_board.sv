@@ -23,6 +23,7 @@ module tp_board #(
   parameter int unsigned Codebooks = 2,
   parameter int unsigned HeadNorm = 1,
   parameter int unsigned HeadLog2Max = 5,
+  parameter int unsigned QuerySets = 2,
   parameter int unsigned BuildId = 0,
   parameter int unsigned CoreKhz = 100000,
   parameter int unsigned Baud = 3000000
@@ -85,6 +86,7 @@ module tp_board #(
     .Codebooks(Codebooks),
     .HeadNorm(HeadNorm),
     .HeadLog2Max(HeadLog2Max),
+    .QuerySets(QuerySets),
     .BuildId(BuildId)
   ) u_core (
     .clk_i(clk_i),

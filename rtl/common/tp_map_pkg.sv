@@ -39,6 +39,8 @@ package tp_map_pkg;
   localparam int unsigned TP_CANDIDATES_MAX = 30;
   // flag in HELLO_REPLY: all of SLOT's sampling fields count
   localparam int unsigned TP_HELLO_FULL_SAMPLING = 2;
+  // flag in HELLO_REPLY: attention has one query set, not two
+  localparam int unsigned TP_HELLO_ONE_SET = 4;
   // first byte of every frame
   localparam int unsigned TP_FRAME_MARKER = 167;
   // from activation to the first issue of the lowest slot

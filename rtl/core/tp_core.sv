@@ -25,6 +25,7 @@ module tp_core #(
   parameter int unsigned Codebooks = 2,
   parameter int unsigned HeadNorm = 1,
   parameter int unsigned HeadLog2Max = 5,
+  parameter int unsigned QuerySets = 2,
   parameter int unsigned BuildId = 0,
   // A prompt that fills the context fits a slot's queue.
   localparam int unsigned QueueDepth = 1 << $clog2(PositionsMax > 128 ? PositionsMax : 128)
@@ -189,6 +190,7 @@ module tp_core #(
     .Codebooks      (Codebooks),
     .HeadNorm       (HeadNorm),
     .HeadLog2Max    (HeadLog2Max),
+    .QuerySets      (QuerySets),
     .QueueDepth     (QueueDepth),
     .BuildId        (BuildId),
     .SaturationPorts(4),
@@ -651,7 +653,8 @@ module tp_core #(
     .Slots      (Slots),
     .QueryWords (QueryWords),
     .ColumnsMax (QueryWords),
-    .HeadLog2Max(HeadLog2Max)
+    .HeadLog2Max(HeadLog2Max),
+    .QuerySets  (QuerySets)
   ) u_attention (
     .clk_i            (clk_i),
     .rst_ni           (rst_ni),

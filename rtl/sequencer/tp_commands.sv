@@ -31,6 +31,7 @@ module tp_commands
   parameter  int unsigned Codebooks     = 2,
   parameter  int unsigned HeadNorm      = 1,
   parameter  int unsigned HeadLog2Max   = 5,
+  parameter  int unsigned QuerySets     = 2,
   parameter  int unsigned QueueDepth    = 256,
   parameter  int unsigned BuildId       = 0,
   localparam int unsigned LevelWidth    = $clog2(QueueDepth + 1)
@@ -98,6 +99,8 @@ module tp_commands
 );
 
   localparam int unsigned SlotWidth = Slots > 1 ? $clog2(Slots) : 1;
+  localparam logic [7:0] HelloFlags = 8'(HeadNorm | TP_HELLO_FULL_SAMPLING |
+                                         (QuerySets == 1 ? TP_HELLO_ONE_SET : 0));
 
   `TP_REQUIRE(Groups >= 1 && Groups <= 8 && VocabMax <= 65536 && PositionsMax <= 65535)
   `TP_REQUIRE(KvRows % 16 == 0 && DimMax % 32 == 0 && QueryMax % 32 == 0 && HiddenMax % 32 == 0)
@@ -504,10 +507,7 @@ module tp_commands
     if (answer_frame_type_o == TP_FRAME_HELLO_REPLY) begin
       unique case (index_q[3:0])
         4'd0: answer_word_data_o = {8'(Slots), 8'(Groups), 16'(TP_PROTOCOL_VERSION)};
-        4'd1:
-        answer_word_data_o = {
-          8'(HeadLog2Max), 8'(TP_TOP_K_MAX), 8'(Codebooks), 8'(HeadNorm | TP_HELLO_FULL_SAMPLING)
-        };
+        4'd1: answer_word_data_o = {8'(HeadLog2Max), 8'(TP_TOP_K_MAX), 8'(Codebooks), HelloFlags};
         4'd2: answer_word_data_o = WeightBeats;
         4'd3: answer_word_data_o = KvRows;
         4'd4: answer_word_data_o = {16'(QueryMax), 16'(DimMax)};

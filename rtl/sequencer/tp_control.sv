@@ -31,6 +31,7 @@ module tp_control
   parameter int unsigned Codebooks       = 2,
   parameter int unsigned HeadNorm        = 1,
   parameter int unsigned HeadLog2Max     = 5,
+  parameter int unsigned QuerySets       = 2,
   parameter int unsigned QueueDepth      = 256,
   parameter int unsigned EventDepth      = 64,
   parameter int unsigned BuildId         = 0,
@@ -193,6 +194,7 @@ module tp_control
     .Codebooks    (Codebooks),
     .HeadNorm     (HeadNorm),
     .HeadLog2Max  (HeadLog2Max),
+    .QuerySets    (QuerySets),
     .QueueDepth   (QueueDepth),
     .BuildId      (BuildId)
   ) u_commands (

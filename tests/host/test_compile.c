@@ -45,7 +45,8 @@ static const struct tp_limits roomy = {.groups = 4,
                                        .constant_pairs = 4096,
                                        .codebooks = 1,
                                        .head_norm = 1,
-                                       .head_log2_max = 7};
+                                       .head_log2_max = 7,
+                                       .query_sets = 2};
 
 static tp_status write_machine(void *user, uint32_t space, uint32_t address, const uint32_t *words,
                                size_t count, struct tp_error *error)
@@ -221,6 +222,45 @@ START_TEST(biases_and_norms_of_heads_are_those_of_the_reference)
     limits.groups = 2u << (_i % 3);
     double q8 = distance(&source, &limits, TP_FORMAT_Q8);
     ck_assert_msg(q8 < 0.05, "shape %d, kind %d: distance %.4f", _i, 1 + _i % 3, q8);
+    tp__source_model_free(&source);
+}
+END_TEST
+
+static struct tp_machine *machine_with(const struct tp_source_model *source,
+                                       const struct tp_limits *limits)
+{
+    const struct recipe recipe = {.format = TP_FORMAT_Q8};
+    struct tp_error error = {.status = TP_OK};
+    struct tp_memory_image *image = compile(source, &recipe, limits);
+    struct tp_machine *machine = tp_machine_create(limits);
+    uint32_t index = 0;
+    ck_assert_ptr_nonnull(machine);
+    ck_assert_int_eq(tp__memory_image_write(image, write_machine, machine, &error), TP_OK);
+    ck_assert_msg(tp_machine_prepare(machine, &index), "instruction %u is illegal", index);
+    tp__memory_image_free(image);
+    return machine;
+}
+
+// The machine takes no instruction with more sets than it has.
+START_TEST(one_query_set_computes_the_bits_of_two)
+{
+    struct tp_source_model source;
+    load(&shapes[_i], &source);
+    struct tp_limits one_set = roomy;
+    one_set.query_sets = 1;
+    struct tp_machine *one = machine_with(&source, &one_set);
+    struct tp_machine *two = machine_with(&source, &roomy);
+    uint32_t vocab = source.shape.vocab;
+    int32_t logits[2][80];
+    ck_assert_uint_le(vocab, 80);
+    for (uint32_t position = 0; position < POSITIONS; position++) {
+        uint32_t token = (position * 7 + 1) % vocab;
+        ck_assert_uint_eq(tp_machine_step(one, 0, position, token, logits[0]), vocab);
+        ck_assert_uint_eq(tp_machine_step(two, 0, position, token, logits[1]), vocab);
+        ck_assert_mem_eq(logits[0], logits[1], vocab * sizeof logits[0][0]);
+    }
+    tp_machine_destroy(one);
+    tp_machine_destroy(two);
     tp__source_model_free(&source);
 }
 END_TEST
@@ -481,6 +521,7 @@ Suite *tp_test_suite(void)
     tcase_set_timeout(tc, 120);
     tcase_add_loop_test(tc, compiled_model_computes_what_the_reference_computes, 0, SHAPES);
     tcase_add_loop_test(tc, biases_and_norms_of_heads_are_those_of_the_reference, 0, SHAPES);
+    tcase_add_loop_test(tc, one_query_set_computes_the_bits_of_two, 0, SHAPES);
     tcase_add_test(tc, devices_without_norms_of_heads_say_so);
     tcase_add_test(tc, four_bits_lose_more_and_eight_bit_embeddings_less);
     tcase_add_test(tc, images_are_deterministic);

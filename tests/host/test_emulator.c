@@ -211,7 +211,7 @@ static tp_status write_image(void *user, uint32_t space, uint32_t address, const
 static void setup(void)
 {
     static const struct tp_limits limits = {2,         SLOTS, 1024, 512, 64, 128, 192, VOCAB_MAX,
-                                            POSITIONS, 64,    256,  256, 2,  1,   7};
+                                            POSITIONS, 64,    256,  256, 2,  1,   7,   2};
     const struct tp_test_model made = {32, 64, 2, 4, 2, VOCAB, POSITIONS, false, 7};
     const struct tp_load_options load = {.format = TP_FORMAT_Q8, .sessions = SLOTS};
     const tp_context context = {.progress = NULL};

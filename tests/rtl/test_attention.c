@@ -20,11 +20,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#ifndef TP_PARAM_QuerySets
+#define TP_PARAM_QuerySets 2
+#endif
+
 enum {
     SLOTS = TP_PARAM_Slots,
     QUERY_WORDS = TP_PARAM_QueryWords,
     COLUMNS_MAX = TP_PARAM_ColumnsMax,
     HEAD_LOG2_MAX = TP_PARAM_HeadLog2Max,
+    QUERY_SETS = TP_PARAM_QuerySets,
     READ_LATENCY = 4,
     LATENCY = 80,
     POSITIONS_MAX = 2048,
@@ -187,7 +192,7 @@ static void random_scene(struct bench *b, uint32_t heat)
         b->shape.head_log2 = 3 + tp_random_below(&b->random, HEAD_LOG2_MAX - 2);
         b->shape.words = parts_of(b) * (1 + tp_random_below(&b->random, COLUMNS_MAX));
         b->shape.turns = 1 + tp_random_below(&b->random, 3);
-        b->shape.sets = 1 + tp_random_below(&b->random, 2);
+        b->shape.sets = 1 + tp_random_below(&b->random, QUERY_SETS);
     } while (b->shape.words * b->shape.turns > COLUMNS_MAX || query_count(b) > QUERY_WORDS);
     b->shape.key_base = tp_random_below(&b->random, 8);
     b->shape.value_base = tp_random_below(&b->random, 8);
@@ -400,7 +405,7 @@ START_TEST(longest_context_with_the_largest_numbers)
         random_scene(&b, 25);
         b.shape.words = parts_of(&b);
         b.shape.turns = b.shape.sets = 1;
-        if (2 * query_count(&b) <= QUERY_WORDS) b.shape.sets = 2;
+        if (2 * query_count(&b) <= QUERY_WORDS) b.shape.sets = QUERY_SETS;
         // The sum of several parts has room for the bases that a program may have.
         b.shape.key_base = parts_of(&b) > 1 ? 10 : 31;
         b.shape.value_base = 31;

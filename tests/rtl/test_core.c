@@ -66,6 +66,9 @@
 #ifndef TP_PARAM_HeadLog2Max
 #define TP_PARAM_HeadLog2Max 5
 #endif
+#ifndef TP_PARAM_QuerySets
+#define TP_PARAM_QuerySets 2
+#endif
 
 enum {
     SLOTS = TP_PARAM_Slots,
@@ -94,6 +97,7 @@ static const struct tp_limits limits = {
     .codebooks = TP_PARAM_Codebooks,
     .head_norm = TP_PARAM_HeadNorm,
     .head_log2_max = HEAD_LOG2_MAX,
+    .query_sets = TP_PARAM_QuerySets,
 };
 
 /* One slot as the bench expects it. */
@@ -558,7 +562,7 @@ static struct shape make_shape(struct bench *b, uint32_t head_log2)
     shape.head_log2 = head_log2;
     do {
         shape.words = head_words * (1 + below(b, 2));
-        shape.sets = below(b, 2);
+        shape.sets = below(b, limits.query_sets);
         shape.turns = 1 + below(b, 4);
     } while (shape.words * shape.turns * (shape.sets + 1) > TP_PARAM_QueryMax / 32);
     shape.layers = 1 + below(b, 2);
