@@ -159,13 +159,13 @@ class Tools:
         print(f"{time.monotonic() - self.start:7.1f} s  {text}", flush=True)
 
     def run(self, stage, command, log):
-        """Returns seconds and the peak of memory in MiB; ends the program on Ctrl-C."""
+        """Returns seconds and the peak of memory in MiB; ends the program when it is ended."""
         self.say(f"{stage}: begins, log in {log}")
         begin = time.monotonic()
         told = begin
         with open(log.with_suffix(".out"), "wb") as out:
             process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT,
-                                       stdin=subprocess.DEVNULL, start_new_session=True)
+                                       stdin=subprocess.DEVNULL)
             try:
                 while True:
                     pid, status, usage = os.wait4(process.pid, os.WNOHANG)
@@ -176,7 +176,7 @@ class Tools:
                         told = time.monotonic()
                         self.say(f"{stage}: {told - begin:.0f} s, {last_line(log)}")
             except BaseException:
-                os.killpg(process.pid, signal.SIGKILL)
+                process.kill()
                 os.wait4(process.pid, 0)
                 process.returncode = -1
                 raise
@@ -493,6 +493,11 @@ def main():
             install(design, tools, bits, output)
 
 
+def end(*_):
+    raise KeyboardInterrupt
+
+
+signal.signal(signal.SIGTERM, end)
 try:
     main()
 except KeyboardInterrupt:

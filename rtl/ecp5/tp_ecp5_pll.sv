@@ -7,8 +7,9 @@
 //       OutputDiv) 400 to 800 MHz. Simulation has no second clock: there clk_o is clk_i.
 
 `include "tp_assert.svh"
+`include "tp_ecp5.svh"
 
-`ifdef SYNTHESIS
+`ifdef TP_ECP5_BLACK_BOXES
 (* blackbox *)
 module EHXPLLL #(
   parameter PLLRST_ENA = "DISABLED",
@@ -56,7 +57,7 @@ module tp_ecp5_pll #(
 
   `TP_REQUIRE(ReferenceDiv >= 1 && FeedbackDiv >= 1 && OutputDiv >= 1)
 
-`ifdef SYNTHESIS
+`ifdef TP_ECP5_BLACK_BOXES
   (* ICP_CURRENT = "12", LPF_RESISTOR = "8", MFG_ENABLE_FILTEROPAMP = "1", MFG_GMCREF_SEL = "2" *)
   EHXPLLL #(
     .CLKI_DIV(ReferenceDiv),

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Claims: the flow of tools makes a bitstream that is the same each time; no bits are made when the
-clock is not reached; the bits in bitstreams/ are those that their manifests describe.
+clock is not reached; the bits in bitstreams/ are those that their manifests describe; a routed
+design is drawn.
 
 The flow is tried with tp_top_loopback, the serial line without a core, which takes seconds. Whether
 the bits in bitstreams/ are those of this tree is another question (make bitstream-verify): they are
@@ -11,13 +12,16 @@ the core, which `make bitstream-check` builds again.
 TP_TIME_LIMIT_S: 600
 """
 
+import functools
 import json
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import xml.etree.ElementTree
 
 BUILD = pathlib.Path(os.environ.get("TP_BUILD", "build"))
 VENV = pathlib.Path("build/venv")
@@ -90,6 +94,42 @@ def gated(folder):
     report("stages of different settings are not mixed", [] if status != 0 else lines)
 
 
+def drawn(folder):
+    routed = folder / "first" / "work" / "routed.json"
+    done = subprocess.run(["bitstreams/floorplan.py", str(routed)], stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, check=False)
+    text = done.stdout.decode("utf-8", "replace")
+    wrong = [] if done.returncode == 0 else text.splitlines()
+    for unit in ("uart", "leds", "clock"):
+        if f">{unit}: " not in text:
+            wrong.append(f"no {unit}")
+    try:
+        xml.etree.ElementTree.fromstring(text)
+    except xml.etree.ElementTree.ParseError as error:
+        wrong.append(f"no SVG: {error}")
+    report("the floorplan shows the units", wrong)
+    done = subprocess.run(["bitstreams/floorplan.py", str(routed.with_name("synth.json"))],
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    report("a netlist that is not placed is refused", [] if done.returncode == 1 else ["drawn"])
+
+
+def ended(folder):
+    """Ctrl-C while the first tool runs."""
+    default = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen([SCRIPT, "--build", str(BUILD), "--venv", str(VENV), "--board", BOARD,
+                           "--top", "tp_top_loopback", "--work", str(folder / "end"),
+                           "--output", str(folder / "end")], stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, preexec_fn=default) as process:
+        line = b""
+        while b"begins" not in line and process.poll() is None:
+            line = process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        rest = process.stdout.read().decode("utf-8", "replace").splitlines()
+    wrong = [] if process.returncode == 130 else [f"exit status {process.returncode}", *rest]
+    wrong += [str(path) for path in (folder / "end").glob("*.bit")]
+    report("Ctrl-C ends it without bits", wrong)
+
+
 def tampered(folder, out):
     def status_of(change):
         copy = folder / "changed"
@@ -135,6 +175,8 @@ def main():
             out = folder / "first" / "out"
             described(out)
             gated(folder)
+            drawn(folder)
+            ended(folder)
             tampered(folder, out)
     committed()
     print(f"1..{tests}")
