@@ -153,6 +153,7 @@ struct tp_step {
     uint32_t active;        ///< bit s: slot s takes part
     uint32_t logits;        ///< bit s: slot s wants logits
     uint32_t list;          ///< bit s: its session samples from a sorted list
+    uint32_t fast;          ///< bit s: only the largest logit counts; not together with list
     uint32_t positions[8];  ///< of the token that each slot processes
 };
 

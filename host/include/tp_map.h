@@ -42,7 +42,8 @@
 #define TP_CYCLES_HEAD_NORM 18u /* added by a head norm, beside 2 per pair of a head */
 #define TP_CYCLES_GATE 28u /* from rows to the end of GATE, beside Groups / 2 */
 #define TP_CYCLES_LOGIT 7u /* from rows to their last logit, beside Groups */
-#define TP_CYCLES_SAMPLER 57u /* from the last logit to the token, without a sorted list */
+#define TP_CYCLES_GREEDY 2u /* from the last logit to the token of a fast slot: plainly greedy */
+#define TP_CYCLES_SAMPLER 57u /* from the last logit to the token of others, without a list */
 #define TP_CYCLES_LIST 309u /* added by the sorted list of top-k or candidates */
 #define TP_CYCLES_EMBED 36u /* EMBED: from issue to completion, beside 16 per block */
 #define TP_CYCLES_NORM 18u /* NORM: from issue to completion, beside 8 per block */

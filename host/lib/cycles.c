@@ -39,7 +39,9 @@ static struct tp_duration matvec_cycles(const struct tp_limits *limits, const ui
 {
     struct tp_op_matvec op;
     tp_matvec_unpack(words, &op);
-    uint32_t least = op.dest == TP_DEST_LOGITS ? limits->groups : larger(1, limits->groups / 2);
+    // The sampler takes two logits a cycle of a fast slot, else one.
+    bool slow = op.dest == TP_DEST_LOGITS && !slot->fast;
+    uint32_t least = slow ? limits->groups : larger(1, limits->groups / 2);
     uint32_t interval = larger(op.blocks * (op.planes + 1), least);
     uint32_t issue = op.rows / limits->groups * interval;
     uint32_t rows = TP_CYCLES_ROWS + issue;
@@ -48,8 +50,8 @@ static struct tp_duration matvec_cycles(const struct tp_limits *limits, const ui
             .occupy = issue, .complete = rows + tail_cycles(limits, &op), .pace = issue};
     }
     // The sampler holds the unit until it is done.
-    uint32_t token = rows + TP_CYCLES_LOGIT + limits->groups + TP_CYCLES_SAMPLER +
-                     (slot->list ? TP_CYCLES_LIST : 0);
+    uint32_t sampler = TP_CYCLES_SAMPLER + (slot->list ? TP_CYCLES_LIST : 0);
+    uint32_t token = rows + TP_CYCLES_LOGIT + least + (slow ? sampler : TP_CYCLES_GREEDY);
     return (struct tp_duration){.occupy = token + 1, .complete = token, .pace = issue};
 }
 

@@ -15,6 +15,7 @@ struct tp_step_slot {
     bool active;
     bool logits; /* runs the logits part */
     bool list;   /* top_k > 0 and temperature > 0, or candidates are reported */
+    bool fast;   /* no temperature, penalty or candidates, and no logits for the host */
     uint32_t position;
 };
 

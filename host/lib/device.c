@@ -94,6 +94,7 @@ static void record(tp_device *device, uint32_t number, uint32_t cycles,
         step->active |= (slots[s].active ? 1u : 0u) << s;
         step->logits |= (slots[s].logits ? 1u : 0u) << s;
         step->list |= (slots[s].list ? 1u : 0u) << s;
+        step->fast |= (slots[s].fast ? 1u : 0u) << s;
         step->positions[s] = slots[s].position;
     }
 }
@@ -109,6 +110,7 @@ static void check_step(tp_device *device, const struct tp_frame *frame)
         slots[s].logits = tp__has_slot(p[9], s);
         slots[s].position = tp__get16(p + 12 + 2 * (size_t)s);
         slots[s].list = device->sessions[s] != NULL && tp__session_has_list(device->sessions[s]);
+        slots[s].fast = device->sessions[s] != NULL && tp__session_is_fast(device->sessions[s]);
         if (slots[s].active) {
             device->products += tp__shape_products(&device->model->shape, slots[s].logits);
         }

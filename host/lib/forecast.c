@@ -86,6 +86,7 @@ static void unpack_slots(const struct tp_step *step, struct tp_step_slot slots[T
         slots[s] = (struct tp_step_slot){.active = (step->active >> s & 1u) != 0,
                                          .logits = (step->logits >> s & 1u) != 0,
                                          .list = (step->list >> s & 1u) != 0,
+                                         .fast = (step->fast >> s & 1u) != 0,
                                          .position = step->positions[s]};
     }
 }
@@ -107,7 +108,7 @@ static double mean_cycles(const struct tp_memory_image *image)
 {
     uint32_t count =
         image->plan.context < COST_POSITIONS ? image->plan.context : (uint32_t)COST_POSITIONS;
-    struct tp_step_slot slots[TP_SLOTS_MAX] = {{.active = true, .logits = true}};
+    struct tp_step_slot slots[TP_SLOTS_MAX] = {{.active = true, .logits = true, .fast = true}};
     double sum = 0;
     for (uint32_t position = 0; position < count; position++) {
         slots[0].position = position;

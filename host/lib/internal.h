@@ -145,5 +145,7 @@ void tp__session_failed(tp_session *session);
 void tp__session_call_back(tp_session *session);
 /** True when the device keeps a sorted list for the session, which takes longer. */
 bool tp__session_has_list(const tp_session *session);
+/** True when only the largest logit counts: the device then samples twice as fast. */
+bool tp__session_is_fast(const tp_session *session);
 
 #endif

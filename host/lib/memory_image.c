@@ -230,7 +230,7 @@ size_t tp__memory_image_listing(const struct tp_memory_image *image, char *text,
 {
     static const char *const names[] = {"END", "EMBED", "MATVEC", "NORM", "ANGLES", "ATTENTION"};
     struct listing l = {.text = text, .max = max, .size = 0};
-    struct tp_step_slot slots[TP_SLOTS_MAX] = {{.active = true, .logits = true}};
+    struct tp_step_slot slots[TP_SLOTS_MAX] = {{.active = true, .logits = true, .fast = true}};
     print(&l, "  # cycles  flags  instruction\n");
     for (uint32_t i = 0; i < image->program_count; i++) {
         const uint32_t *words = image->program + (size_t)i * TP_INSTRUCTION_WORDS;

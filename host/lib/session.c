@@ -82,6 +82,12 @@ bool tp__session_has_list(const tp_session *session)
            session->options.candidates != 0;
 }
 
+bool tp__session_is_fast(const tp_session *session)
+{
+    return session->sampling.temperature == 0 && session->sampling.penalty_positive == 0 &&
+           session->options.candidates == 0 && session->logits == NULL;
+}
+
 // Asks the device once to end the run.
 static void cancel_run(tp_session *session)
 {

@@ -14,7 +14,7 @@ double multiplier_use(const struct tp_ledger *ledger, uint32_t groups)
 
 uint32_t add_first_steps(tp_forecast *forecast, uint32_t positions, struct tp_ledger *ledger)
 {
-    struct tp_step step = {.active = 1, .logits = 1};
+    struct tp_step step = {.active = 1, .logits = 1, .fast = 1};
     for (step.positions[0] = 0; step.positions[0] < positions; step.positions[0]++) {
         (void)tp_forecast_add(forecast, &step, ledger);
     }

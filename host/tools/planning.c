@@ -88,7 +88,7 @@ static int plan_format(const struct work *work, const struct options *options,
     json_t *row = json_pack("{s:s, s:b, s:o}", "format", label, "fits", (int)fits, "needs",
                             needs_to_json(needs, count));
     if (fits) {
-        struct tp_step last = {.active = 1, .logits = 1};
+        struct tp_step last = {.active = 1, .logits = 1, .fast = 1};
         size_t items = 0;
         tp_forecast_get_cost(forecast, &cost);
         last.positions[0] = cost.context - 1;

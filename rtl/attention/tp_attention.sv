@@ -559,7 +559,8 @@ module tp_attention
   assign saturations_o = {1'b0, saturations_q};
 
   logic unused_bits;
-  assign unused_bits = ^{cmd_i.token, instruction, query_slot_i, query_index_i, query_index};
+  assign unused_bits = ^{cmd_i.fast, cmd_i.token, instruction, query_slot_i, query_index_i,
+                         query_index};
 
   // Only the assertions look at it.
   logic [15:0] unused_columns;

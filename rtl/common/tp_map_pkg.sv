@@ -65,7 +65,9 @@ package tp_map_pkg;
   localparam int unsigned TP_CYCLES_GATE = 28;
   // from rows to their last logit, beside Groups
   localparam int unsigned TP_CYCLES_LOGIT = 7;
-  // from the last logit to the token, without a sorted list
+  // from the last logit to the token of a fast slot: plainly greedy
+  localparam int unsigned TP_CYCLES_GREEDY = 2;
+  // from the last logit to the token of others, without a list
   localparam int unsigned TP_CYCLES_SAMPLER = 57;
   // added by the sorted list of top-k or candidates
   localparam int unsigned TP_CYCLES_LIST = 309;

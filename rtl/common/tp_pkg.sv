@@ -3,8 +3,10 @@
 // tp_pkg: number types, the command that the sequencer sends to a unit, and rounding.
 
 package tp_pkg;
-  // One work item: an instruction for one slot. Position and token are the slot's in this step.
+  // One work item: an instruction for one slot. Position and token are the slot's in this step; a
+  // fast slot takes two logits a cycle.
   typedef struct packed {
+    logic         fast;
     logic [2:0]   slot;
     logic [15:0]  position;
     logic [15:0]  token;

@@ -143,6 +143,7 @@ module tp_core #(
   logic               [Slots-1:0]       logits;
   logic               [Slots-1:0][15:0] position;
   logic               [Slots-1:0][15:0] token;
+  logic               [Slots-1:0]       fast;
   tp_pkg::sampling_t  [Slots-1:0]       sampling;
   logic                                 end_valid;
   logic               [     31:0]       end_cycles;
@@ -154,7 +155,8 @@ module tp_core #(
   logic                                 logit_valid;
   logic               [      2:0]       logit_slot;
   logic               [     15:0]       logit_index;
-  logic               [     31:0]       logit_data;
+  logic               [      1:0][31:0] logit_data;
+  logic                                 logit_both;
   logic                                 logit_last;
   logic                                 sampled_valid;
   logic               [      2:0]       sampled_slot;
@@ -226,6 +228,7 @@ module tp_core #(
     .logits_o         (logits),
     .position_o       (position),
     .token_o          (token),
+    .fast_o           (fast),
     .sampling_o       (sampling),
     .end_valid_i      (end_valid),
     .end_cycles_i     (end_cycles),
@@ -246,7 +249,7 @@ module tp_core #(
     .logit_valid_i    (logit_valid),
     .logit_slot_i     (logit_slot),
     .logit_index_i    (logit_index),
-    .logit_data_i     (logit_data),
+    .logit_data_i     (logit_data[0]),
     .logit_last_i     (logit_last),
     .saturations_i    (saturations),
     .clips_i          (clips),
@@ -273,6 +276,7 @@ module tp_core #(
     .logits_i     (logits),
     .position_i   (position),
     .token_i      (token),
+    .fast_i       (fast),
     .end_valid_o  (end_valid),
     .end_cycles_o (end_cycles),
     .free_i       (free),
@@ -414,6 +418,7 @@ module tp_core #(
     .logit_slot_o     (logit_slot),
     .logit_index_o    (logit_index),
     .logit_data_o     (logit_data),
+    .logit_both_o     (logit_both),
     .logit_last_o     (logit_last),
     .done_valid_o     (done_valid[0]),
     .done_slot_o      (done_slot[0]),
@@ -714,6 +719,7 @@ module tp_core #(
     .logit_slot_i     (logit_slot),
     .logit_index_i    (logit_index),
     .logit_data_i     (logit_data),
+    .logit_both_i     (logit_both),
     .logit_last_i     (logit_last),
     .candidate_valid_o(candidate_valid),
     .candidate_o      (candidate),

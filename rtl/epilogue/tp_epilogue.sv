@@ -11,7 +11,7 @@
 //
 // Stage s of the pipeline holds a pair s cycles after it was taken from its row group:
 // 1 accumulator, 2 and 3 shift, 4 z, 5 products, 6 y, 7 with bias. Then x 8; heads 8 to 11 turned,
-// 12 centred; gate 8 to 17 SwiGLU, then the quantiser; logits 8 and 9.
+// 12 centred; gate 8 to 17 SwiGLU, then the quantiser; logits 8, or 8 and 9.
 
 `include "tp_assert.svh"
 
@@ -77,7 +77,8 @@ module tp_epilogue
   output logic logit_valid_o,  // early
   output logic [2:0] logit_slot_o,  // early
   output logic [15:0] logit_index_o,  // early
-  output logic [31:0] logit_data_o,  // early; Q16.16
+  output logic [1:0][31:0] logit_data_o,  // early; Q16.16
+  output logic logit_both_o,  // early; the next logit is beside it
   output logic logit_last_o,  // early; last of the vocabulary
   // RESIDUAL and EMBED; GATE.
   output logic done_valid_o,  // early
@@ -248,6 +249,7 @@ module tp_epilogue
     .cmd_valid_i(cmd_valid_i),
     .cmd_index_i(cmd_index),
     .cmd_vocabulary_i(matvec.epsilon[16:0]),
+    .cmd_fast_i(cmd_i.fast),
     .ahead_valid_i(valid[6]),
     .ahead_place_i(place_6),
     .pair_valid_i(valid[7]),
@@ -257,6 +259,7 @@ module tp_epilogue
     .logit_slot_o(logit_slot_o),
     .logit_index_o(logit_index_o),
     .logit_data_o(logit_data_o),
+    .logit_both_o(logit_both_o),
     .logit_last_o(logit_last_o)
   );
 

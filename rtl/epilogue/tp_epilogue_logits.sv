@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// tp_epilogue_logits: pairs of rows to single logits.
+// tp_epilogue_logits: pairs of rows to logits, one or two a cycle.
 //
-// In    stage 7 of the epilogue, at most every second cycle.
-// Out   logit flow: the lower row in stage 8, the upper one in stage 9. Rows behind the vocabulary
-//       are dropped; the last row of the vocabulary waits until stage 9 of the command's last pair,
-//       so that the time of the last logit does not depend on the padding.
+// In    stage 7 of the epilogue, at most every second cycle unless the command is fast.
+// Out   logit flow: the lower row in stage 8, the upper one in stage 9 or, if fast, beside it. Rows
+//       behind the vocabulary are dropped; the last row of the vocabulary (if fast, its pair) waits
+//       until stage 9 (8) of the command's last pair, so that the time of the last logit does not
+//       depend on the padding.
 
 `include "tp_assert.svh"
 
@@ -18,6 +19,7 @@ module tp_epilogue_logits
   input  logic                cmd_valid_i,       // early
   input  index_t              cmd_index_i,       // early
   input  logic   [16:0]       cmd_vocabulary_i,  // early; rows that exist, 1..65536
+  input  logic                cmd_fast_i,        // early
   input  logic                ahead_valid_i,     // early; stage 6
   input  place_t              ahead_place_i,     // early; stage 6
   input  logic                pair_valid_i,      // early; stage 7
@@ -26,7 +28,8 @@ module tp_epilogue_logits
   output logic                logit_valid_o,     // early
   output logic   [ 2:0]       logit_slot_o,      // early
   output logic   [15:0]       logit_index_o,     // early
-  output logic   [31:0]       logit_data_o,      // early; Q16.16
+  output logic   [ 1:0][31:0] logit_data_o,      // early; Q16.16
+  output logic                logit_both_o,      // early; the next logit is beside it
   output logic                logit_last_o       // early; last of the vocabulary
 );
 
@@ -35,17 +38,19 @@ module tp_epilogue_logits
   logic below_q;
   logic at_q;
   logic odd_q;
+  logic fast;
+  logic fast_q;
 
   tp_ram_async #(
-    .Width(17),
+    .Width(18),
     .Depth(Commands)
   ) u_vocabulary (
     .clk_i          (clk_i),
     .write_enable_i (cmd_valid_i),
     .write_address_i(cmd_index_i),
-    .write_data_i   (cmd_vocabulary_i - 17'd1),
+    .write_data_i   ({cmd_fast_i, cmd_vocabulary_i - 17'd1}),
     .read_address_i (ahead_place_i.index),
-    .read_data_o    (vocabulary_last)
+    .read_data_o    ({fast, vocabulary_last})
   );
 
   always_ff @(posedge clk_i) begin
@@ -53,10 +58,12 @@ module tp_epilogue_logits
       below_q <= ahead_place_i.pair < vocabulary_last[16:1];
       at_q    <= ahead_place_i.pair == vocabulary_last[16:1];
       odd_q   <= vocabulary_last[0];
+      fast_q  <= fast;
     end
   end
 
   logic logit_here;
+  logic fast_here;
   logic logit_second_q;
   logic logit_end_q;
   logic [2:0] logit_slot_q;
@@ -69,10 +76,12 @@ module tp_epilogue_logits
   logic [15:0] logit_index_q;
   logic [31:0] logit_data_q;
   logic logit_last_q;
+  logic logit_both_q;
 
   assign logit_here = pair_valid_i && pair_place_i.kind == TP_DEST_LOGITS;
-  assign logit_end  = logit_second_q && logit_end_q;
-  assign is_before  = below_q || (!logit_second_q && at_q && odd_q);
+  assign fast_here  = logit_here && fast_q;
+  assign logit_end  = (logit_second_q && logit_end_q) || (fast_here && pair_place_i.last);
+  assign is_before  = below_q || (!logit_second_q && !fast_q && at_q && odd_q);
   assign exists     = below_q || (at_q && (!logit_second_q || odd_q));
 
   always_ff @(posedge clk_i) begin
@@ -80,17 +89,17 @@ module tp_epilogue_logits
       logit_second_q <= 1'b0;
       logit_valid_q  <= 1'b0;
     end else begin
-      logit_second_q <= logit_here;
+      logit_second_q <= logit_here && !fast_here;
       logit_valid_q  <= (logit_here || logit_second_q) && (is_before || logit_end);
     end
   end
 
   always_ff @(posedge clk_i) begin
     if (logit_here) begin
-      logit_pair_q        <= pair_place_i.pair[14:0];
-      logit_slot_q        <= pair_place_i.slot;
-      logit_end_q         <= pair_place_i.last;
-      logit_second_data_q <= pair_data_i[1];
+      logit_pair_q <= pair_place_i.pair[14:0];
+      logit_slot_q <= pair_place_i.slot;
+      logit_end_q  <= pair_place_i.last;
+      if (exists) logit_second_data_q <= pair_data_i[1];
     end
     if (logit_here || logit_second_q) begin
       logit_last_q <= logit_end;
@@ -98,6 +107,7 @@ module tp_epilogue_logits
       if (exists) begin
         logit_index_q <= {logit_second_q ? logit_pair_q : pair_place_i.pair[14:0], logit_second_q};
         logit_data_q  <= logit_second_q ? logit_second_data_q : pair_data_i[0];
+        logit_both_q  <= fast_here && (below_q || odd_q);
       end
     end
   end
@@ -105,13 +115,14 @@ module tp_epilogue_logits
   assign logit_valid_o = logit_valid_q;
   assign logit_slot_o  = logit_slot_q;
   assign logit_index_o = logit_index_q;
-  assign logit_data_o  = logit_data_q;
+  assign logit_data_o  = {logit_second_data_q, logit_data_q};
+  assign logit_both_o  = logit_both_q;
   assign logit_last_o  = logit_last_q;
 
   logic unused_bits;
   assign unused_bits = ^{pair_place_i, ahead_place_i};
 
   `TP_ASSERT(LogitsApart_A, !(logit_here && logit_second_q))
-  `TP_ASSERT(NothingBetween_A, !(ahead_valid_i && logit_here))
+  `TP_ASSERT(NothingBetween_A, !(ahead_valid_i && logit_here && !fast_q))
 
 endmodule

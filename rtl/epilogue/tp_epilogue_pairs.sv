@@ -4,9 +4,9 @@
 //
 // In    commands; row groups and pairs of the embedding in the order of the commands; norm shifts.
 // Out   stage 1 of the epilogue: accumulators, their shift and the pair's place.
-// Rate  one pair per cycle, every second cycle for LOGITS. A row group whose beats are fewer than
-//       its interval (at least Groups / 2 cycles, for LOGITS Groups) waits for the difference, so
-//       that every command ends a constant time after its last interval.
+// Rate  one pair per cycle, every second cycle for LOGITS of a slot that is not fast. A row group
+//       whose beats are fewer than its interval (at least Groups / 2 cycles, of such LOGITS Groups)
+//       waits for the difference: every command ends a constant time after its last interval.
 // Not   stores no second row group: they keep that distance.
 
 `include "tp_assert.svh"
@@ -44,6 +44,7 @@ module tp_epilogue_pairs
   typedef struct packed {
     logic [2:0]        kind;
     logic [2:0]        slot;
+    logic              slow;       // a pair every second cycle
     logic              norm;
     logic              bias;
     logic              head_norm;
@@ -54,6 +55,7 @@ module tp_epilogue_pairs
   embed_t embed;
   front_t front_in;
   logic is_embed;
+  logic is_slow;
   logic [8:0] beats;
   logic [8:0] interval_min;
   logic [DelayWidth-1:0] delay_in;
@@ -65,6 +67,8 @@ module tp_epilogue_pairs
   // The embedding passes the scaling as it is: shift 0, no factor.
   assign front_in.kind      = is_embed ? KindEmbed : matvec.dest;
   assign front_in.slot      = cmd_i.slot;
+  assign is_slow            = !is_embed && matvec.dest == TP_DEST_LOGITS && !cmd_i.fast;
+  assign front_in.slow      = is_slow;
   assign front_in.norm      = !is_embed && matvec.norm;
   assign front_in.bias      = !is_embed && is_head(matvec.dest) && matvec.bias;
   assign front_in.head_norm = !is_embed && is_head(matvec.dest) && matvec.head_norm;
@@ -73,7 +77,7 @@ module tp_epilogue_pairs
   // Rows wait for the end of their interval, so that those of the next command cannot catch up and
   // every command completes a constant time after its last interval.
   assign beats              = matvec.planes ? {matvec.blocks, 1'b0} : {1'b0, matvec.blocks};
-  assign interval_min       = matvec.dest == TP_DEST_LOGITS ? 9'(Groups) : 9'(Pairs);
+  assign interval_min       = is_slow ? 9'(Groups) : 9'(Pairs);
   assign delay_in           = beats < interval_min ? DelayWidth'(interval_min - beats) : '0;
 
   index_t write_q;  // next command
@@ -133,7 +137,6 @@ module tp_epilogue_pairs
   logic fire;
   logic fire_last;
   logic first_last;
-  logic is_logits;
   logic [Groups-2:0] start_q;  // bit i: the held row group begins in i cycles
   logic [Groups-1:0][39:0] hold_q;
   logic [Groups-1:0][39:0] first_group;
@@ -149,7 +152,6 @@ module tp_epilogue_pairs
   assign fire        = first_fire || rest_fire || embed_valid_i;
   assign fire_end    = fire && fire_last;
   assign row_end     = (row_valid_i && row_last_i) || (embed_valid_i && embed_last_i);
-  assign is_logits   = front.kind == TP_DEST_LOGITS;
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) start_q <= '0;
@@ -179,10 +181,10 @@ module tp_epilogue_pairs
     logic [Groups-3:0][39:0] rest_q;
     logic rest_last_q;
 
-    // Logits leave one by one, so their pairs come every second cycle.
+    // Where logits leave one by one, their pairs come every second cycle.
     always_comb begin
       schedule_start = '0;
-      for (int unsigned i = 1; i < Pairs; i++) schedule_start[is_logits?2*i-1 : i-1] = 1'b1;
+      for (int unsigned i = 1; i < Pairs; i++) schedule_start[front.slow?2*i-1 : i-1] = 1'b1;
     end
 
     always_ff @(posedge clk_i) begin
@@ -257,7 +259,7 @@ module tp_epilogue_pairs
   assign pair_shift_o = shift_q;
 
   logic unused_bits;
-  assign unused_bits = ^{matvec, embed, cmd_i, rest_pair, rest_last, is_logits};
+  assign unused_bits = ^{matvec, embed, cmd_i, rest_pair, rest_last, front.slow};
 
   `TP_ASSERT(
       CommandIsOurs_A,

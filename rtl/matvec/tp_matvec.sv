@@ -59,7 +59,7 @@ module tp_matvec #(
 
   localparam int unsigned GroupBits = $clog2(Groups);
   localparam int unsigned TableBits = $clog2(16 * Codebooks);
-  // The epilogue takes two rows per cycle, the sampler one.
+  // The epilogue takes two rows per cycle, the sampler two of a fast slot, else one.
   localparam int unsigned IntervalMin = Groups / 2;
   localparam int unsigned IntervalMinLogits = Groups;
   // From the address of a beat to the beat in codes_q, and to its row.
@@ -81,7 +81,7 @@ module tp_matvec #(
   assign is_embed = embed.opcode == TP_OP_EMBED;
   assign is_logits = matvec.dest == TP_DEST_LOGITS;
   assign beats = matvec.planes ? {matvec.blocks, 1'b0} : {1'b0, matvec.blocks};
-  assign interval_min = is_logits ? 9'(IntervalMinLogits) : 9'(IntervalMin);
+  assign interval_min = is_logits && !cmd_i.fast ? 9'(IntervalMinLogits) : 9'(IntervalMin);
   assign interval = beats > interval_min ? beats : interval_min;
 
   // Held while the command is issued.

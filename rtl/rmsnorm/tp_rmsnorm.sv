@@ -369,9 +369,9 @@ module tp_rmsnorm #(
   assign saturations_o  = saturations_q;
 
   logic unused_fields;
-  assign unused_fields = ^{cmd_i.position, cmd_i.token, norm.unused_0, norm.unused_1, norm.unused_2,
-                           norm.unused_3, norm.unused_4, norm.logits, norm.drain, norm.shift[7:3],
-                           gain_address_q};
+  assign unused_fields = ^{cmd_i.fast, cmd_i.position, cmd_i.token, norm.unused_0, norm.unused_1,
+                           norm.unused_2, norm.unused_3, norm.unused_4, norm.logits, norm.drain,
+                           norm.shift[7:3], gain_address_q};
 
   `TP_ASSERT(CommandWhenFree_A, !cmd_valid_i || free_q)
   `TP_ASSERT(CommandIsNorm_A, !cmd_valid_i || norm.opcode == tp_map_pkg::TP_OP_NORM)

@@ -54,7 +54,7 @@ module tp_angles
   tp_map_pkg::angles_t instruction;
   logic unused_instruction;
   assign instruction = angles_t'(cmd_i.instruction);
-  assign unused_instruction = ^{instruction, cmd_i.token};
+  assign unused_instruction = ^{instruction, cmd_i.fast, cmd_i.token};
 
   logic                      free_q;
   logic                      running_q;  // steps are issued

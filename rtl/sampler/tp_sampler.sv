@@ -7,9 +7,10 @@
 //       most; the tokens that are processed, for the repetition penalty.
 // Out   token_valid_o for one cycle; the token equals tp_sample() of the model, beside it the
 //       ranking of tp_rank(). Its candidates come before, from the last to the first.
-// Rate  one logit per cycle. token_valid_o comes TP_CYCLES_SAMPLER cycles after the last logit, and
-//       TP_CYCLES_LIST later when the slot keeps a sorted list: top_k above 0 and its temperature
-//       too, or candidates above 0.
+// Rate  two logits per cycle of a fast slot, of which only the largest logit counts; token_valid_o
+//       comes TP_CYCLES_GREEDY cycles after the last one. Else one logit per cycle; token_valid_o
+//       comes TP_CYCLES_SAMPLER cycles after the last one, and TP_CYCLES_LIST later when the slot
+//       keeps a sorted list: top_k above 0 and its temperature too, or candidates above 0.
 // Not   takes two slots at a time: the command of a slot follows the token of the one before.
 //
 // Entries of the list go through the same pipeline as the logits, once to be weighed, once to be
@@ -25,30 +26,31 @@ module tp_sampler
   parameter int unsigned VocabMax     = 512,
   parameter int unsigned PositionsMax = 64
 ) (
-  input  logic                           clk_i,
-  input  logic                           rst_ni,
-  input  tp_pkg::sampling_t  [Slots-1:0] sampling_i,
-  input  logic                           clear_valid_i,      // early; one cycle
-  input  logic               [      2:0] clear_slot_i,       // early
-  output logic                           clear_busy_o,       // late
-  input  logic                           fed_valid_i,        // early; flow
-  input  tp_pkg::recent_t                fed_i,              // early
-  input  logic                           recent_valid_i,     // early
-  output logic                           recent_ready_o,     // late
-  input  tp_pkg::recent_t                recent_i,           // early
-  input  logic                           cmd_valid_i,        // early; of the matrix engine
-  input  tp_pkg::command_t               cmd_i,              // early
-  input  logic                           logit_valid_i,
-  input  logic               [      2:0] logit_slot_i,
-  input  logic               [     15:0] logit_index_i,
-  input  logic signed        [     31:0] logit_data_i,       // Q16.16
-  input  logic                           logit_last_i,
-  output logic                           candidate_valid_o,  // early; flow
-  output tp_pkg::candidate_t             candidate_o,        // early
-  output logic                           token_valid_o,      // early
-  output logic               [      2:0] token_slot_o,       // early
-  output logic               [     15:0] token_o,            // early
-  output tp_pkg::ranking_t               ranking_o           // early; with the token
+  input  logic                                 clk_i,
+  input  logic                                 rst_ni,
+  input  tp_pkg::sampling_t  [Slots-1:0]       sampling_i,
+  input  logic                                 clear_valid_i,      // early; one cycle
+  input  logic               [      2:0]       clear_slot_i,       // early
+  output logic                                 clear_busy_o,       // late
+  input  logic                                 fed_valid_i,        // early; flow
+  input  tp_pkg::recent_t                      fed_i,              // early
+  input  logic                                 recent_valid_i,     // early
+  output logic                                 recent_ready_o,     // late
+  input  tp_pkg::recent_t                      recent_i,           // early
+  input  logic                                 cmd_valid_i,        // early; of the matrix engine
+  input  tp_pkg::command_t                     cmd_i,              // early
+  input  logic                                 logit_valid_i,
+  input  logic               [      2:0]       logit_slot_i,
+  input  logic               [     15:0]       logit_index_i,
+  input  logic               [      1:0][31:0] logit_data_i,       // Q16.16, signed
+  input  logic                                 logit_both_i,       // of a fast slot: two logits
+  input  logic                                 logit_last_i,
+  output logic                                 candidate_valid_o,  // early; flow
+  output tp_pkg::candidate_t                   candidate_o,        // early
+  output logic                                 token_valid_o,      // early
+  output logic               [      2:0]       token_slot_o,       // early
+  output logic               [     15:0]       token_o,            // early
+  output tp_pkg::ranking_t                     ranking_o           // early; with the token
 );
 
   `TP_REQUIRE(Slots >= 1 && Slots <= 8)
@@ -75,6 +77,7 @@ module tp_sampler
   logic [15:0] position_q;
   logic [15:0] token_q;
   logic [2:0] slot_q;
+  logic fast_q;
   logic greedy_q;
   logic sort_q;  // the draw is of the list
   logic list_q;
@@ -94,6 +97,7 @@ module tp_sampler
       position_q <= cmd_i.position;
       token_q    <= cmd_i.token;
       slot_q     <= cmd_i.slot;
+      fast_q     <= cmd_i.fast;
     end
     greedy_q <= sampling_q.temperature == 20'd0;
     sort_q <= sampling_q.temperature != 20'd0 && sampling_q.top_k != 7'd0;
@@ -123,7 +127,8 @@ module tp_sampler
       pass_q  <= '{default: PassLogits};
     end else begin
       valid_q <= {
-        valid_q[ScaleStages+WeightStages-1:1], logit_valid_i || ((weigh || draw) && entry_valid)
+        valid_q[ScaleStages+WeightStages-1:1],
+        (logit_valid_i && !fast_q) || ((weigh || draw) && entry_valid)
       };
       pass_q <= {pass_q[ScaleStages+WeightStages-1:1], first_pass};
     end
@@ -139,7 +144,7 @@ module tp_sampler
   logic signed [31:0] penalised;
   logic [15:0] index[ScaleStages+1];
   always_comb begin
-    logit[0] = logit_data_i;
+    logit[0] = logit_data_i[0];
     // Ids have no more bits than the vocabulary needs, in all registers behind.
     index[0] = 16'(logit_index_i[IdWidth-1:0]);
     if (weigh || draw) begin
@@ -407,7 +412,12 @@ module tp_sampler
   end
   always_ff @(posedge clk_i) noise_left_q <= {noise_left_q[LeftDelay-1:1], left};
 
-  // ---- winner: the largest value, the lowest id among equals ----
+  // ---- winner: the largest value, the lowest id among equals; the logits of a fast slot ----
+
+  logic fast_valid;
+  logic fast_upper;
+  assign fast_valid = logit_valid_i && fast_q;
+  assign fast_upper = logit_both_i && $signed(logit_data_i[1]) > $signed(logit_data_i[0]);
 
   logic sum_valid_q;
   logic sum_last_q;
@@ -426,8 +436,8 @@ module tp_sampler
       best_valid_q  <= 1'b0;
       token_valid_q <= 1'b0;
     end else begin
-      sum_valid_q   <= noise_valid && (noise_left_q[LeftDelay] || !sort_q);
-      sum_last_q    <= noise_last_q[NoiseStages];
+      sum_valid_q   <= fast_valid || (noise_valid && (noise_left_q[LeftDelay] || !sort_q));
+      sum_last_q    <= (fast_valid && logit_last_i) || noise_last_q[NoiseStages];
       token_valid_q <= sum_last_q;
       if (sum_valid_q) best_valid_q <= 1'b1;
       else if (token_valid_q) best_valid_q <= 1'b0;
@@ -439,6 +449,10 @@ module tp_sampler
       sum_q     <= noise_value + (greedy_q ? 32'sd0 : 32'(noise));
       sum_key_q <= noise_key;
       sum_id_q  <= 16'(noise_id);
+    end
+    if (fast_valid) begin
+      sum_q    <= fast_upper ? logit_data_i[1] : logit_data_i[0];
+      sum_id_q <= 16'({logit_index_i[IdWidth-1:1], logit_index_i[0] || fast_upper});
     end
     if (sum_valid_q) begin
       if (!best_valid_q || $signed({sum_q, ~sum_id_q}) > $signed({best_q, ~best_id_q})) begin
@@ -474,6 +488,9 @@ module tp_sampler
 
   `TP_ASSERT(OneSlot_A, !logit_valid_i || logit_slot_i == slot_q)
   `TP_ASSERT(OneAtATime_A, !(command && busy_q))
+  `TP_ASSERT(BothOfFast_A, !(logit_valid_i && logit_both_i) || (fast_q && !logit_index_i[0]))
+  `TP_ASSERT(FastIsGreedy_A,
+             !fast_valid || (greedy_q && !list_q && sampling_q.penalty_positive == '0))
   `TP_ASSERT(NoLogitAfterLast_A, !(logit_valid_i && ended_q))
   `TP_ASSERT(SlotExists_A, !logit_valid_i || 32'(logit_slot_i) < Slots)
   `TP_ASSERT(IdFits_A, !logit_valid_i || 32'(logit_index_i) < VocabMax)

@@ -34,8 +34,8 @@ module tp_temperature (
     else if (number_q == '1) filling_q <= 1'b0;
   end
   always_ff @(posedge clk_i) begin
-    number_q   <= filling_q ? number_q + 4'd1 : '0;
-    multiple_q <= filling_q ? multiple_q + 24'(temperature_i) : '0;
+    number_q   <= filling_q && !start_i ? number_q + 4'd1 : '0;
+    multiple_q <= filling_q && !start_i ? multiple_q + 24'(temperature_i) : '0;
   end
 
   // ---- stage 1: the multiple of each digit; the upper digit is -8..7 ----

@@ -77,6 +77,7 @@ module tp_control
   output logic              [Slots-1:0]       logits_o,     // early
   output logic              [Slots-1:0][15:0] position_o,   // early
   output logic              [Slots-1:0][15:0] token_o,      // early
+  output logic              [Slots-1:0]       fast_o,       // early; two logits a cycle
   output tp_pkg::sampling_t [Slots-1:0]       sampling_o,   // early
   input  logic                                end_valid_i,  // early
   input  logic              [     31:0]       end_cycles_i, // early
@@ -286,6 +287,7 @@ module tp_control
     .logits_o      (logits_o),
     .position_o    (position_o),
     .token_o       (token_o),
+    .fast_o        (fast_o),
     .sampling_o    (sampling_o),
     .end_valid_i   (end_valid_i),
     .end_cycles_i  (end_cycles_i),

@@ -6,7 +6,8 @@
 // Out   after drain_i: frames (length, words) in ascending order, 60 logits in each, fewer in the
 //       last; then drained_o for one cycle.
 // Rate  one word per three cycles.
-// Not   does not capture while it drains: the next step begins after drained_o.
+// Not   does not capture while it drains: the next step begins after drained_o. Knows no second
+//       logit of a cycle: a slot whose logits are sent is never fast.
 
 `include "tp_assert.svh"
 

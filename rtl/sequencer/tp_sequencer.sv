@@ -31,6 +31,7 @@ module tp_sequencer
   input  logic             [Slots-1:0]       logits_i,       // early; until the end
   input  logic             [Slots-1:0][15:0] position_i,     // early; until the end
   input  logic             [Slots-1:0][15:0] token_i,        // early; until the end
+  input  logic             [Slots-1:0]       fast_i,         // early; until the end
   output logic                               end_valid_o,    // early
   output logic             [     31:0]       end_cycles_o,   // early; cycles of the step
   input  logic             [Units-1:0]       free_i,         // early
@@ -94,7 +95,7 @@ module tp_sequencer
       cmd_o[u] = '0;
       for (int unsigned s = 0; s < Slots; s++) begin
         if (chosen[u][s]) begin
-          cmd_o[u] |= {3'(s), position_i[s], token_i[s], head_q[s]};
+          cmd_o[u] |= {fast_i[s], 3'(s), position_i[s], token_i[s], head_q[s]};
         end
       end
     end

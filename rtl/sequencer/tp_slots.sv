@@ -49,6 +49,7 @@ module tp_slots
   output logic              [Slots-1:0]       logits_o,       // early
   output logic              [Slots-1:0][15:0] position_o,     // early
   output logic              [Slots-1:0][15:0] token_o,        // early
+  output logic              [Slots-1:0]       fast_o,         // early; two logits a cycle
   output tp_pkg::sampling_t [Slots-1:0]       sampling_o,     // early
   input  logic                                end_valid_i,    // early
   input  logic              [     31:0]       end_cycles_i,   // early
@@ -171,6 +172,9 @@ module tp_slots
       count_zero_q[s] <= count_q[s] == '0;
       count_one_q[s] <= count_q[s] == 32'd1;
       level_o[s] <= write_q[s] - read_q[s];
+      // Plainly the largest logit is wanted.
+      fast_o[s] <= sampling_q[s].temperature == '0 && sampling_q[s].penalty_positive == '0 &&
+                   sampling_q[s].candidates == '0 && !wants_all_q[s];
     end
   end
 

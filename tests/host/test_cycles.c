@@ -169,6 +169,7 @@ START_TEST(prediction_is_the_rule_played_cycle_by_cycle)
         slots[s].active = s == 0 || tp_random_below(&random, 4) != 0;
         slots[s].logits = tp_random_below(&random, 2) != 0;
         slots[s].list = tp_random_below(&random, 2) != 0;
+        slots[s].fast = !slots[s].list && tp_random_below(&random, 2) != 0;
         slots[s].position = tp_random_below(&random, 100);
     }
     uint32_t predicted = tp__step_cycles(&limits, program, count, slots);

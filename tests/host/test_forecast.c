@@ -305,7 +305,7 @@ START_TEST(cost_is_the_mean_of_the_first_steps)
     open_made(&made[0]);
     OK(tp_forecast_create(model, &infos[0], &load, &forecast, &error));
     tp_forecast_get_cost(forecast, &cost);
-    struct tp_step step = {.active = 1, .logits = 1};
+    struct tp_step step = {.active = 1, .logits = 1, .fast = 1};
     uint64_t sum = 0;
     size_t items = 0;
     for (uint32_t position = 0; position < 256; position++) {

@@ -144,6 +144,7 @@ START_TEST(each_cycle_is_in_the_class_that_the_definition_says)
         slots[s].active = s == 0 || tp_random_below(&random, 4) != 0;
         slots[s].logits = tp_random_below(&random, 2) != 0;
         slots[s].list = tp_random_below(&random, 2) != 0;
+        slots[s].fast = !slots[s].list && tp_random_below(&random, 2) != 0;
         slots[s].position = tp_random_below(&random, image->plan.context);
     }
     struct tp_issue *issues = calloc((size_t)image->program_count * limits.slots, sizeof *issues);

@@ -721,11 +721,14 @@ static void check_start(struct bench *b, uint32_t active)
     uint32_t sampling[(SLOTS * SAMPLING_BITS + 31) / 32 + 1] = {0};
     uint32_t fed = 0;
     tp_port_get_words(tp_dut_port(b->dut, "sampling_o"), sampling);
-    uint32_t logits = 0;
+    uint32_t logits = 0, fast = 0;
     for (uint32_t s = 0; s < SLOTS; s++) {
         const struct slot *slot = &b->slots[s];
         logits |= (uint32_t)slot->logits << s;
         if (!slot->active) continue;
+        bool is_fast = slot->temperature == 0 && (slot->words[0] & 0xfff) == 0 &&
+                       slot->candidates == 0 && !slot->all_logits;
+        fast |= (uint32_t)is_fast << s;
         ck_assert_uint_eq(positions[s / 2] >> (16 * (s % 2)) & 0xffff, slot->position);
         ck_assert_uint_eq(tokens[s / 2] >> (16 * (s % 2)) & 0xffff, slot->token);
         ck_assert_uint_lt(fed, b->fed_count);
@@ -750,6 +753,7 @@ static void check_start(struct bench *b, uint32_t active)
     ck_assert_uint_eq(b->fed_count, fed);
     b->fed_count = 0;
     ck_assert_uint_eq(tp_dut_get(b->dut, "logits_o"), logits);
+    ck_assert_uint_eq(tp_dut_get(b->dut, "fast_o") & active, fast);
 }
 
 /* The sampler's candidates of a slot, from the last place on, and its ranking. */

@@ -260,6 +260,9 @@ static void take_step(struct bench *b, const uint8_t *p)
         slots[s].list =
             (b->sessions[s].sampling.top_k > 0 && b->sessions[s].sampling.temperature > 0) ||
             b->sessions[s].candidates > 0;
+        slots[s].fast = b->sessions[s].sampling.temperature == 0 &&
+                        b->sessions[s].sampling.penalty_positive == 0 &&
+                        b->sessions[s].candidates == 0 && b->sessions[s].all_logits == 0;
         b->tokens += slots[s].active;
     }
     uint32_t predicted = tp__step_cycles(&limits, b->program, b->program_count, slots);

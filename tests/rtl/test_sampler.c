@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Claims that tp_sampler gives the token of tp_sample, and the ranking of tp_rank, in the very
-// cycle that its README states, for greedy, temperature, top-k, top-p, min-p and repetition
-// penalty, whatever gaps the logits have.
+// cycle that its README states, for greedy (fast and not), temperature, top-k, top-p, min-p and
+// repetition penalty, whatever gaps the logits have.
 //
 // Random vectors of one slot after the other, back to back and with gaps: wide and narrow logits,
 // logits with many equal values, one to thousands of them; noise on the inputs between. The
 // settings of the other slots change all the time, and commands that are none of the sampler's come
-// between. Before each vector of a slot its history grows by one token, often one of the last ones,
-// or begins anew, from nothing or with the tokens before.
+// between. Slots for which only the largest logit counts mostly take two a cycle. Before each
+// vector of a slot its history grows by one token, often one of the last ones, or begins anew, from
+// nothing or with the tokens before.
 
 #include "check_main.h"
 #include "dut.h"
@@ -40,6 +41,7 @@ struct bench {
     struct tp_ranking ranking;  // of the vector under way
     int32_t key;
     uint64_t heard;  // candidates, by place
+    bool fast;       // two logits a cycle
     uint64_t cycle;
     uint64_t token_at;  // UINT64_MAX: none under way
     uint32_t token;
@@ -118,19 +120,30 @@ static void check_ranking(struct bench *bench)
     ck_assert_uint_eq(bench->heard + 1, ranking->count == 64 ? 0 : UINT64_C(1) << ranking->count);
 }
 
+// Only the largest logit counts. Sometimes such a slot comes slowly all the same: its logits are
+// sent to the host too.
+static bool can_be_fast(const struct bench *bench, uint32_t slot)
+{
+    const struct tp_sampling *s = &bench->sampling[slot];
+    return s->temperature == 0 && s->penalty_positive == 0 && bench->candidates[slot] == 0;
+}
+
 static void set_command(struct bench *bench, bool valid, uint32_t dest, uint32_t slot,
                         uint32_t token)
 {
-    uint32_t words[8] = {0};  // the instruction, token, position, slot
+    uint32_t words[8] = {0};  // the instruction, token, position, slot, fast
     tp_matvec_pack(&(struct tp_op_matvec){.opcode = TP_OP_MATVEC, .dest = dest}, words);
     bits_set(words, 192, 16, token);
     bits_set(words, 208, 16, bench->position[slot % SLOTS]);
     bits_set(words, 224, 3, slot);
+    bool ours = valid && dest == TP_DEST_LOGITS;
+    bits_set(words, 227, 1, ours ? bench->fast : tp_random_below(&bench->random, 2));
     tp_port_set_words(tp_dut_port(bench->dut, "cmd_i"), words);
     tp_dut_set(bench->dut, "cmd_valid_i", valid);
 }
 
-static void cycle(struct bench *bench, bool valid, uint32_t index, int32_t logit, bool last)
+static void cycle_of(struct bench *bench, bool valid, uint32_t index, const int32_t *logits,
+                     bool both, bool last)
 {
     struct tp_random *random = &bench->random;
     if (tp_random_chance(random, 8)) {
@@ -143,7 +156,10 @@ static void cycle(struct bench *bench, bool valid, uint32_t index, int32_t logit
     tp_dut_set(bench->dut, "logit_valid_i", valid);
     tp_dut_set(bench->dut, "logit_slot_i", valid ? bench->slot : tp_random_below(random, 8));
     tp_dut_set(bench->dut, "logit_index_i", valid ? index : tp_random_below(random, 65536));
-    tp_dut_set(bench->dut, "logit_data_i", valid ? (uint32_t)logit : tp_random_u32(random));
+    uint32_t lower = valid ? (uint32_t)logits[index] : tp_random_u32(random);
+    uint32_t upper = both ? (uint32_t)logits[index + 1] : tp_random_u32(random);
+    tp_dut_set(bench->dut, "logit_data_i", (uint64_t)upper << 32 | lower);
+    tp_dut_set(bench->dut, "logit_both_i", valid ? both : tp_random_below(random, 2));
     tp_dut_set(bench->dut, "logit_last_i", valid ? last : tp_random_below(random, 2));
     tp_dut_settle(bench->dut);
     if (tp_dut_get(bench->dut, "candidate_valid_o") != 0) check_candidate(bench);
@@ -157,7 +173,7 @@ static void cycle(struct bench *bench, bool valid, uint32_t index, int32_t logit
                       (uint32_t)tp_dut_get(bench->dut, "token_o"), bench->token,
                       sampling->temperature, sampling->top_k);
         ck_assert_uint_eq(tp_dut_get(bench->dut, "token_slot_o"), bench->slot);
-        check_ranking(bench);
+        if (!bench->fast) check_ranking(bench);
         bench->token_at = UINT64_MAX;
         bench->tokens++;
     }
@@ -201,6 +217,20 @@ static void set_fed(struct bench *bench, uint32_t slot, uint32_t token)
     tp_recent_add(&bench->recent[slot], token);
 }
 
+// A cycle without logits.
+static void cycle(struct bench *bench)
+{
+    cycle_of(bench, false, 0, NULL, false, false);
+}
+
+// The logit of this index, of a fast slot also the next one.
+static void cycle_with(struct bench *bench, const int32_t *logits, uint32_t vocab, uint32_t index)
+{
+    uint32_t step = bench->fast ? 2 : 1;
+    bool both = bench->fast && index + 1 < vocab;
+    cycle_of(bench, true, index, logits, both, index + step >= vocab);
+}
+
 // Sometimes a token of another slot is processed in this cycle; it goes before everything else.
 static bool feed_another(struct bench *bench)
 {
@@ -218,13 +248,13 @@ static void clear_slot(struct bench *bench)
 {
     tp_dut_set(bench->dut, "clear_valid_i", 1);
     tp_dut_set(bench->dut, "clear_slot_i", bench->slot);
-    cycle(bench, false, 0, 0, false);
+    cycle(bench);
     tp_dut_set(bench->dut, "clear_valid_i", 0);
     uint32_t cycles = 0;
     uint32_t fed = 0;
     for (; tp_dut_get(bench->dut, "clear_busy_o"); cycles++) {
         fed += feed_another(bench);
-        cycle(bench, false, 0, 0, false);
+        cycle(bench);
         tp_dut_set(bench->dut, "fed_valid_i", 0);
         tp_dut_settle(bench->dut);
     }
@@ -244,12 +274,12 @@ static void restore(struct bench *bench, uint32_t position, uint32_t vocab)
         while (feed_another(bench)) {
             tp_dut_settle(bench->dut);
             ck_assert_uint_eq(tp_dut_get(bench->dut, "recent_ready_o"), 0);
-            cycle(bench, false, 0, 0, false);
+            cycle(bench);
             tp_dut_set(bench->dut, "fed_valid_i", 0);
         }
         tp_dut_settle(bench->dut);
         ck_assert_uint_eq(tp_dut_get(bench->dut, "recent_ready_o"), 1);
-        cycle(bench, false, 0, 0, false);
+        cycle(bench);
         tp_dut_set(bench->dut, "recent_valid_i", 0);
         tp_recent_add(&bench->recent[bench->slot], token);
     }
@@ -274,15 +304,16 @@ static void prepare(struct bench *bench, uint32_t vocab)
                            : tp_random_below(random, TP_PARAM_VocabMax);
     bench->position[slot] = (uint16_t)position;
     set_fed(bench, slot, token);
-    cycle(bench, false, 0, 0, false);
+    cycle(bench);
     tp_dut_set(bench->dut, "fed_valid_i", 0);
     settings_random(bench, slot);
     settings_drive(bench);
     bench->token_at = UINT64_MAX - 1;  // settings hold from now on
+    bench->fast = can_be_fast(bench, slot) && tp_random_chance(random, 200);
     set_command(bench, true, TP_DEST_LOGITS, slot, token);
-    cycle(bench, false, 0, 0, false);
+    cycle(bench);
     uint32_t wait = COMMAND_AHEAD - 1 + tp_random_below(random, 3);
-    while (wait-- > 0) cycle(bench, false, 0, 0, false);
+    while (wait-- > 0) cycle(bench);
 }
 
 static void expect(struct bench *bench, const int32_t *logits, uint32_t vocab)
@@ -307,16 +338,17 @@ static void run_vector(struct bench *bench, bool gaps)
     const struct tp_sampling *s = &bench->sampling[bench->slot];
     bool list = (s->temperature > 0 && s->top_k > 0) || bench->candidates[bench->slot] > 0;
     uint32_t chance = gaps ? 1 + tp_random_below(random, 255) : 256;
-    for (uint32_t i = 0; i < vocab; i++) {
-        while (!tp_random_chance(random, chance)) cycle(bench, false, 0, 0, false);
-        if (i + 1 == vocab) {
-            bench->token_at = bench->cycle + TP_CYCLES_SAMPLER + (list ? TP_CYCLES_LIST : 0);
+    uint32_t sampler = TP_CYCLES_SAMPLER + (list ? TP_CYCLES_LIST : 0);
+    for (uint32_t i = 0; i < vocab; i += bench->fast ? 2 : 1) {
+        while (!tp_random_chance(random, chance)) cycle(bench);
+        if (i + (bench->fast ? 2 : 1) >= vocab) {
+            bench->token_at = bench->cycle + (bench->fast ? TP_CYCLES_GREEDY : sampler);
         }
-        cycle(bench, true, i, logits[i], i + 1 == vocab);
+        cycle_with(bench, logits, vocab, i);
     }
-    while (bench->token_at != UINT64_MAX) cycle(bench, false, 0, 0, false);
+    while (bench->token_at != UINT64_MAX) cycle(bench);
     for (uint32_t i = gaps ? tp_random_below(random, 100) : 0; i > 0; i--) {
-        cycle(bench, false, 0, 0, false);
+        cycle(bench);
     }
 }
 
@@ -361,11 +393,12 @@ START_TEST(sampler_reset_in_the_middle_leaves_no_trace)
         prepare(&bench, count);
         for (uint32_t i = 0; i < count; i++) logits[i] = (int32_t)tp_random_u32(&bench.random);
         expect(&bench, logits, count);
-        for (uint32_t i = 0; i < count; i++) {
-            cycle(&bench, true, i, logits[i], i + 1 == count);
+        for (uint32_t i = 0; i < count; i += bench.fast ? 2 : 1) {
+            cycle_with(&bench, logits, count, i);
         }
-        uint32_t wait = tp_random_below(&bench.random, TP_CYCLES_SAMPLER - 1);
-        for (uint32_t i = 0; i < wait; i++) cycle(&bench, false, 0, 0, false);
+        uint32_t most = bench.fast ? TP_CYCLES_GREEDY : TP_CYCLES_SAMPLER;
+        uint32_t wait = tp_random_below(&bench.random, most - 1);
+        for (uint32_t i = 0; i < wait; i++) cycle(&bench);
         tp_dut_set(bench.dut, "logit_valid_i", 0);
         tp_dut_reset(bench.dut, 4);
         bench.token_at = UINT64_MAX;

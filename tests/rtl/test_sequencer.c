@@ -20,7 +20,7 @@ enum {
     UNITS = 4,
     DONES = 7,
     COUNT_MAX = 40,
-    COMMAND_BITS = 227,
+    COMMAND_BITS = 228,
     COMMAND_WORDS = 8,
     PENDING_MAX = 512,
     STEPS = 12,
@@ -46,7 +46,7 @@ struct program {
 };
 
 struct slot {
-    uint32_t active, logits, position, token;
+    uint32_t active, logits, position, token, fast;
 };
 
 /* What the rule says: the cycle in which each instruction of each slot is issued. */
@@ -218,6 +218,7 @@ static void check_issues(struct bench *bench, const struct program *program,
         ck_assert_uint_eq(instruction->unit, u);
         ck_assert_uint_eq(token, slots[slot].token);
         ck_assert_uint_eq(position, slots[slot].position);
+        ck_assert_uint_eq(field(words, base + 227, 1), slots[slot].fast);
         ck_assert_uint_eq(cycle - activation, expected->issue[slot][index]);
         ck_assert_uint_ge(cycle, bench->unit_free[u]);
         bench->unit_free[u] = cycle + instruction->occupy;
@@ -230,16 +231,18 @@ static void check_issues(struct bench *bench, const struct program *program,
 
 static void set_slots(struct bench *bench, const struct slot *slots)
 {
-    uint32_t active = 0, logits = 0;
+    uint32_t active = 0, logits = 0, fast = 0;
     uint32_t positions[4] = {0}, tokens[4] = {0};
     for (int s = 0; s < SLOTS; s++) {
         active |= slots[s].active << s;
         logits |= slots[s].logits << s;
+        fast |= slots[s].fast << s;
         positions[s / 2] |= slots[s].position << (16 * (s % 2));
         tokens[s / 2] |= slots[s].token << (16 * (s % 2));
     }
     tp_dut_set(bench->dut, "active_i", active);
     tp_dut_set(bench->dut, "logits_i", logits);
+    tp_dut_set(bench->dut, "fast_i", fast);
     tp_port_set_words(tp_dut_port(bench->dut, "position_i"), positions);
     tp_port_set_words(tp_dut_port(bench->dut, "token_i"), tokens);
 }
@@ -301,6 +304,7 @@ static void run(uint64_t seed, uint32_t duration_max)
                 slots[s].logits = slots[s].active && tp_random_chance(&random, 128);
                 slots[s].position = tp_random_below(&random, 65536);
                 slots[s].token = tp_random_below(&random, 65536);
+                slots[s].fast = (uint32_t)tp_random_chance(&random, 128);
                 any |= slots[s].active;
             }
         }
@@ -330,7 +334,7 @@ START_TEST(sequencer_counts_one_instruction)
     struct program program = {.count = 1};
     program.list[0] = (struct instruction){{TP_OP_NORM}, 1, 0, 0, 5, 7};
     program.list[1] = (struct instruction){{TP_OP_END}, UNITS, 0, 0, 0, 0};
-    struct slot slots[SLOTS] = {{1, 0, 0, 0}};
+    struct slot slots[SLOTS] = {{.active = 1}};
     struct schedule expected;
     plan(&program, slots, &expected);
     ck_assert_uint_eq(expected.cycles, TP_CYCLES_FIRST_ISSUE + 7 + 1);
