@@ -14,6 +14,7 @@
 #define TP_BLOCK 32u /* elements of a block, lanes of a group */
 #define TP_PAGE 16u /* positions of a KV page and of an attention chunk */
 #define TP_ACC_BITS 40u /* bits of a matrix accumulator, signed */
+#define TP_ACCUMULATORS 16u /* row groups whose sums are kept: the most of a block-major MATVEC */
 #define TP_EXPONENT_MAX 25u /* largest block exponent of the quantiser, reached by INT32_MIN */
 #define TP_TOP_K_MAX 64u /* most candidates that the sampler keeps */
 #define TP_RECENT_MAX 64u /* tokens that the repetition penalty looks back */
@@ -184,6 +185,7 @@ struct tp_op_matvec {
     uint32_t cap; /* X of the FFN edge (DEST GATE) */
     uint32_t head_log2; /* log2 of the padded head size, 3..7 */
     uint32_t exponent_base; /* smallest exponent of K or V (0 for queries) */
+    uint32_t order; /* 1: block-major, the last blocks of a row together; 0: row-major */
     uint32_t constant_base; /* first pair of bias and of centre constants */
     uint32_t gain_base; /* first quad of head norm gains (head_norm) */
     uint32_t kv_base; /* first KV row of this layer (DEST KEY, VALUE) */
@@ -214,6 +216,7 @@ static inline void tp_matvec_pack(const struct tp_op_matvec *op,
     tp__field_set(words, 81, 5, false, (uint64_t)op->cap);
     tp__field_set(words, 86, 3, false, (uint64_t)op->head_log2);
     tp__field_set(words, 89, 5, false, (uint64_t)op->exponent_base);
+    tp__field_set(words, 94, 1, false, (uint64_t)op->order);
     tp__field_set(words, 96, 16, false, (uint64_t)op->constant_base);
     tp__field_set(words, 112, 16, false, (uint64_t)op->gain_base);
     tp__field_set(words, 128, 24, false, (uint64_t)op->kv_base);
@@ -242,6 +245,7 @@ static inline void tp_matvec_unpack(const uint32_t words[TP_INSTRUCTION_WORDS],
     op->cap = (uint32_t)tp__field_get(words, 81, 5, false);
     op->head_log2 = (uint32_t)tp__field_get(words, 86, 3, false);
     op->exponent_base = (uint32_t)tp__field_get(words, 89, 5, false);
+    op->order = (uint32_t)tp__field_get(words, 94, 1, false);
     op->constant_base = (uint32_t)tp__field_get(words, 96, 16, false);
     op->gain_base = (uint32_t)tp__field_get(words, 112, 16, false);
     op->kv_base = (uint32_t)tp__field_get(words, 128, 24, false);

@@ -62,6 +62,7 @@ struct placed {
     uint32_t rows;
     uint32_t blocks;
     uint32_t planes;     // less one, as in the instructions
+    uint32_t order;      // 1: block-major
     uint32_t codebook;   // number of its table
     int32_t exponent;    // T
     uint32_t alignment;  // D
@@ -82,7 +83,12 @@ static void pack_block(const struct compiler *c, const struct placed *m, uint32_
 {
     uint32_t groups = c->image->limits.groups;
     uint32_t group = row % groups;
-    uint32_t beat = m->weight_base + (row / groups * m->blocks + block) * (m->planes + 1) + plane;
+    const struct tp_matrix_order order = {.groups = groups,
+                                          .row_groups = m->rows / groups,
+                                          .blocks = m->blocks,
+                                          .planes = m->planes + 1,
+                                          .block_major = m->order != 0};
+    uint32_t beat = m->weight_base + tp_matrix_beat(&order, row / groups, block) + plane;
     uint32_t *words = c->image->weights + (size_t)beat * c->image->lanes;
     for (uint32_t i = 0; i < TP_BLOCK / 8; i++) {
         words[(groups + 3) / 4 + 4 * group + i] = tp__load_u32(nibbles + 4 * i);
@@ -167,17 +173,25 @@ static tp_status choose_alignment(struct compiler *c, const struct tp_quantised_
     return tp__accumulator_shift(q->bound, q->blocks, m->cap, name, &m->alignment, c->error);
 }
 
-// Places and packs a matrix.
-static struct placed place(struct compiler *c, enum tp_matrix matrix, uint32_t layer)
+// The matrix as it will be placed, row-major.
+static struct placed measure(const struct compiler *c, enum tp_matrix matrix, uint32_t layer)
 {
     const struct tp_quantised_matrix *q = tp__quantised_matrix(c->model, matrix, layer);
-    const struct tp_plan *plan = &c->image->plan;
-    struct placed m = {.weight_base = c->next_beat,
-                       .rows = (q->rows + plan->row_multiple - 1) / plan->row_multiple *
-                               plan->row_multiple,
-                       .blocks = q->blocks,
-                       .planes = q->planes - 1,
-                       .exponent = q->shift};
+    uint32_t multiple = c->image->plan.row_multiple;
+    return (struct placed){.weight_base = c->next_beat,
+                           .rows = (q->rows + multiple - 1) / multiple * multiple,
+                           .blocks = q->blocks,
+                           .planes = q->planes - 1,
+                           .exponent = q->shift};
+}
+
+// Places and packs a matrix.
+static struct placed place(struct compiler *c, enum tp_matrix matrix, uint32_t layer,
+                           uint32_t order)
+{
+    const struct tp_quantised_matrix *q = tp__quantised_matrix(c->model, matrix, layer);
+    struct placed m = measure(c, matrix, layer);
+    m.order = order;
     if (c->status != TP_OK) {
         return m;
     }
@@ -296,6 +310,7 @@ static struct tp_op_matvec matvec(const struct placed *m, uint32_t dest, uint32_
                               .source = source,
                               .planes = m->planes,
                               .codebook = m->codebook,
+                              .order = m->order,
                               .norm = gain != NULL,
                               .align = 15 + m->alignment,
                               .z_shift = m->exponent - (int32_t)m->alignment +
@@ -374,10 +389,10 @@ static void emit_attention(struct compiler *c, uint32_t layer)
     const struct tp_plan *plan = &c->image->plan;
     uint32_t kv_base = layer * plan->layout.kv_words * plan->kv_stride;
     struct gain gain = place_gain(c, 2 * layer);
-    struct placed query = place(c, TP_MATRIX_QUERY, layer);
-    struct placed key = place(c, TP_MATRIX_KEY, layer);
-    struct placed value = place(c, TP_MATRIX_VALUE, layer);
-    struct placed output = place(c, TP_MATRIX_OUTPUT, layer);
+    struct placed query = place(c, TP_MATRIX_QUERY, layer, 0);
+    struct placed key = place(c, TP_MATRIX_KEY, layer, 0);
+    struct placed value = place(c, TP_MATRIX_VALUE, layer, 0);
+    struct placed output = place(c, TP_MATRIX_OUTPUT, layer, 0);
     if (c->status != TP_OK) {
         return;
     }
@@ -413,16 +428,21 @@ static void emit_attention(struct compiler *c, uint32_t layer)
 static void emit_ffn(struct compiler *c, uint32_t layer)
 {
     struct gain gain = place_gain(c, 2 * layer + 1);
-    struct placed gate = place(c, TP_MATRIX_GATE_UP, layer);
-    struct placed down = place(c, TP_MATRIX_DOWN, layer);
+    struct placed gate = place(c, TP_MATRIX_GATE_UP, layer, 0);
+    struct tp_op_matvec op = matvec(&gate, TP_DEST_GATE, TP_SOURCE_NORM, &gain);
+    // Block-major where it can follow without a gap: it reads the blocks as they are written.
+    struct placed down = measure(c, TP_MATRIX_DOWN, layer);
+    const struct tp_op_matvec sizes = matvec(&down, TP_DEST_RESIDUAL, TP_SOURCE_FFN, NULL);
+    bool follows = tp__block_major_follows(&c->image->limits, &op, &sizes);
+    down = place(c, TP_MATRIX_DOWN, layer, follows);
     if (c->status != TP_OK) {
         return;
     }
     emit_norm(c, &gain, gate.cap, false, "norm", layer);
-    struct tp_op_matvec op = matvec(&gate, TP_DEST_GATE, TP_SOURCE_NORM, &gain);
     op.cap = down.cap;
     tp_matvec_pack(&op, append(c, "layer %" PRIu32 ": gate and up, SwiGLU", layer));
     op = matvec(&down, TP_DEST_RESIDUAL, TP_SOURCE_FFN, NULL);
+    op.drain = !follows;
     tp_matvec_pack(&op, append(c, "layer %" PRIu32 ": down, x +=", layer));
 }
 
@@ -430,8 +450,8 @@ static void emit_program(struct compiler *c)
 {
     const struct tp_plan *plan = &c->image->plan;
     struct placed classifier =
-        place(c, c->shape->tied ? TP_MATRIX_EMBEDDING : TP_MATRIX_CLASSIFIER, 0);
-    struct placed embedding = c->shape->tied ? classifier : place(c, TP_MATRIX_EMBEDDING, 0);
+        place(c, c->shape->tied ? TP_MATRIX_EMBEDDING : TP_MATRIX_CLASSIFIER, 0, 0);
+    struct placed embedding = c->shape->tied ? classifier : place(c, TP_MATRIX_EMBEDDING, 0, 0);
     struct tp_op_angles angles = {.opcode = TP_OP_ANGLES, .pairs = plan->layout.head_padded / 2};
     tp_angles_pack(&angles, append(c, "rotation of this position"));
     struct tp_op_embed embed = {.opcode = TP_OP_EMBED,

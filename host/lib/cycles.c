@@ -235,6 +235,38 @@ uint32_t tp__early_position(const struct tp_limits *limits, const uint32_t *valu
     return position;
 }
 
+bool tp__block_major_follows(const struct tp_limits *limits, const struct tp_op_matvec *gate,
+                             const struct tp_op_matvec *down)
+{
+    const struct tp_step_slot slot = {.active = true};
+    uint32_t planes = down->planes + 1;
+    uint32_t row_groups = down->rows / limits->groups;
+    uint32_t together = tp_matrix_last_blocks(limits->groups, planes);
+    if (gate->order != 0 || row_groups < 4 || row_groups > TP_ACCUMULATORS ||
+        down->blocks <= together) {
+        return false;
+    }
+    uint32_t words[TP_INSTRUCTION_WORDS];
+    tp_matvec_pack(gate, words);
+    struct tp_duration whole = tp__instruction_cycles(limits, words, &slot);
+    uint32_t interval = whole.occupy / (gate->rows / limits->groups);
+    const struct tp_matrix_order order = {limits->groups, row_groups, down->blocks, planes, true};
+    for (uint32_t block = 0; block < down->blocks; block++) {
+        // Both counted from the issue of GATE. A full block is complete so long after its last row
+        // group as the last block; a read asks for it one cycle after it or later.
+        uint32_t row_groups_read = 2 * TP_BLOCK * (block + 1) / limits->groups;
+        uint32_t complete =
+            block + 1 == down->blocks
+                ? whole.complete
+                : TP_CYCLES_ROWS + row_groups_read * interval + TP_CYCLES_GATE + limits->groups / 2;
+        uint32_t read = whole.occupy + 1 + tp_matrix_beat(&order, 0, block);
+        if (read < complete + 2) {
+            return false;
+        }
+    }
+    return true;
+}
+
 uint32_t tp__step_cycles(const struct tp_limits *limits, const uint32_t *program, uint32_t count,
                          const struct tp_step_slot *slots)
 {

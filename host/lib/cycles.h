@@ -44,12 +44,6 @@ struct tp_duration tp__instruction_cycles(const struct tp_limits *limits, const 
 uint32_t tp__step_cycles(const struct tp_limits *limits, const uint32_t *program, uint32_t count,
                          const struct tp_step_slot *slots);
 
-/* The first position from which an ATTENTION with these operands may be issued before the VALUE in
- * front of it is complete: it reads the row of the present position last, and is issued no sooner
- * than TP_CYCLES_NEXT_ISSUE after VALUE, whatever other slots do. value: words of the VALUE. */
-uint32_t tp__early_position(const struct tp_limits *limits, const uint32_t *value,
-                            const struct tp_op_attention *attention);
-
 /* The same with the schedule, in the order of issue.
  * issues: room for count instructions of each active slot; NULL: not wanted. */
 uint32_t tp__step_schedule(const struct tp_limits *limits, const uint32_t *program, uint32_t count,
@@ -61,5 +55,16 @@ tp_unit tp__opcode_unit(uint32_t opcode);
 
 /* Weight beats that are multiplied with in an instruction: of a MATVEC; 0 of every other. */
 uint32_t tp__instruction_beats(const struct tp_limits *limits, const uint32_t *words);
+
+/* The first position from which an ATTENTION with these operands may be issued before the VALUE in
+ * front of it is complete: it reads the row of the present position last, and is issued no sooner
+ * than TP_CYCLES_NEXT_ISSUE after VALUE, whatever other slots do. value: words of the VALUE. */
+uint32_t tp__early_position(const struct tp_limits *limits, const uint32_t *value,
+                            const struct tp_op_attention *attention);
+
+/* True when a block-major MATVEC of the FFN blocks may be issued behind the GATE that writes them,
+ * without a drain: it reads every block after GATE has written it. down: only its sizes count. */
+bool tp__block_major_follows(const struct tp_limits *limits, const struct tp_op_matvec *gate,
+                             const struct tp_op_matvec *down);
 
 #endif

@@ -158,6 +158,9 @@ static void print_matvec(struct listing *l, const uint32_t *words)
           " weight_base=%" PRIu32 " align=%" PRIu32 " z_shift=%" PRId32 " norm=%" PRIu32,
           op.dest <= TP_DEST_LOGITS ? dests[op.dest] : "?", sources[op.source], op.rows, op.blocks,
           op.planes + 1, op.weight_base, op.align, op.z_shift, op.norm);
+    if (op.order != 0) {
+        print(l, " order=block-major");
+    }
     if (op.dest == TP_DEST_GATE) {
         print(l, " cap=%" PRIu32, op.cap);
     }

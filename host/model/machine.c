@@ -271,19 +271,19 @@ bool tp_machine_write(struct tp_machine *machine, uint32_t space, uint32_t addre
 /* ---- preparation ---- */
 
 /* Codes of one block of a row as signed values, and its scale byte. */
-static uint8_t read_block(const struct tp_machine *m, uint32_t base, uint32_t blocks,
-                          uint32_t planes, uint32_t codebook, uint32_t row, uint32_t block,
-                          int8_t codes[TP_BLOCK])
+static uint8_t read_block(const struct tp_machine *m, uint32_t base,
+                          const struct tp_matrix_order *order, uint32_t codebook, uint32_t row,
+                          uint32_t block, int8_t codes[TP_BLOCK])
 {
     uint32_t group = row % m->limits.groups;
-    size_t beat = base + ((size_t)(row / m->limits.groups) * blocks + block) * (planes + 1);
+    size_t beat = base + (size_t)tp_matrix_beat(order, row / m->limits.groups, block);
     const uint32_t *high = m->weights + beat * m->lanes;
-    const uint32_t *low = planes != 0 ? high + m->lanes : high;
+    const uint32_t *low = order->planes == 2 ? high + m->lanes : high;
     for (uint32_t i = 0; i < TP_BLOCK; i++) {
         uint32_t word = m->scale_lanes + 4 * group + i / 8;
         uint32_t first = (high[word] >> (4 * (i % 8))) & 15u;
         uint32_t second = (low[word] >> (4 * (i % 8))) & 15u;
-        if (planes != 0) {
+        if (order->planes == 2) {
             int32_t signed_high = (int32_t)(first ^ 8u) - 8;
             codes[i] = (int8_t)(16 * signed_high + (int32_t)second);
         } else {
@@ -302,6 +302,24 @@ static bool weights_fit(const struct tp_machine *m, uint32_t base, uint32_t rows
     return base + groups * blocks * (planes + 1) <= m->limits.weight_beats;
 }
 
+static struct tp_matrix_order order_of(const struct tp_machine *m, const struct tp_op_matvec *op)
+{
+    return (struct tp_matrix_order){.groups = m->limits.groups,
+                                    .row_groups = op->rows / m->limits.groups,
+                                    .blocks = op->blocks,
+                                    .planes = op->planes + 1,
+                                    .block_major = op->order != 0};
+}
+
+/* The sums of a row group must be kept before its next block comes, 4 row groups later at least. */
+static bool order_is_possible(const struct tp_machine *m, const struct tp_op_matvec *op)
+{
+    uint32_t row_groups = op->rows / m->limits.groups;
+    return op->order == 0 ||
+           (op->dest != TP_DEST_LOGITS && row_groups >= 4 && row_groups <= TP_ACCUMULATORS &&
+            op->blocks > tp_matrix_last_blocks(m->limits.groups, op->planes + 1));
+}
+
 static bool prepare_matvec(struct tp_machine *m, struct instruction *in, bool *no_memory)
 {
     const struct tp_op_matvec *op = &in->matvec;
@@ -310,7 +328,8 @@ static bool prepare_matvec(struct tp_machine *m, struct instruction *in, bool *n
     if (op->dest > TP_DEST_LOGITS || op->source >= SOURCES || op->blocks == 0 || op->rows == 0 ||
         op->blocks > blocks_of(m, op->source) || op->rows % l->groups != 0 || op->rows % 2 != 0 ||
         !weights_fit(m, op->weight_base, op->rows, op->blocks, op->planes) ||
-        (op->planes == 0 && op->codebook >= l->codebooks) || op->align < 15) {
+        (op->planes == 0 && op->codebook >= l->codebooks) || op->align < 15 ||
+        !order_is_possible(m, op)) {
         return false;
     }
     if ((op->bias != 0 || op->centre != 0) &&
@@ -337,11 +356,12 @@ static bool prepare_matvec(struct tp_machine *m, struct instruction *in, bool *n
         *no_memory = true;
         return false;
     }
+    const struct tp_matrix_order order = order_of(m, op);
     for (uint32_t row = 0; row < op->rows; row++) {
         for (uint32_t block = 0; block < op->blocks; block++) {
             size_t index = (size_t)row * op->blocks + block;
-            in->scales[index] = read_block(m, op->weight_base, op->blocks, op->planes, op->codebook,
-                                           row, block, in->codes + index * TP_BLOCK);
+            in->scales[index] = read_block(m, op->weight_base, &order, op->codebook, row, block,
+                                           in->codes + index * TP_BLOCK);
             if (op->align < 15u + 25u && op->align < (uint32_t)(in->scales[index] >> 4)) {
                 return false; /* the aligning shift could become negative */
             }
@@ -456,9 +476,12 @@ static void run_embed(struct tp_machine *m, struct slot_state *slot, const struc
         memset(slot->x, 0, (size_t)op->blocks * TP_BLOCK * sizeof *slot->x);
         return; /* no such row: the library refuses such tokens before they come here */
     }
+    const struct tp_matrix_order order = {.groups = m->limits.groups,
+                                          .row_groups = token / m->limits.groups + 1,
+                                          .blocks = op->blocks,
+                                          .planes = op->planes + 1};
     for (uint32_t block = 0; block < op->blocks; block++) {
-        uint8_t scale = read_block(m, op->weight_base, op->blocks, op->planes, op->codebook, token,
-                                   block, codes);
+        uint8_t scale = read_block(m, op->weight_base, &order, op->codebook, token, block, codes);
         tp_embed_row(codes, &scale, 1, op->shift, slot->x + (size_t)block * TP_BLOCK, &m->counters);
     }
 }

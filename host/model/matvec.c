@@ -44,6 +44,30 @@ int64_t tp_matvec_row(const int8_t *codes, const uint8_t *scales, const int8_t *
     return acc;
 }
 
+uint32_t tp_matrix_last_blocks(uint32_t groups, uint32_t planes)
+{
+    assert(planes >= 1);
+    assert(planes <= 2);
+    uint32_t beats = groups > 2 ? groups / 2 : 1;
+    return (beats + planes - 1) / planes;
+}
+
+uint32_t tp_matrix_beat(const struct tp_matrix_order *order, uint32_t row_group, uint32_t block)
+{
+    const struct tp_matrix_order *o = order;
+    assert(row_group < o->row_groups);
+    assert(block < o->blocks);
+    if (!o->block_major) {
+        return (row_group * o->blocks + block) * o->planes;
+    }
+    uint32_t together = tp_matrix_last_blocks(o->groups, o->planes);
+    assert(together < o->blocks);
+    uint32_t apart = o->blocks - together;
+    uint32_t place = block < apart ? block * o->row_groups + row_group
+                                   : apart * o->row_groups + row_group * together + block - apart;
+    return place * o->planes;
+}
+
 int32_t tp_matvec_scale(int64_t acc, int shift, uint32_t rm, struct tp_counters *counters)
 {
     assert(rm <= 65536);

@@ -59,6 +59,25 @@ uint8_t tp_quantise_block(const int32_t *x, uint32_t n, uint8_t exponent_min, ui
 int64_t tp_matvec_row(const int8_t *codes, const uint8_t *scales, const int8_t *q,
                       const uint8_t *exponents, uint32_t blocks, int align);
 /* y = sat32(rnd(z * rm, 16)) with z = sat32(rnd(acc, shift)); rm 17 bits, 65536 without a norm. */
+/* A matrix in the weight memory. */
+struct tp_matrix_order {
+    uint32_t groups;
+    uint32_t row_groups; /* rows / groups */
+    uint32_t blocks;
+    uint32_t planes; /* 1 or 2 beats of a block */
+    bool block_major;
+};
+
+/* Blocks that a block-major matrix keeps together at the end of its order, so that the last row
+ * groups are complete no faster than two rows a cycle. */
+uint32_t tp_matrix_last_blocks(uint32_t groups, uint32_t planes);
+
+/* The first beat of a block, counted from the matrix's first one: beats lie in the order in which
+ * they are read. Row-major: all blocks of a row group, then the next row group. Block-major: a
+ * block of all row groups, then the next block; in the end all last blocks of a row group, then
+ * the next row group. */
+uint32_t tp_matrix_beat(const struct tp_matrix_order *order, uint32_t row_group, uint32_t block);
+
 int32_t tp_matvec_scale(int64_t acc, int shift, uint32_t rm, struct tp_counters *counters);
 /* x [blocks][32] = sat32(rnd(code * (16 + m) * 2^e, shift)). */
 void tp_embed_row(const int8_t *codes, const uint8_t *scales, uint32_t blocks, int shift,

@@ -9,6 +9,8 @@ package tp_map_pkg;
   localparam int unsigned TP_PAGE = 16;
   // bits of a matrix accumulator, signed
   localparam int unsigned TP_ACC_BITS = 40;
+  // row groups whose sums are kept: the most of a block-major MATVEC
+  localparam int unsigned TP_ACCUMULATORS = 16;
   // largest block exponent of the quantiser, reached by INT32_MIN
   localparam int unsigned TP_EXPONENT_MAX = 25;
   // most candidates that the sampler keeps
@@ -213,7 +215,8 @@ package tp_map_pkg;
     logic [23:0] kv_base;
     logic [15:0] gain_base;
     logic [15:0] constant_base;
-    logic [1:0] unused_0;
+    logic [0:0] unused_0;
+    logic order;
     logic [4:0] exponent_base;
     logic [2:0] head_log2;
     logic [4:0] cap;

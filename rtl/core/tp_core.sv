@@ -754,6 +754,17 @@ module tp_core #(
     `TP_ASSERT(ValueRowIsThere_A,
                !value_read.valid || value_read.slot != 3'(s) ||
                value_read.position != position[s] || heads_q == '0)
+    logic [8:0] written_q;  // FFN blocks since the last GATE was issued
+    always_ff @(posedge clk_i) begin
+      if (!rst_ni || (cmd_valid[0] && cmd[0].slot == 3'(s)
+                      && cmd[0].instruction[3:0] == tp_map_pkg::TP_OP_MATVEC
+                      && cmd[0].instruction[8:6] == tp_map_pkg::TP_DEST_GATE))
+        written_q <= '0;
+      else if (ffn_block.valid && ffn_block.slot == 3'(s)) written_q <= written_q + 9'd1;
+    end
+    `TP_ASSERT(BlockIsThere_A,
+               !read_valid || block_source != tp_map_pkg::TP_SOURCE_FFN || block_slot != 3'(s) ||
+               9'(block_index) < written_q)
     `TP_COVER(Early_C, key_read.valid && key_read.slot == 3'(s) && heads_q != '0)
   end
 `endif

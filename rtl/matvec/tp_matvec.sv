@@ -6,7 +6,8 @@
 // Out   MATVEC: one row of each group per interval, bits equal tp_matvec_row().
 //       EMBED: two elements of x per cycle, bits equal tp_embed_row().
 // Rate  one weight beat per cycle; interval = max(blocks * planes, what the epilogue needs).
-//       Rows leave 18 cycles after the address of their last beat.
+//       Rows leave 18 cycles after the address of their last beat. Block-major: passes over all row
+//       groups, one for each of the first blocks, the last one for all others.
 // Not   does not wait for its inputs: the sequencer issues a command when its blocks are written.
 //
 // A command accepted in cycle t frees the unit in t + rows / Groups * interval (MATVEC; LOGITS one
@@ -62,6 +63,10 @@ module tp_matvec #(
   // The epilogue takes two rows per cycle, the sampler two of a fast slot, else one.
   localparam int unsigned IntervalMin = Groups / 2;
   localparam int unsigned IntervalMinLogits = Groups;
+  // Blocks of the last pass of a block-major command, by planes: they take IntervalMin cycles.
+  localparam int unsigned LastBlocks1 = IntervalMin;
+  localparam int unsigned LastBlocks2 = (IntervalMin + 1) / 2;
+  localparam int unsigned IndexBits = $clog2(TP_ACCUMULATORS);
   // From the address of a beat to the beat in codes_q, and to its row.
   localparam int unsigned ReadStages = 3;
   localparam int unsigned RowStages = ReadStages + 15;
@@ -75,6 +80,9 @@ module tp_matvec #(
   logic [8:0] beats;
   logic [8:0] interval_min;
   logic [8:0] interval;
+  logic order;
+  logic [16:0] row_groups;
+  logic [8:0] pass_interval;  // of the last pass
 
   assign matvec = matvec_t'(cmd_i.instruction);
   assign embed = embed_t'(cmd_i.instruction);
@@ -83,6 +91,9 @@ module tp_matvec #(
   assign beats = matvec.planes ? {matvec.blocks, 1'b0} : {1'b0, matvec.blocks};
   assign interval_min = is_logits && !cmd_i.fast ? 9'(IntervalMinLogits) : 9'(IntervalMin);
   assign interval = beats > interval_min ? beats : interval_min;
+  assign row_groups = matvec.rows >> GroupBits;
+  assign order = matvec.order && !is_embed;
+  assign pass_interval = !order ? interval : matvec.planes ? 9'(2 * LastBlocks2) : 9'(LastBlocks1);
 
   // Held while the command is issued.
   logic logits_q;
@@ -95,6 +106,7 @@ module tp_matvec #(
   logic [7:0] block_last_q;
   logic [8:0] interval_last_q;
   logic [GroupBits-1:0] group_q;
+  logic [IndexBits-1:0] row_groups_q;  // minus 1, when block-major
   always_ff @(posedge clk_i) begin
     if (cmd_valid_i) begin
       logits_q        <= is_logits;
@@ -105,7 +117,8 @@ module tp_matvec #(
       source_q        <= matvec.source;
       slot_q          <= cmd_i.slot;
       block_last_q    <= matvec.blocks - 8'd1;
-      interval_last_q <= interval - 9'd1;
+      interval_last_q <= pass_interval - 9'd1;
+      row_groups_q    <= IndexBits'(row_groups) - 1'b1;
       group_q         <= cmd_i.token[GroupBits-1:0];
     end
   end
@@ -133,12 +146,22 @@ module tp_matvec #(
   logic [8:0] interval_left_d;
   logic [16:0] row_groups_left_q;
   logic [16:0] row_groups_left_d;
+  logic [7:0] pass_q;  // first block of the pass
+  logic [7:0] pass_d;
+  logic [7:0] passes_left_q;  // after this one
+  logic [7:0] passes_left_d;
+  logic last_pass_q;
+  logic last_pass_d;
   logic [3:0] phase_q;
   logic prelude_q;
   logic prelude_d;
+  logic block_end;
   logic row_end;
+  logic last_row_group;
 
-  assign row_end = block_q == block_last_q && plane_q == planes_q;
+  assign block_end      = plane_q == planes_q;
+  assign row_end        = block_q == block_last_q && block_end;
+  assign last_row_group = last_pass_q && row_groups_left_q == 17'd0;
 
   always_comb begin
     state_d           = state_q;
@@ -147,6 +170,9 @@ module tp_matvec #(
     block_d           = block_q;
     interval_left_d   = interval_left_q;
     row_groups_left_d = row_groups_left_q;
+    pass_d            = pass_q;
+    passes_left_d     = passes_left_q;
+    last_pass_d       = last_pass_q;
     prelude_d         = prelude_q;
     free_d            = 1'b0;
     unique case (state_q)
@@ -155,19 +181,26 @@ module tp_matvec #(
         if (interval_left_q != 9'd0) begin
           interval_left_d = interval_left_q - 9'd1;
           beat_d          = beat_q && !row_end;
-          plane_d         = plane_q != planes_q;
-          block_d         = block_q + 8'(plane_q == planes_q);
+          plane_d         = !block_end;
+          block_d         = block_q + 8'(block_end);
         end else begin
-          interval_left_d   = interval_last_q;
           row_groups_left_d = row_groups_left_q - 17'd1;
-          beat_d            = row_groups_left_q != 17'd0;
+          beat_d            = !last_row_group;
           plane_d           = 1'b0;
-          block_d           = 8'd0;
-          if (row_groups_left_q == 17'd0) state_d = logits_q ? StLogits : StIdle;
+          if (row_groups_left_q == 17'd0) begin
+            row_groups_left_d = 17'(row_groups_q);
+            pass_d            = pass_q + 8'd1;
+            passes_left_d     = passes_left_q - 8'd1;
+            last_pass_d       = passes_left_q == 8'd1;
+          end
+          block_d         = pass_d;
+          interval_left_d = last_pass_d ? interval_last_q : 9'(planes_q);
+          if (last_row_group) state_d = logits_q ? StLogits : StIdle;
         end
         // Free in the last cycle already, so that the next command follows without a gap.
-        free_d = !logits_q && (state_d == StIdle
-                               || (interval_left_d == 9'd0 && row_groups_left_d == 17'd0));
+        free_d = !logits_q && ((last_row_group && interval_left_q <= 9'd1)
+            || (last_pass_q && row_groups_left_q == 17'd1 && interval_left_q == 9'd0
+                && interval_last_q == 9'd0));
       end
       StLogits: begin
         if (logits_done_i) state_d = StIdle;
@@ -197,8 +230,11 @@ module tp_matvec #(
       beat_d            = !is_embed;
       plane_d           = 1'b0;
       block_d           = 8'd0;
-      interval_left_d   = interval - 9'd1;
-      row_groups_left_d = (matvec.rows >> GroupBits) - 17'd1;
+      interval_left_d   = order ? 9'(matvec.planes) : interval - 9'd1;
+      row_groups_left_d = row_groups - 17'd1;
+      pass_d            = 8'd0;
+      passes_left_d     = matvec.blocks - (matvec.planes ? 8'(LastBlocks2) : 8'(LastBlocks1));
+      last_pass_d       = !order;
       prelude_d         = 1'b1;
       free_d            = 1'b0;
     end
@@ -221,6 +257,9 @@ module tp_matvec #(
     block_q           <= block_d;
     interval_left_q   <= interval_left_d;
     row_groups_left_q <= row_groups_left_d;
+    pass_q            <= pass_d;
+    passes_left_q     <= passes_left_d;
+    last_pass_q       <= last_pass_d;
     prelude_q         <= prelude_d;
     phase_q           <= cmd_valid_i ? 4'd0 : phase_q + 4'd1;
   end
@@ -259,7 +298,7 @@ module tp_matvec #(
   // ---- what travels with a beat until its data is there ----
 
   typedef struct packed {
-    logic       first;       // first block of a row
+    logic       first;       // first block of a row in its pass
     logic       last;        // EMBED: last block
     logic       high;        // first or only plane
     logic       two_planes;
@@ -269,6 +308,8 @@ module tp_matvec #(
   logic [ReadStages:1] rows_valid_q;
   logic [ReadStages:1] embed_valid_q;
   logic [RowStages:1] row_end_q;
+  logic [RowStages-2:1] load_q;  // the sum of the row so far is needed
+  logic [RowStages:1] save_q;  // the sum is kept for the next pass
   logic [RowStages:1] row_last_q;
   beat_t beat_data_q;
   beat_t beat_data_q2;
@@ -284,17 +325,26 @@ module tp_matvec #(
       rows_valid_q  <= '0;
       embed_valid_q <= '0;
       row_end_q     <= '0;
+      load_q        <= '0;
+      save_q        <= '0;
     end else begin
-      rows_valid_q  <= {rows_valid_q[ReadStages-1:1], beat_q && state_q == StRows};
+      rows_valid_q <= {rows_valid_q[ReadStages-1:1], beat_q && state_q == StRows};
       embed_valid_q <= {embed_valid_q[ReadStages-1:1], beat_q && state_q == StEmbed};
-      row_end_q     <= {row_end_q[RowStages-1:1], beat_q && state_q == StRows && row_end};
+      row_end_q <= {
+        row_end_q[RowStages-1:1], beat_q && state_q == StRows && row_end && last_pass_q
+      };
+      load_q <= {
+        load_q[RowStages-3:1],
+        beat_q && state_q == StRows && block_end && block_q == pass_q && pass_q != 8'd0
+      };
+      save_q <= {save_q[RowStages-1:1], beat_q && state_q == StRows && block_end && !last_pass_q};
     end
   end
 
   always_ff @(posedge clk_i) begin
     row_last_q <= {row_last_q[RowStages-1:1], row_groups_left_q == 17'd0};
     beat_data_q <= '{
-        first: block_q == 8'd0,
+        first: block_q == pass_q,
         last: block_q == block_last_q,
         high: !plane_q,
         two_planes: planes_q,
@@ -331,6 +381,8 @@ module tp_matvec #(
 
   // ---- groups ----
 
+  logic [Groups-1:0][39:0] partial_q;  // sums so far, of the beats that begin a row in a pass
+
   for (genvar group = 0; group < Groups; group++) begin : gen_group
     tp_matvec_group #(
       .Codebooks(Codebooks)
@@ -349,9 +401,41 @@ module tp_matvec #(
       .scale_i        (weights_q[136*group+128+:8]),
       .room_i         (room_q),
       .block_i        (values_q),
+      .partial_i      (partial_q[group]),
       .acc_o          (row_data_o[group])
     );
   end
+
+  // ---- sums of all row groups between the passes of a block-major command ----
+
+  logic [IndexBits-1:0] load_index_q;
+  logic [IndexBits-1:0] save_index_q;
+  logic [Groups-1:0][39:0] kept;
+
+  tp_ram_async #(
+    .Width(Groups * 40),
+    .Depth(TP_ACCUMULATORS)
+  ) u_sums (
+    .clk_i          (clk_i),
+    .write_enable_i (save_q[RowStages]),
+    .write_address_i(save_index_q),
+    .write_data_i   (row_data_o),
+    .read_address_i (load_index_q),
+    .read_data_o    (kept)
+  );
+
+  // Every pass meets the row groups in the same order and ends with the last one.
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      load_index_q <= '0;
+      save_index_q <= '0;
+    end else begin
+      if (load_q[RowStages-2]) load_index_q <= row_last_q[RowStages-2] ? '0 : load_index_q + 1'b1;
+      if (save_q[RowStages]) save_index_q <= row_last_q[RowStages] ? '0 : save_index_q + 1'b1;
+    end
+  end
+
+  always_ff @(posedge clk_i) partial_q <= load_q[RowStages-2] ? kept : '0;
 
   assign row_valid_o = row_end_q[RowStages];
   assign row_last_o  = row_last_q[RowStages];
@@ -394,6 +478,15 @@ module tp_matvec #(
   `TP_ASSERT(RowsFillGroups_A, !cmd_valid_i || is_embed || matvec.rows[GroupBits-1:0] == '0)
   `TP_ASSERT(TwoCyclesAtLeast_A,
              !cmd_valid_i || is_embed || interval > 9'd1 || matvec.rows[16:GroupBits] > 1)
+  // Two cycles lie between the load and the save of a sum.
+  `TP_ASSERT(OrderHasNoLogits_A, !cmd_valid_i || !order || !is_logits)
+  `TP_ASSERT(OrderRows_A,
+             !cmd_valid_i || !order || (row_groups >= 17'd4 && row_groups <= 17'(TP_ACCUMULATORS)))
+  `TP_ASSERT(
+      OrderBlocks_A,
+      !cmd_valid_i || !order || 32'(matvec.blocks) > (matvec.planes ? LastBlocks2 : LastBlocks1))
+  `TP_ASSERT(SumsInStep_A, !save_q[RowStages] || !row_end_q[RowStages])
+  `TP_COVER(Order_C, cmd_valid_i && order)
   `TP_ASSERT(LogitsDoneExpected_A, !logits_done_i || state_q == StLogits)
   `TP_ASSERT(FlowsDoNotMeet_A, !(row_valid_o && embed_valid_o))
   `TP_COVER(Rows_C, state_q == StRows)

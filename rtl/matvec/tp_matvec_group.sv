@@ -3,7 +3,8 @@
 // tp_matvec_group: the 32 lanes of one weight row: decode, multiply, add, align, accumulate.
 //
 // In    one beat: 32 codes of 4 bits, their scale byte, 32 activations of 8 bits, -127..127.
-// Out   acc_o: the row's sum, tp_matvec_row() of the beats from the one with first_i on.
+// Out   acc_o: partial_i plus tp_matvec_row() of the beats from the one with first_i on. The caller
+//       gives partial_i 14 cycles after a beat with first_i, and 0 with all others.
 // Rate  one beat per cycle, latency 15 from a beat to the sum that includes it.
 // Not   does not mark the last beat of a row: tp_matvec knows when that is.
 //
@@ -25,7 +26,7 @@ module tp_matvec_group #(
   input logic [7:0] table_data_i,
   // Beat.
   input logic valid_i,
-  input logic first_i,  // first block of the row
+  input logic first_i,  // the sum begins anew with this block
   input logic two_planes_i,
   input logic high_i,  // with two planes: the high one
   input logic [1:0] codebook_i,  // with one plane
@@ -33,6 +34,7 @@ module tp_matvec_group #(
   input logic [7:0] scale_i,  // exponent, mantissa
   input logic signed [7:0] room_i,  // align - e_x; the scale's exponent is taken off
   input logic [255:0] block_i,  // int8, lane 0 lowest
+  input logic [39:0] partial_i,  // signed; what the sum begins with
   output logic signed [39:0] acc_o  // early
 );
 
@@ -182,7 +184,7 @@ module tp_matvec_group #(
 
   logic signed [39:0] acc_q;
   always_ff @(posedge clk_i) begin
-    if (valid_q[Aligned]) acc_q <= (first_q[Aligned] ? 40'sd0 : acc_q) + term;
+    if (valid_q[Aligned]) acc_q <= $signed((first_q[Aligned] ? 40'd0 : acc_q) | partial_i) + term;
   end
 
   assign acc_o = acc_q;

@@ -218,6 +218,32 @@ START_TEST(attention_is_early_where_the_last_row_is_read_late_enough)
 }
 END_TEST
 
+// The sizes of stories260K: W2 reads block b 173 + 16 b cycles after the issue of GATE, the last
+// block after 239; GATE completes block b after 32 (b + 1) + 48 cycles, the last after 220.
+START_TEST(block_major_follows_where_each_block_is_there_before_it_is_read)
+{
+    const struct tp_limits limits = {.groups = 4, .slots = 4};
+    struct tp_op_matvec gate = {
+        .opcode = TP_OP_MATVEC, .dest = TP_DEST_GATE, .blocks = 2, .rows = 344};
+    struct tp_op_matvec down = {
+        .opcode = TP_OP_MATVEC, .dest = TP_DEST_RESIDUAL, .blocks = 6, .rows = 64};
+    ck_assert(tp__block_major_follows(&limits, &gate, &down));
+    // Fewer rows: the last block would be read too soon.
+    down.rows = 44;
+    ck_assert(!tp__block_major_follows(&limits, &gate, &down));
+    down.rows = 48;
+    ck_assert(tp__block_major_follows(&limits, &gate, &down));
+    // More row groups than sums are kept.
+    down.rows = 4 * TP_ACCUMULATORS + 4;
+    ck_assert(!tp__block_major_follows(&limits, &gate, &down));
+    // Blocks that all belong to the last pass.
+    gate.rows = 128;
+    down.rows = 64;
+    down.blocks = 2;
+    ck_assert(!tp__block_major_follows(&limits, &gate, &down));
+}
+END_TEST
+
 Suite *tp_test_suite(void)
 {
     Suite *suite = suite_create("cycles");
@@ -226,6 +252,7 @@ Suite *tp_test_suite(void)
     tcase_add_loop_test(tc, prediction_is_the_rule_played_cycle_by_cycle, 0, 300);
     tcase_add_test(tc, inactive_slots_and_other_positions_cost_what_they_must);
     tcase_add_test(tc, attention_is_early_where_the_last_row_is_read_late_enough);
+    tcase_add_test(tc, block_major_follows_where_each_block_is_there_before_it_is_read);
     suite_add_tcase(suite, tc);
     return suite;
 }

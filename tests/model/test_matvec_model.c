@@ -2,7 +2,8 @@
 //
 // Claims that a row of the matrix unit is below the exact sum by less than one accumulator unit per
 // block, that its output differs from the exact product by at most the bound stated below, and that
-// the embedding is the exact product of code and scale, rounded half up and clamped.
+// the embedding is the exact product of code and scale, rounded half up and clamped; that beats lie
+// in the order in which a row-major or block-major walk reads them.
 //
 // Random blocks, scales and alignments against long double, in which all of these sums are exact.
 
@@ -156,6 +157,39 @@ START_TEST(embedding_is_rounded_from_the_exact_product)
 }
 END_TEST
 
+// The walk of docs/architecture.md, section 3, counted along.
+START_TEST(beats_lie_in_the_order_of_the_walk)
+{
+    struct tp_random random;
+    tp_random_init(&random, tp_test_seed(_i), 5);
+    for (uint32_t k = 0; k < 200; k++) {
+        uint32_t groups = 2u << tp_random_below(&random, 3);
+        uint32_t planes = 1 + tp_random_below(&random, 2);
+        // So many last blocks that their beats take the two rows a cycle of the epilogue.
+        uint32_t together = groups * 2 / 4 <= planes ? 1 : (groups / 2 + planes - 1) / planes;
+        ck_assert_uint_eq(tp_matrix_last_blocks(groups, planes), together);
+        struct tp_matrix_order order = {.groups = groups,
+                                        .row_groups = 1 + tp_random_below(&random, 20),
+                                        .blocks = together + 1 + tp_random_below(&random, 20),
+                                        .planes = planes,
+                                        .block_major = tp_random_below(&random, 2) != 0};
+        uint32_t apart = order.block_major ? order.blocks - together : 0;
+        uint32_t beat = 0;
+        for (uint32_t block = 0; block < apart; block++) {
+            for (uint32_t r = 0; r < order.row_groups; r++, beat += planes) {
+                ck_assert_uint_eq(tp_matrix_beat(&order, r, block), beat);
+            }
+        }
+        for (uint32_t r = 0; r < order.row_groups; r++) {
+            for (uint32_t block = apart; block < order.blocks; block++, beat += planes) {
+                ck_assert_uint_eq(tp_matrix_beat(&order, r, block), beat);
+            }
+        }
+        ck_assert_uint_eq(beat, order.row_groups * order.blocks * planes);
+    }
+}
+END_TEST
+
 Suite *tp_test_suite(void)
 {
     Suite *suite = suite_create("matvec_model");
@@ -164,6 +198,7 @@ Suite *tp_test_suite(void)
     tcase_add_loop_test(tcase, order_of_blocks_changes_nothing, 0, 4);
     tcase_add_loop_test(tcase, output_is_near_the_exact_product, 0, 8);
     tcase_add_loop_test(tcase, embedding_is_rounded_from_the_exact_product, 0, 4);
+    tcase_add_loop_test(tcase, beats_lie_in_the_order_of_the_walk, 0, 2);
     suite_add_tcase(suite, tcase);
     return suite;
 }

@@ -394,14 +394,22 @@ static uint32_t take_weights(struct bench *b, uint32_t rows, uint32_t blocks, ui
     return base;
 }
 
+/* Block-major, if it can be; the weights are random in any order. */
+static uint32_t random_order(struct bench *b, const struct tp_op_matvec *op)
+{
+    uint32_t row_groups = op->rows / GROUPS;
+    return op->dest != TP_DEST_LOGITS && row_groups >= 4 && row_groups <= TP_ACCUMULATORS &&
+           op->blocks > tp_matrix_last_blocks(GROUPS, op->planes + 1) && below(b, 2);
+}
+
 static void add_matvec(struct bench *b, struct tp_op_matvec op)
 {
     op.opcode = TP_OP_MATVEC;
-    op.planes = below(b, 2);
-    op.codebook = below(b, TP_PARAM_Codebooks);
     op.align = 40;
     op.z_shift = op.norm ? between(b, -19, -14) : between(b, 1, 6);
     op.weight_base = take_weights(b, op.rows, op.blocks, op.planes);
+    op.codebook = below(b, TP_PARAM_Codebooks);
+    op.order = op.drain ? random_order(b, &op) : op.order;
     tp_matvec_pack(&op, next_instruction(b));
 }
 
@@ -411,6 +419,7 @@ static void add_heads(struct bench *b, const struct shape *shape, uint32_t dest,
         dest == TP_DEST_QUERY ? shape->words * shape->turns * (shape->sets + 1) : shape->words;
     struct tp_op_matvec op = {.dest = dest, .source = TP_SOURCE_NORM, .norm = 1};
     op.blocks = shape->blocks;
+    op.planes = below(b, 2);
     op.rows = 32 * words;
     op.head_log2 = shape->head_log2;
     op.drain = dest == TP_DEST_QUERY;
@@ -467,6 +476,7 @@ static void add_layer(struct bench *b, const struct shape *shape, uint32_t layer
     tp_attention_pack(&attention, next_instruction(b));
     struct tp_op_matvec out = {.dest = TP_DEST_RESIDUAL, .source = TP_SOURCE_ATTENTION};
     out.drain = 1;
+    out.planes = below(b, 2);
     out.blocks = shape->words * shape->turns * (shape->sets + 1);
     out.rows = 32 * shape->blocks;
     add_matvec(b, out);
@@ -476,10 +486,17 @@ static void add_layer(struct bench *b, const struct shape *shape, uint32_t layer
     gate.blocks = shape->blocks;
     gate.rows = 2 * shape->hidden;
     gate.cap = 25;
+    gate.planes = below(b, 2);
     add_matvec(b, gate);
-    struct tp_op_matvec down = {.dest = TP_DEST_RESIDUAL, .source = TP_SOURCE_FFN, .drain = 1};
+    tp_matvec_unpack(next_instruction(b) - TP_INSTRUCTION_WORDS, &gate);
+    b->program_count--;
+    struct tp_op_matvec down = {.dest = TP_DEST_RESIDUAL, .source = TP_SOURCE_FFN};
     down.blocks = (shape->hidden + 31) / 32;
     down.rows = 32 * shape->blocks;
+    down.planes = below(b, 2);
+    /* Behind GATE without a gap where the blocks are there in time. */
+    down.order = below(b, 4) && tp__block_major_follows(&limits, &gate, &down);
+    down.drain = !down.order;
     add_matvec(b, down);
 }
 
@@ -488,6 +505,7 @@ static void add_ends(struct bench *b, const struct shape *shape)
     add_norm(b, shape, 1);
     struct tp_op_matvec logits = {.dest = TP_DEST_LOGITS, .source = TP_SOURCE_NORM, .norm = 1};
     logits.drain = 1;
+    logits.planes = below(b, 2);
     logits.blocks = shape->blocks;
     logits.rows = (b->vocab + 3) / 4 * 4;
     logits.epsilon = b->vocab;

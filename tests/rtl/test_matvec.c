@@ -239,12 +239,13 @@ static void write_codebooks(struct bench *bench)
     cycle(bench);
 }
 
-// Weights of one row of a group as int8, from the beats that begin at beat.
-static void decode(const struct bench *bench, uint32_t beat, uint32_t group, uint32_t blocks,
-                   uint32_t planes, uint32_t codebook, int8_t *codes, uint8_t *scales)
+// Weights of one row of a group as int8; the beats of block b begin at beats[b].
+static void decode(const struct bench *bench, const uint32_t *beats, uint32_t group,
+                   uint32_t blocks, uint32_t planes, uint32_t codebook, int8_t *codes,
+                   uint8_t *scales)
 {
     for (uint32_t block = 0; block < blocks; block++) {
-        const struct beat *high = &bench->memory[beat + block * (planes + 1)];
+        const struct beat *high = &bench->memory[beats[block]];
         const struct beat *low = high + planes;
         scales[block] = low->scale[group];
         for (uint32_t i = 0; i < BLOCK; i++) {
@@ -298,6 +299,19 @@ static uint32_t random_blocks(struct tp_random *random)
     return 1 + tp_random_below(random, tp_random_chance(random, 100) ? 2 : 7);
 }
 
+// Where the beats of row group r lie: those of a block-major matrix in the order of the passes.
+static void find_beats(const struct tp_op_matvec *op, uint32_t r, uint32_t *beats)
+{
+    const struct tp_matrix_order order = {.groups = GROUPS,
+                                          .row_groups = op->rows / GROUPS,
+                                          .blocks = op->blocks,
+                                          .planes = op->planes + 1,
+                                          .block_major = op->order != 0};
+    for (uint32_t block = 0; block < op->blocks; block++) {
+        beats[block] = op->weight_base + tp_matrix_beat(&order, r, block);
+    }
+}
+
 static void expect_rows(struct bench *bench, const struct tp_op_matvec *op, bool fast,
                         uint32_t slot)
 {
@@ -308,18 +322,25 @@ static void expect_rows(struct bench *bench, const struct tp_op_matvec *op, bool
     uint32_t interval = beats > least ? beats : least;
     uint32_t row_groups = op->rows / GROUPS;
     uint64_t first = bench->cycle + ROW_LATENCY + beats;
+    if (op->order != 0) {
+        // All rows leave in the last pass, Groups / 2 cycles apart; with two planes at least two.
+        uint32_t last_pass = GROUPS / 2 > op->planes + 1 ? GROUPS / 2 : op->planes + 1;
+        first = bench->cycle + ROW_LATENCY + row_groups * (beats - last_pass) + last_pass;
+        interval = last_pass;
+    }
     for (uint32_t r = 0; r < row_groups; r++) {
+        uint32_t places[BLOCKS_MAX];
+        find_beats(op, r, places);
         struct event *event =
             event_add(bench, first + (uint64_t)r * interval, true, r + 1 == row_groups);
         for (uint32_t g = 0; g < GROUPS; g++) {
-            decode(bench, op->weight_base + r * beats, g, op->blocks, op->planes, op->codebook,
-                   codes, scales);
+            decode(bench, places, g, op->blocks, op->planes, op->codebook, codes, scales);
             event->data[g] =
                 tp_matvec_row(codes, scales, bench->q[op->source][slot][0],
                               bench->exponent[op->source][slot], op->blocks, (int)op->align);
         }
     }
-    bench->free_at = bench->cycle + (uint64_t)row_groups * interval;
+    bench->free_at = bench->cycle + row_groups * (uint64_t)(op->order != 0 ? beats : interval);
     if (op->dest == TP_DEST_LOGITS) {
         bench->free_at = UINT64_MAX;
         bench->logits_done_at =
@@ -342,7 +363,10 @@ static void send_matvec(struct bench *bench)
     op.codebook = tp_random_below(random, CODEBOOKS);
     op.blocks = random_blocks(random);
     uint32_t beats = op.blocks * (op.planes + 1);
-    uint32_t row_groups = 2 + tp_random_below(random, beats > 100 ? 2 : 12);
+    uint32_t row_groups = 2 + tp_random_below(random, beats > 300 ? 4 : 15);
+    op.order = op.dest != TP_DEST_LOGITS && row_groups >= 4 &&
+               op.blocks > tp_matrix_last_blocks(GROUPS, op.planes + 1) &&
+               tp_random_chance(random, 180);
     op.rows = row_groups * GROUPS;
     op.weight_base = 2 * tp_random_below(random, (BEATS - row_groups * beats) / 2);
     // The smallest alignment that cannot overflow, up to one that shifts everything out.
@@ -377,8 +401,11 @@ static void send_embed(struct bench *bench)
     uint32_t token = row * GROUPS + tp_random_below(random, GROUPS);
     op.weight_base = 2 * tp_random_below(random, (BEATS - (row + 1) * beats) / 2);
     // Both planes of a block carry its scale byte: in the memory those are pairs of beats.
-    decode(bench, op.weight_base + row * beats, token % GROUPS, op.blocks, op.planes, op.codebook,
-           codes, scales);
+    uint32_t places[BLOCKS_MAX];
+    for (uint32_t block = 0; block < op.blocks; block++) {
+        places[block] = op.weight_base + row * beats + block * (op.planes + 1);
+    }
+    decode(bench, places, token % GROUPS, op.blocks, op.planes, op.codebook, codes, scales);
     tp_embed_row(codes, scales, op.blocks, op.shift, x, &bench->expected);
     for (uint32_t pair = 0; pair < 16 * op.blocks; pair++) {
         struct event *event = event_add(bench, bench->cycle + EMBED_LATENCY + pair, false,
