@@ -178,7 +178,7 @@ static uint32_t space_size(const struct tp_limits *l, uint32_t space)
     case TP_SPACE_PAGE_TABLE:
         return l->slots * 4096;
     case TP_SPACE_REGISTER:
-        return 2;
+        return 4;
     default:
         return 0;
     }

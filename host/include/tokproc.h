@@ -491,7 +491,6 @@ TP_MUST_USE tp_status tp_model_get_needs(const tp_model *model, const struct tp_
 /** The units that execute instructions. */
 typedef enum tp_unit {
     TP_UNIT_MATRIX,
-    TP_UNIT_NORM,
     TP_UNIT_ROTATION,
     TP_UNIT_ATTENTION,
     TP_UNIT_COUNT
@@ -504,7 +503,6 @@ const char *tp_unit_name(tp_unit unit);
 typedef enum tp_work {
     TP_WORK_ROTATION,
     TP_WORK_EMBEDDING,
-    TP_WORK_NORM,
     TP_WORK_QUERY,
     TP_WORK_KEY,
     TP_WORK_VALUE,

@@ -26,6 +26,7 @@
 #define TP_INSTRUCTION_WORDS 6u /* 32-bit words of an instruction */
 #define TP_PROTOCOL_VERSION 2u /* version of the link protocol, sent in HELLO */
 #define TP_PAYLOAD_MAX 256u /* most payload bytes of a frame */
+#define TP_NORM_SHIFT 15u /* h of a norm is rnd(x * gain, 15) */
 #define TP_LOG2E_Q14 23637u /* round(log2(e) * 2^14): keys of the sampler to log2 units */
 #define TP_SLOT_BYTES 48u /* payload of a SLOT frame */
 #define TP_CANDIDATES_MAX 30u /* most candidates of a CANDIDATES frame */
@@ -35,7 +36,7 @@
 #define TP_CYCLES_FIRST_ISSUE 3u /* from activation to the first issue of the lowest slot */
 #define TP_CYCLES_NEXT_ISSUE 12u /* from an issue to the earliest next issue of the same slot */
 #define TP_CYCLES_ROWS 18u /* MATVEC: from issue to the last rows, beside the intervals */
-#define TP_CYCLES_RESIDUAL 7u /* from rows to the end of RESIDUAL, beside Groups / 2 */
+#define TP_CYCLES_RESIDUAL 7u /* from rows to the last x of RESIDUAL, beside Groups / 2 */
 #define TP_CYCLES_HEADS 12u /* from rows to the end of QUERY, KEY, VALUE, beside Groups / 2, word */
 #define TP_CYCLES_WORD_8 6u /* from the last pair of a word to the word, heads of 8 */
 #define TP_CYCLES_WORD_16 8u /* the same, heads of 16 */
@@ -46,26 +47,26 @@
 #define TP_CYCLES_GREEDY 2u /* from the last logit to the token of a fast slot: plainly greedy */
 #define TP_CYCLES_SAMPLER 57u /* from the last logit to the token of others, without a list */
 #define TP_CYCLES_LIST 309u /* added by the sorted list of top-k or candidates */
-#define TP_CYCLES_EMBED 36u /* EMBED: from issue to completion, beside 16 per block */
-#define TP_CYCLES_NORM 18u /* NORM: from issue to completion, beside 8 per block */
+#define TP_CYCLES_EMBED 36u /* EMBED: from issue to its last x, beside 16 per block */
+#define TP_CYCLES_NORM 14u /* from the last x to the last block of its norm */
+#define TP_CYCLES_FACTOR 6u /* a completion is so much earlier than the last x + elements / 4 */
 #define TP_CYCLES_ANGLES 10u /* ANGLES: from issue to completion, beside 2 per pair */
 #define TP_CYCLES_ATTENTION 72u /* ATTENTION: beside 16 per chunk and 8 with two sets */
 
 #define TP_OP_END 0u /* the program of this slot ends */
-#define TP_OP_EMBED 1u /* reads the token's row of the embedding into the residual x */
+#define TP_OP_EMBED 1u /* reads the token's row of the embedding into the residual x, and norms it */
 #define TP_OP_MATVEC 2u /* matrix times block-quantised vector, epilogue by DEST */
-#define TP_OP_NORM 3u /* x times gain, quantised; the norm factor into the slot's register */
-#define TP_OP_ANGLES 4u /* sine and cosine of the slot's position into the rotation table */
-#define TP_OP_ATTENTION 5u /* scores, softmax in pages and mix; output quantised */
+#define TP_OP_ANGLES 3u /* sine and cosine of the slot's position into the rotation table */
+#define TP_OP_ATTENTION 4u /* scores, softmax in pages and mix; output quantised */
 
-#define TP_DEST_RESIDUAL 0u /* x[row] += y[row] */
+#define TP_DEST_RESIDUAL 0u /* x[row] += y[row]; x times gain, quantised; the norm factor of x */
 #define TP_DEST_GATE 1u /* rows are gate, up, gate, up ...: SwiGLU, quantised into the FFN blocks */
 #define TP_DEST_QUERY 2u /* rotated, quantised per head into the query buffer */
 #define TP_DEST_KEY 3u /* rotated, centred, quantised per head, held until VALUE */
 #define TP_DEST_VALUE 4u /* quantised per head; K and V words written to the KV memory */
 #define TP_DEST_LOGITS 5u /* to the sampler */
 
-#define TP_SOURCE_NORM 0u /* blocks written by NORM */
+#define TP_SOURCE_NORM 0u /* blocks written by EMBED and by MATVEC with DEST RESIDUAL */
 #define TP_SOURCE_ATTENTION 1u /* blocks written by ATTENTION */
 #define TP_SOURCE_FFN 2u /* blocks written by MATVEC with DEST GATE */
 
@@ -81,6 +82,8 @@
 
 #define TP_REGISTER_KV_STRIDE 0u /* KV rows from one word of a position to the next word */
 #define TP_REGISTER_SECTIONS_CLEAR 1u /* any value: forgets the counts of all sections */
+#define TP_REGISTER_NORM_EPSILON 2u /* C of all norms, round(n * eps * 2^32), bits 0 to 31 */
+#define TP_REGISTER_NORM_EPSILON_HIGH 3u /* bits 32 to 47 of C */
 
 #define TP_FRAME_HELLO 1u /* host: who are you */
 #define TP_FRAME_WRITE 2u /* host: write words to a memory space */
@@ -182,12 +185,12 @@ struct tp_op_matvec {
     uint32_t weight_base; /* first weight beat */
     uint32_t blocks; /* blocks of a row, 1..255 */
     uint32_t rows; /* rows, a multiple of the groups */
-    uint32_t cap; /* X of the FFN edge (DEST GATE) */
+    uint32_t cap; /* X of the edge of the blocks that are written (GATE, RESIDUAL) */
     uint32_t head_log2; /* log2 of the padded head size, 3..7 */
     uint32_t exponent_base; /* smallest exponent of K or V (0 for queries) */
     uint32_t order; /* 1: block-major, the last blocks of a row together; 0: row-major */
     uint32_t constant_base; /* first pair of bias and of centre constants */
-    uint32_t gain_base; /* first quad of head norm gains (head_norm) */
+    uint32_t gain_base; /* first quad of gains: of the head norm, of the norm (RESIDUAL) */
     uint32_t kv_base; /* first KV row of this layer (DEST KEY, VALUE) */
     int32_t head_shift; /* ge - 31 of the head norm */
     uint32_t epsilon; /* C of the head norm; for DEST LOGITS the vocabulary */
@@ -262,6 +265,8 @@ struct tp_op_embed {
     int32_t shift; /* T - 16 + R */
     uint32_t weight_base; /* first weight beat of the embedding */
     uint32_t blocks; /* blocks of a row: 32 * blocks elements of x are written */
+    uint32_t cap; /* X of the edge, as MATVEC */
+    uint32_t gain_base; /* first quad of gains, as MATVEC */
 };
 
 /* Packs op into six words; asserts that every field fits. */
@@ -276,6 +281,8 @@ static inline void tp_embed_pack(const struct tp_op_embed *op,
     tp__field_set(words, 24, 8, true, (uint64_t)op->shift);
     tp__field_set(words, 32, 24, false, (uint64_t)op->weight_base);
     tp__field_set(words, 56, 8, false, (uint64_t)op->blocks);
+    tp__field_set(words, 81, 5, false, (uint64_t)op->cap);
+    tp__field_set(words, 112, 16, false, (uint64_t)op->gain_base);
 }
 
 static inline void tp_embed_unpack(const uint32_t words[TP_INSTRUCTION_WORDS],
@@ -288,43 +295,8 @@ static inline void tp_embed_unpack(const uint32_t words[TP_INSTRUCTION_WORDS],
     op->shift = (int32_t)tp__field_get(words, 24, 8, true);
     op->weight_base = (uint32_t)tp__field_get(words, 32, 24, false);
     op->blocks = (uint32_t)tp__field_get(words, 56, 8, false);
-}
-
-struct tp_op_norm {
-    uint32_t opcode; /* OP */
-    uint32_t drain; /* issue only when nothing of this slot is in flight */
-    uint32_t logits; /* ends the program of a slot that needs no logits in this step */
-    int32_t shift; /* 15 - edge_h: right shift of x * gain */
-    uint32_t blocks; /* blocks of x */
-    uint32_t cap; /* X of the edge */
-    uint32_t gain_base; /* first quad of gains */
-    uint64_t epsilon; /* C: round(n * eps * 2^(2 * (16 - R))) */
-};
-
-/* Packs op into six words; asserts that every field fits. */
-static inline void tp_norm_pack(const struct tp_op_norm *op,
-                              uint32_t words[TP_INSTRUCTION_WORDS]) {
-    memset(words, 0, 4 * TP_INSTRUCTION_WORDS);
-    tp__field_set(words, 0, 4, false, (uint64_t)op->opcode);
-    tp__field_set(words, 4, 1, false, (uint64_t)op->drain);
-    tp__field_set(words, 5, 1, false, (uint64_t)op->logits);
-    tp__field_set(words, 24, 8, true, (uint64_t)op->shift);
-    tp__field_set(words, 56, 8, false, (uint64_t)op->blocks);
-    tp__field_set(words, 81, 5, false, (uint64_t)op->cap);
-    tp__field_set(words, 112, 16, false, (uint64_t)op->gain_base);
-    tp__field_set(words, 144, 48, false, (uint64_t)op->epsilon);
-}
-
-static inline void tp_norm_unpack(const uint32_t words[TP_INSTRUCTION_WORDS],
-                                struct tp_op_norm *op) {
-    op->opcode = (uint32_t)tp__field_get(words, 0, 4, false);
-    op->drain = (uint32_t)tp__field_get(words, 4, 1, false);
-    op->logits = (uint32_t)tp__field_get(words, 5, 1, false);
-    op->shift = (int32_t)tp__field_get(words, 24, 8, true);
-    op->blocks = (uint32_t)tp__field_get(words, 56, 8, false);
     op->cap = (uint32_t)tp__field_get(words, 81, 5, false);
     op->gain_base = (uint32_t)tp__field_get(words, 112, 16, false);
-    op->epsilon = (uint64_t)tp__field_get(words, 144, 48, false);
 }
 
 struct tp_op_angles {

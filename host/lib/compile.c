@@ -23,7 +23,6 @@ enum {
     ACC_SPAN = 21,         // D - e_x beyond which the accumulator loses what matters
     CAP_HEADROOM = 2,      // a calibrated cap leaves 4 times the largest value seen
     HEAD_MAX = 128,        // elements of a head that an instruction can name
-    NORM_SHIFT = 15,       // h = rnd(x * gain, 15)
     RESIDUAL_SHIFT = 16    // T - 16 of the embedding: x has 16 fraction bits
 };
 
@@ -73,6 +72,19 @@ struct placed {
 struct gain {
     uint32_t base;
     int32_t exponent;  // ge
+};
+
+// One layer in the memories.
+struct placed_layer {
+    struct gain attention_gain;
+    uint32_t attention_cap;  // X of the edge that queries, keys and values share
+    struct placed query;
+    struct placed key;
+    struct placed value;
+    struct placed output;
+    struct gain ffn_gain;
+    struct placed gate;
+    struct placed down;
 };
 
 // ---- weights ----
@@ -327,19 +339,38 @@ static double norm_constant(const struct compiler *c, uint32_t n)
     return floor((double)n * (double)c->shape->norm_epsilon * 4294967296.0 + 0.5);
 }
 
-static void emit_norm(struct compiler *c, const struct gain *gain, uint32_t cap, bool logits,
-                      const char *note, uint32_t layer)
+static struct placed_layer place_layer(struct compiler *c, uint32_t layer)
 {
-    struct tp_op_norm op = {.opcode = TP_OP_NORM,
-                            .drain = 1,
-                            .logits = logits,
-                            .shift = NORM_SHIFT,
-                            .blocks = c->image->plan.dim_blocks,
-                            .cap = cap,
-                            .gain_base = gain->base,
-                            .epsilon = (uint64_t)norm_constant(c, c->shape->dim)};
-    tp_norm_pack(&op,
-                 logits ? append(c, "%s", note) : append(c, "layer %" PRIu32 ": %s", layer, note));
+    struct placed_layer l;
+    l.attention_gain = place_gain(c, 2 * layer);
+    l.query = place(c, TP_MATRIX_QUERY, layer, 0);
+    l.key = place(c, TP_MATRIX_KEY, layer, 0);
+    l.value = place(c, TP_MATRIX_VALUE, layer, 0);
+    l.output = place(c, TP_MATRIX_OUTPUT, layer, 0);
+    l.ffn_gain = place_gain(c, 2 * layer + 1);
+    l.gate = place(c, TP_MATRIX_GATE_UP, layer, 0);
+    // Block-major where it can follow without a gap: it reads the blocks as they are written.
+    const struct placed sizes = measure(c, TP_MATRIX_DOWN, layer);
+    const struct tp_op_matvec gate = matvec(&l.gate, TP_DEST_GATE, TP_SOURCE_NORM, &l.ffn_gain);
+    const struct tp_op_matvec down = matvec(&sizes, TP_DEST_RESIDUAL, TP_SOURCE_FFN, NULL);
+    bool follows = tp__block_major_follows(&c->image->limits, &gate, &down);
+    l.down = place(c, TP_MATRIX_DOWN, layer, follows);
+    // One quantised vector feeds three matrices: the smallest cap, and alignments to match it.
+    l.attention_cap = l.query.cap < l.key.cap ? l.query.cap : l.key.cap;
+    l.attention_cap = l.value.cap < l.attention_cap ? l.value.cap : l.attention_cap;
+    return l;
+}
+
+// x += matrix, and the norm of what comes next.
+static void emit_residual(struct compiler *c, const struct placed *m, uint32_t source,
+                          const struct gain *next, uint32_t next_cap, const char *note,
+                          uint32_t layer)
+{
+    struct tp_op_matvec op = matvec(m, TP_DEST_RESIDUAL, source, NULL);
+    op.drain = m->order == 0;
+    op.gain_base = next->base;
+    op.cap = next_cap;
+    tp_matvec_pack(&op, append(c, "layer %" PRIu32 ": %s", layer, note));
 }
 
 // Queries, keys or values. Values have the bit of the head norm to stay in order behind the keys.
@@ -384,26 +415,13 @@ static void start_early(const struct compiler *c, struct tp_op_attention *op)
     }
 }
 
-static void emit_attention(struct compiler *c, uint32_t layer)
+static void emit_attention(struct compiler *c, uint32_t layer, const struct placed_layer *l)
 {
     const struct tp_plan *plan = &c->image->plan;
     uint32_t kv_base = layer * plan->layout.kv_words * plan->kv_stride;
-    struct gain gain = place_gain(c, 2 * layer);
-    struct placed query = place(c, TP_MATRIX_QUERY, layer, 0);
-    struct placed key = place(c, TP_MATRIX_KEY, layer, 0);
-    struct placed value = place(c, TP_MATRIX_VALUE, layer, 0);
-    struct placed output = place(c, TP_MATRIX_OUTPUT, layer, 0);
-    if (c->status != TP_OK) {
-        return;
-    }
-    // One quantised vector feeds three matrices: the smallest cap, and alignments to match it.
-    uint32_t cap = query.cap < key.cap ? query.cap : key.cap;
-    cap = value.cap < cap ? value.cap : cap;
-    emit_norm(c, &gain, cap, false, "norm", layer);
-
-    emit_heads(c, layer, TP_MATRIX_QUERY, &query, &gain);
-    emit_heads(c, layer, TP_MATRIX_KEY, &key, &gain);
-    emit_heads(c, layer, TP_MATRIX_VALUE, &value, &gain);
+    emit_heads(c, layer, TP_MATRIX_QUERY, &l->query, &l->attention_gain);
+    emit_heads(c, layer, TP_MATRIX_KEY, &l->key, &l->attention_gain);
+    emit_heads(c, layer, TP_MATRIX_VALUE, &l->value, &l->attention_gain);
 
     // A device with one set takes the sets as more turns, which are in the same order.
     uint32_t sets = plan->layout.sets <= c->image->limits.query_sets ? plan->layout.sets : 1;
@@ -413,7 +431,7 @@ static void emit_attention(struct compiler *c, uint32_t layer)
                                         .shift = 25,
                                         .words = plan->layout.kv_words,
                                         .turns = plan->layout.turns * plan->layout.sets / sets,
-                                        .cap = output.cap,
+                                        .cap = l->output.cap,
                                         .head_log2 = plan->layout.head_log2,
                                         .key_base = KV_EXPONENT_BASE,
                                         .value_base = KV_EXPONENT_BASE,
@@ -421,29 +439,15 @@ static void emit_attention(struct compiler *c, uint32_t layer)
     start_early(c, &attention);
     tp_attention_pack(&attention, append(c, "layer %" PRIu32 ": attention", layer));
 
-    struct tp_op_matvec op = matvec(&output, TP_DEST_RESIDUAL, TP_SOURCE_ATTENTION, NULL);
-    tp_matvec_pack(&op, append(c, "layer %" PRIu32 ": output, x +=", layer));
+    emit_residual(c, &l->output, TP_SOURCE_ATTENTION, &l->ffn_gain, l->gate.cap,
+                  "output, x +=, norm", layer);
 }
 
-static void emit_ffn(struct compiler *c, uint32_t layer)
+static void emit_gate(struct compiler *c, uint32_t layer, const struct placed_layer *l)
 {
-    struct gain gain = place_gain(c, 2 * layer + 1);
-    struct placed gate = place(c, TP_MATRIX_GATE_UP, layer, 0);
-    struct tp_op_matvec op = matvec(&gate, TP_DEST_GATE, TP_SOURCE_NORM, &gain);
-    // Block-major where it can follow without a gap: it reads the blocks as they are written.
-    struct placed down = measure(c, TP_MATRIX_DOWN, layer);
-    const struct tp_op_matvec sizes = matvec(&down, TP_DEST_RESIDUAL, TP_SOURCE_FFN, NULL);
-    bool follows = tp__block_major_follows(&c->image->limits, &op, &sizes);
-    down = place(c, TP_MATRIX_DOWN, layer, follows);
-    if (c->status != TP_OK) {
-        return;
-    }
-    emit_norm(c, &gain, gate.cap, false, "norm", layer);
-    op.cap = down.cap;
+    struct tp_op_matvec op = matvec(&l->gate, TP_DEST_GATE, TP_SOURCE_NORM, &l->ffn_gain);
+    op.cap = l->down.cap;
     tp_matvec_pack(&op, append(c, "layer %" PRIu32 ": gate and up, SwiGLU", layer));
-    op = matvec(&down, TP_DEST_RESIDUAL, TP_SOURCE_FFN, NULL);
-    op.drain = !follows;
-    tp_matvec_pack(&op, append(c, "layer %" PRIu32 ": down, x +=", layer));
 }
 
 static void emit_program(struct compiler *c)
@@ -460,20 +464,25 @@ static void emit_program(struct compiler *c)
                                 .shift = embedding.exponent - RESIDUAL_SHIFT,
                                 .weight_base = embedding.weight_base,
                                 .blocks = embedding.blocks};
-    tp_embed_pack(&embed, append(c, "x = embedding of the token"));
+    // What writes x carries the norm that follows, so each layer is placed before it.
+    struct gain final = place_gain(c, 2 * c->shape->layers);
+    struct placed_layer l = place_layer(c, 0);
+    embed.gain_base = l.attention_gain.base;
+    embed.cap = l.attention_cap;
+    tp_embed_pack(&embed, append(c, "x = embedding of the token, norm"));
     for (uint32_t layer = 0; layer < c->shape->layers && c->status == TP_OK; layer++) {
-        emit_attention(c, layer);
-        emit_ffn(c, layer);
+        bool is_last = layer + 1 == c->shape->layers;
+        emit_attention(c, layer, &l);
+        emit_gate(c, layer, &l);
+        struct placed_layer next = is_last ? l : place_layer(c, layer + 1);
+        emit_residual(c, &l.down, TP_SOURCE_FFN, is_last ? &final : &next.attention_gain,
+                      is_last ? classifier.cap : next.attention_cap, "down, x +=, norm", layer);
+        l = next;
     }
     if (c->status != TP_OK) {
         return;
     }
-    struct gain gain = place_gain(c, 2 * c->shape->layers);
-    if (c->status != TP_OK) {
-        return;
-    }
-    emit_norm(c, &gain, classifier.cap, true, "final norm", 0);
-    struct tp_op_matvec op = matvec(&classifier, TP_DEST_LOGITS, TP_SOURCE_NORM, &gain);
+    struct tp_op_matvec op = matvec(&classifier, TP_DEST_LOGITS, TP_SOURCE_NORM, &final);
     op.logits = 1;
     op.epsilon = c->shape->vocab;
     tp_matvec_pack(&op, append(c, "classifier and sampler"));
@@ -529,6 +538,7 @@ tp_status tp__compile(const struct tp_quantised_model *model, const struct tp_lo
         return tp__fail(error, TP_ERROR_NO_MEMORY, "no memory for the image");
     }
     c.image->matrix_bytes = tp__quantised_matrix_bytes(model);
+    c.image->norm_epsilon = (uint64_t)norm_constant(&c, model->shape.dim);
     place_frequencies(&c);
     emit_program(&c);
     if (c.status != TP_OK) {

@@ -13,6 +13,15 @@ static uint32_t larger(uint32_t a, uint32_t b)
     return a > b ? a : b;
 }
 
+// From the last pair of x to the end of its norm: its last block, of which a short one waits as long
+// as one of 8 pairs would have needed, or so near to the factor that the next matrix finds it.
+static uint32_t norm_cycles(uint32_t elements)
+{
+    uint32_t pairs = (elements / 2 - 1) % (TP_BLOCK / 2) + 1;
+    return larger(TP_CYCLES_NORM + (pairs < 8 ? 8 - pairs : 0),
+                  larger(elements / 4, TP_CYCLES_FACTOR) - TP_CYCLES_FACTOR);
+}
+
 // From the rows of the last row group to the end of the instruction; not for LOGITS.
 static uint32_t tail_cycles(const struct tp_limits *limits, const struct tp_op_matvec *op)
 {
@@ -25,7 +34,7 @@ static uint32_t tail_cycles(const struct tp_limits *limits, const struct tp_op_m
     uint32_t last_block = (op->rows / 2 - 1) % TP_BLOCK + 1;
     switch (op->dest) {
     case TP_DEST_RESIDUAL:
-        return TP_CYCLES_RESIDUAL + serial;
+        return TP_CYCLES_RESIDUAL + serial + norm_cycles(op->rows);
     case TP_DEST_GATE:
         // A short last block waits as long as one of 8 elements would have needed.
         return TP_CYCLES_GATE + serial + (last_block < 8 ? 8 - last_block : 0);
@@ -64,18 +73,13 @@ struct tp_duration tp__instruction_cycles(const struct tp_limits *limits, const 
     case TP_OP_EMBED: {
         struct tp_op_embed op;
         tp_embed_unpack(words, &op);
-        return (struct tp_duration){.occupy = 16 * (op.blocks + 1),
-                                    .complete = TP_CYCLES_EMBED + 16 * op.blocks,
-                                    .pace = 16 * (op.blocks + 1)};
+        return (struct tp_duration){
+            .occupy = 16 * (op.blocks + 1),
+            .complete = TP_CYCLES_EMBED + 16 * op.blocks + norm_cycles(TP_BLOCK * op.blocks),
+            .pace = 16 * (op.blocks + 1)};
     }
     case TP_OP_MATVEC:
         return matvec_cycles(limits, words, slot);
-    case TP_OP_NORM: {
-        struct tp_op_norm op;
-        tp_norm_unpack(words, &op);
-        return (struct tp_duration){.occupy = 8 * op.blocks,
-                                    .complete = TP_CYCLES_NORM + 8 * op.blocks};
-    }
     case TP_OP_ANGLES: {
         struct tp_op_angles op;
         tp_angles_unpack(words, &op);
@@ -103,8 +107,6 @@ tp_unit tp__opcode_unit(uint32_t opcode)
     case TP_OP_EMBED:
     case TP_OP_MATVEC:
         return TP_UNIT_MATRIX;
-    case TP_OP_NORM:
-        return TP_UNIT_NORM;
     case TP_OP_ANGLES:
         return TP_UNIT_ROTATION;
     case TP_OP_ATTENTION:

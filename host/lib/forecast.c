@@ -19,15 +19,15 @@ struct tp_forecast {
 
 const char *tp_unit_name(tp_unit unit)
 {
-    static const char *const names[TP_UNIT_COUNT] = {"matrix", "norm", "rotation", "attention"};
+    static const char *const names[TP_UNIT_COUNT] = {"matrix", "rotation", "attention"};
     return (unsigned)unit < TP_UNIT_COUNT ? names[unit] : NULL;
 }
 
 const char *tp_work_name(tp_work work)
 {
     static const char *const names[TP_WORK_COUNT] = {
-        "rotation",  "embedding", "norm",        "queries", "keys",       "values",
-        "attention", "output",    "gate and up", "down",    "classifier", "issue"};
+        "rotation",  "embedding", "queries", "keys", "values",
+        "attention", "output", "gate and up", "down", "classifier", "issue"};
     return (unsigned)work < TP_WORK_COUNT ? names[work] : NULL;
 }
 

@@ -18,8 +18,6 @@ tp_work tp__instruction_work(const uint32_t *words)
     switch (op.opcode) {
     case TP_OP_EMBED:
         return TP_WORK_EMBEDDING;
-    case TP_OP_NORM:
-        return TP_WORK_NORM;
     case TP_OP_ANGLES:
         return TP_WORK_ROTATION;
     case TP_OP_ATTENTION:

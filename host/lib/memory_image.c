@@ -87,6 +87,9 @@ tp_status tp__memory_image_write(const struct tp_memory_image *image, tp_memory_
     }
     put_word(&w, TP_SPACE_REGISTER, TP_REGISTER_KV_STRIDE, plan->kv_stride);
     put_word(&w, TP_SPACE_REGISTER, TP_REGISTER_SECTIONS_CLEAR, 0);
+    put_word(&w, TP_SPACE_REGISTER, TP_REGISTER_NORM_EPSILON, (uint32_t)image->norm_epsilon);
+    put_word(&w, TP_SPACE_REGISTER, TP_REGISTER_NORM_EPSILON_HIGH,
+             (uint32_t)(image->norm_epsilon >> 32));
     put_pages(&w, image);
     return w.status;
 }
@@ -161,7 +164,10 @@ static void print_matvec(struct listing *l, const uint32_t *words)
     if (op.order != 0) {
         print(l, " order=block-major");
     }
-    if (op.dest == TP_DEST_GATE) {
+    if (op.dest == TP_DEST_RESIDUAL) {
+        print(l, " gain_base=%" PRIu32, op.gain_base);
+    }
+    if (op.dest == TP_DEST_RESIDUAL || op.dest == TP_DEST_GATE) {
         print(l, " cap=%" PRIu32, op.cap);
     }
     if (op.dest == TP_DEST_LOGITS) {
@@ -188,24 +194,19 @@ static void print_matvec(struct listing *l, const uint32_t *words)
 static void print_operands(struct listing *l, const uint32_t *words, uint32_t opcode)
 {
     struct tp_op_embed embed;
-    struct tp_op_norm norm;
     struct tp_op_angles angles;
     struct tp_op_attention attention;
     switch (opcode) {
     case TP_OP_EMBED:
         tp_embed_unpack(words, &embed);
-        print(l, "blocks=%" PRIu32 " planes=%" PRIu32 " weight_base=%" PRIu32 " shift=%" PRId32,
-              embed.blocks, embed.planes + 1, embed.weight_base, embed.shift);
+        print(l,
+              "blocks=%" PRIu32 " planes=%" PRIu32 " weight_base=%" PRIu32 " shift=%" PRId32
+              " gain_base=%" PRIu32 " cap=%" PRIu32,
+              embed.blocks, embed.planes + 1, embed.weight_base, embed.shift, embed.gain_base,
+              embed.cap);
         break;
     case TP_OP_MATVEC:
         print_matvec(l, words);
-        break;
-    case TP_OP_NORM:
-        tp_norm_unpack(words, &norm);
-        print(l,
-              "blocks=%" PRIu32 " gain_base=%" PRIu32 " shift=%" PRId32 " cap=%" PRIu32
-              " epsilon=%" PRIu64,
-              norm.blocks, norm.gain_base, norm.shift, norm.cap, norm.epsilon);
         break;
     case TP_OP_ANGLES:
         tp_angles_unpack(words, &angles);
@@ -231,7 +232,7 @@ static void print_operands(struct listing *l, const uint32_t *words, uint32_t op
 
 size_t tp__memory_image_listing(const struct tp_memory_image *image, char *text, size_t max)
 {
-    static const char *const names[] = {"END", "EMBED", "MATVEC", "NORM", "ANGLES", "ATTENTION"};
+    static const char *const names[] = {"END", "EMBED", "MATVEC", "ANGLES", "ATTENTION"};
     struct listing l = {.text = text, .max = max, .size = 0};
     struct tp_step_slot slots[TP_SLOTS_MAX] = {{.active = true, .logits = true, .fast = true}};
     print(&l, "  # cycles  flags  instruction\n");

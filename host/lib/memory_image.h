@@ -14,6 +14,7 @@ struct tp_memory_image {
     struct tp_plan plan;
     struct tp_limits limits;
     uint32_t vocab;
+    uint64_t norm_epsilon;  // C of all norms
     uint64_t matrix_bytes;  // codes and scales of the model
     uint32_t lanes;         // 32-bit words of a weight beat
 

@@ -11,6 +11,8 @@
 #include "formats.h"
 #include "tp_map.h"
 
+enum { NORM_ROWS_MIN = 16 };  // of x, when slots share a step
+
 static uint32_t divide_up(uint32_t a, uint32_t b)
 {
     return a / b + (a % b != 0 ? 1 : 0);
@@ -123,7 +125,7 @@ void tp__plan_needs(const struct tp_model_shape *shape, const tp_format *formats
         {"weights", "beats", count_beats(shape, formats, limits), limits->weight_beats},
         {"norm gains", "words of four", gains, limits->gain_quads},
         {"constants", "pairs", shape->layers * words * (TP_BLOCK / 2), limits->constant_pairs},
-        {"program", "instructions", 9 * (uint64_t)shape->layers + 5, limits->program_max},
+        {"program", "instructions", 7 * (uint64_t)shape->layers + 4, limits->program_max},
         {"sessions", "slots", plan.sessions, limits->slots},
         {"context", "positions", positions, limits->positions_max},
         {"KV memory", "rows", kv_rows_of(kv_words, positions, plan.sessions), limits->kv_rows},
@@ -146,6 +148,13 @@ static tp_status plan_context(const struct tp_model_shape *shape,
                               const struct tp_load_options *options, const struct tp_limits *limits,
                               struct tp_plan *plan, struct tp_error *error)
 {
+    // Slots follow each other as closely as the rows of x come; the norm needs 8 pairs a vector.
+    if (plan->sessions > 1 && round_up(shape->dim, plan->row_multiple) < NORM_ROWS_MIN) {
+        return tp__fail(error, TP_ERROR_UNSUPPORTED,
+                        "dim %" PRIu32 " is too small for several sessions; %d is the least - try: "
+                        "one session",
+                        shape->dim, NORM_ROWS_MIN - 3);
+    }
     uint64_t words = (uint64_t)shape->layers * plan->layout.kv_words;
     plan->kv_stride = choose_stride(words, plan->sessions, limits->kv_rows);
     uint32_t own =

@@ -10,13 +10,20 @@
 
 enum { SHARED = TP_SECTIONS - 1, LAST = TP_SECTIONS - 2 };
 
+// An instruction that writes x and norms it; every field of EMBED is where MATVEC has it.
+static bool writes_x(const struct tp_op_matvec *op)
+{
+    return op->opcode == TP_OP_EMBED ||
+           (op->opcode == TP_OP_MATVEC && op->dest == TP_DEST_RESIDUAL);
+}
+
 static uint32_t norm_count(const struct tp_memory_image *image)
 {
     uint32_t count = 0;
     for (uint32_t i = 0; i < image->program_count; i++) {
-        struct tp_op_any any;
-        tp_any_unpack(image->program + (size_t)i * TP_INSTRUCTION_WORDS, &any);
-        count += any.opcode == TP_OP_NORM ? 1 : 0;
+        struct tp_op_matvec op;
+        tp_matvec_unpack(image->program + (size_t)i * TP_INSTRUCTION_WORDS, &op);
+        count += writes_x(&op) ? 1 : 0;
     }
     return count;
 }
@@ -49,19 +56,18 @@ static void take_caps(const struct tp_memory_image *image, struct tp_section_sta
     uint32_t index = 0;
     for (uint32_t i = 0; i < image->program_count; i++) {
         const uint32_t *words = image->program + (size_t)i * TP_INSTRUCTION_WORDS;
-        struct tp_op_norm norm;
         struct tp_op_attention attention;
         struct tp_op_matvec matvec;
-        tp_norm_unpack(words, &norm);
         tp_attention_unpack(words, &attention);
         tp_matvec_unpack(words, &matvec);
-        index += norm.opcode == TP_OP_NORM && index < LAST ? 1 : 0;
+        // The norm counts for the section behind.
+        index += writes_x(&matvec) && index < LAST ? 1 : 0;
         uint32_t *caps = sections[index].exponent_cap;
-        if (norm.opcode == TP_OP_NORM) {
-            raise_cap(&caps[TP_EDGE_KIND_NORM], norm.cap);
-        } else if (norm.opcode == TP_OP_ATTENTION) {
+        if (writes_x(&matvec)) {
+            raise_cap(&caps[TP_EDGE_KIND_NORM], matvec.cap);
+        } else if (matvec.opcode == TP_OP_ATTENTION) {
             raise_cap(&caps[TP_EDGE_KIND_ATTENTION], attention.cap);
-        } else if (norm.opcode == TP_OP_MATVEC && matvec.dest == TP_DEST_GATE) {
+        } else if (matvec.opcode == TP_OP_MATVEC && matvec.dest == TP_DEST_GATE) {
             raise_cap(&caps[TP_EDGE_KIND_FFN], matvec.cap);
         }
     }

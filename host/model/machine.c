@@ -21,7 +21,6 @@ struct instruction {
     struct tp_op_any any;
     struct tp_op_embed embed;
     struct tp_op_matvec matvec;
-    struct tp_op_norm norm;
     struct tp_op_angles angles;
     struct tp_op_attention attention;
     int8_t *codes;   /* [rows][blocks][32] */
@@ -57,6 +56,9 @@ struct tp_machine {
     int8_t codebook[CODEBOOKS][16];
     uint16_t *pages; /* [slots][positions_max / 16] */
     uint32_t kv_stride;
+    uint64_t norm_epsilon; /* C of all norms */
+    uint32_t x_blocks;     /* of x, by the instructions prepared so far; 0 when none wrote it */
+    uint32_t x_rows;       /* the same of RESIDUAL */
     struct tp_kv_memory kv;
     struct slot_state *slots;
     int32_t *row; /* one vector of the longest kind */
@@ -256,6 +258,14 @@ bool tp_machine_write(struct tp_machine *machine, uint32_t space, uint32_t addre
             memset(m->sections, 0, sizeof m->sections);
             return true;
         }
+        if (address == TP_REGISTER_NORM_EPSILON) {
+            m->norm_epsilon = m->norm_epsilon >> 32 << 32 | data;
+            return true;
+        }
+        if (address == TP_REGISTER_NORM_EPSILON_HIGH) {
+            m->norm_epsilon = (uint64_t)(data & 0xffff) << 32 | (uint32_t)m->norm_epsilon;
+            return true;
+        }
         if (address != TP_REGISTER_KV_STRIDE) {
             return false;
         }
@@ -320,6 +330,16 @@ static bool order_is_possible(const struct tp_machine *m, const struct tp_op_mat
             op->blocks > tp_matrix_last_blocks(m->limits.groups, op->planes + 1));
 }
 
+/* True when x has the size that the instructions before have given it. rows: 0 for EMBED. */
+static bool same_x(struct tp_machine *m, uint32_t blocks, uint32_t rows)
+{
+    bool same = (m->x_blocks == 0 || m->x_blocks == blocks) &&
+                (m->x_rows == 0 || rows == 0 || m->x_rows == rows);
+    m->x_blocks = blocks;
+    m->x_rows = rows != 0 ? rows : m->x_rows;
+    return same;
+}
+
 static bool prepare_matvec(struct tp_machine *m, struct instruction *in, bool *no_memory)
 {
     const struct tp_op_matvec *op = &in->matvec;
@@ -344,7 +364,11 @@ static bool prepare_matvec(struct tp_machine *m, struct instruction *in, bool *n
                                op->gain_base + ((1u << op->head_log2) + 3) / 4 > l->gain_quads)) {
         return false;
     }
-    if ((op->dest == TP_DEST_RESIDUAL && op->rows > l->dim_max) ||
+    /* The norm of x goes into the blocks of that source. */
+    if ((op->dest == TP_DEST_RESIDUAL &&
+         (op->rows > l->dim_max || op->rows % 4 != 0 || op->source == TP_SOURCE_NORM ||
+          op->gain_base + op->rows / 4 > l->gain_quads ||
+          !same_x(m, (op->rows + TP_BLOCK - 1) / TP_BLOCK, op->rows))) ||
         (op->dest == TP_DEST_GATE && op->rows / 2 > l->hidden_max) ||
         (op->dest == TP_DEST_LOGITS &&
          (op->epsilon == 0 || op->epsilon > op->rows || op->epsilon > l->vocab_max))) {
@@ -379,12 +403,11 @@ static bool prepare(struct tp_machine *m, struct instruction *in, bool *no_memor
     case TP_OP_EMBED:
         return in->embed.blocks != 0 && in->embed.blocks <= blocks_of(m, 0) &&
                weights_fit(m, in->embed.weight_base, 1, in->embed.blocks, in->embed.planes) &&
-               (in->embed.planes != 0 || in->embed.codebook < l->codebooks);
+               (in->embed.planes != 0 || in->embed.codebook < l->codebooks) &&
+               in->embed.gain_base + in->embed.blocks * 8 <= l->gain_quads &&
+               same_x(m, in->embed.blocks, 0);
     case TP_OP_MATVEC:
         return prepare_matvec(m, in, no_memory);
-    case TP_OP_NORM:
-        return in->norm.blocks != 0 && in->norm.blocks <= blocks_of(m, 0) &&
-               in->norm.gain_base + in->norm.blocks * 8 <= l->gain_quads;
     case TP_OP_ANGLES:
         return in->angles.pairs != 0 && in->angles.pairs <= FREQUENCIES &&
                in->angles.frequency_base + in->angles.pairs <= FREQUENCIES;
@@ -408,7 +431,6 @@ static void unpack(const uint32_t *words, struct instruction *in)
     in->opcode = in->any.opcode;
     tp_embed_unpack(words, &in->embed);
     tp_matvec_unpack(words, &in->matvec);
-    tp_norm_unpack(words, &in->norm);
     tp_angles_unpack(words, &in->angles);
     tp_attention_unpack(words, &in->attention);
     in->exponent_max = 0;
@@ -420,6 +442,7 @@ bool tp_machine_prepare(struct tp_machine *machine, uint32_t *index)
     if (m->instruction_count != 0) {
         return true;
     }
+    m->x_blocks = m->x_rows = 0;
     for (uint32_t i = 0; i < m->limits.program_max; i++) {
         struct instruction *in = &m->instructions[i];
         bool no_memory = false;
@@ -486,15 +509,16 @@ static void run_embed(struct tp_machine *m, struct slot_state *slot, const struc
     }
 }
 
-static void run_norm(struct tp_machine *m, struct slot_state *slot, const struct tp_op_norm *op)
+/* The norm of the first `count` elements of x, which an instruction has just written. */
+static void run_norm(struct tp_machine *m, struct slot_state *slot, uint32_t count,
+                     uint32_t gain_base, uint32_t cap)
 {
-    uint32_t count = op->blocks * TP_BLOCK;
-    slot->factor = tp_rmsnorm_factor(slot->x, count, op->epsilon);
-    tp_rmsnorm_gain(slot->x, m->gains + (size_t)op->gain_base * 4, count, op->shift, m->row,
+    slot->factor = tp_rmsnorm_factor(slot->x, count, m->norm_epsilon);
+    tp_rmsnorm_gain(slot->x, m->gains + (size_t)gain_base * 4, count, TP_NORM_SHIFT, m->row,
                     &m->counters);
-    for (uint32_t block = 0; block < op->blocks; block++) {
-        write_block(m, slot, TP_SOURCE_NORM, block, m->row + (size_t)block * TP_BLOCK, TP_BLOCK,
-                    op->cap);
+    for (uint32_t first = 0; first < count; first += TP_BLOCK) {
+        uint32_t size = count - first < TP_BLOCK ? count - first : TP_BLOCK;
+        write_block(m, slot, TP_SOURCE_NORM, first / TP_BLOCK, m->row + first, size, cap);
     }
 }
 
@@ -673,13 +697,23 @@ static void run_attention(struct tp_machine *m, struct slot_state *slot,
     }
 }
 
-/* The section that an instruction belongs to, from that of the one before. */
-static uint32_t next_section(const struct tp_machine *m, uint32_t section, uint32_t opcode)
+static bool writes_x(const struct instruction *in)
 {
-    if (m->shared) {
-        return TP_SECTIONS - 1;
+    return in->opcode == TP_OP_EMBED ||
+           (in->opcode == TP_OP_MATVEC && in->matvec.dest == TP_DEST_RESIDUAL);
+}
+
+/* An instruction that has written x ends its section; the norm of x counts for the next one. */
+static void finish_x(struct tp_machine *m, struct slot_state *slot, const struct instruction *in)
+{
+    struct tp_counters before = m->counters;
+    m->section += m->section < TP_SECTIONS - 2 ? 1 : 0;
+    if (in->opcode == TP_OP_EMBED) {
+        run_norm(m, slot, in->embed.blocks * TP_BLOCK, in->embed.gain_base, in->embed.cap);
+    } else {
+        run_norm(m, slot, in->matvec.rows, in->matvec.gain_base, in->matvec.cap);
     }
-    return opcode == TP_OP_NORM && section < TP_SECTIONS - 2 ? section + 1 : section;
+    count_section(m, &before);
 }
 
 /* Logits written, 0 for every other instruction. */
@@ -691,9 +725,6 @@ static uint32_t run_instruction(struct tp_machine *m, struct instruction *in, ui
     switch (in->opcode) {
     case TP_OP_EMBED:
         run_embed(m, state, &in->embed, token);
-        break;
-    case TP_OP_NORM:
-        run_norm(m, state, &in->norm);
         break;
     case TP_OP_ANGLES:
         tp_rope_angles(position, m->frequency + in->angles.frequency_base, in->angles.pairs,
@@ -721,17 +752,19 @@ uint32_t tp_machine_step(struct tp_machine *machine, uint32_t slot, uint32_t pos
     assert(m->instruction_count != 0 && slot < m->limits.slots);
     assert(position < m->limits.positions_max);
     uint32_t written = 0;
-    m->section = 0;
+    m->section = m->shared ? TP_SECTIONS - 1 : 0;
     for (uint32_t i = 0; i < m->instruction_count; i++) {
         struct instruction *in = &m->instructions[i];
         if (in->opcode == TP_OP_END || (in->any.logits != 0 && logits == NULL)) {
             break;
         }
         struct tp_counters before = m->counters;
-        m->section = next_section(m, m->section, in->opcode);
         uint32_t count = run_instruction(m, in, slot, position, token, logits);
         written = count != 0 ? count : written;
         count_section(m, &before);
+        if (writes_x(in)) {
+            finish_x(m, &m->slots[slot], in);
+        }
     }
     return written;
 }

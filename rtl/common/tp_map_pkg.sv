@@ -33,6 +33,8 @@ package tp_map_pkg;
   localparam int unsigned TP_PROTOCOL_VERSION = 2;
   // most payload bytes of a frame
   localparam int unsigned TP_PAYLOAD_MAX = 256;
+  // h of a norm is rnd(x * gain, 15)
+  localparam int unsigned TP_NORM_SHIFT = 15;
   // round(log2(e) * 2^14): keys of the sampler to log2 units
   localparam int unsigned TP_LOG2E_Q14 = 23637;
   // payload of a SLOT frame
@@ -51,7 +53,7 @@ package tp_map_pkg;
   localparam int unsigned TP_CYCLES_NEXT_ISSUE = 12;
   // MATVEC: from issue to the last rows, beside the intervals
   localparam int unsigned TP_CYCLES_ROWS = 18;
-  // from rows to the end of RESIDUAL, beside Groups / 2
+  // from rows to the last x of RESIDUAL, beside Groups / 2
   localparam int unsigned TP_CYCLES_RESIDUAL = 7;
   // from rows to the end of QUERY, KEY, VALUE, beside Groups / 2, word
   localparam int unsigned TP_CYCLES_HEADS = 12;
@@ -73,10 +75,12 @@ package tp_map_pkg;
   localparam int unsigned TP_CYCLES_SAMPLER = 57;
   // added by the sorted list of top-k or candidates
   localparam int unsigned TP_CYCLES_LIST = 309;
-  // EMBED: from issue to completion, beside 16 per block
+  // EMBED: from issue to its last x, beside 16 per block
   localparam int unsigned TP_CYCLES_EMBED = 36;
-  // NORM: from issue to completion, beside 8 per block
-  localparam int unsigned TP_CYCLES_NORM = 18;
+  // from the last x to the last block of its norm
+  localparam int unsigned TP_CYCLES_NORM = 14;
+  // a completion is so much earlier than the last x + elements / 4
+  localparam int unsigned TP_CYCLES_FACTOR = 6;
   // ANGLES: from issue to completion, beside 2 per pair
   localparam int unsigned TP_CYCLES_ANGLES = 10;
   // ATTENTION: beside 16 per chunk and 8 with two sets
@@ -84,18 +88,16 @@ package tp_map_pkg;
 
   // the program of this slot ends
   localparam logic [3:0] TP_OP_END = 4'd0;
-  // reads the token's row of the embedding into the residual x
+  // reads the token's row of the embedding into the residual x, and norms it
   localparam logic [3:0] TP_OP_EMBED = 4'd1;
   // matrix times block-quantised vector, epilogue by DEST
   localparam logic [3:0] TP_OP_MATVEC = 4'd2;
-  // x times gain, quantised; the norm factor into the slot's register
-  localparam logic [3:0] TP_OP_NORM = 4'd3;
   // sine and cosine of the slot's position into the rotation table
-  localparam logic [3:0] TP_OP_ANGLES = 4'd4;
+  localparam logic [3:0] TP_OP_ANGLES = 4'd3;
   // scores, softmax in pages and mix; output quantised
-  localparam logic [3:0] TP_OP_ATTENTION = 4'd5;
+  localparam logic [3:0] TP_OP_ATTENTION = 4'd4;
 
-  // x[row] += y[row]
+  // x[row] += y[row]; x times gain, quantised; the norm factor of x
   localparam logic [2:0] TP_DEST_RESIDUAL = 3'd0;
   // rows are gate, up, gate, up ...: SwiGLU, quantised into the FFN blocks
   localparam logic [2:0] TP_DEST_GATE = 3'd1;
@@ -108,7 +110,7 @@ package tp_map_pkg;
   // to the sampler
   localparam logic [2:0] TP_DEST_LOGITS = 3'd5;
 
-  // blocks written by NORM
+  // blocks written by EMBED and by MATVEC with DEST RESIDUAL
   localparam logic [1:0] TP_SOURCE_NORM = 2'd0;
   // blocks written by ATTENTION
   localparam logic [1:0] TP_SOURCE_ATTENTION = 2'd1;
@@ -138,6 +140,10 @@ package tp_map_pkg;
   localparam logic [31:0] TP_REGISTER_KV_STRIDE = 32'd0;
   // any value: forgets the counts of all sections
   localparam logic [31:0] TP_REGISTER_SECTIONS_CLEAR = 32'd1;
+  // C of all norms, round(n * eps * 2^32), bits 0 to 31
+  localparam logic [31:0] TP_REGISTER_NORM_EPSILON = 32'd2;
+  // bits 32 to 47 of C
+  localparam logic [31:0] TP_REGISTER_NORM_EPSILON_HIGH = 32'd3;
 
   // host: who are you
   localparam logic [7:0] TP_FRAME_HELLO = 8'd1;
@@ -239,34 +245,22 @@ package tp_map_pkg;
   } matvec_t;
 
   typedef struct packed {
-    logic [127:0] unused_0;
-    logic [7:0] blocks;
-    logic [23:0] weight_base;
-    logic signed [7:0] shift;
-    logic [9:0] unused_1;
-    logic [1:0] codebook;
-    logic planes;
-    logic [4:0] unused_2;
-    logic logits;
-    logic drain;
-    logic [3:0] opcode;
-  } embed_t;
-
-  typedef struct packed {
-    logic [47:0] epsilon;
-    logic [15:0] unused_0;
+    logic [63:0] unused_0;
     logic [15:0] gain_base;
     logic [25:0] unused_1;
     logic [4:0] cap;
     logic [16:0] unused_2;
     logic [7:0] blocks;
-    logic [23:0] unused_3;
+    logic [23:0] weight_base;
     logic signed [7:0] shift;
-    logic [17:0] unused_4;
+    logic [9:0] unused_3;
+    logic [1:0] codebook;
+    logic planes;
+    logic [4:0] unused_4;
     logic logits;
     logic drain;
     logic [3:0] opcode;
-  } norm_t;
+  } embed_t;
 
   typedef struct packed {
     logic [79:0] unused_0;

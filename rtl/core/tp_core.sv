@@ -43,8 +43,8 @@ module tp_core #(
   output logic       bad_o         // early; for one cycle when a broken frame is dropped
 );
 
-  localparam int unsigned Units = 4;
-  localparam int unsigned Dones = 7;
+  localparam int unsigned Units = 3;
+  localparam int unsigned Dones = 6;
   localparam int unsigned Frequencies = 64;
   localparam int unsigned RotationPairs = 1 << (HeadLog2Max - 1);  // of a head
   localparam int unsigned QueryWords = QueryMax / 32;
@@ -253,7 +253,7 @@ module tp_core #(
     .logit_last_i     (logit_last),
     .saturations_i    (saturations),
     .clips_i          (clips),
-    .norm_i           (cmd_valid[1]),
+    .x_done_i         (done_valid[0]),
     .block_valid_i    ({ffn_block.valid, attention_block.valid, norm_block.valid}),
     .block_exponent_i ({ffn_block.exponent, attention_block.exponent, norm_block.exponent})
   );
@@ -315,7 +315,10 @@ module tp_core #(
   logic                  [           2:0]       x_slot;
   logic                  [          11:0]       x_pair;
   logic                  [           1:0][31:0] x_data;
-  logic                  [     Slots-1:0][31:0] x_or;
+  logic                                         x_last;
+  logic                  [           4:0]       x_cap;
+  logic                                         gain_valid;
+  logic                  [          16:0]       gain_address;
   logic                                         head_valid;
   logic                  [           1:0][31:0] head_data;
   tp_pkg::word_context_t                        head_context;
@@ -349,7 +352,7 @@ module tp_core #(
     .embed_data_o    (embed_data),
     .embed_last_o    (embed_last),
     .logits_done_i   (sampled_valid),
-    .saturations_o   (saturations[0])
+    .saturations_o   (saturations[1])
   );
 
   tp_weights #(
@@ -400,11 +403,14 @@ module tp_core #(
     .cfg_space_i      (cfg_space),
     .cfg_address_i    (cfg_address),
     .cfg_data_i       (cfg_data),
+    .gain_valid_o     (gain_valid),
+    .gain_address_o   (gain_address),
     .x_valid_o        (x_valid),
     .x_slot_o         (x_slot),
     .x_pair_o         (x_pair),
     .x_data_o         (x_data),
-    .or_o             (x_or),
+    .x_last_o         (x_last),
+    .x_cap_o          (x_cap),
     .block_valid_o    (ffn_block.valid),
     .block_slot_o     (ffn_block.slot),
     .block_index_o    (ffn_block.index),
@@ -420,12 +426,10 @@ module tp_core #(
     .logit_data_o     (logit_data),
     .logit_both_o     (logit_both),
     .logit_last_o     (logit_last),
-    .done_valid_o     (done_valid[0]),
-    .done_slot_o      (done_slot[0]),
     .gate_done_valid_o(done_valid[1]),
     .gate_done_slot_o (done_slot[1]),
-    .saturations_o    (saturations[1]),
-    .clips_o          (clips[0])
+    .saturations_o    (saturations[2]),
+    .clips_o          (clips[1])
   );
 
   tp_angles #(
@@ -435,9 +439,9 @@ module tp_core #(
   ) u_angles (
     .clk_i           (clk_i),
     .rst_ni          (rst_ni),
-    .cmd_valid_i     (cmd_valid[2]),
-    .cmd_i           (cmd[2]),
-    .free_o          (free[2]),
+    .cmd_valid_i     (cmd_valid[1]),
+    .cmd_i           (cmd[1]),
+    .free_o          (free[1]),
     .done_valid_o    (done_valid[2]),
     .done_slot_o     (done_slot[2]),
     .cfg_valid_i     (cfg_valid),
@@ -462,20 +466,20 @@ module tp_core #(
   ) u_rmsnorm (
     .clk_i           (clk_i),
     .rst_ni          (rst_ni),
-    .free_o          (free[1]),
-    .cmd_valid_i     (cmd_valid[1]),
-    .cmd_i           (cmd[1]),
-    .done_valid_o    (done_valid[3]),
-    .done_slot_o     (done_slot[3]),
+    .gain_valid_i    (gain_valid),
+    .gain_address_i  (gain_address),
     .x_valid_i       (x_valid),
     .x_slot_i        (x_slot),
     .x_pair_i        (x_pair),
     .x_data_i        (x_data),
-    .or_i            (x_or),
+    .x_last_i        (x_last),
+    .x_cap_i         (x_cap),
     .cfg_valid_i     (cfg_valid),
     .cfg_space_i     (cfg_space),
     .cfg_address_i   (cfg_address),
     .cfg_data_i      (cfg_data),
+    .done_valid_o    (done_valid[0]),
+    .done_slot_o     (done_slot[0]),
     .block_valid_o   (norm_block.valid),
     .block_slot_o    (norm_block.slot),
     .block_index_o   (norm_block.index),
@@ -483,8 +487,8 @@ module tp_core #(
     .block_exponent_o(norm_block.exponent),
     .factor_rm_o     (factor_rm),
     .factor_shift_o  (factor_shift),
-    .saturations_o   (saturations[2]),
-    .clips_o         (clips[1])
+    .saturations_o   (saturations[0]),
+    .clips_o         (clips[0])
   );
 
   // ---- activation memories ----
@@ -650,8 +654,8 @@ module tp_core #(
     .value_base_i     (value_read.base),
     .value_word_i     (value_read.word),
     .value_data_o     (value_data),
-    .done_valid_o     (done_valid[4]),
-    .done_slot_o      (done_slot[4])
+    .done_valid_o     (done_valid[3]),
+    .done_slot_o      (done_slot[3])
   );
 
   tp_attention #(
@@ -663,11 +667,11 @@ module tp_core #(
   ) u_attention (
     .clk_i            (clk_i),
     .rst_ni           (rst_ni),
-    .free_o           (free[3]),
-    .cmd_valid_i      (cmd_valid[3]),
-    .cmd_i            (cmd[3]),
-    .done_valid_o     (done_valid[5]),
-    .done_slot_o      (done_slot[5]),
+    .free_o           (free[2]),
+    .cmd_valid_i      (cmd_valid[2]),
+    .cmd_i            (cmd[2]),
+    .done_valid_o     (done_valid[4]),
+    .done_slot_o      (done_slot[4]),
     .query_valid_i    (query_valid),
     .query_slot_i     (query_slot),
     .query_index_i    (query_index),
@@ -729,8 +733,8 @@ module tp_core #(
     .ranking_o        (ranking)
   );
 
-  assign done_valid[6] = sampled_valid;
-  assign done_slot[6]  = sampled_slot;
+  assign done_valid[5] = sampled_valid;
+  assign done_slot[5]  = sampled_slot;
 
 `ifdef TP_ARMED
   // ATTENTION may run before the VALUE in front of it is complete, but must not reach the row of

@@ -4,7 +4,7 @@
 //
 // In    the commands of tp_matvec; its row flow and embed flow, in the order of the commands; norm
 //       factors; angles; configuration spaces BIAS, CENTRE and, with HeadNorm, GAIN.
-// Out   by destination: x and the OR of |x|, FFN blocks, head pairs, logits. Bits equal
+// Out   by destination: x with its gain addresses, FFN blocks, head pairs, logits. Bits equal
 //       tp_matvec_scale() and what follows it in the golden machine.
 // Rate  one pair of rows per cycle. Constant latencies: see README.md.
 // Not   does not check the order of the program: a command reads what earlier ones have completed.
@@ -56,12 +56,15 @@ module tp_epilogue
   input logic [3:0] cfg_space_i,  // early
   input logic [31:0] cfg_address_i,  // early
   input logic [31:0] cfg_data_i,  // early
-  // x write flow and the OR of |x| of each slot (one cycle behind the flow).
+  // x write flow, and two cycles ahead of each pair where its gains lie.
+  output logic gain_valid_o,  // early
+  output logic [16:0] gain_address_o,  // early; in pairs of gains
   output logic x_valid_o,  // early
   output logic [2:0] x_slot_o,  // early
   output logic [11:0] x_pair_o,  // early
   output logic [1:0][31:0] x_data_o,  // early; int32
-  output logic [Slots-1:0][31:0] or_o,  // early
+  output logic x_last_o,  // early; last pair of the command
+  output logic [4:0] x_cap_o,  // early; largest exponent of the norm's blocks
   // FFN block flow.
   output logic block_valid_o,  // early
   output logic [2:0] block_slot_o,  // early
@@ -80,9 +83,7 @@ module tp_epilogue
   output logic [1:0][31:0] logit_data_o,  // early; Q16.16
   output logic logit_both_o,  // early; the next logit is beside it
   output logic logit_last_o,  // early; last of the vocabulary
-  // RESIDUAL and EMBED; GATE.
-  output logic done_valid_o,  // early
-  output logic [2:0] done_slot_o,  // early
+  // The last block of GATE.
   output logic gate_done_valid_o,  // early
   output logic [2:0] gate_done_slot_o,  // early
   output logic [3:0] saturations_o,  // early
@@ -96,7 +97,7 @@ module tp_epilogue
   `TP_REQUIRE(HeadLog2Max >= 5 && HeadLog2Max <= 7)
   `TP_REQUIRE(FfnBlocks >= 1 && FfnBlocks <= 256)
 
-  matvec_t matvec;
+  matvec_t matvec;  // the fields of EMBED are where MATVEC has them
   index_t cmd_index;
   logic pair_valid;
   place_t pair_place;
@@ -170,18 +171,23 @@ module tp_epilogue
   ) u_x (
     .clk_i(clk_i),
     .rst_ni(rst_ni),
+    .cmd_valid_i(cmd_valid_i),
+    .cmd_index_i(cmd_index),
+    .cmd_gain_base_i(matvec.gain_base),
+    .cmd_cap_i(matvec.cap),
     .read_valid_i(valid[5]),
     .read_place_i(place_5),
     .pair_valid_i(valid[7]),
     .pair_place_i(place_7),
     .pair_data_i(data_7),
+    .gain_valid_o(gain_valid_o),
+    .gain_address_o(gain_address_o),
     .x_valid_o(x_valid_o),
     .x_slot_o(x_slot_o),
     .x_pair_o(x_pair_o),
     .x_data_o(x_data_o),
-    .or_o(or_o),
-    .done_valid_o(done_valid_o),
-    .done_slot_o(done_slot_o),
+    .x_last_o(x_last_o),
+    .x_cap_o(x_cap_o),
     .saturated_o(x_saturated)
   );
 

@@ -2,8 +2,8 @@
 //
 // tp_epilogue_x: the residual vector of all slots: adds rows to it, or takes the embedding.
 //
-// In    stage 5 (where) and stage 7 (what) of the epilogue.
-// Out   stage 8: x write flow and done; one cycle later the OR of |x| of the slot.
+// In    commands; stage 5 (where) and stage 7 (what) of the epilogue.
+// Out   stage 6: where the gains of the norm lie; stage 8: x as it is written.
 // Rate  one pair per cycle.
 // Not   adds to a pair that was taken less than 4 cycles before: 8 pairs a command are enough.
 
@@ -16,21 +16,26 @@ module tp_epilogue_x
   parameter int unsigned Slots  = 4,
   parameter int unsigned DimMax = 64
 ) (
-  input  logic                     clk_i,
-  input  logic                     rst_ni,
-  input  logic                     read_valid_i,  // early; stage 5
-  input  place_t                   read_place_i,  // early; stage 5
-  input  logic                     pair_valid_i,  // early; stage 7
-  input  place_t                   pair_place_i,  // early; stage 7
-  input  logic   [      1:0][31:0] pair_data_i,   // early; int32, stage 7
-  output logic                     x_valid_o,     // early
-  output logic   [      2:0]       x_slot_o,      // early
-  output logic   [     11:0]       x_pair_o,      // early
-  output logic   [      1:0][31:0] x_data_o,      // early; int32
-  output logic   [Slots-1:0][31:0] or_o,          // early
-  output logic                     done_valid_o,  // early
-  output logic   [      2:0]       done_slot_o,   // early
-  output logic   [      1:0]       saturated_o    // early; events of this cycle
+  input  logic                clk_i,
+  input  logic                rst_ni,
+  input  logic                cmd_valid_i,      // early
+  input  index_t              cmd_index_i,      // early
+  input  logic   [15:0]       cmd_gain_base_i,  // early
+  input  logic   [ 4:0]       cmd_cap_i,        // early
+  input  logic                read_valid_i,     // early; stage 5
+  input  place_t              read_place_i,     // early; stage 5
+  input  logic                pair_valid_i,     // early; stage 7
+  input  place_t              pair_place_i,     // early; stage 7
+  input  logic   [ 1:0][31:0] pair_data_i,      // early; int32, stage 7
+  output logic                gain_valid_o,     // early; stage 6
+  output logic   [16:0]       gain_address_o,   // early; in pairs of gains
+  output logic                x_valid_o,        // early; stage 8
+  output logic   [ 2:0]       x_slot_o,         // early
+  output logic   [11:0]       x_pair_o,         // early
+  output logic   [ 1:0][31:0] x_data_o,         // early; int32
+  output logic                x_last_o,         // early; last pair of the command
+  output logic   [ 4:0]       x_cap_o,          // early; of the command
+  output logic   [ 1:0]       saturated_o       // early; events of this cycle
 );
 
   localparam int unsigned XPairWidth = $clog2(DimMax / 2);
@@ -39,33 +44,68 @@ module tp_epilogue_x
 
   logic x_here;
   logic x_valid_q;
-  logic x_done_q;
+  logic x_last_q;
+  logic [4:0] cap;
+  logic [4:0] x_cap_q;
+  logic read_here;
+  logic [15:0] gain_base;
+  logic gain_valid_q;
+  logic [16:0] gain_address_q;
   logic [2:0] x_slot_q;
   logic [11:0] x_pair_q;
   logic [1:0][31:0] x_q;
   logic [1:0] x_saturated_q;
-  logic [1:0][31:0] x_size;
-  logic [31:0] or_q[Slots];
 
-  assign x_here = pair_valid_i
-      && (pair_place_i.kind == TP_DEST_RESIDUAL || pair_place_i.kind == KindEmbed);
+  function automatic logic is_x(input logic [2:0] kind);
+    is_x = kind == TP_DEST_RESIDUAL || kind == KindEmbed;
+  endfunction
+
+  assign read_here = read_valid_i && is_x(read_place_i.kind);
+  assign x_here    = pair_valid_i && is_x(pair_place_i.kind);
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
-      x_valid_q <= 1'b0;
-      x_done_q  <= 1'b0;
+      gain_valid_q <= 1'b0;
+      x_valid_q    <= 1'b0;
     end else begin
-      x_valid_q <= x_here;
-      x_done_q  <= x_here && pair_place_i.last;
+      gain_valid_q <= read_here;
+      x_valid_q    <= x_here;
     end
   end
 
   always_ff @(posedge clk_i) begin
+    if (read_here) gain_address_q <= {gain_base, 1'b0} + 17'(read_place_i.pair);
     if (x_here) begin
       x_slot_q <= pair_place_i.slot;
       x_pair_q <= pair_place_i.pair[11:0];
+      x_last_q <= pair_place_i.last;
+      x_cap_q  <= cap;
     end
   end
+
+  tp_ram_async #(
+    .Width(16),
+    .Depth(Commands)
+  ) u_gain_base (
+    .clk_i          (clk_i),
+    .write_enable_i (cmd_valid_i),
+    .write_address_i(cmd_index_i),
+    .write_data_i   (cmd_gain_base_i),
+    .read_address_i (read_place_i.index),
+    .read_data_o    (gain_base)
+  );
+
+  tp_ram_async #(
+    .Width(5),
+    .Depth(Commands)
+  ) u_cap (
+    .clk_i          (clk_i),
+    .write_enable_i (cmd_valid_i),
+    .write_address_i(cmd_index_i),
+    .write_data_i   (cmd_cap_i),
+    .read_address_i (pair_place_i.index),
+    .read_data_o    (cap)
+  );
 
   for (genvar i = 0; i < 2; i++) begin : gen_x
     logic [31:0] x_old;
@@ -84,7 +124,6 @@ module tp_epilogue_x
       .read_data_o    (x_old)
     );
     assign sum = extend(pair_data_i[i]) + (pair_place_i.kind == KindEmbed ? '0 : extend(x_old));
-    assign x_size[i] = x_q[i][31] ? -x_q[i] : x_q[i];
     always_ff @(posedge clk_i) begin
       if (x_here) begin
         x_q[i]           <= clamp(sum);
@@ -93,25 +132,15 @@ module tp_epilogue_x
     end
   end
 
-  always_ff @(posedge clk_i) begin
-    for (int unsigned slot = 0; slot < Slots; slot++) begin
-      if (x_valid_q && 32'(x_slot_q) == slot) begin
-        or_q[slot] <= (x_pair_q == '0 ? '0 : or_q[slot]) | x_size[0] | x_size[1];
-      end
-    end
-  end
-
-  for (genvar slot = 0; slot < Slots; slot++) begin : gen_or
-    assign or_o[slot] = or_q[slot];
-  end
-
-  assign x_valid_o    = x_valid_q;
-  assign x_slot_o     = x_slot_q;
-  assign x_pair_o     = x_pair_q;
-  assign x_data_o     = x_q;
-  assign done_valid_o = x_done_q;
-  assign done_slot_o  = x_slot_q;
-  assign saturated_o  = x_saturated_q & {2{x_valid_q}};
+  assign gain_valid_o   = gain_valid_q;
+  assign gain_address_o = gain_address_q;
+  assign x_valid_o      = x_valid_q;
+  assign x_slot_o       = x_slot_q;
+  assign x_pair_o       = x_pair_q;
+  assign x_data_o       = x_q;
+  assign x_last_o       = x_last_q;
+  assign x_cap_o        = x_cap_q;
+  assign saturated_o    = x_saturated_q & {2{x_valid_q}};
 
   logic unused_bits;
   assign unused_bits = ^{read_place_i, pair_place_i};

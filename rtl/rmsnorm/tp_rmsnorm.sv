@@ -1,18 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// tp_rmsnorm: late RMS norm of a slot's x: times gain, quantised; the factor into a register.
+// tp_rmsnorm: late RMS norm of x as it is written: times gain, quantised; the factor into a register.
 //
-// In    NORM commands; the writes of x, two adjacent elements each; the OR of |x| of each slot;
-//       gains over the configuration bus.
+// In    the writes of x, two adjacent elements each, in order, and two cycles ahead of each pair the
+//       address of its gains; gains and epsilon over the configuration bus.
 // Out   block flow of h, bits equal tp_rmsnorm_gain() and tp_quantise_block(); factor registers,
 //       equal tp_rmsnorm_factor().
-// Rate  four elements a cycle. A command of b blocks accepted in cycle t: free again in t + 8 b,
-//       block i leaves in t + 8 i + 26, done in t + 8 b + 18. Commands may follow back to back.
-// Not   does not look at padding: elements of x beyond the model's are 0. The shift of the
-//       instruction is 12..19: 15 is the rule.
+// Rate  a pair per cycle. With n elements, the last pair in cycle t: its block leaves in t + 14, one
+//       of p < 8 pairs in t + 22 - p; the factor stands in t + n / 4 + 14; done with the last block,
+//       not before t + n / 4 - 6.
+// Not   waits: a vector ends at least a quarter of the elements of the one before it, in cycles,
+//       behind it. Vectors of one size do.
 //
-// x lies here in a copy of its own, four banks by element number, so that a quad is read at once.
-// Stage numbers in names count from the cycle in which the read address stands (1).
+// The first pass multiplies by the gains as x comes. The squares need the OR of the whole vector, so
+// they are a second pass over a copy of x, four banks by element number, a quad a cycle.
+//
+// Stage numbers in names count from the cycle in which a pair comes or a quad's address stands (1).
 
 `include "tp_assert.svh"
 
@@ -21,31 +24,31 @@ module tp_rmsnorm #(
   parameter int unsigned DimMax = 64,  // elements of x, a multiple of 32
   parameter int unsigned GainQuads = 256  // quads of the gain memory
 ) (
-  input  logic                               clk_i,
-  input  logic                               rst_ni,
-  output logic                               free_o,            // early
-  input  logic                               cmd_valid_i,       // late; only while free_o
-  input  tp_pkg::command_t                   cmd_i,             // late
-  output logic                               done_valid_o,      // early
-  output logic             [      2:0]       done_slot_o,       // early
-  input  logic                               x_valid_i,         // early
-  input  logic             [      2:0]       x_slot_i,          // early
-  input  logic             [     11:0]       x_pair_i,          // early; element / 2
-  input  logic             [      1:0][31:0] x_data_i,          // early; int32
-  input  logic             [Slots-1:0][31:0] or_i,              // early; OR of |x| of each slot
-  input  logic                               cfg_valid_i,       // early
-  input  logic             [      3:0]       cfg_space_i,       // early
-  input  logic             [     31:0]       cfg_address_i,     // early
-  input  logic             [     31:0]       cfg_data_i,        // early
-  output logic                               block_valid_o,     // early
-  output logic             [      2:0]       block_slot_o,      // early
-  output logic             [      7:0]       block_index_o,     // early
-  output logic             [    255:0]       block_data_o,      // early
-  output logic             [      4:0]       block_exponent_o,  // early
-  output logic             [Slots-1:0][16:0] factor_rm_o,       // early; 32768..65536
-  output logic             [Slots-1:0][ 5:0] factor_shift_o,    // early; 0..38
-  output logic             [      3:0]       saturations_o,     // early
-  output logic             [      1:0]       clips_o            // early
+  input  logic                   clk_i,
+  input  logic                   rst_ni,
+  input  logic                   gain_valid_i,      // early; two cycles before the pair of x
+  input  logic [     16:0]       gain_address_i,    // early; in pairs of gains
+  input  logic                   x_valid_i,         // early
+  input  logic [      2:0]       x_slot_i,          // early
+  input  logic [     11:0]       x_pair_i,          // early; element / 2
+  input  logic [      1:0][31:0] x_data_i,          // early; int32
+  input  logic                   x_last_i,          // early; last pair of the vector
+  input  logic [      4:0]       x_cap_i,           // early; largest exponent of a block
+  input  logic                   cfg_valid_i,       // early
+  input  logic [      3:0]       cfg_space_i,       // early
+  input  logic [     31:0]       cfg_address_i,     // early
+  input  logic [     31:0]       cfg_data_i,        // early
+  output logic                   done_valid_o,      // late; blocks complete, factor in time
+  output logic [      2:0]       done_slot_o,       // late
+  output logic                   block_valid_o,     // early
+  output logic [      2:0]       block_slot_o,      // early
+  output logic [      7:0]       block_index_o,     // early
+  output logic [    255:0]       block_data_o,      // early
+  output logic [      4:0]       block_exponent_o,  // early
+  output logic [Slots-1:0][16:0] factor_rm_o,       // early; 32768..65536
+  output logic [Slots-1:0][ 5:0] factor_shift_o,    // early; 0..38
+  output logic [      3:0]       saturations_o,     // early
+  output logic [      1:0]       clips_o            // early
 );
 
   `TP_REQUIRE(Slots >= 1 && Slots <= 8)
@@ -55,60 +58,158 @@ module tp_rmsnorm #(
   localparam int unsigned QuadWidth = $clog2(DimMax / 4);
   // Powers of two: a slot's place in an address is a bit field.
   localparam int unsigned XAddressWidth = $clog2(Slots << QuadWidth);
-  localparam int unsigned GainWidth = $clog2(GainQuads);
+  localparam int unsigned GainWidth = $clog2(2 * GainQuads);
 
-  // ---- command ----
+  // ---- configuration: epsilon, gains ----
 
-  tp_map_pkg::norm_t        norm;
-  logic                     free_q;
-  logic                     busy_q;
-  logic                     first_q;
-  logic                     last;
-  logic              [ 2:0] slot_q;
-  logic              [10:0] quad_q;
-  logic              [10:0] last_quad_q;
-  logic              [15:0] gain_address_q;
-  logic              [ 2:0] shift_q;  // shift - 12
-  logic              [ 4:0] cap_q;
-  logic              [47:0] epsilon_q;
+  logic        cfg_register;
+  logic        cfg_gain;
+  logic [47:0] epsilon_q;
+  logic [1:0][15:0] gain;
 
-  assign norm = tp_map_pkg::norm_t'(cmd_i.instruction);
-  assign last = quad_q == last_quad_q;
+  assign cfg_register = cfg_valid_i && cfg_space_i == tp_map_pkg::TP_SPACE_REGISTER;
+  assign cfg_gain = cfg_valid_i && cfg_space_i == tp_map_pkg::TP_SPACE_GAIN &&
+                    cfg_address_i < 2 * GainQuads;
 
   always_ff @(posedge clk_i) begin
-    if (!rst_ni) begin
-      free_q <= 1'b1;
-      busy_q <= 1'b0;
-    end else begin
-      busy_q <= cmd_valid_i || (busy_q && !last);
-      // Free in the cycle of the last address, so that the next command's first one follows it.
-      if (cmd_valid_i) free_q <= 1'b0;
-      else if (busy_q && quad_q + 11'd1 == last_quad_q) free_q <= 1'b1;
+    if (cfg_register && cfg_address_i == 32'(tp_map_pkg::TP_REGISTER_NORM_EPSILON)) begin
+      epsilon_q[31:0] <= cfg_data_i;
+    end
+    if (cfg_register && cfg_address_i == 32'(tp_map_pkg::TP_REGISTER_NORM_EPSILON_HIGH)) begin
+      epsilon_q[47:32] <= cfg_data_i[15:0];
     end
   end
 
+  tp_ram #(
+    .Width         (32),
+    .Depth         (2 ** GainWidth),
+    .OutputRegister(1'b1)
+  ) u_gain (
+    .clk_i          (clk_i),
+    .write_enable_i (cfg_gain),
+    .write_address_i(cfg_address_i[GainWidth-1:0]),
+    .write_data_i   (cfg_data_i),
+    .read_enable_i  (gain_valid_i),
+    .read_address_i (gain_address_i[GainWidth-1:0]),
+    .read_data_o    (gain)
+  );
+
+  // ---- first pass: h = sat32(rnd(x * gain, 15)), quantised ----
+
+  logic [3:2] valid;
+  logic [3:2] last;
+  logic [3:2][2:0] slot;
+  logic [3:2][4:0] cap;
+  logic [1:0][31:0] high_q2;  // products, the upper and the lower half of x apart
+  logic [1:0][32:0] low_q2;
+  logic [1:0] edge_q2;  // -2^31 * -2^15, the one product that does not fit
+  logic [1:0][31:0] h_q3;
+  logic [3:0] saturations_q;
+  logic block_last;
+
   always_ff @(posedge clk_i) begin
-    if (cmd_valid_i) begin
-      first_q        <= 1'b1;
-      slot_q         <= cmd_i.slot;
-      quad_q         <= '0;
-      last_quad_q    <= {norm.blocks, 3'b0} - 11'd1;
-      gain_address_q <= norm.gain_base;
-      shift_q        <= norm.shift[2:0] ^ 3'd4;
-      cap_q          <= norm.cap;
-      epsilon_q      <= norm.epsilon;
+    if (!rst_ni) valid <= '0;
+    else valid <= {valid[2], x_valid_i};
+  end
+
+  always_ff @(posedge clk_i) begin
+    last <= {last[2], x_last_i};
+    slot <= {slot[2], x_slot_i};
+    cap  <= {cap[2], x_cap_i};
+  end
+
+  for (genvar i = 0; i < 2; i++) begin : gen_product
+    logic signed [15:0] upper;
+    logic signed [16:0] lower;
+    logic signed [15:0] factor;
+    logic [31:0] h;
+    assign upper = x_data_i[i][31:16];
+    assign lower = {1'b0, x_data_i[i][15:0]};
+    assign factor = gain[i];
+    assign h = {high_q2[i][30:0], 1'b0} + 32'($signed(low_q2[i][32:15])) + 32'(low_q2[i][14]);
+    always_ff @(posedge clk_i) begin
+      high_q2[i] <= 32'(upper) * 32'(factor);
+      low_q2[i]  <= 33'(lower) * 33'(factor);
+      edge_q2[i] <= x_data_i[i] == 32'h8000_0000 && gain[i] == 16'h8000;
+      h_q3[i]    <= edge_q2[i] ? 32'h7fff_ffff : h;
+    end
+    logic unused_low;
+    assign unused_low = ^{high_q2[i][31], low_q2[i][13:0]};
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) saturations_q <= '0;
+    else saturations_q <= valid[2] ? 4'($countones(edge_q2)) : '0;
+  end
+
+  tp_quantise #(
+    .Lanes(2)
+  ) u_quantise (
+    .clk_i           (clk_i),
+    .rst_ni          (rst_ni),
+    .in_valid_i      (valid[3]),
+    .in_data_i       (h_q3),
+    .in_last_i       (last[3]),
+    .in_slot_i       (slot[3]),
+    .in_cap_i        (cap[3]),
+    .block_valid_o   (block_valid_o),
+    .block_slot_o    (block_slot_o),
+    .block_index_o   (block_index_o),
+    .block_data_o    (block_data_o),
+    .block_exponent_o(block_exponent_o),
+    .block_last_o    (block_last),
+    .clips_o         (clips_o)
+  );
+
+  // ---- OR of |x|, right from one cycle after the last pair on ----
+
+  logic [1:0][31:0] magnitude;
+  logic [31:0] any_q;
+  logic [4:0] right;  // sh = max(0, bits - 15), 0..17
+
+  for (genvar i = 0; i < 2; i++) begin : gen_magnitude
+    assign magnitude[i] = x_data_i[i][31] ? -x_data_i[i] : x_data_i[i];
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (x_valid_i) any_q <= (x_pair_i == '0 ? '0 : any_q) | magnitude[0] | magnitude[1];
+  end
+
+  always_comb begin
+    right = '0;
+    for (int unsigned i = 15; i < 32; i++) if (any_q[i]) right = 5'(i - 14);
+  end
+
+  // ---- second pass: A = sum (x >> sh)^2 + (C >> 2 sh), then 1 / sqrt(A) ----
+
+  logic             pass_start;
+  logic             busy_q;
+  logic             first_q;
+  logic             end_quad;
+  logic       [2:0] slot_q;
+  logic       [10:0] quad_q;
+  logic       [10:0] left_q;  // quads behind this one
+  logic       [3:0][31:0] x;
+
+  assign pass_start = x_valid_i && x_last_i;
+  assign end_quad   = left_q == '0;
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) busy_q <= 1'b0;
+    else busy_q <= pass_start || (busy_q && !end_quad);
+  end
+
+  always_ff @(posedge clk_i) begin
+    first_q <= pass_start;
+    if (pass_start) begin
+      slot_q <= x_slot_i;
+      quad_q <= '0;
+      left_q <= x_pair_i[11:1];
     end else if (busy_q) begin
-      first_q        <= 1'b0;
-      quad_q         <= quad_q + 11'd1;
-      gain_address_q <= gain_address_q + 16'd1;
+      quad_q <= quad_q + 11'd1;
+      left_q <= left_q - 11'd1;
     end
   end
-
-  // ---- memories: x in four banks, gains in two halves of a quad ----
-
-  logic [3:0][31:0] x;
-  logic [3:0][15:0] gain;
-  logic cfg_gain;
 
   for (genvar bank = 0; bank < 4; bank++) begin : gen_x
     tp_ram #(
@@ -126,162 +227,33 @@ module tp_rmsnorm #(
     );
   end
 
-  assign cfg_gain = cfg_valid_i && cfg_space_i == tp_map_pkg::TP_SPACE_GAIN &&
-                    cfg_address_i < 2 * GainQuads;
+  // A quad on its way, stages 2 to 9. Vectors may follow each other so closely that each quad
+  // carries what belongs to its vector.
+  typedef struct packed {
+    logic first;
+    logic last;
+    logic [2:0] slot;
+  } quad_t;
 
-  for (genvar half = 0; half < 2; half++) begin : gen_gain
-    tp_ram #(
-      .Width         (32),
-      .Depth         (2 ** GainWidth),
-      .OutputRegister(1'b1)
-    ) u_ram (
-      .clk_i          (clk_i),
-      .write_enable_i (cfg_gain && cfg_address_i[0] == 1'(half)),
-      .write_address_i(cfg_address_i[GainWidth:1]),
-      .write_data_i   (cfg_data_i),
-      .read_enable_i  (busy_q),
-      .read_address_i (gain_address_q[GainWidth-1:0]),
-      .read_data_o    (gain[2*half+:2])
-    );
-  end
-
-  // ---- stages: valid, first and last quad of a command ----
-
-  logic [9:2] valid;
-  logic [8:2] first;
-  logic [9:2] final_quad;
+  logic [9:2] quad_valid;
+  quad_t quads[2:9];
+  logic [9:2][4:0] rights;
 
   always_ff @(posedge clk_i) begin
-    if (!rst_ni) valid <= '0;
-    else valid <= {valid[8:2], busy_q};
+    if (!rst_ni) quad_valid <= '0;
+    else quad_valid <= {quad_valid[8:2], busy_q};
   end
 
   always_ff @(posedge clk_i) begin
-    first      <= {first[7:2], busy_q && first_q};
-    final_quad <= {final_quad[8:2], last};
+    quads[2] <= '{first: first_q, last: end_quad, slot: slot_q};
+    for (int unsigned stage = 2; stage < 9; stage++) quads[stage+1] <= quads[stage];
+    if (first_q) rights[2] <= right;
+    rights[9:3] <= rights[8:2];
   end
 
-  // What belongs to a command moves on with its first quad; it is followed by 7 more at least.
-  logic [2:0] shift_q5;
-  logic [3:0] past_q5;  // bits of a product that do not fit after the shift, from bit 43 on
-  logic [4:0] cap_q5, cap_q7;
-  logic [2:0] slot_q5, slot_q7, slot_q9;
-
-  always_ff @(posedge clk_i) begin
-    if (valid[4] && first[4]) begin
-      shift_q5 <= shift_q;
-      cap_q5   <= cap_q;
-      past_q5  <= 4'hf << shift_q;
-      slot_q5  <= slot_q;
-    end
-    if (valid[6] && first[6]) begin
-      cap_q7  <= cap_q5;
-      slot_q7 <= slot_q5;
-    end
-    if (valid[8] && first[8]) slot_q9 <= slot_q7;
-  end
-
-  // ---- gain: h = sat32(rnd(x * gain, shift)) ----
-
-  logic [3:0][47:0] product;  // signed, of stage 5; |x * gain| <= 2^46
-  logic [3:0][32:0] shifted_q6;  // signed, one fraction bit; right unless past
-  logic [3:0] sign_q6;
-  logic [3:0] past_q6;  // the product does not fit 32 bits after the shift
-  logic [3:0] far_q6;  // nor 33 bits
-  logic [3:0][31:0] h, h_q7;
-  logic [3:0] saturated;
-  logic [3:0] saturations_q;
-  logic [3:0] unused_product_valid;
-
-  // Bits s - 1 .. s + 31 of the product, shift s = 12 + by. One narrowing step per bit of by.
-  function automatic logic [32:0] window(input logic [47:11] v, input logic [2:0] by);
-    logic [39:0] whole;
-    logic [35:0] by_4;
-    logic [33:0] by_2;
-    whole  = {{3{v[47]}}, v};
-    by_4   = by[2] ? whole[39:4] : whole[35:0];
-    by_2   = by[1] ? by_4[35:2] : by_4[33:0];
-    window = by[0] ? by_2[33:1] : by_2[32:0];
-  endfunction
-
-  // Bits of a product that differ from its sign.
-  function automatic logic [3:0] top(input logic [47:43] v);
-    top = v[46:43] ^ {4{v[47]}};
-  endfunction
-
-  for (genvar i = 0; i < 4; i++) begin : gen_product
-    tp_product u_product (
-      .clk_i      (clk_i),
-      .rst_ni     (rst_ni),
-      .in_valid_i (valid[3]),
-      .in_x_i     (x[i]),
-      .in_gain_i  (gain[i]),
-      .out_valid_o(unused_product_valid[i]),
-      .out_data_o (product[i])
-    );
-  end
-
-  always_ff @(posedge clk_i) begin
-    if (valid[5]) begin
-      for (int unsigned i = 0; i < 4; i++) begin
-        shifted_q6[i] <= window(product[i][47:11], shift_q5);
-        sign_q6[i]    <= product[i][47];
-        past_q6[i]    <= |(top(product[i][47:43]) & past_q5);
-        far_q6[i]     <= |(top(product[i][47:43]) &{past_q5[2:0], 1'b0});
-      end
-    end
-  end
-
-  // The rounded value is (v + 1) >> 1. The carry out of the low part decides at both limits: it
-  // takes the largest number past the range and the one below the range into it.
-  always_comb begin
-    for (int unsigned i = 0; i < 4; i++) begin
-      logic carry;
-      carry = &shifted_q6[i][31:0];
-      if (past_q6[i]) saturated[i] = !(sign_q6[i] && !far_q6[i] && carry);
-      else saturated[i] = !sign_q6[i] && carry;
-      h[i] = 32'((shifted_q6[i] + 33'd1) >> 1);
-      if (saturated[i]) h[i] = sign_q6[i] ? 32'h8000_0000 : 32'h7fff_ffff;
-    end
-  end
-
-  always_ff @(posedge clk_i) begin
-    if (!rst_ni) saturations_q <= '0;
-    else saturations_q <= valid[6] ? 4'($countones(saturated)) : '0;
-  end
-
-  always_ff @(posedge clk_i) if (valid[6]) h_q7 <= h;
-
-  logic block_last;
-
-  tp_quantise #(
-    .Lanes(4)
-  ) u_quantise (
-    .clk_i           (clk_i),
-    .rst_ni          (rst_ni),
-    .in_valid_i      (valid[7]),
-    .in_data_i       (h_q7),
-    .in_last_i       (final_quad[7]),
-    .in_slot_i       (slot_q7),
-    .in_cap_i        (cap_q7),
-    .block_valid_o   (block_valid_o),
-    .block_slot_o    (block_slot_o),
-    .block_index_o   (block_index_o),
-    .block_data_o    (block_data_o),
-    .block_exponent_o(block_exponent_o),
-    .block_last_o    (block_last),
-    .clips_o         (clips_o)
-  );
-
-  // ---- factor: A = sum (x >> sh)^2 + (C >> 2 sh), then 1 / sqrt(A) ----
-
-  logic [31:0] any_q2;
-  logic [ 4:0] right;
-  logic [ 4:0] right_q3;  // sh, 0..17
-  logic [4:0] right_q7, right_q9;
-  logic [47:0] epsilon_q4;
   logic [3:0][15:0] scaled_q4;  // signed
   logic [3:0][30:0] square;  // of stage 7
+  logic [47:0] epsilon_q8;
   logic [32:0] sum_q8;
   logic [48:0] total_q9;
   logic [3:0] unused_square_valid;
@@ -293,39 +265,29 @@ module tp_rmsnorm #(
   logic [Slots-1:0][16:0] factor_rm_q;
   logic [Slots-1:0][5:0] factor_shift_q;
 
-  always_comb begin
-    right = '0;
-    for (int unsigned i = 15; i < 32; i++) if (any_q2[i]) right = 5'(i - 14);
-  end
-
   always_ff @(posedge clk_i) begin
-    if (busy_q && first_q) any_q2 <= or_i[slot_q];
-    if (valid[2] && first[2]) right_q3 <= right;
-`ifdef TP_PLANT_BUG
-    // The planted fault does not scale epsilon with the squares.
-    if (valid[3] && first[3]) epsilon_q4 <= epsilon_q;
-`else
-    if (valid[3] && first[3]) epsilon_q4 <= epsilon_q >> {right_q3, 1'b0};
-`endif
-    if (valid[6] && first[6]) right_q7 <= right_q3;
-    if (valid[8] && first[8]) right_q9 <= right_q7;
-  end
-
-  always_ff @(posedge clk_i) begin
-    if (valid[3]) begin
-      for (int unsigned i = 0; i < 4; i++) scaled_q4[i] <= 16'($signed(x[i]) >>> right_q3);
+    if (quad_valid[3]) begin
+      for (int unsigned i = 0; i < 4; i++) scaled_q4[i] <= 16'($signed(x[i]) >>> rights[3]);
     end
-    if (valid[7]) begin
+    if (quad_valid[7]) begin
       sum_q8 <= (33'(square[0]) + 33'(square[1])) + (33'(square[2]) + 33'(square[3]));
     end
-    if (valid[8]) total_q9 <= (first[8] ? 49'(epsilon_q4) : total_q9) + 49'(sum_q8);
+`ifdef TP_PLANT_BUG
+    // The planted fault does not scale epsilon with the squares.
+    epsilon_q8 <= epsilon_q;
+`else
+    epsilon_q8 <= epsilon_q >> {rights[7], 1'b0};
+`endif
+    if (quad_valid[8]) begin
+      total_q9 <= (quads[8].first ? 49'(epsilon_q8) : total_q9) + 49'(sum_q8);
+    end
   end
 
   for (genvar i = 0; i < 4; i++) begin : gen_square
     tp_square u_square (
       .clk_i      (clk_i),
       .rst_ni     (rst_ni),
-      .in_valid_i (valid[4]),
+      .in_valid_i (quad_valid[4]),
       .in_data_i  (scaled_q4[i]),
       .out_valid_o(unused_square_valid[i]),
       .out_data_o (square[i])
@@ -338,9 +300,9 @@ module tp_rmsnorm #(
   ) u_rsqrt (
     .clk_i       (clk_i),
     .rst_ni      (rst_ni),
-    .in_valid_i  (valid[9] && final_quad[9]),
+    .in_valid_i  (quad_valid[9] && quads[9].last),
     .in_value_i  (total_q9),
-    .in_tag_i    ({slot_q9, right_q9}),
+    .in_tag_i    ({quads[9].slot, rights[9]}),
     .out_valid_o (factor_valid),
     .out_rm_o    (factor_rm),
     .out_half_k_o(factor_half_k),
@@ -358,29 +320,53 @@ module tp_rmsnorm #(
     end
   end
 
-  // ---- outputs ----
+  // ---- completion: the blocks are there, and the factor will be when the next matrix needs it ----
 
-  // The factor is ready before the last block: it needs 4 cycles less.
-  assign done_valid_o   = block_valid_o && block_last;
-  assign done_slot_o    = block_slot_o;
-  assign free_o         = free_q;
+  // A matrix that is issued in the cycle after the done takes its first rows 19 cycles later at the
+  // earliest: 20 cycles from the done to the factor are in time. Short vectors have it long before
+  // their blocks, and the one behind may have it, too: blocks and factors come in order.
+  logic       near_q;  // the factor comes in 20 cycles at the latest
+  logic [3:0] nears_q;  // vectors whose blocks did not come yet
+  logic       wait_q;  // the blocks came first
+  logic [2:0] wait_slot_q;
+  logic       blocks_end;
+  logic       done;
+
+  assign blocks_end = block_valid_o && block_last;
+  assign done       = (blocks_end || wait_q) && (near_q || nears_q != '0);
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      near_q  <= 1'b0;
+      nears_q <= '0;
+      wait_q  <= 1'b0;
+    end else begin
+      near_q  <= busy_q && (left_q == 11'd7 || (first_q && left_q < 11'd7));
+      nears_q <= nears_q + 4'(near_q) - 4'(done);
+      wait_q  <= (blocks_end || wait_q) && !done;
+    end
+  end
+
+  always_ff @(posedge clk_i) if (blocks_end) wait_slot_q <= block_slot_o;
+
+  assign done_valid_o   = done;
+  assign done_slot_o    = wait_q ? wait_slot_q : block_slot_o;
   assign factor_rm_o    = factor_rm_q;
   assign factor_shift_o = factor_shift_q;
   assign saturations_o  = saturations_q;
 
-  logic unused_fields;
-  assign unused_fields = ^{cmd_i.fast, cmd_i.position, cmd_i.token, norm.unused_0, norm.unused_1,
-                           norm.unused_2, norm.unused_3, norm.unused_4, norm.logits, norm.drain,
-                           norm.shift[7:3], gain_address_q};
+  logic unused_bits;
+  assign unused_bits = ^{gain_address_i, quads[9].first};
 
-  `TP_ASSERT(CommandWhenFree_A, !cmd_valid_i || free_q)
-  `TP_ASSERT(CommandIsNorm_A, !cmd_valid_i || norm.opcode == tp_map_pkg::TP_OP_NORM)
-  `TP_ASSERT(SlotExists_A, !cmd_valid_i || 32'(cmd_i.slot) < Slots)
-  `TP_ASSERT(BlocksFit_A, !cmd_valid_i || (norm.blocks != '0 && 32'(norm.blocks) * 32 <= DimMax))
-  `TP_ASSERT(ShiftFits_A, !cmd_valid_i || (norm.shift >= 8'sd12 && norm.shift <= 8'sd19))
-  `TP_ASSERT(GainsExist_A, !busy_q || 32'(gain_address_q) < GainQuads)
-  `TP_ASSERT(XFits_A, !x_valid_i || (32'(x_slot_i) < Slots && 32'(x_pair_i) < DimMax / 2))
-  `TP_COVER(BackToBack_C, cmd_valid_i && busy_q)
+  `TP_ASSERT(SlotExists_A, !x_valid_i || 32'(x_slot_i) < Slots)
+  `TP_ASSERT(XFits_A, !x_valid_i || 32'(x_pair_i) < DimMax / 2)
+  `TP_ASSERT(WholeQuads_A, !pass_start || x_pair_i[0])
+  `TP_ASSERT(GainsExist_A, !gain_valid_i || 32'(gain_address_i) < 2 * GainQuads)
+  `TP_ASSERT(PassesApart_A, !(pass_start && busy_q && !end_quad))
+  `TP_ASSERT(BlocksApart_A, !(blocks_end && wait_q))
+  `TP_ASSERT(NearsFit_A, !(near_q && &nears_q))
+  `TP_COVER(BackToBack_C, pass_start && busy_q)
+  `TP_COVER(BlocksFirst_C, wait_q)
   `TP_COVER(Saturated_C, saturations_q != '0)
 
 endmodule

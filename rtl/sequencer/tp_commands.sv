@@ -265,7 +265,7 @@ module tp_commands
       TP_SPACE_FREQUENCY: limit = Frequencies;
       TP_SPACE_CODEBOOK: limit = Codebooks * 16;
       TP_SPACE_PAGE_TABLE: limit = Slots * 4096;
-      TP_SPACE_REGISTER: limit = 32'd2;
+      TP_SPACE_REGISTER: limit = 32'd4;
       default: limit = '0;
     endcase
   end

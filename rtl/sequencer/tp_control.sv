@@ -106,7 +106,7 @@ module tp_control
   input logic logit_last_i,  // early
   input logic [SaturationPorts-1:0][3:0] saturations_i,  // early
   input logic [ClipPorts-1:0][1:0] clips_i,  // early
-  input logic norm_i,  // late; a NORM is issued
+  input logic x_done_i,  // late; the norm of an x is complete
   input logic [2:0] block_valid_i,  // early; blocks are written, by source
   input logic [2:0][4:0] block_exponent_i  // early
 );
@@ -417,7 +417,7 @@ module tp_control
     .clear_i         (sections_clear),
     .start_i         (start_o),
     .shared_i        ((active_o & (active_o - 1'b1)) != '0),
-    .norm_i          (norm_i),
+    .x_done_i        (x_done_i),
     .end_i           (end_valid_i),
     .saturations_i   (saturations_i),
     .clips_i         (clips_i),

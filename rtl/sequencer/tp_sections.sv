@@ -2,15 +2,16 @@
 //
 // tp_sections: saturations, clips and largest block exponents of each section of the steps.
 //
-// In    start of a step and whether several slots share it; issues of NORM, which begin the next
-//       section; events of all units; blocks as they are written, by source.
+// In    start of a step and whether several slots share it; completions of EMBED and RESIDUAL, which
+//       begin the next section; events of all units; blocks as they are written, by source. Index 0
+//       is the norm's everywhere: what it counts before a completion belongs to the next section.
 // Out   the counts of the section that is asked for, two cycles later; equal to
 //       tp_machine_section() of the model.
 // Rate  every event of every cycle.
 // Not   answers rightly while busy_o is high; the caller waits.
 //
-// Events come some cycles later than the results that they belong to, and the first ones of a NORM
-// later than its issue: a border between sections counts Lag cycles after its cause.
+// Events come up to a cycle later than the completion that covers them, and the first ones of an
+// instruction long after its issue: a border between sections counts Lag cycles after its cause.
 
 `include "tp_assert.svh"
 
@@ -27,7 +28,7 @@ module tp_sections
   input  logic                                clear_i,           // early; between steps
   input  logic                                start_i,           // early
   input  logic                                shared_i,          // early; at start_i
-  input  logic                                norm_i,            // late; a NORM is issued
+  input  logic                                x_done_i,          // late; the norm of an x is done
   input  logic                                end_i,             // early; the step is over
   input  logic     [SaturationPorts-1:0][3:0] saturations_i,     // early
   input  logic     [      ClipPorts-1:0][1:0] clips_i,           // early
@@ -49,7 +50,7 @@ module tp_sections
   typedef enum logic [1:0] {
     BorderNone,
     BorderStart,  // section 0, or the last one of a shared step
-    BorderNorm,
+    BorderX,
     BorderEnd
   } border_e;
 
@@ -65,7 +66,7 @@ module tp_sections
   always_ff @(posedge clk_i) begin
     if (!rst_ni) border_q <= '0;
     else begin
-      border_q[0] <= start_i ? BorderStart : (end_i ? BorderEnd : (norm_i ? BorderNorm :
+      border_q[0] <= start_i ? BorderStart : (end_i ? BorderEnd : (x_done_i ? BorderX :
                                                                    BorderNone));
       for (int unsigned i = 1; i < Lag; i++) border_q[i] <= border_q[i-1];
     end
@@ -79,9 +80,9 @@ module tp_sections
       BorderStart: section_next = border_shared_q[Lag-1] ? 5'(Last) : 5'd0;
 `ifdef TP_PLANT_BUG
       // The planted fault lets shared steps and deep programs go on counting.
-      BorderNorm: section_next = section_q + 5'd1;
+      BorderX: section_next = section_q + 5'd1;
 `else
-      BorderNorm: if (!shared_q && section_q != 5'(Last - 1)) section_next = section_q + 5'd1;
+      BorderX: if (!shared_q && section_q != 5'(Last - 1)) section_next = section_q + 5'd1;
 `endif
       default: ;
     endcase
@@ -94,11 +95,17 @@ module tp_sections
 
   // ---- the present section ----
 
-  logic [ 7:0]      saturations;
+  logic [ 7:0]      saturations;  // but for the norm
   logic [ 7:0]      clips;
   logic [ 7:0]      saturations_q;  // of the cycle before
   logic [ 7:0]      clips_q;
+  logic [ 3:0]      norm_saturations_q;
+  logic [ 1:0]      norm_clips_q;
   logic [ 2:0][4:0] exponent_q;
+  logic             x_border;
+  logic [15:0]      norm_saturations_sum_q;  // since the border before
+  logic [15:0]      norm_clips_sum_q;
+  logic [ 4:0]      norm_exponent_max_q;
   logic [23:0]      saturations_sum_q;  // of the section
   logic [23:0]      clips_sum_q;
   logic [ 2:0][4:0] exponent_max_q;
@@ -107,10 +114,11 @@ module tp_sections
   always_comb begin
     saturations = '0;
     clips = '0;
-    for (int unsigned i = 0; i < SaturationPorts; i++) saturations += 8'(saturations_i[i]);
-    for (int unsigned i = 0; i < ClipPorts; i++) clips += 8'(clips_i[i]);
+    for (int unsigned i = 1; i < SaturationPorts; i++) saturations += 8'(saturations_i[i]);
+    for (int unsigned i = 1; i < ClipPorts; i++) clips += 8'(clips_i[i]);
   end
 
+  assign x_border = border == BorderX;
   assign fresh = border != BorderNone && section_next != section_q || border == BorderStart ||
                  border == BorderEnd;
 
@@ -122,20 +130,42 @@ module tp_sections
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
-      saturations_q <= '0;
-      clips_q       <= '0;
-      exponent_q    <= '0;
+      saturations_q      <= '0;
+      clips_q            <= '0;
+      norm_saturations_q <= '0;
+      norm_clips_q       <= '0;
+      exponent_q         <= '0;
     end else begin
-      saturations_q <= saturations;
-      clips_q       <= clips;
+      saturations_q      <= saturations;
+      clips_q            <= clips;
+      norm_saturations_q <= saturations_i[0];
+      norm_clips_q       <= clips_i[0];
       for (int unsigned i = 0; i < 3; i++) begin
         exponent_q[i] <= block_valid_i[i] ? block_exponent_i[i] : '0;
       end
     end
-    saturations_sum_q <= add(fresh ? '0 : saturations_sum_q, 24'(saturations_q));
-    clips_sum_q       <= add(fresh ? '0 : clips_sum_q, 24'(clips_q));
-    for (int unsigned i = 0; i < 3; i++) begin
+    saturations_sum_q <= add(fresh ? '0 : saturations_sum_q,
+                             24'(saturations_q) + (x_border ? 24'(norm_saturations_sum_q) : '0));
+    clips_sum_q <= add(fresh ? '0 : clips_sum_q,
+                       24'(clips_q) + (x_border ? 24'(norm_clips_sum_q) : '0));
+    for (int unsigned i = 1; i < 3; i++) begin
       if (fresh || exponent_q[i] > exponent_max_q[i]) exponent_max_q[i] <= exponent_q[i];
+    end
+    if (fresh || (x_border && norm_exponent_max_q > exponent_max_q[0])) begin
+      exponent_max_q[0] <= x_border ? norm_exponent_max_q : '0;
+    end
+  end
+
+  // Between a border and the next come the events of one norm of each slot at most.
+  always_ff @(posedge clk_i) begin
+    if (x_border || border == BorderStart) begin
+      norm_saturations_sum_q <= 16'(norm_saturations_q);
+      norm_clips_sum_q       <= 16'(norm_clips_q);
+      norm_exponent_max_q    <= exponent_q[0];
+    end else begin
+      norm_saturations_sum_q <= norm_saturations_sum_q + 16'(norm_saturations_q);
+      norm_clips_sum_q       <= norm_clips_sum_q + 16'(norm_clips_q);
+      if (exponent_q[0] > norm_exponent_max_q) norm_exponent_max_q <= exponent_q[0];
     end
   end
 
@@ -208,8 +238,8 @@ module tp_sections
   assign busy_o = stepping_q || tail_q != '0;
 
   `TP_ASSERT(ClearBetweenSteps_A, !(clear_i && busy_o))
-  `TP_ASSERT(OneBorder_A, !(start_i && (end_i || norm_i)))
-  `TP_COVER(LastButOne_C, section_q == 5'(Last - 1) && border == BorderNorm)
+  `TP_ASSERT(OneBorder_A, !(start_i && (end_i || x_done_i)))
+  `TP_COVER(LastButOne_C, section_q == 5'(Last - 1) && border == BorderX)
   `TP_COVER(Merged_C, ended_valid_q && known_q[ended_section_q])
 
 endmodule

@@ -4,7 +4,7 @@
 //
 // In    start_i with the active slots; their positions, tokens and logits flags stand until the
 //       end; done flows of the units.
-// Out   one command flow per unit (0 MATVEC and EMBED, 1 NORM, 2 ANGLES, 3 ATTENTION), raised only
+// Out   one command flow per unit (0 MATVEC and EMBED, 1 ANGLES, 2 ATTENTION), raised only
 //       while the unit is free; end_valid_o with the cycles of the step.
 // Rate  one issue per unit and cycle. Exact cycle rules: README.md, the same as host/lib/cycles.c.
 // Not   does not look at data: which cycle issues what follows from the program, the active slots,
@@ -17,8 +17,8 @@ module tp_sequencer
 #(
   parameter  int unsigned Slots      = 4,
   parameter  int unsigned ProgramMax = 64,  // instructions
-  parameter  int unsigned Dones      = 7,   // done flows
-  localparam int unsigned Units      = 4
+  parameter  int unsigned Dones      = 6,   // done flows
+  localparam int unsigned Units      = 3
 ) (
   input  logic                               clk_i,
   input  logic                               rst_ni,
@@ -141,11 +141,10 @@ module tp_sequencer
 
   always_comb begin
     unique case (fetch_any.opcode)
-      TP_OP_EMBED, TP_OP_MATVEC: fetch_unit = 4'b0001;
-      TP_OP_NORM: fetch_unit = 4'b0010;
-      TP_OP_ANGLES: fetch_unit = 4'b0100;
-      TP_OP_ATTENTION: fetch_unit = 4'b1000;
-      default: fetch_unit = 4'b0000;
+      TP_OP_EMBED, TP_OP_MATVEC: fetch_unit = 3'b001;
+      TP_OP_ANGLES: fetch_unit = 3'b010;
+      TP_OP_ATTENTION: fetch_unit = 3'b100;
+      default: fetch_unit = 3'b000;
     endcase
   end
 

@@ -14,17 +14,15 @@
 #include "random.h"
 #include "tp_map.h"
 
-enum { PROGRAM_MAX = 24, UNITS = 4, DONE_MAX = 4096 };
+enum { PROGRAM_MAX = 24, UNITS = 3, DONE_MAX = 4096 };
 
 static uint32_t unit_of(uint32_t opcode)
 {
     switch (opcode) {
-    case TP_OP_NORM:
-        return 1;
     case TP_OP_ANGLES:
-        return 2;
+        return 1;
     case TP_OP_ATTENTION:
-        return 3;
+        return 2;
     default:
         return 0;
     }
@@ -33,7 +31,7 @@ static uint32_t unit_of(uint32_t opcode)
 static void random_instruction(struct tp_random *random, uint32_t *words)
 {
     uint32_t drain = tp_random_below(random, 2);
-    switch (tp_random_below(random, 5)) {
+    switch (tp_random_below(random, 4)) {
     case 0: {
         struct tp_op_embed op = {
             .opcode = TP_OP_EMBED, .drain = drain, .blocks = 1 + tp_random_below(random, 4)};
@@ -41,18 +39,12 @@ static void random_instruction(struct tp_random *random, uint32_t *words)
         break;
     }
     case 1: {
-        struct tp_op_norm op = {
-            .opcode = TP_OP_NORM, .drain = drain, .blocks = 1 + tp_random_below(random, 4)};
-        tp_norm_pack(&op, words);
-        break;
-    }
-    case 2: {
         struct tp_op_angles op = {
             .opcode = TP_OP_ANGLES, .drain = drain, .pairs = 4u << tp_random_below(random, 3)};
         tp_angles_pack(&op, words);
         break;
     }
-    case 3: {
+    case 2: {
         struct tp_op_attention op = {.opcode = TP_OP_ATTENTION,
                                      .drain = drain,
                                      .ahead = tp_random_below(random, 4),

@@ -363,7 +363,7 @@ static void take_frame(struct bench *b, const struct tp_plain_frame *frame)
 /* ---- random models ---- */
 
 struct shape {
-    uint32_t blocks, hidden, head_log2, words, turns, sets, layers, head_norm;
+    uint32_t blocks, rows, hidden, head_log2, words, turns, sets, layers, head_norm;
 };
 
 static uint32_t *next_instruction(struct bench *b)
@@ -439,21 +439,25 @@ static void add_heads(struct bench *b, const struct shape *shape, uint32_t dest,
     add_matvec(b, op);
 }
 
-static void add_norm(struct bench *b, const struct shape *shape, uint32_t logits)
+static uint32_t take_gains(struct bench *b, const struct shape *shape)
 {
-    struct tp_op_norm op = {.opcode = TP_OP_NORM, .drain = 1, .logits = logits};
-    op.shift = between(b, 14, 16);
-    op.blocks = shape->blocks;
-    op.cap = below(b, 4) ? 25 : 9;
-    op.gain_base = b->gain_quads;
-    op.epsilon = tp_random_u32(&b->random);
+    uint32_t base = b->gain_quads;
     b->gain_quads += 8 * shape->blocks;
-    tp_norm_pack(&op, next_instruction(b));
+    return base;
+}
+
+/* x += matrix, and the norm behind it. */
+static void add_residual(struct bench *b, const struct shape *shape, struct tp_op_matvec op)
+{
+    op.dest = TP_DEST_RESIDUAL;
+    op.rows = shape->rows;
+    op.cap = below(b, 4) ? 25 : 9;
+    op.gain_base = take_gains(b, shape);
+    add_matvec(b, op);
 }
 
 static void add_layer(struct bench *b, const struct shape *shape, uint32_t layer)
 {
-    add_norm(b, shape, 0);
     add_heads(b, shape, TP_DEST_QUERY, layer);
     add_heads(b, shape, TP_DEST_KEY, layer);
     add_heads(b, shape, TP_DEST_VALUE, layer);
@@ -474,13 +478,10 @@ static void add_layer(struct bench *b, const struct shape *shape, uint32_t layer
         (below(b, 3) ? 0 : below(b, 8));
     b->program_count--;
     tp_attention_pack(&attention, next_instruction(b));
-    struct tp_op_matvec out = {.dest = TP_DEST_RESIDUAL, .source = TP_SOURCE_ATTENTION};
-    out.drain = 1;
+    struct tp_op_matvec out = {.source = TP_SOURCE_ATTENTION, .drain = 1};
     out.planes = below(b, 2);
     out.blocks = shape->words * shape->turns * (shape->sets + 1);
-    out.rows = 32 * shape->blocks;
-    add_matvec(b, out);
-    add_norm(b, shape, 0);
+    add_residual(b, shape, out);
     struct tp_op_matvec gate = {.dest = TP_DEST_GATE, .source = TP_SOURCE_NORM, .norm = 1};
     gate.drain = 1;
     gate.blocks = shape->blocks;
@@ -490,21 +491,20 @@ static void add_layer(struct bench *b, const struct shape *shape, uint32_t layer
     add_matvec(b, gate);
     tp_matvec_unpack(next_instruction(b) - TP_INSTRUCTION_WORDS, &gate);
     b->program_count--;
-    struct tp_op_matvec down = {.dest = TP_DEST_RESIDUAL, .source = TP_SOURCE_FFN};
+    struct tp_op_matvec down = {.source = TP_SOURCE_FFN};
     down.blocks = (shape->hidden + 31) / 32;
-    down.rows = 32 * shape->blocks;
+    down.rows = shape->rows;
     down.planes = below(b, 2);
     /* Behind GATE without a gap where the blocks are there in time. */
     down.order = below(b, 4) && tp__block_major_follows(&limits, &gate, &down);
     down.drain = !down.order;
-    add_matvec(b, down);
+    add_residual(b, shape, down);
 }
 
 static void add_ends(struct bench *b, const struct shape *shape)
 {
-    add_norm(b, shape, 1);
     struct tp_op_matvec logits = {.dest = TP_DEST_LOGITS, .source = TP_SOURCE_NORM, .norm = 1};
-    logits.drain = 1;
+    logits.drain = logits.logits = 1;
     logits.planes = below(b, 2);
     logits.blocks = shape->blocks;
     logits.rows = (b->vocab + 3) / 4 * 4;
@@ -519,6 +519,8 @@ static void add_start(struct bench *b, const struct shape *shape)
     embed.codebook = below(b, TP_PARAM_Codebooks);
     embed.shift = between(b, 6, 9);
     embed.blocks = shape->blocks;
+    embed.cap = below(b, 4) ? 25 : 9;
+    embed.gain_base = take_gains(b, shape);
     embed.weight_base = take_weights(b, (b->vocab + 3) / 4 * 4, embed.blocks, embed.planes);
     tp_embed_pack(&embed, next_instruction(b));
     struct tp_op_angles angles = {.opcode = TP_OP_ANGLES};
@@ -554,6 +556,8 @@ static void load(struct bench *b)
         write_word(b, TP_SPACE_CODEBOOK, i, (uint32_t)between(b, -127, 127) & 0xff);
     }
     write_word(b, TP_SPACE_REGISTER, TP_REGISTER_KV_STRIDE, b->kv_rows);
+    write_word(b, TP_SPACE_REGISTER, TP_REGISTER_NORM_EPSILON, tp_random_u32(&b->random));
+    write_word(b, TP_SPACE_REGISTER, TP_REGISTER_NORM_EPSILON_HIGH, below(b, 2));
     /* Every slot has pages of its own, in no order. */
     uint32_t pages[PAGES_MAX];
     uint32_t count = SLOTS * b->pages_per_slot;
@@ -575,7 +579,10 @@ static void load(struct bench *b)
 static struct shape make_shape(struct bench *b, uint32_t head_log2)
 {
     struct shape shape;
-    shape.blocks = 1 + below(b, TP_PARAM_DimMax / 32);
+    /* Often whole blocks; x has 16 elements at least. */
+    shape.rows = 4 * (4 + below(b, TP_PARAM_DimMax / 4 - 3));
+    shape.blocks = (shape.rows + 31) / 32;
+    if (below(b, 2)) shape.rows = 32 * shape.blocks;
     shape.hidden = 4 * (2 + below(b, TP_PARAM_HiddenMax / 4 - 1));
     /* A short last block has at least 8 elements. */
     if (shape.hidden % 32 != 0 && shape.hidden % 32 < 8) shape.hidden -= 4;

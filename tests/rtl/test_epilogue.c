@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Claims that tp_epilogue does to every pair of rows what the golden model does, for every
-// destination, and that everything leaves at exactly the cycle that its README states: x 8 cycles,
-// heads 12, blocks 29 and logits 8 and 9 (of a fast command both 8) cycles after their pair was
-// taken, done with the last one.
+// destination, and that everything leaves at exactly the cycle that its README states: x 8 cycles
+// after its pair was taken and the address of its gains 6, heads 12, blocks 29, logits 8 and 9, of a
+// fast command both 8.
 //
 // Random programs of a few slots through a bench that behaves like tp_matvec: the same commands,
 // row groups at the same distances, in half of the runs with further gaps between them. The
@@ -50,6 +50,7 @@ enum {
     MATVEC_LATENCY = 18,
     EMBED_LATENCY = 29,
     // From the cycle in which a pair is taken.
+    GAIN_LATENCY = 6,
     X_LATENCY = 8,
     HEAD_LATENCY = 12,
     HEAD_NORM_LATENCY = 31,  // from the last pair of a head to its first one; plus the pairs
@@ -69,14 +70,14 @@ struct stimulus {
 };
 
 struct outcome {
+    bool gain;
+    uint32_t gain_address;
     bool x;
-    bool done;
+    bool x_last;
+    uint32_t x_cap;
     uint32_t x_slot;
     uint32_t x_pair;
     int32_t x_data[2];
-    bool or_valid;
-    uint32_t or_slot;
-    uint32_t or_bits;
     bool block;
     bool gate_done;
     uint32_t block_slot;
@@ -145,23 +146,22 @@ static uint32_t taken(const struct job *job, uint32_t pair)
     return job->cycle[pair / PAIRS] + job->delay + pair % PAIRS * step;
 }
 
-static void expect_x(struct bench *b, uint32_t slot, uint32_t cycle, uint32_t pair, bool is_last)
+// gain_base, cap: of the norm.
+static void expect_x(struct bench *b, uint32_t slot, uint32_t cycle, uint32_t pair, bool is_last,
+                     uint32_t gain_base, uint32_t cap)
 {
-    struct outcome *at = &outcomes[cycle + X_LATENCY];
+    struct outcome *at = &outcomes[cycle + GAIN_LATENCY];
+    ck_assert(!at->gain);
+    at->gain = true;
+    at->gain_address = 2 * gain_base + pair;
+    at = &outcomes[cycle + X_LATENCY];
     ck_assert(!at->x);
     at->x = true;
-    at->done = is_last;
+    at->x_last = is_last;
+    at->x_cap = cap;
     at->x_slot = slot;
     at->x_pair = pair;
     memcpy(at->x_data, &b->x[slot][2 * pair], sizeof at->x_data);
-}
-
-static void expect_or(struct bench *b, uint32_t slot, uint32_t cycle, uint32_t elements)
-{
-    struct outcome *at = &outcomes[cycle + X_LATENCY + 1];
-    at->or_valid = true;
-    at->or_slot = slot;
-    for (uint32_t i = 0; i < elements; i++) at->or_bits |= tp_magnitude(b->x[slot][i]);
 }
 
 static void expect_residual(struct bench *b, const struct job *job)
@@ -172,9 +172,9 @@ static void expect_residual(struct bench *b, const struct job *job)
         x[i] = tp_sat32((int64_t)x[i] + job->y[i], &b->counters);
     }
     for (uint32_t pair = 0; pair < pairs; pair++) {
-        expect_x(b, job->slot, taken(job, pair), pair, pair == pairs - 1);
+        expect_x(b, job->slot, taken(job, pair), pair, pair == pairs - 1, job->op.gain_base,
+                 job->op.cap);
     }
-    expect_or(b, job->slot, taken(job, pairs - 1), job->op.rows);
 }
 
 static void expect_gate(struct bench *b, const struct job *job)
@@ -290,6 +290,8 @@ static void pack_command(struct bench *b, struct stimulus *at, const uint32_t *i
 static uint32_t make_embed(struct bench *b, uint32_t start, uint32_t slot)
 {
     struct tp_op_embed op = {.opcode = TP_OP_EMBED, .blocks = DIM / 32, .shift = -5};
+    op.gain_base = tp_random_below(&b->random, 65536);
+    op.cap = tp_random_below(&b->random, 26);
     uint32_t instruction[TP_INSTRUCTION_WORDS];
     tp_embed_pack(&op, instruction);
     pack_command(b, &stimuli[start], instruction, slot, tp_random_below(&b->random, 65536));
@@ -301,9 +303,8 @@ static uint32_t make_embed(struct bench *b, uint32_t start, uint32_t slot)
             at->pair[i] = (int32_t)tp_random_signed(&b->random, 32);
             b->x[slot][2 * pair + i] = at->pair[i];
         }
-        expect_x(b, slot, start + EMBED_LATENCY + pair, pair, at->embed_last);
+        expect_x(b, slot, start + EMBED_LATENCY + pair, pair, at->embed_last, op.gain_base, op.cap);
     }
-    expect_or(b, slot, start + EMBED_LATENCY + DIM / 2 - 1, DIM);
     b->x_known[slot] = true;
     b->kinds |= 64;
     return start + 16 * (op.blocks + 1);
@@ -535,18 +536,15 @@ static void check_pair(struct bench *b, const char *port, const int32_t *expecte
 
 static void check_x(struct bench *b, const struct outcome *at)
 {
+    ck_assert_uint_eq(tp_dut_get(b->dut, "gain_valid_o"), at->gain);
+    if (at->gain) ck_assert_uint_eq(tp_dut_get(b->dut, "gain_address_o"), at->gain_address);
     ck_assert_uint_eq(tp_dut_get(b->dut, "x_valid_o"), at->x);
-    ck_assert_uint_eq(tp_dut_get(b->dut, "done_valid_o"), at->done);
-    if (at->done) ck_assert_uint_eq(tp_dut_get(b->dut, "done_slot_o"), at->x_slot);
     if (at->x) {
+        ck_assert_uint_eq(tp_dut_get(b->dut, "x_last_o"), at->x_last);
+        ck_assert_uint_eq(tp_dut_get(b->dut, "x_cap_o"), at->x_cap);
         ck_assert_uint_eq(tp_dut_get(b->dut, "x_slot_o"), at->x_slot);
         ck_assert_uint_eq(tp_dut_get(b->dut, "x_pair_o"), at->x_pair);
         check_pair(b, "x_data_o", at->x_data);
-    }
-    if (at->or_valid) {
-        uint32_t words[SLOTS];
-        tp_port_get_words(tp_dut_port(b->dut, "or_o"), words);
-        ck_assert_uint_eq(words[at->or_slot], at->or_bits);
     }
 }
 

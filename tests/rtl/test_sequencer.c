@@ -17,8 +17,8 @@
 #include "random.h"
 
 enum {
-    UNITS = 4,
-    DONES = 7,
+    UNITS = 3,
+    DONES = 6,
     COUNT_MAX = 40,
     COMMAND_BITS = 228,
     COMMAND_WORDS = 8,
@@ -107,14 +107,13 @@ static void plan(const struct program *program, const struct slot *slots, struct
 
 static void make_program(struct program *program, struct tp_random *random, uint32_t duration_max)
 {
-    static const uint32_t opcodes[] = {TP_OP_MATVEC, TP_OP_EMBED, TP_OP_NORM, TP_OP_ANGLES,
-                                       TP_OP_ATTENTION};
-    static const uint32_t units[] = {0, 0, 1, 2, 3};
+    static const uint32_t opcodes[] = {TP_OP_MATVEC, TP_OP_EMBED, TP_OP_ANGLES, TP_OP_ATTENTION};
+    static const uint32_t units[] = {0, 0, 1, 2};
     program->count = 1 + tp_random_below(random, COUNT_MAX - 2);
     for (uint32_t i = 0; i <= program->count; i++) {
         struct instruction *instruction = &program->list[i];
         tp_random_words(random, instruction->words, TP_INSTRUCTION_WORDS);
-        uint32_t kind = tp_random_below(random, 5);
+        uint32_t kind = tp_random_below(random, 4);
         uint32_t opcode = i == program->count ? TP_OP_END : opcodes[kind];
         instruction->unit = i == program->count ? UNITS : units[kind];
         instruction->drain = (uint32_t)tp_random_chance(random, 128);
@@ -168,7 +167,7 @@ static uint32_t field(const uint32_t *words, uint32_t lsb, uint32_t width)
 }
 
 /* Drives the done flows and free for this cycle. A port carries one done in a cycle, so the units
- * share the seven ports as they come. */
+ * share the ports as they come. */
 static void drive(struct bench *bench, uint64_t cycle)
 {
     uint32_t valid = 0;
@@ -332,7 +331,7 @@ END_TEST
 START_TEST(sequencer_counts_one_instruction)
 {
     struct program program = {.count = 1};
-    program.list[0] = (struct instruction){{TP_OP_NORM}, 1, 0, 0, 5, 7};
+    program.list[0] = (struct instruction){{TP_OP_ANGLES}, 1, 0, 0, 5, 7};
     program.list[1] = (struct instruction){{TP_OP_END}, UNITS, 0, 0, 0, 0};
     struct slot slots[SLOTS] = {{.active = 1}};
     struct schedule expected;
