@@ -747,7 +747,7 @@ module tp_core #(
         cmd[0].instruction[3:0] == tp_map_pkg::TP_OP_MATVEC &&
         cmd[0].instruction[8:6] inside {tp_map_pkg::TP_DEST_QUERY, tp_map_pkg::TP_DEST_KEY,
                                         tp_map_pkg::TP_DEST_VALUE};
-    assign heads_done = done_valid[4] && done_slot[4] == 3'(s);
+    assign heads_done = done_valid[3] && done_slot[3] == 3'(s);
     always_ff @(posedge clk_i) begin
       if (!rst_ni) heads_q <= '0;
       else heads_q <= heads_q + 4'(heads_issued) - 4'(heads_done);
