@@ -489,12 +489,7 @@ TP_MUST_USE tp_status tp_model_get_needs(const tp_model *model, const struct tp_
 // ---- forecasts: where the cycles of a step go ----
 
 /** The units that execute instructions. */
-typedef enum tp_unit {
-    TP_UNIT_MATRIX,
-    TP_UNIT_ROTATION,
-    TP_UNIT_ATTENTION,
-    TP_UNIT_COUNT
-} tp_unit;
+typedef enum tp_unit { TP_UNIT_MATRIX, TP_UNIT_ROTATION, TP_UNIT_ATTENTION, TP_UNIT_COUNT } tp_unit;
 
 /** "matrix" ... */
 const char *tp_unit_name(tp_unit unit);

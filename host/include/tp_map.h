@@ -54,7 +54,7 @@
 #define TP_CYCLES_ATTENTION 72u /* ATTENTION: beside 16 per chunk and 8 with two sets */
 
 #define TP_OP_END 0u /* the program of this slot ends */
-#define TP_OP_EMBED 1u /* reads the token's row of the embedding into the residual x, and norms it */
+#define TP_OP_EMBED 1u /* the token's row of the embedding into the residual x, and its norm */
 #define TP_OP_MATVEC 2u /* matrix times block-quantised vector, epilogue by DEST */
 #define TP_OP_ANGLES 3u /* sine and cosine of the slot's position into the rotation table */
 #define TP_OP_ATTENTION 4u /* scores, softmax in pages and mix; output quantised */
@@ -190,7 +190,7 @@ struct tp_op_matvec {
     uint32_t exponent_base; /* smallest exponent of K or V (0 for queries) */
     uint32_t order; /* 1: block-major, the last blocks of a row together; 0: row-major */
     uint32_t constant_base; /* first pair of bias and of centre constants */
-    uint32_t gain_base; /* first quad of gains: of the head norm, of the norm (RESIDUAL) */
+    uint32_t gain_base; /* first quad of gains: head norm, norm (RESIDUAL) */
     uint32_t kv_base; /* first KV row of this layer (DEST KEY, VALUE) */
     int32_t head_shift; /* ge - 31 of the head norm */
     uint32_t epsilon; /* C of the head norm; for DEST LOGITS the vocabulary */

@@ -13,8 +13,8 @@ static uint32_t larger(uint32_t a, uint32_t b)
     return a > b ? a : b;
 }
 
-// From the last pair of x to the end of its norm: its last block, of which a short one waits as long
-// as one of 8 pairs would have needed, or so near to the factor that the next matrix finds it.
+// From the last pair of x to the end of its norm: its last block, of which a short one waits as
+// long as one of 8 pairs would have needed, or so near to the factor that the next matrix finds it.
 static uint32_t norm_cycles(uint32_t elements)
 {
     uint32_t pairs = (elements / 2 - 1) % (TP_BLOCK / 2) + 1;
@@ -73,10 +73,10 @@ struct tp_duration tp__instruction_cycles(const struct tp_limits *limits, const 
     case TP_OP_EMBED: {
         struct tp_op_embed op;
         tp_embed_unpack(words, &op);
-        return (struct tp_duration){
-            .occupy = 16 * (op.blocks + 1),
-            .complete = TP_CYCLES_EMBED + 16 * op.blocks + norm_cycles(TP_BLOCK * op.blocks),
-            .pace = 16 * (op.blocks + 1)};
+        return (struct tp_duration){.occupy = 16 * (op.blocks + 1),
+                                    .complete = TP_CYCLES_EMBED + 16 * op.blocks +
+                                                norm_cycles(TP_BLOCK * op.blocks),
+                                    .pace = 16 * (op.blocks + 1)};
     }
     case TP_OP_MATVEC:
         return matvec_cycles(limits, words, slot);

@@ -26,8 +26,8 @@ const char *tp_unit_name(tp_unit unit)
 const char *tp_work_name(tp_work work)
 {
     static const char *const names[TP_WORK_COUNT] = {
-        "rotation",  "embedding", "queries", "keys", "values",
-        "attention", "output", "gate and up", "down", "classifier", "issue"};
+        "rotation", "embedding",   "queries", "keys",       "values", "attention",
+        "output",   "gate and up", "down",    "classifier", "issue"};
     return (unsigned)work < TP_WORK_COUNT ? names[work] : NULL;
 }
 

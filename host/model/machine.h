@@ -32,8 +32,9 @@ struct tp_limits {
 
 /* What one section of the steps has met. A step of one slot begins with section 0, and each
  * EMBED and RESIDUAL ends one: the embedding, then attention and FFN of each layer, then the
- * classifier. Their norm counts for the next one. Sections from TP_SECTIONS - 2 on count as that one; steps of several slots, in
- * which sections overlap, count as section TP_SECTIONS - 1. Counts stop at TP_SECTION_COUNT_MAX. */
+ * classifier. Their norm counts for the next one. Sections from TP_SECTIONS - 2 on count as that
+ * one; steps of several slots, in which sections overlap, count as section TP_SECTIONS - 1. Counts
+ * stop at TP_SECTION_COUNT_MAX. */
 struct tp_section {
     uint32_t saturations;
     uint32_t clips;

@@ -88,7 +88,7 @@ package tp_map_pkg;
 
   // the program of this slot ends
   localparam logic [3:0] TP_OP_END = 4'd0;
-  // reads the token's row of the embedding into the residual x, and norms it
+  // the token's row of the embedding into the residual x, and its norm
   localparam logic [3:0] TP_OP_EMBED = 4'd1;
   // matrix times block-quantised vector, epilogue by DEST
   localparam logic [3:0] TP_OP_MATVEC = 4'd2;

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// tp_rmsnorm: late RMS norm of x as it is written: times gain, quantised; the factor into a register.
+// tp_rmsnorm: late RMS norm of x as it is written: times gain, quantised; factor into a register.
 //
-// In    the writes of x, two adjacent elements each, in order, and two cycles ahead of each pair the
-//       address of its gains; gains and epsilon over the configuration bus.
+// In    the writes of x, two adjacent elements each, in order, and two cycles ahead of each pair
+//       the address of its gains; gains and epsilon over the configuration bus.
 // Out   block flow of h, bits equal tp_rmsnorm_gain() and tp_quantise_block(); factor registers,
 //       equal tp_rmsnorm_factor().
-// Rate  a pair per cycle. With n elements, the last pair in cycle t: its block leaves in t + 14, one
-//       of p < 8 pairs in t + 22 - p; the factor stands in t + n / 4 + 14; done with the last block,
-//       not before t + n / 4 - 6.
+// Rate  a pair per cycle. With n elements, the last pair in cycle t: its block leaves in t + 14,
+//       one of p < 8 pairs in t + 22 - p; the factor stands in t + n / 4 + 14; done with the last
+//       block, not before t + n / 4 - 6.
 // Not   waits: a vector ends at least a quarter of the elements of the one before it, in cycles,
 //       behind it. Vectors of one size do.
 //
-// The first pass multiplies by the gains as x comes. The squares need the OR of the whole vector, so
-// they are a second pass over a copy of x, four banks by element number, a quad a cycle.
+// The first pass multiplies by the gains as x comes. The squares need the OR of the whole vector,
+// so they are a second pass over a copy of x, four banks by element number, a quad a cycle.
 //
 // Stage numbers in names count from the cycle in which a pair comes or a quad's address stands (1).
 
@@ -62,10 +62,10 @@ module tp_rmsnorm #(
 
   // ---- configuration: epsilon, gains ----
 
-  logic        cfg_register;
-  logic        cfg_gain;
-  logic [47:0] epsilon_q;
-  logic [1:0][15:0] gain;
+  logic              cfg_register;
+  logic              cfg_gain;
+  logic [47:0]       epsilon_q;
+  logic [ 1:0][15:0] gain;
 
   assign cfg_register = cfg_valid_i && cfg_space_i == tp_map_pkg::TP_SPACE_REGISTER;
   assign cfg_gain = cfg_valid_i && cfg_space_i == tp_map_pkg::TP_SPACE_GAIN &&
@@ -182,14 +182,14 @@ module tp_rmsnorm #(
 
   // ---- second pass: A = sum (x >> sh)^2 + (C >> 2 sh), then 1 / sqrt(A) ----
 
-  logic             pass_start;
-  logic             busy_q;
-  logic             first_q;
-  logic             end_quad;
-  logic       [2:0] slot_q;
-  logic       [10:0] quad_q;
-  logic       [10:0] left_q;  // quads behind this one
-  logic       [3:0][31:0] x;
+  logic              pass_start;
+  logic              busy_q;
+  logic              first_q;
+  logic              end_quad;
+  logic [ 2:0]       slot_q;
+  logic [10:0]       quad_q;
+  logic [10:0]       left_q;  // quads behind this one
+  logic [ 3:0][31:0] x;
 
   assign pass_start = x_valid_i && x_last_i;
   assign end_quad   = left_q == '0;
@@ -320,7 +320,7 @@ module tp_rmsnorm #(
     end
   end
 
-  // ---- completion: the blocks are there, and the factor will be when the next matrix needs it ----
+  // ---- completion: blocks are there, and the factor will be when the next matrix needs it ----
 
   // A matrix that is issued in the cycle after the done takes its first rows 19 cycles later at the
   // earliest: 20 cycles from the done to the factor are in time. Short vectors have it long before

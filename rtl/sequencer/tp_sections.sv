@@ -2,9 +2,10 @@
 //
 // tp_sections: saturations, clips and largest block exponents of each section of the steps.
 //
-// In    start of a step and whether several slots share it; completions of EMBED and RESIDUAL, which
-//       begin the next section; events of all units; blocks as they are written, by source. Index 0
-//       is the norm's everywhere: what it counts before a completion belongs to the next section.
+// In    start of a step and whether several slots share it; completions of EMBED and RESIDUAL,
+//       which begin the next section; events of all units; blocks as they are written, by source.
+//       Index 0 is the norm's everywhere: what it counts before a completion belongs to the next
+//       section.
 // Out   the counts of the section that is asked for, two cycles later; equal to
 //       tp_machine_section() of the model.
 // Rate  every event of every cycle.
@@ -144,10 +145,13 @@ module tp_sections
         exponent_q[i] <= block_valid_i[i] ? block_exponent_i[i] : '0;
       end
     end
-    saturations_sum_q <= add(fresh ? '0 : saturations_sum_q,
-                             24'(saturations_q) + (x_border ? 24'(norm_saturations_sum_q) : '0));
-    clips_sum_q <= add(fresh ? '0 : clips_sum_q,
-                       24'(clips_q) + (x_border ? 24'(norm_clips_sum_q) : '0));
+    saturations_sum_q <= add(
+        fresh ? '0 : saturations_sum_q,
+        24'(saturations_q) + (x_border ? 24'(norm_saturations_sum_q) : '0)
+    );
+    clips_sum_q <= add(
+        fresh ? '0 : clips_sum_q, 24'(clips_q) + (x_border ? 24'(norm_clips_sum_q) : '0)
+    );
     for (int unsigned i = 1; i < 3; i++) begin
       if (fresh || exponent_q[i] > exponent_max_q[i]) exponent_max_q[i] <= exponent_q[i];
     end

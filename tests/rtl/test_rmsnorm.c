@@ -2,13 +2,13 @@
 //
 // Claims that tp_rmsnorm equals the model bit for bit: the blocks (gain, then quantiser) and the
 // factor registers, that both counters count what the model counts, and that every cycle is as the
-// README says: with n elements and the last pair in cycle t, the last block leaves in t + 14 (one of
-// p < 8 pairs in t + 22 - p), other blocks 14 cycles behind their last pair, the factor stands in
-// t + n / 4 + 14, and done comes with the last block, not before t + n / 4 - 6.
+// README says: with n elements and the last pair in cycle t, the last block leaves in t + 14 (one
+// of p < 8 pairs in t + 22 - p), other blocks 14 cycles behind their last pair, the factor stands
+// in t + n / 4 + 14, and done comes with the last block, not before t + n / 4 - 6.
 //
-// Random vectors of every size, whole blocks and what a program has beside them, corners of int32 and
-// gains that saturate, every epsilon size, all slots; pairs and vectors as close as they may come, or
-// with gaps.
+// Random vectors of every size, whole blocks and what a program has beside them, corners of int32
+// and gains that saturate, every epsilon size, all slots; pairs and vectors as close as they may
+// come, or with gaps.
 
 #include "check_main.h"
 #include "compare.h"
@@ -29,10 +29,10 @@ enum {
     SLOTS = TP_PARAM_Slots,
     DIM_MAX = TP_PARAM_DimMax,
     GAINS = 4 * TP_PARAM_GainQuads,
-    ROUNDS = 8,      // each with an epsilon of its own
-    CYCLES = 1600,   // of a round
-    QUIET = 400,     // its last ones, without new vectors
-    ELEMENTS = 16,   // least of a vector
+    ROUNDS = 8,     // each with an epsilon of its own
+    CYCLES = 1600,  // of a round
+    QUIET = 400,    // its last ones, without new vectors
+    ELEMENTS = 16,  // least of a vector
     BLOCK_LATENCY = 14,
     FACTOR_LATENCY = 14,
     FACTOR_SLACK = 6,
@@ -134,9 +134,9 @@ static uint32_t expect(struct bench *b, const int32_t *x, uint32_t count, uint32
 }
 
 struct place {
-    uint32_t next;         // cycle in which the next vector may begin
-    uint32_t rows;         // elements of a RESIDUAL; an EMBED has whole blocks
-    uint32_t ready[SLOTS]; // earliest first pair of each slot
+    uint32_t next;          // cycle in which the next vector may begin
+    uint32_t rows;          // elements of a RESIDUAL; an EMBED has whole blocks
+    uint32_t ready[SLOTS];  // earliest first pair of each slot
 };
 
 static void make_vector(struct bench *b, struct place *place, uint32_t slot, bool gaps)
@@ -206,8 +206,8 @@ static void write_gains(struct bench *b)
     b->gain[0] = INT16_MIN;
     b->gain[1] = INT16_MAX;
     for (uint32_t i = 0; i < GAINS / 2; i++) {
-        uint32_t word =
-            (uint32_t)(uint16_t)b->gain[2 * i] | (uint32_t)(uint16_t)b->gain[2 * i + 1] << 16;
+        uint32_t word = (uint32_t)(uint16_t)b->gain[2 * i] | (uint32_t)(uint16_t)b->gain[2 * i + 1]
+                                                                 << 16;
         write_word(b, TP_SPACE_GAIN, i, word);
         // Other spaces and addresses past the end must not reach the gains.
         write_word(b, TP_SPACE_BIAS, tp_random_below(&b->random, GAINS / 2), ~word);
