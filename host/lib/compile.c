@@ -150,8 +150,9 @@ static uint32_t find_codebook(struct compiler *c, const struct tp_quantised_matr
     }
     if (table == image->limits.codebooks || table == TP_CODEBOOKS_MAX) {
         c->status = tp__fail(c->error, TP_ERROR_TOO_LARGE,
-                             "the model has more 4-bit codebooks than the %" PRIu32
-                             " of the device - try: the same 4-bit format for more matrices",
+                             "the model needs more 4-bit codebooks than the device has (%" PRIu32
+                             ") - try: the same 4-bit format for all matrices of 4 bits, or "
+                             "another --config",
                              image->limits.codebooks);
         return 0;
     }

@@ -502,9 +502,9 @@ START_TEST(listing_names_every_instruction)
     ck_assert_ptr_nonnull(text);
     ck_assert_uint_eq(tp__memory_image_listing(image, text, size), size);
     ck_assert_uint_eq(strlen(text) + 1, size);
-    static const char *const words[] = {"EMBED",       "ANGLES",     "dest=RESIDUAL", "dest=QUERY",
-                                        "dest=KEY",    "dest=VALUE", "ATTENTION",     "dest=GATE",
-                                        "dest=LOGITS", "END"};
+    static const char *const words[] = {
+        "EMBED",     "ANGLES",    "dest=RESIDUAL", "dest=QUERY", "dest=KEY",         "dest=VALUE",
+        "ATTENTION", "dest=GATE", "dest=LOGITS",   "END",        "order=block-major"};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
         ck_assert_msg(strstr(text, words[i]) != NULL, "%s is missing", words[i]);
     }
