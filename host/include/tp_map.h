@@ -46,7 +46,7 @@
 #define TP_CYCLES_LOGIT 7u /* from rows to their last logit, beside Groups */
 #define TP_CYCLES_GREEDY 2u /* from the last logit to the token of a fast slot: plainly greedy */
 #define TP_CYCLES_SAMPLER 57u /* from the last logit to the token of others, without a list */
-#define TP_CYCLES_LIST 309u /* added by the sorted list of top-k or candidates */
+#define TP_CYCLES_LIST 310u /* added by the sorted list of top-k or candidates */
 #define TP_CYCLES_EMBED 36u /* EMBED: from issue to its last x, beside 16 per block */
 #define TP_CYCLES_NORM 14u /* from the last x to the last block of its norm */
 #define TP_CYCLES_FACTOR 6u /* a completion is so much earlier than the last x + elements / 4 */

@@ -74,7 +74,7 @@ package tp_map_pkg;
   // from the last logit to the token of others, without a list
   localparam int unsigned TP_CYCLES_SAMPLER = 57;
   // added by the sorted list of top-k or candidates
-  localparam int unsigned TP_CYCLES_LIST = 309;
+  localparam int unsigned TP_CYCLES_LIST = 310;
   // EMBED: from issue to its last x, beside 16 per block
   localparam int unsigned TP_CYCLES_EMBED = 36;
   // from the last x to the last block of its norm

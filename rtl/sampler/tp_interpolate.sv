@@ -49,29 +49,30 @@ module tp_interpolate
   point_t point;
   assign point = other_i ? OtherPoints[fraction_i[14:10]] : Points[fraction_i[14:10]];
 
-  // ---- the product: a multiple of the fraction for each digit of 2 bits of the step ----
+  // ---- the product: a multiple of the fraction for each digit of 2 bits of the step, the gates in
+  //      the carry chain ----
 
   logic [12:0] base_q;
   logic [12:0] base_q2;
   logic [12:0] base_q3;
   logic [ 7:0] step_q;
   logic [ 9:0] fraction_q;
-  logic [11:0] triple_q;
   logic [11:0] multiple_q [4];
   logic [18:0] product_q;
   logic [12:0] value_q;
 
   for (genvar k = 0; k < 4; k++) begin : gen_digit
-    logic [11:0] multiple;
-    always_comb begin
-      unique case (step_q[2*k+:2])
-        2'd0: multiple = '0;
-        2'd1: multiple = 12'(fraction_q);
-        2'd2: multiple = {1'b0, fraction_q, 1'b0};
-        default: multiple = triple_q;
-      endcase
-    end
-    always_ff @(posedge clk_i) if (enable_i[1]) multiple_q[k] <= multiple;
+    logic [11:0] sum;
+    tp_ecp5_carry #(
+      .Width(12)
+    ) u_multiple (
+      .a_i  ({1'b0, fraction_q, 1'b0}),
+      .b_i  ({12{step_q[2*k+1]}}),
+      .c_i  ({2'b00, fraction_q}),
+      .d_i  ({12{step_q[2*k]}}),
+      .sum_o(sum)
+    );
+    always_ff @(posedge clk_i) if (enable_i[1]) multiple_q[k] <= sum;
   end
 
   always_ff @(posedge clk_i) begin
@@ -79,7 +80,6 @@ module tp_interpolate
       base_q     <= point.value;
       step_q     <= point.step;
       fraction_q <= fraction_i[9:0];
-      triple_q   <= 12'(fraction_i[9:0]) + {1'b0, fraction_i[9:0], 1'b0};
     end
     if (enable_i[1]) base_q2 <= base_q;
     if (enable_i[2]) begin

@@ -16,31 +16,26 @@ module tp_penalty (
   output logic signed [31:0] logit_o    // early
 );
 
-  // ---- stage 1: three times the logit; stage 2: the multiple of each digit of 2 bits ----
+  // ---- stage 2: the multiple of each digit of 2 bits, the gates in the carry chain ----
 
   logic signed [31:0] single_q;
-  logic signed [33:0] triple_q;
-  always_ff @(posedge clk_i) begin
-    if (enable_i[0]) begin
-      single_q <= logit_i;
-      triple_q <= 34'(logit_i) + (34'(logit_i) <<< 1);
-    end
-  end
+  always_ff @(posedge clk_i) if (enable_i[0]) single_q <= logit_i;
 
   logic signed [33:0] multiple[6];
   for (genvar k = 0; k < 6; k++) begin : gen_digit
-    logic signed [33:0] multiple_q;
-    always_ff @(posedge clk_i) begin
-      if (enable_i[1]) begin
-        unique case (factor_i[2*k+:2])
-          2'd0: multiple_q <= '0;
-          2'd1: multiple_q <= 34'(single_q);
-          2'd2: multiple_q <= 34'(single_q) <<< 1;
-          default: multiple_q <= triple_q;
-        endcase
-      end
-    end
-    assign multiple[k] = multiple_q;
+    logic [33:0] sum;
+    logic [33:0] multiple_q;
+    tp_ecp5_carry #(
+      .Width(34)
+    ) u_multiple (
+      .a_i  ({single_q[31], single_q, 1'b0}),
+      .b_i  ({34{factor_i[2*k+1]}}),
+      .c_i  ({{2{single_q[31]}}, single_q}),
+      .d_i  ({34{factor_i[2*k]}}),
+      .sum_o(sum)
+    );
+    always_ff @(posedge clk_i) if (enable_i[1]) multiple_q <= sum;
+    assign multiple[k] = $signed(multiple_q);
   end
 
   // ---- stages 3 to 6: the sum; half of the unit that rounding leaves is 2^9 = 2 * 2^8 ----

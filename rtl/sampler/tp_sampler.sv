@@ -107,20 +107,34 @@ module tp_sampler
 
   // ---- stage 1: the logit, or an entry of the list ----
 
-  logic weigh;
-  logic draw;
-  logic [5:0] place;
+  logic read_weigh;
+  logic read_draw;
+  logic [5:0] read_place;
+  logic weigh_q;
+  logic draw_q;
+  logic [5:0] place_q;
   entry_t entry;
   logic entry_valid;
   // The rest of the list is there for the candidates.
-  assign entry_valid = entry.valid && 7'(place) < sampling_q.top_k && sort_q;
+  assign entry_valid = entry.valid && 7'(place_q) < sampling_q.top_k && sort_q;
 
   logic [ScaleStages+WeightStages:1] valid_q;
   pass_e first_pass;
   pass_e [ScaleStages+WeightStages:1] pass_q;
   logic [ScaleStages:1] last_q;
 
-  assign first_pass = weigh ? PassWeigh : (draw ? PassDraw : PassLogits);
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      weigh_q <= 1'b0;
+      draw_q  <= 1'b0;
+    end else begin
+      weigh_q <= read_weigh;
+      draw_q  <= read_draw;
+    end
+  end
+  always_ff @(posedge clk_i) place_q <= read_place;
+
+  assign first_pass = weigh_q ? PassWeigh : (draw_q ? PassDraw : PassLogits);
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
       valid_q <= '0;
@@ -128,14 +142,14 @@ module tp_sampler
     end else begin
       valid_q <= {
         valid_q[ScaleStages+WeightStages-1:1],
-        (logit_valid_i && !fast_q) || ((weigh || draw) && entry_valid)
+        (logit_valid_i && !fast_q) || ((weigh_q || draw_q) && entry_valid)
       };
       pass_q <= {pass_q[ScaleStages+WeightStages-1:1], first_pass};
     end
   end
 
   always_ff @(posedge clk_i) begin
-    last_q <= {last_q[ScaleStages-1:1], draw ? place == '0 : logit_last_i};
+    last_q <= {last_q[ScaleStages-1:1], draw_q ? place_q == '0 : logit_last_i};
   end
 
   // ---- stages 1 to 9: the repetition penalty; stages 10 to 14: z; logit and index beside it ----
@@ -147,7 +161,7 @@ module tp_sampler
     logit[0] = logit_data_i[0];
     // Ids have no more bits than the vocabulary needs, in all registers behind.
     index[0] = 16'(logit_index_i[IdWidth-1:0]);
-    if (weigh || draw) begin
+    if (weigh_q || draw_q) begin
       logit[0] = 32'(entry.key) <<< 4;
       index[0] = entry.id;
     end
@@ -156,7 +170,7 @@ module tp_sampler
     logic [15:0] index_q;
     logic load;
     if (s == 1) begin : gen_first
-      assign load = logit_valid_i || weigh || draw;
+      assign load = logit_valid_i || weigh_q || draw_q;
     end else begin : gen_later
       assign load = valid_q[s-1];
     end
@@ -257,7 +271,8 @@ module tp_sampler
     .insert_key_i (key_q),
     .insert_id_i  (index[ScaleStages]),
     .done_o       (list_done),
-    .place_i      (place),
+    .read_i       (read_weigh || read_draw),
+    .place_i      (read_place),
     .entry_o      (entry)
   );
 
@@ -301,9 +316,9 @@ module tp_sampler
     .top_p_cut_i(sampling_q.top_p_cut),
     .min_p_gap_i(sampling_q.min_p_gap),
     .start_i    (list_done),
-    .weigh_o    (weigh),
-    .draw_o     (draw),
-    .place_o    (place),
+    .weigh_o    (read_weigh),
+    .draw_o     (read_draw),
+    .place_o    (read_place),
     .key_valid_i(valid_q[ScaleStages] && pass_q[ScaleStages] == PassWeigh),
     .key_i      (key_q),
     .sum_valid_i(list_sum_valid),
@@ -318,7 +333,7 @@ module tp_sampler
   tp_pkg::candidate_t report_q;
   logic [6:0] report_count_q;
   logic report;
-  assign report = weigh && entry.valid && 7'(place) < sampling_q.candidates;
+  assign report = weigh_q && entry.valid && 7'(place_q) < sampling_q.candidates;
   always_ff @(posedge clk_i) begin
     if (!rst_ni) candidate_valid_q <= 1'b0;
     else candidate_valid_q <= report;
@@ -326,7 +341,7 @@ module tp_sampler
     else if (report) report_count_q <= report_count_q + 7'd1;
   end
   always_ff @(posedge clk_i) begin
-    report_q <= '{slot: slot_q, place: place, id: entry.id, key: entry.key};
+    report_q <= '{slot: slot_q, place: place_q, id: entry.id, key: entry.key};
   end
   assign candidate_valid_o = candidate_valid_q;
   assign candidate_o = report_q;
@@ -497,7 +512,7 @@ module tp_sampler
   `TP_ASSERT(TopKFits_A,
              !insert || (32'(sampling_q.top_k) <= TopK && 32'(sampling_q.candidates) <= TopK))
   `TP_ASSERT(TokenHasWinner_A, !token_valid_q || best_valid_q)
-  `TP_COVER(Draw_C, draw)
+  `TP_COVER(Draw_C, draw_q)
   `TP_COVER(Token_C, token_valid_q)
 
 endmodule

@@ -4,7 +4,7 @@
 //
 // In    one key with its id per cycle, the last one marked. Among equal keys the one inserted first
 //       is in front.
-// Out   done_o 147 cycles after the last key; then entry_o is the entry at place_i of the list.
+// Out   done_o 147 cycles after the last key; then entry_o, one cycle after its place_i and read_i.
 // Rate  one key per cycle; clear_i begins a new list.
 // Not   holds more than the TopK largest, rounded up to a power of two, 16 at least.
 //
@@ -29,8 +29,9 @@ module tp_top_k
   input  logic signed [23:0] insert_key_i,   // early
   input  logic        [15:0] insert_id_i,    // early
   output logic               done_o,         // early; one cycle
+  input  logic               read_i,         // early
   input  logic        [ 5:0] place_i,        // early
-  output entry_t             entry_o         // late; valid: there is one
+  output entry_t             entry_o         // early; valid: there is one
 );
 
   `TP_REQUIRE(TopK >= 2 && TopK <= 64 && IdWidth >= 1 && IdWidth <= 16)
@@ -120,7 +121,9 @@ module tp_top_k
     .read_data_o    (block_word)
   );
 
-  // ---- two lists: one is read, the other one written; the roles change with the last place ----
+  // ---- two lists: one is read, the other one written; the roles change with the last place. The
+  //      memory shows the entry behind the front one; the front ones of the next list are read in
+  //      the last two places ----
 
   logic                 going_q;  // the first step only loads what is in front
   logic                 writing_q;
@@ -129,10 +132,15 @@ module tp_top_k
   logic [PlacesLog-1:0] place_q;  // that is written
   logic [  PlacesLog:0] list_read_q;
   logic                 take_list;
+  logic                 list_read;
+  logic                 next_list;  // the second place from the end: the next list is read
+  logic                 some_read_q;  // what the memory shows is of a list
+  logic                 exists_q;
   logic [  PlacesLog:0] list_address;
   logic [    Width-1:0] list_word;
   logic [    Width-1:0] list_q;
   assign last_place = place_q == '1;
+  assign next_list  = place_q == '1 - 1'b1;
 `ifdef TP_PLANT_BUG
   // The planted fault lets an equal key pass.
   assign take_list = list_q[Width-1-:KeyWidth] > block_q[Width-1-:KeyWidth];
@@ -142,10 +150,12 @@ module tp_top_k
 
   always_comb begin
     if (!step) list_address = {!half_q, place_i[PlacesLog-1:0]};
-    else if (last_place) list_address = {half_q, PlacesLog'(0)};
+    else if (last_place) list_address = {half_q, PlacesLog'(1)};
+    else if (next_list) list_address = {half_q, PlacesLog'(0)};
     else list_address = {!half_q, list_read_q[PlacesLog-1:0]};
   end
-  tp_ram_async #(
+  assign list_read = step ? take_list || next_list || last_place : read_i;
+  tp_ram #(
     .Width(Width),
     .Depth(2 * Places)
   ) u_list (
@@ -153,9 +163,15 @@ module tp_top_k
     .write_enable_i (step && writing_q),
     .write_address_i({half_q, place_q}),
     .write_data_i   (take_list ? list_q : block_q),
+    .read_enable_i  (list_read),
     .read_address_i (list_address),
     .read_data_o    (list_word)
   );
+  always_ff @(posedge clk_i) begin
+    // Before the first list there is nothing to be taken.
+    if (step && list_read) some_read_q <= last_place || next_list ? writing_q : some_q;
+    exists_q <= 32'(place_i) < Places;
+  end
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni || clear_i) begin
@@ -177,7 +193,7 @@ module tp_top_k
           half_q       <= !half_q;
           some_q       <= writing_q;
           block_read_q <= (PlacesLog + 1)'(1);
-          list_read_q  <= (PlacesLog + 1)'(1);
+          list_read_q  <= (PlacesLog + 1)'(2);
         end else begin
           if (take_list) list_read_q <= list_read_q + 1'b1;
           else block_read_q <= block_read_q + 1'b1;
@@ -189,13 +205,12 @@ module tp_top_k
     if (step && (last_place || !take_list)) block_q <= block_word;
     if (step && (last_place || take_list)) begin
       list_q <= list_word;
-      // Before the first list there is nothing to be taken.
-      list_q[Width-1] <= list_word[Width-1] && (last_place ? writing_q : some_q);
+      list_q[Width-1] <= list_word[Width-1] && some_read_q;
     end
   end
 
   assign done_o        = done_q;
-  assign entry_o.valid = list_word[Width-1] && 32'(place_i) < Places;
+  assign entry_o.valid = list_word[Width-1] && exists_q;
   assign entry_o.key   = {!list_word[Width-2], list_word[Width-3:IdWidth]};
   assign entry_o.id    = 16'(list_word[IdWidth-1:0]);
 
