@@ -288,7 +288,7 @@ grep -q "^q8 .*yes" "$ROOM/out"
 report $? "plan: a configuration and a format"
 works "plan for the table" plan -m "$MODEL" --config ulx3s-85f --format fp4 --json
 tail -n 1 "$ROOM/out" > "$ROOM/plan.json"
-works "bench of the plan" bench -m "$MODEL" $FAST -n 256 --json
+works "bench of the plan" bench -m "$MODEL" $FAST --temp 0 -n 256 --json
 tail -n 1 "$ROOM/out" | python3 -c '
 import json, sys
 value = json.loads(sys.stdin.readline())
