@@ -2,8 +2,8 @@
 //
 // Claims that tp_epilogue does to every pair of rows what the golden model does, for every
 // destination, and that everything leaves at exactly the cycle that its README states: x 8 cycles
-// after its pair was taken and the address of its gains 6, heads 12, blocks 29, logits 8 and 9, of a
-// fast command both 8.
+// after its pair was taken and the address of its gains 6, heads 12, blocks 29, logits 8 and 9, or
+// both 8 if the command is fast.
 //
 // Random programs of a few slots through a bench that behaves like tp_matvec: the same commands,
 // row groups at the same distances, in half of the runs with further gaps between them. The
