@@ -309,20 +309,32 @@ ifneq ($(VERILATOR_ROOT),)
 SIMS := $(patsubst %,$(BUILD)/sim/%.so,$(if $(wildcard sim/system/sim_device.cc),$(CONFIGS)))
 endif
 
+# A device with tracing finds the steps in the frames.
+SIM_OBJS := $(if $(filter 1,$(TRACE)),$(BUILD)/obj/host/lib/frame.o)
+
+# A device that can write waves: build/sim/CONFIG-trace.so, opened as sim:CONFIG-trace.
+$(BUILD)/sim/%-trace.so: FORCE
+	mkdir -p $(@D)
+	$(MAKE) BUILD=$(BUILD)/traced TRACE=1 $(BUILD)/traced/sim/$*.so
+	cp -pu $(BUILD)/traced/sim/$*.so $@
+FORCE:
+
 SIM_FILES := sim/system/sim_device.cc $(wildcard sim/system/*.h)
 # sim_library: folder, optimisation
 define sim_library
 $(MAKE) -C $(1) -s -f Vsim.mk OPT_FAST=$(2) OPT_SLOW=-O1 OPT_GLOBAL=$(2) Vsim__ALL.a > /dev/null
 $(CXX) -std=gnu++17 -O3 -g -fPIC -Wall -Wextra $(VM_FLAGS) $(INCLUDES) \
   -isystem $(1) -DTP_CONFIG_NAME=\"$*\" -c sim/system/sim_device.cc -o $(1)/sim_device.o
-$(CXX) -shared -O3 $(1)/sim_device.o $(1)/Vsim__ALL.a $(VM_OBJS) $(VM_LIBS) -lpthread -o $@
+$(CXX) -shared -O3 $(1)/sim_device.o $(1)/Vsim__ALL.a $(VM_OBJS) $(SIM_OBJS) \
+  $(VM_LIBS) -lpthread -o $@
 endef
 
-$(BUILD)/sim/%.so: $(SIM_FILES) sim/rtl_sources.py sim/waivers.vlt $(BUILD)/tp_genmap $(VM_OBJS)
+$(BUILD)/sim/%.so: $(SIM_FILES) sim/rtl_sources.py sim/waivers.vlt $(BUILD)/tp_genmap \
+                   $(VM_OBJS) $(SIM_OBJS)
 	@echo "  make $@"; mkdir -p $(BUILD)/sim/$*
 	$(PYTHON) sim/rtl_sources.py tp_top_sim --depfile $(BUILD)/sim/$*/rtl.d --target $@ \
 	  > $(BUILD)/sim/$*/sources.f
-	$(VERILATOR) -Wno-fatal --x-assign fast --x-initial fast --noassert \
+	$(VERILATOR) -Wno-fatal --x-assign fast --x-initial fast --noassert $(VERILATOR_EXTRA) \
 	  $$($(BUILD)/tp_genmap --verilator $*) --top-module tp_top_sim --prefix Vsim \
 	  --Mdir $(BUILD)/sim/$* -CFLAGS -fPIC -f $(BUILD)/sim/$*/sources.f
 	$(call sim_library,$(BUILD)/sim/$*,-O3)
@@ -385,14 +397,24 @@ run: ## Streams a story from the shipped model through the simulated device.
 	$(BUILD)/tokproc run -m $(MODEL) -d sim --config $(CONFIG) --format $(FORMAT) \
 	  --temp 0.3 -n 400 -p "$(PROMPT)" $(RUN)
 
+# The forward pass of a processor, one source compiled four ways (bench/README.md).
+FORWARDS := $(patsubst %,$(BUILD)/bench/forward_%.o,rows rows_fast columns columns_fast)
+$(BUILD)/bench/forward_%.o: bench/forward.c bench/forward.h
+	@echo "  make $@"; mkdir -p $(@D)
+	$(CC) $(filter-out -MMD -MP,$(CFLAGS)) -O3 -march=native $(if $(findstring fast,$*),-ffast-math) \
+	  $(if $(findstring columns,$*),-DTP_FORWARD_COLUMNS) -DTP_FORWARD=$* -c $< -o $@
+$(BUILD)/bench/processor: bench/processor.c $(FORWARDS) $(BUILD)/libtokproc.a
+	@echo "  make $@"; mkdir -p $(@D)
+	$(CC) $(filter-out -MMD -MP,$(CFLAGS)) -O2 $^ $(LIBS) -o $@
+
 .PHONY: bench
-bench: $(BUILD)/tokproc $(filter %/$(CONFIG).so,$(SIMS))
-bench: ## Cycles per token and speed, on the simulated device and on the emulator.
-	$(BUILD)/tokproc bench -m $(MODEL) -d sim --config $(CONFIG) --format $(FORMAT) $(RUN)
-	$(BUILD)/tokproc bench -m $(MODEL) -d emu --config $(CONFIG) --format $(FORMAT) $(RUN)
+bench: $(BUILD)/tokproc $(BUILD)/bench/processor $(filter %/$(CONFIG).so,$(SIMS))
+bench: ## Speed of a board (BOARD=), the emulator and this processor, with all ratios.
+	$(PYTHON) bench/bench.py --build $(BUILD) --model $(MODEL) --format $(FORMAT) \
+	  --config $(CONFIG) --board $(BOARD) $(RUN)
 
 .PHONY: test-programs
-test-programs: $(TEST_PROGRAMS) $(BUILD)/test/tokenize $(if $(TOOL_SRCS),$(BUILD)/san/tokproc) \
+test-programs: $(TEST_PROGRAMS) $(BUILD)/test/tokenize $(BUILD)/bench/processor $(if $(TOOL_SRCS),$(BUILD)/san/tokproc) \
                $(if $(shell command -v $(CLANG)),fuzz-programs) \
                $(if $(wildcard host/tools/tp_genmap.c),$(BUILD)/tp_genmap)
 
@@ -551,7 +573,7 @@ map: $(BUILD)/tp_genmap ## Writes the generated map and tables anew.
 
 # ---- format -------------------------------------------------------------------------------------
 
-C_FORMATTED  := $(wildcard host/*/*.[ch] sim/*/*.[ch] sim/*/*.cc tests/*/*.[ch])
+C_FORMATTED  := $(wildcard bench/*.[ch] host/*/*.[ch] sim/*/*.[ch] sim/*/*.cc tests/*/*.[ch])
 SV_FORMATTED := $(wildcard rtl/*/*.sv)
 # The generator of the map formats its own output.
 C_FORMATTED  := $(filter-out host/include/tp_map.h,$(C_FORMATTED))
@@ -608,6 +630,12 @@ man: $(BUILD)/tokproc ## Makes the manual pages in build/man.
 	        -e "/^\.SH NAME/{n;s/^[^ ]*/$$page/}" > $(BUILD)/man/$$page.1 || exit 1; done
 	$(PYTHON) docs/make_api.py --man $(VERSION) $(HEADERS) > $(BUILD)/man/tokproc.3
 
+# The shipped model needs no other file; figures of another one: MODEL=, FORMAT=.
+.PHONY: figures
+figures: $(BUILD)/tokproc ## Draws docs/timeline.svg and docs/roofline.svg.
+	$(PYTHON) docs/make_figures.py --build $(BUILD) --model $(MODEL) --format $(FORMAT) \
+	  --config $(CONFIG)
+
 .PHONY: api
 api: ## Writes docs/api.md from the header.
 	$(PYTHON) docs/make_api.py $(HEADERS) > docs/api.md
@@ -626,6 +654,9 @@ install: build man ## Installs everything under PREFIX (DESTDIR, LIBDIR).
 	echo "$$pkg_config" > $(DESTDIR)$(LIBDIR)/pkgconfig/tokproc.pc
 	$(if $(SIMS),install -m 755 $(SIMS) $(DESTDIR)$(LIBDIR)/tokproc/)
 	install -m 644 $(wildcard models/*.bin models/*.img) $(DESTDIR)$(PREFIX)/share/tokproc/
+	for bits in $(wildcard bitstreams/*/manifest.json); do \
+	  folder=$(DESTDIR)$(PREFIX)/share/tokproc/$$(dirname $$bits); install -d $$folder && \
+	  install -m 644 $$(dirname $$bits)/* $$folder/ || exit 1; done
 	install -m 644 $(BUILD)/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1/
 	install -m 644 $(BUILD)/man/*.3 $(DESTDIR)$(PREFIX)/share/man/man3/
 	$(BUILD)/tokproc --completion-bash \

@@ -2,11 +2,14 @@
 //
 // The simulated RTL as a device: a shared object of build/sim, loaded at run time.
 //
-// The environment variable TP_SIM_WAVE names an FST file that a device built with tracing writes.
+// A device that was built with tracing (make build/sim/CONFIG-trace.so, the device
+// sim:CONFIG-trace) writes the FST file that the environment variable TP_SIM_WAVE names;
+// TP_SIM_WAVE_STEP says of which step.
 
 #include "sim_device.h"
 
 #include <dlfcn.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,9 +45,13 @@ static tp_status load(struct simulated *s, const char *name, const char *path,
 {
     FILE *file = fopen(path, "rb");
     if (file == NULL) {
-        return tp__fail(error, TP_ERROR_NOT_FOUND,
-                        "sim:%s: %s is not there - try: make build, or tokproc devices", name,
-                        tp__short_name(path));
+        size_t size = strlen(name);
+        bool is_traced = size > 6 && strcmp(name + size - 6, "-trace") == 0;
+        return is_traced ? tp__fail(error, TP_ERROR_NOT_FOUND,
+                                    "sim:%s was not built - try: make build/sim/%s.so", name, name)
+                         : tp__fail(error, TP_ERROR_NOT_FOUND,
+                                    "sim:%s: %s is not there - try: make build, or tokproc devices",
+                                    name, tp__short_name(path));
     }
     (void)fclose(file);
     s->library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
@@ -57,7 +64,9 @@ static tp_status load(struct simulated *s, const char *name, const char *path,
                         "sim:%s was built for another version of the library - try: make build",
                         name);
     }
-    s->sim = s->entry->create(SEED, getenv("TP_SIM_WAVE"));
+    const char *step = getenv("TP_SIM_WAVE_STEP");
+    s->sim = s->entry->create(SEED, getenv("TP_SIM_WAVE"),
+                              step != NULL ? (uint32_t)strtoul(step, NULL, 10) : 0);
     return s->sim != NULL ? TP_OK
                           : tp__fail(error, TP_ERROR_NO_MEMORY, "no memory for sim:%s", name);
 }

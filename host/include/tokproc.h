@@ -107,12 +107,35 @@ struct tp_board_info {
     uint32_t multipliers;  ///< of 18 x 18 bits
     uint32_t clock_khz;    ///< of the core, that place and route must reach
     uint32_t baud;         ///< of the serial link
+    uint32_t seed;         ///< of place and route
 };
 
 /** Lists the boards.
  *  out    infos [min(max, count)]
  *  Returns the count. */
 size_t tp_board_list(struct tp_board_info *infos, size_t max);
+
+/** What a bitstream reached in place and route. Nothing here was run on silicon. */
+struct tp_bitstream_info {
+    char configuration[TP_NAME_BYTES];
+    double clock_required_mhz;
+    double clock_achieved_mhz;
+    uint32_t luts;  ///< used, as the others
+    uint32_t flip_flops;
+    uint32_t block_rams;
+    uint32_t multipliers;
+    char source_hash[TP_DIGEST_CHARS];
+};
+
+/** Reads the manifest of a board's bitstream (bitstreams/README.md) and holds it against the
+ * sources and against the board and its configuration as this library knows them. in     folder
+ * with a folder for each board root    of the tree that has the sources; NULL: there are none to
+ * compare with error  TP_ERROR_NOT_FOUND  no such board, or no bitstream was built for it
+ *         TP_ERROR_FORMAT     no sound manifest of that board
+ *         TP_ERROR_MISMATCH   the bitstream is of other sources, and which differ
+ *         TP_ERROR_INVALID, TP_ERROR_TOO_LARGE, TP_ERROR_NO_MEMORY */
+TP_MUST_USE tp_status tp_bitstream_read(const char *folder, const char *root, const char *board,
+                                        struct tp_bitstream_info *info, struct tp_error *error);
 
 /** Opens a device and says hello.
  *  in     name   "emu", "emu:CONFIG", "sim:CONFIG"

@@ -15,7 +15,8 @@ static const struct tp_board_info boards[] = {
      .block_rams = block_rams_,                                                                    \
      .multipliers = multipliers_,                                                                  \
      .clock_khz = core_khz_,                                                                       \
-     .baud = baud_},
+     .baud = baud_,                                                                                \
+     .seed = seed_},
 #include "tp_boards.def"
 #undef TP_BOARD
 };

@@ -1,66 +1,346 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// tokproc bench: cycles and speed of generating from an empty context.
+// tokproc bench: cycles and speed of generating from an empty context, and what they are on a
+// board.
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
+#include "accounts.h"
+#include "boards.h"
 #include "generate.h"
 #include "verbs.h"
 
-enum { LANES_OF_GROUP = 32 };
+// TOKEN and STEP (docs/link.md) on a serial line of ten bits a byte.
+enum { FRAME_OVERHEAD = 9, TOKEN_BYTES = 8, STEP_BYTES = 28, BITS_OF_BYTE = 10 };
+enum { SPARE_STEPS = 4096, CONTEXTS = 5, CONFIGURATIONS_MAX = 64 };
 
-int verb_bench(const struct options *options)
-{
+struct measured {
     struct work work;
-    struct answer a = {0};
-    int status = work_open(&work, options);
-    if (status == EXIT_OK) {
-        status = generate(&work, options, true, false, &a);
+    struct answer answer;
+    struct tp_step *steps;
+    size_t step_count;
+    tp_forecast *forecast;
+    struct tp_ledger ledger;
+    struct tp_board_info board;
+    struct tp_bitstream_info bitstream;
+    double cycles_per_token;
+    double between;  // cycles between steps, per token
+};
+
+// ---- measuring ----
+
+// The steps that the device made, scheduled again: the ledger is theirs, or nothing is said.
+static int account(struct measured *m, const struct options *options)
+{
+    struct tp_error error = {.status = TP_OK};
+    const struct tp_load_options load = {
+        .format = options->format, .context = options->context, .sessions = options->sessions};
+    if (tp_forecast_create(m->work.model, &m->work.device_info, &load, &m->forecast, &error) !=
+        TP_OK) {
+        return failed(&error);
     }
+    for (size_t i = 0; i < m->step_count; i++) {
+        uint32_t cycles = tp_forecast_add(m->forecast, &m->steps[i], &m->ledger);
+        if (cycles == 0 || (m->steps[i].cycles != 0 && m->steps[i].cycles != cycles)) {
+            fprintf(stderr,
+                    "tokproc: step %" PRIu32 " took %" PRIu32 " cycles, its schedule %" PRIu32 "\n",
+                    m->steps[i].number, m->steps[i].cycles, cycles);
+            return EXIT_FAILED;
+        }
+    }
+    if (m->ledger.cycles != m->answer.used.cycles_predicted) {
+        fprintf(stderr, "tokproc: the ledger has %" PRIu64 " cycles, the steps took %" PRIu64 "\n",
+                m->ledger.cycles, m->answer.used.cycles_predicted);
+        return EXIT_FAILED;
+    }
+    return EXIT_OK;
+}
+
+static int measure(struct measured *m, const struct options *options)
+{
+    struct tp_error error = {.status = TP_OK};
+    size_t max = (size_t)options->sessions * (options->tokens + (size_t)SPARE_STEPS);
+    int status = work_open(&m->work, options);
+    if (status != EXIT_OK) {
+        return status;
+    }
+    m->steps = calloc(max, sizeof *m->steps);
+    if (m->steps == NULL) {
+        fprintf(stderr, "tokproc: no memory for so many steps\n");
+        return EXIT_FAILED;
+    }
+    if (tp_device_record(m->work.device, m->steps, max, &error) != TP_OK) {
+        return failed(&error);
+    }
+    status = generate(&m->work, options, true, false, &m->answer);
+    m->step_count = tp_device_recorded(m->work.device);
     if (status == EXIT_OK && interrupted()) {
         status = EXIT_INTERRUPTED;
     }
     if (status != EXIT_OK) {
-        answer_free(&a);
-        work_close(&work);
         return status;
     }
-    const struct tp_device_statistics *u = &a.used;
-    bool counted = u->cycles_steps != 0;
-    uint64_t cycles = counted ? u->cycles_steps : u->cycles_predicted;
+    const struct tp_device_statistics *u = &m->answer.used;
     double tokens = u->tokens == 0 ? 1 : (double)u->tokens;
-    double per_token = (double)cycles / tokens;
-    double use = (double)u->products / ((double)cycles * work.device_info.groups * LANES_OF_GROUP);
-    double khz = (double)u->cycles_total / a.seconds / 1e3;
-    double per_second = tokens / a.seconds;
-    double outside = counted ? (double)(u->cycles_total - u->cycles_steps) / tokens : 0;
-    if (!options->json) {
-        printf("%-22s %s, %s, %" PRIu32 " session%s\n", work.model_info.name, work.device_name,
-               format_label(&work, options), options->sessions, options->sessions == 1 ? "" : "s");
-        printf("%-22s %" PRIu64 " in %" PRIu64 " steps\n", "tokens", u->tokens, u->steps);
-        printf("%-22s %.1f (%" PRIu64 " predicted, %s%" PRIu64 " counted)\n", "cycles per token",
-               per_token, u->cycles_predicted, counted ? "" : "none counted: ", u->cycles_steps);
-        printf("%-22s %.1f %%\n", "multiplier use", 100 * use);
-        if (counted) {
-            printf("%-22s %.1f cycles per token\n", "between steps", outside);
-            printf("%-22s %.0f kHz\n", "simulated clock", khz);
-        }
-        printf("%-22s %.1f\n", "tokens per second", per_second);
-        printf("%-22s %" PRIu64 " saturations, %" PRIu64 " clips\n", "numbers", u->saturations,
-               u->clips);
-    } else {
-        status = print_json(
-            json_pack("{s:s, s:s, s:s, s:i, s:I, s:f, s:I, s:I, s:f, s:f, s:f, s:f, s:I, s:I}",
-                      "model", work.model_info.name, "device", work.device_name, "format",
-                      format_label(&work, options), "sessions", (int)options->sessions, "tokens",
-                      (json_int_t)u->tokens, "cycles_per_token", per_token, "cycles_predicted",
-                      (json_int_t)u->cycles_predicted, "cycles_counted",
-                      (json_int_t)u->cycles_steps, "cycles_between_steps_per_token", outside,
-                      "simulated_khz", khz, "tokens_per_second", per_second, "multiplier_use", use,
-                      "saturations", (json_int_t)u->saturations, "clips", (json_int_t)u->clips));
+    m->cycles_per_token = (double)u->cycles_predicted / tokens;
+    m->between = u->cycles_steps != 0 ? (double)(u->cycles_total - u->cycles_steps) / tokens : 0;
+    return account(m, options);
+}
+
+// ---- what follows ----
+
+// Least cycles per token by the lanes and by the weight memory, which gives one beat a cycle.
+static double lanes_bound(const struct measured *m)
+{
+    double lanes = (double)m->work.device_info.groups * LANES_OF_GROUP;
+    return (double)m->ledger.products / lanes / (double)m->ledger.tokens;
+}
+
+static double memory_bound(const struct measured *m)
+{
+    uint64_t beats = 0;
+    for (int work = 0; work < TP_WORK_COUNT; work++) {
+        beats += m->ledger.lines[work].busy;
     }
-    answer_free(&a);
-    work_close(&work);
+    return (double)beats / (double)m->ledger.tokens;
+}
+
+static json_t *roofline(const struct measured *m, bool json)
+{
+    double use = multiplier_use(&m->ledger, m->work.device_info.groups);
+    double lanes = lanes_bound(m);
+    double memory = memory_bound(m);
+    // Multiply-accumulates of a beat: what the lanes could do with it, less padding and planes.
+    double intensity = (double)m->ledger.products / (double)m->ledger.tokens / memory;
+    if (!json) {
+        printf("roofline, cycles per token\n"
+               "  %-24s %8.1f  all lanes busy with what is useful\n"
+               "  %-24s %8.1f  one weight beat in each cycle, padding and planes included\n"
+               "  %-24s %8.1f  %.1f %% of the lanes' roof, %.1f %% of the memory's\n",
+               "lanes", lanes, "weight memory", memory, "achieved", m->cycles_per_token, 100 * use,
+               100 * memory / m->cycles_per_token);
+    }
+    return json_pack("{s:f, s:f, s:f, s:f, s:f}", "lanes_cycles_per_token", lanes,
+                     "memory_cycles_per_token", memory, "achieved_cycles_per_token",
+                     m->cycles_per_token, "products_per_beat", intensity, "products_per_cycle",
+                     intensity * memory / m->cycles_per_token);
+}
+
+// One step in which so many slots stand at the end of a context. 0: they do not.
+static uint32_t cycles_at(tp_forecast *forecast, uint32_t slots, uint32_t context,
+                          struct tp_ledger *ledger)
+{
+    struct tp_step step = {.active = (1u << slots) - 1, .logits = (1u << slots) - 1};
+    for (uint32_t s = 0; s < slots; s++) {
+        step.positions[s] = context - 1;
+    }
+    *ledger = (struct tp_ledger){0};
+    return tp_forecast_add(forecast, &step, ledger);
+}
+
+// Cycles per token and use by context, for one slot and for all.
+static int contexts(const struct measured *m, const struct options *options, json_t **list)
+{
+    static const uint32_t shown[CONTEXTS] = {1, 64, 128, 256, 512};
+    const struct tp_device_info *info = &m->work.device_info;
+    *list = json_array();
+    if (!options->json) {
+        printf("by context, predicted\n  %-8s %8s %16s %16s\n", "slots", "context",
+               "cycles per token", "multiplier use");
+    }
+    for (uint32_t slots = 1; slots <= info->slots; slots += info->slots > 1 ? info->slots - 1 : 1) {
+        struct tp_error error = {.status = TP_OK};
+        tp_forecast *forecast = NULL;
+        const struct tp_load_options load = {.format = options->format, .sessions = slots};
+        if (tp_forecast_create(m->work.model, info, &load, &forecast, &error) != TP_OK) {
+            // So many sessions have no page each.
+            continue;
+        }
+        for (size_t i = 0; i < CONTEXTS; i++) {
+            struct tp_ledger ledger;
+            uint32_t cycles = cycles_at(forecast, slots, shown[i], &ledger);
+            double use = multiplier_use(&ledger, info->groups);
+            if (cycles == 0) {
+                continue;
+            }
+            if (!options->json) {
+                printf("  %-8" PRIu32 " %8" PRIu32 " %16.1f %14.1f %%\n", slots, shown[i],
+                       (double)cycles / slots, 100 * use);
+            }
+            (void)json_array_append_new(*list,
+                                        json_pack("{s:i, s:i, s:f, s:f}", "slots", (int)slots,
+                                                  "context", (int)shown[i], "cycles_per_token",
+                                                  (double)cycles / slots, "multiplier_use", use));
+        }
+        tp_forecast_destroy(forecast);
+    }
+    return EXIT_OK;
+}
+
+// ---- a board ----
+
+// Assumed, not measured: standby current of the core supply by the data sheet (FPGA-DS-02012,
+// typical at 25 degrees), and energy of a used resource per clock cycle at the activity of a data
+// path that is busy half of the time. Good for an order of magnitude.
+static const double static_watts_of_lut = 0.233 / 83640;
+static const double lut_picojoules = 0.03;
+static const double flip_flop_picojoules = 0.01;
+static const double block_ram_picojoules = 8;
+static const double multiplier_picojoules = 6;
+static const char energy_method[] =
+    "estimated, not measured: leakage by size of the part (0.233 W for 84 k LUTs) + used resources "
+    "x clock x energy per cycle (LUT 0.03 pJ, flip-flop 0.01, block RAM 8, multiplier 6); chip "
+    "only";
+
+static double estimate_watts(const struct measured *m)
+{
+    const struct tp_bitstream_info *b = &m->bitstream;
+    double picojoules = b->luts * lut_picojoules + b->flip_flops * flip_flop_picojoules +
+                        b->block_rams * block_ram_picojoules +
+                        b->multipliers * multiplier_picojoules;
+    return m->board.luts * static_watts_of_lut + picojoules * b->clock_achieved_mhz * 1e-6;
+}
+
+static json_t *board_figures(const struct measured *m, bool json)
+{
+    const struct tp_bitstream_info *b = &m->bitstream;
+    double hertz = b->clock_achieved_mhz * 1e6;
+    double with_gaps = hertz / (m->cycles_per_token + m->between);
+    double steps_only = hertz / m->cycles_per_token;
+    double link_bytes =
+        TOKEN_BYTES + FRAME_OVERHEAD +
+        (STEP_BYTES + FRAME_OVERHEAD) * (double)m->ledger.steps / (double)m->ledger.tokens;
+    double link = m->board.baud / (BITS_OF_BYTE * link_bytes);
+    double watts = estimate_watts(m);
+    if (!json) {
+        printf("board                  %s, %s, placed and routed, not run on silicon\n",
+               m->board.name, m->board.part);
+        printf("clock                  %.2f MHz reached, %.2f required\n", b->clock_achieved_mhz,
+               b->clock_required_mhz);
+        printf("tokens per second      %.0f (steps alone: %.0f)\n", with_gaps, steps_only);
+        printf("serial link            at most %.0f tokens per second, %.0f bytes each at %" PRIu32
+               " baud\n",
+               link, link_bytes, m->board.baud);
+        printf("power                  %.2f W, %.0f tokens per joule: %s\n", watts,
+               with_gaps / watts, energy_method);
+    }
+    return json_pack("{s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:s, s:s}", "board", m->board.name,
+                     "clock_achieved_mhz", b->clock_achieved_mhz, "clock_required_mhz",
+                     b->clock_required_mhz, "tokens_per_second_board", with_gaps,
+                     "tokens_per_second_steps", steps_only, "tokens_per_second_link", link,
+                     "watts_estimated", watts, "tokens_per_joule_estimated", with_gaps / watts,
+                     "energy_method", energy_method, "source_hash", b->source_hash);
+}
+
+// ---- all of it ----
+
+static void print_figures(const struct measured *m, const struct options *options)
+{
+    const struct tp_device_statistics *u = &m->answer.used;
+    bool counted = u->cycles_steps != 0;
+    printf("%-22s %s, %s, %" PRIu32 " session%s\n", m->work.model_info.name, m->work.device_name,
+           format_label(&m->work, options), options->sessions, options->sessions == 1 ? "" : "s");
+    printf("%-22s %" PRIu64 " in %" PRIu64 " steps\n", "tokens", u->tokens, u->steps);
+    printf("%-22s %.1f (%" PRIu64 " predicted, %s%" PRIu64 " counted)\n", "cycles per token",
+           m->cycles_per_token, u->cycles_predicted,
+           counted ? "" : "none counted: ", u->cycles_steps);
+    printf("%-22s %.1f %%\n", "multiplier use",
+           100 * multiplier_use(&m->ledger, m->work.device_info.groups));
+    if (counted) {
+        printf("%-22s %.1f cycles per token\n", "between steps", m->between);
+        printf("%-22s %.0f kHz\n", "simulated clock",
+               (double)u->cycles_total / m->answer.seconds / 1e3);
+    }
+    printf("%-22s %.1f\n", "tokens per second", (double)u->tokens / m->answer.seconds);
+    printf("%-22s %" PRIu64 " saturations, %" PRIu64 " clips\n", "numbers", u->saturations,
+           u->clips);
+}
+
+static json_t *figures_to_json(const struct measured *m, const struct options *options)
+{
+    const struct tp_device_statistics *u = &m->answer.used;
+    return json_pack("{s:s, s:s, s:s, s:i, s:I, s:f, s:I, s:I, s:f, s:f, s:f, s:f, s:I, s:I}",
+                     "model", m->work.model_info.name, "device", m->work.device_name, "format",
+                     format_label(&m->work, options), "sessions", (int)options->sessions, "tokens",
+                     (json_int_t)u->tokens, "cycles_per_token", m->cycles_per_token,
+                     "cycles_predicted", (json_int_t)u->cycles_predicted, "cycles_counted",
+                     (json_int_t)u->cycles_steps, "cycles_between_steps_per_token", m->between,
+                     "simulated_khz", (double)u->cycles_total / m->answer.seconds / 1e3,
+                     "tokens_per_second", (double)u->tokens / m->answer.seconds, "multiplier_use",
+                     multiplier_use(&m->ledger, m->work.device_info.groups), "saturations",
+                     (json_int_t)u->saturations, "clips", (json_int_t)u->clips);
+}
+
+static int report(const struct measured *m, const struct options *options)
+{
+    bool all = options->ledger || options->board != NULL;
+    json_t *object = figures_to_json(m, options);
+    json_t *by_context = NULL;
+    if (!options->json) {
+        print_figures(m, options);
+    }
+    if (options->board != NULL) {
+        (void)json_object_set_new(object, "board", board_figures(m, options->json));
+    }
+    if (all) {
+        if (!options->json) {
+            print_ledger(&m->ledger);
+        }
+        (void)json_object_set_new(object, "ledger", ledger_to_json(&m->ledger));
+        (void)json_object_set_new(object, "roofline", roofline(m, options->json));
+    }
+    int status = EXIT_OK;
+    if (options->contexts) {
+        status = contexts(m, options, &by_context);
+        (void)json_object_set_new(object, "contexts", by_context);
+    }
+    if (options->json && status == EXIT_OK) {
+        return print_json(object);
+    }
+    json_decref(object);
+    return status;
+}
+
+// A board has its configuration, and is refused before anything is run.
+static int choose_board(struct measured *m, const struct options *options, struct options *own)
+{
+    *own = *options;
+    if (options->board == NULL) {
+        return EXIT_OK;
+    }
+    if (options->config != NULL) {
+        fprintf(stderr, "tokproc: --board has its configuration - try: without --config\n");
+        return EXIT_USAGE;
+    }
+    if (!find_board(options->board, &m->board)) {
+        return EXIT_USAGE;
+    }
+    if (strcmp(m->board.configuration, "none") == 0) {
+        fprintf(stderr, "tokproc: no core fits %s - try: tokproc plan --board %s\n", options->board,
+                options->board);
+        return EXIT_FAILED;
+    }
+    own->config = m->board.configuration;
+    return read_bitstream(options, options->board, &m->bitstream);
+}
+
+int verb_bench(const struct options *options)
+{
+    struct measured m = {.step_count = 0};
+    struct options own;
+    int status = choose_board(&m, options, &own);
+    if (status == EXIT_OK) {
+        status = measure(&m, &own);
+    }
+    if (status == EXIT_OK) {
+        status = report(&m, &own);
+    }
+    tp_forecast_destroy(m.forecast);
+    answer_free(&m.answer);
+    work_close(&m.work);
+    free(m.steps);
     return status;
 }

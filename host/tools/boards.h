@@ -18,6 +18,11 @@ struct board_clock {
 /** The board of that name; false after a message. */
 bool find_board(const char *name, struct tp_board_info *info);
 
+/** What the bitstream of this tree is; an exit status after a message when there is none, or when
+ *  it was built from other sources. */
+int read_bitstream(const struct options *options, const char *board,
+                   struct tp_bitstream_info *info);
+
 /** The clock that the bitstream of this tree reached; where there is none, the required one. */
 void board_clock(const struct tp_board_info *board, const struct options *options,
                  struct board_clock *clock);

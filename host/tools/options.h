@@ -51,7 +51,12 @@ struct options {
     bool skip_given;
     bool program;
     const char *board;
+    const char *bitstreams;
     bool ledger;
+    bool contexts;
+    const char *wave;
+    uint32_t step;
+    bool step_given;
     bool layers;
     bool json;
     bool quiet;

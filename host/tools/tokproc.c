@@ -13,8 +13,15 @@ static const struct verb verbs[] = {
      "Scores texts: cross entropy, divergence and agreement of the top token beside the float32\n"
      "reference. The device is the emulator unless -d names one.",
      "mzdCcnFxaKNRVWLJqD", verb_eval},
-    {"bench", "Measures cycles per token, use of the multipliers and speed.",
-     "mzdCcpnFtkruvlsjaJqD", verb_bench},
+    {"bench",
+     "Measures cycles per token, use of the multipliers and speed; with --board those of its\n"
+     "bitstream, which must be of this tree.",
+     "mzdbCcpnFtkruvlsjagXOJqD", verb_bench},
+    {"trace",
+     "Writes the schedule of the steps that a run made, checked against the cycles that the "
+     "device\n"
+     "counted, for ui.perfetto.dev or chrome://tracing.",
+     "mzdCcpnFtkruvlsjaowefJqD", verb_trace},
     {"verify", "Runs one prompt on two devices (-d twice; default sim and emu) and compares.",
      "mzdCcpnFtkruvlsaJqD", verb_verify},
     {"quantize", "Writes a model as an image: numbers for the device, tokenizer, origin, loss.",
@@ -25,7 +32,7 @@ static const struct verb verbs[] = {
      "Says where a model fits, what is short where it does not, and how fast it will be on a "
      "board\n"
      "or configuration; without --board and --config, on all boards.",
-     "mzbCFcjgJ", verb_plan},
+     "mzbCFcjgOJ", verb_plan},
     {"devices", "Lists the devices.", "JD", verb_devices},
 };
 enum { VERBS = sizeof verbs / sizeof *verbs };

@@ -14,6 +14,7 @@ int verb_plan(const struct options *options);
 int verb_run(const struct options *options);
 int verb_eval(const struct options *options);
 int verb_bench(const struct options *options);
+int verb_trace(const struct options *options);
 int verb_verify(const struct options *options);
 
 /** Ranges and losses by layer: as a table on standard output, or with json not NULL as an array. */

@@ -10,7 +10,12 @@
 #include "Vsim.h"
 #include "verilated.h"
 #if VM_TRACE
+#include "tp_map.h"
 #include "verilated_fst_c.h"
+
+extern "C" {
+#include "frame.h"
+}
 #endif
 
 namespace
@@ -29,13 +34,36 @@ struct tp_sim {
     std::unique_ptr<Vsim> model;
 #if VM_TRACE
     std::unique_ptr<VerilatedFstC> trace;
+    tp_frame_decoder sent = {};   // by the host
+    tp_frame_decoder heard = {};  // from the device
+    uint32_t wave_step = 0;
+    uint32_t steps = 0;  // that the device has told of
+    bool runs = false;   // the host has sent a RUN
+
+    // The first step begins with a RUN, every other one before the STEP of the last one is out.
+    bool is_wanted() const
+    {
+        return runs && steps <= wave_step && steps + 2 > wave_step;
+    }
+
+    void watch_sent(uint8_t byte)
+    {
+        tp_frame frame;
+        if (trace && tp__frame_decode(&sent, byte, &frame)) runs |= frame.type == TP_FRAME_RUN;
+    }
+
+    void watch_heard(uint8_t byte)
+    {
+        tp_frame frame;
+        if (trace && tp__frame_decode(&heard, byte, &frame)) steps += frame.type == TP_FRAME_STEP;
+    }
 #endif
 
     void evaluate()
     {
         model->eval();
 #if VM_TRACE
-        if (trace) trace->dump(context.time());
+        if (trace && is_wanted()) trace->dump(context.time());
 #endif
         context.timeInc(1);
     }
@@ -53,7 +81,7 @@ struct tp_sim {
 namespace
 {
 
-tp_sim *create(uint64_t seed, const char *wave)
+tp_sim *create(uint64_t seed, const char *wave, uint32_t wave_step)
 {
     tp_sim *sim = new (std::nothrow) tp_sim();
     if (!sim) return nullptr;
@@ -74,8 +102,10 @@ tp_sim *create(uint64_t seed, const char *wave)
         sim->model->trace(sim->trace.get(), 99);
         sim->trace->open(wave);
     }
+    sim->wave_step = wave_step;
 #else
     (void)wave;
+    (void)wave_step;
 #endif
     sim->model->clk_i = 0;
     sim->model->rst_ni = 0;
@@ -116,6 +146,10 @@ uint64_t run(tp_sim *sim, uint64_t cycles, const uint8_t *out, size_t out_count,
         model->in_valid_i = sends;
         model->in_data_i = sends ? out[taken] : 0;
         model->out_ready_i = takes;
+#if VM_TRACE
+        if (sends && model->in_ready_o) sim->watch_sent(out[taken]);
+        if (model->out_valid_o) sim->watch_heard(model->out_data_o);
+#endif
         taken += sends && model->in_ready_o;
         quiet++;
         if (model->out_valid_o) {

@@ -15,7 +15,7 @@
 extern "C" {
 #endif
 
-#define TP_SIM_ABI   1
+#define TP_SIM_ABI   2
 #define TP_SIM_ENTRY "tp_sim_entry"
 
 struct tp_sim;
@@ -24,9 +24,11 @@ struct tp_sim_entry {
     uint32_t abi;        // TP_SIM_ABI
     const char *config;  // name of the configuration
 
-    /** A device after reset. seed fills what reset leaves alone. wave is the name of an FST file to
-     *  write, or NULL; devices that were built without tracing ignore it. NULL: no memory. */
-    struct tp_sim *(*create)(uint64_t seed, const char *wave);
+    /** A device after reset. seed fills what reset leaves alone. wave is the name of an FST file,
+     * or NULL; devices that were built without tracing ignore it. It holds step number wave_step
+     * and the one before it, because a step begins before the device has told of the last one; of
+     * the first two steps all since the first RUN. NULL: no memory. */
+    struct tp_sim *(*create)(uint64_t seed, const char *wave, uint32_t wave_step);
     void (*destroy)(struct tp_sim *sim);
 
     /** Runs at most cycles clock cycles. Offers bytes of out until all are taken, collects bytes of

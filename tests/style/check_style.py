@@ -138,7 +138,7 @@ def everything_built():
     built = re.compile(
         r"host/(model|lib|backends|reference|tools)/\w+\.c|sim/dut/dut(_\w+)?\.cc"
         r"|sim/(system|models)/\w+\.(c|cc)|tests/(common|model|rtl|host|system|fuzz)/\w+\.c"
-        r"|models/trainer\.c")  # which train.py builds
+        r"|bench/\w+\.c|models/trainer\.c")  # which train.py builds
     texts = {p: p.read_text(encoding="utf-8") for p in FILES if p.suffix == ".sv"}
     for path in FILES:
         if path.suffix in (".c", ".cc") and not built.fullmatch(str(path)):

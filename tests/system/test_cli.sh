@@ -166,6 +166,20 @@ refused "plan of an unknown board" "no board is called 'ulx4'.*ulx3s-85f" \
     plan -m "$MODEL" --board ulx4
 refused "plan of an unknown configuration" "no configuration is called 'ulx4'.*try" \
     plan -m "$MODEL" --config ulx4
+refused "bench of a board without a bitstream" "no bitstream of ulx3s-85f .*try: make bitstream" \
+    bench -m "$MODEL" $QUICK -d emu --format fp4 --board ulx3s-85f --bitstreams "$ROOM"
+refused "bench of a board that is too small" "no core fits ulx3s-25f.*try: tokproc plan" \
+    bench -m "$MODEL" -d emu --format fp4 --board ulx3s-25f
+refused "bench of a board and a configuration" "try: without --config" \
+    bench -m "$MODEL" $FAST --board ulx3s-85f
+refused "bench of an unknown board" "no board is called 'ulx4'" bench -m "$MODEL" --board ulx4
+refused "trace to nowhere" "where to.*try: -o" trace -m "$MODEL" $FAST
+refused "trace over a file" "is there already.*--force" trace -m "$MODEL" $FAST -o "$ROOM/long.bin"
+refused "trace to a folder that is not there" "cannot be written" \
+    trace -m "$MODEL" $FAST -n 2 -o "$ROOM/nothing/a.json"
+refused "wave of an emulator" "only simulated devices" trace -m "$MODEL" $FAST --wave "$ROOM/a.fst"
+refused "wave of a device that was not built" "make build/sim/large-trace.so" \
+    trace -m "$MODEL" -d sim --config large --device-folder "$ROOM" --wave "$ROOM/a.fst"
 refused "plan of a board and a configuration" "try: without --config" \
     plan -m "$MODEL" --board ulx3s-85f --config large
 
@@ -297,6 +311,31 @@ n, cycles = value["tokens"], value["cycles_predicted"]
 sys.exit(0 if n == 256 and cycles == row["cycles_per_token"] * 256 else f"{n} {cycles} {row}")' \
     "$ROOM/plan.json" 2>> "$ROOM/err"
 report $? "plan: bench of 256 tokens takes the cycles"
+works "bench with its ledger" bench -m "$MODEL" $FAST -j 2 -n 6 --ledger --contexts
+grep -q "^roofline" "$ROOM/out" && grep -q "attention .*%" "$ROOM/out" &&
+    grep -q "^  4 .* 128 " "$ROOM/out"
+report $? "bench: ledger, roofline and contexts"
+works "trace" trace -m "$MODEL" $FAST -j 2 -n 5 -o "$ROOM/trace.json" --json
+has_keys "trace: keys" "steps cycles_predicted cycles_counted trace"
+tail -n 1 "$ROOM/out" | python3 -c '
+import json, sys
+facts = json.loads(sys.stdin.readline())
+events = json.load(open(sys.argv[1]))["traceEvents"]
+spans = [event for event in events if event["ph"] == "X"]
+steps = [event for event in spans if event["pid"] == 1]
+ok = len(steps) == facts["steps"] > 4
+ok = ok and sum(step["dur"] for step in steps) == facts["cycles_predicted"]
+names = {event["args"]["name"] for event in events if event["ph"] == "M"}
+ok = ok and {"steps", "matrix", "norm", "rotation", "attention", "slot 0", "slot 1"} <= names
+ok = ok and any(span["name"] == "layer 0: queries" for span in spans)
+for track in {(span["pid"], span["tid"]) for span in spans}:
+    end = 0
+    for span in (span for span in spans if (span["pid"], span["tid"]) == track):
+        ok = ok and span["ts"] >= end and span["dur"] >= 0
+        end = span["ts"] + span["dur"]
+    ok = ok and end <= facts["cycles_predicted"]
+sys.exit(0 if ok else 1)' "$ROOM/trace.json" 2>> "$ROOM/err"
+report $? "trace: a track of each unit and slot, nothing overlaps, all within the steps"
 works "eval" eval -m "$MODEL" $FAST --text models/eval.txt -n 100 --json
 has_keys "eval: keys" "nats_per_token reference_nats_per_token change change_error
     perplexity_ratio kl_divergence kl_median kl_99_percent top_agreement tokens texts_left_out"
