@@ -12,13 +12,14 @@
 
 enum { CONFIGURATIONS_MAX = 64, NEEDS_MAX = 32, MEAN_POSITIONS = 256 };
 
-// What a core takes beside its lanes, and each group of lanes: constraints/budget.json. Memory
-// comes in units: 512 beats take 4 block RAMs a group, 512 rows of keys and values 16.
+// What a core takes at least beside its lanes, and each group of lanes: by synthesis of ulx3s-85f,
+// less what smaller ones can do without. Memory comes in units: 512 beats take 4 block RAMs a
+// group, 512 rows of keys and values 16.
 enum {
-    LUTS_BESIDE = 51600,
+    LUTS_BESIDE = 27000,
     LUTS_OF_GROUP = 2800,
-    MULTIPLIERS_BESIDE = 26,
-    BLOCK_RAMS_BESIDE = 30,
+    MULTIPLIERS_BESIDE = 23,
+    BLOCK_RAMS_BESIDE = 20,
     BLOCK_RAMS_OF_BEATS = 4,
     BLOCK_RAMS_OF_ROWS = 16,
     UNIT_ROWS = 512
@@ -56,6 +57,16 @@ static uint32_t shared_context(const tp_model *model, const struct tp_device_inf
     return tp_model_get_cost(model, device, &all, &cost, NULL) == TP_OK ? cost.context : 0;
 }
 
+static uint64_t need_of(const struct tp_need *needs, size_t count, const char *what)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(needs[i].what, what) == 0) {
+            return needs[i].need;
+        }
+    }
+    return 0;
+}
+
 static void print_short(const struct tp_need *needs, size_t count, const struct tp_error *error)
 {
     const char *between = " no   ";
@@ -68,6 +79,41 @@ static void print_short(const struct tp_need *needs, size_t count, const struct 
         }
     }
     printf("%s\n", between[0] == ' ' ? error->text : "");
+}
+
+// What a board's own configuration does not hold: a variant of it may, or the part itself is short.
+static void add_reason(const struct work *work, const struct options *options,
+                       const struct place *place, const struct tp_load_options *load,
+                       uint64_t beats, json_t *row)
+{
+    struct tp_device_info devices[CONFIGURATIONS_MAX];
+    const struct tp_board_info *board = place->board;
+    size_t size = strlen(board->configuration);
+    size_t count = tp_configuration_list(devices, CONFIGURATIONS_MAX);
+    for (size_t d = 0; d < count && d < CONFIGURATIONS_MAX; d++) {
+        struct tp_cost cost;
+        bool is_variant = strncmp(devices[d].name, board->configuration, size) == 0 &&
+                          devices[d].name[size] == '-';
+        if (is_variant && tp_model_get_cost(work->model, &devices[d], load, &cost, NULL) == TP_OK) {
+            if (!options->json) {
+                printf("%-18s      fits the variant %s, which has no bitstream: context %" PRIu32
+                       ", %.1f cycles\n",
+                       "", devices[d].name, cost.context, cost.cycles_per_token);
+            }
+            (void)json_object_set_new(row, "variant", json_string(devices[d].name));
+            return;
+        }
+    }
+    uint64_t rams =
+        (beats + UNIT_ROWS - 1) / UNIT_ROWS * BLOCK_RAMS_OF_BEATS * place->device->groups;
+    if (rams + BLOCK_RAMS_BESIDE + BLOCK_RAMS_OF_ROWS > board->block_rams) {
+        if (!options->json) {
+            printf("%-18s      no configuration can: the weights take %" PRIu64
+                   " block RAMs, the part has %" PRIu32 ", the rest needs at least %d\n",
+                   "", rams, board->block_rams, BLOCK_RAMS_BESIDE + BLOCK_RAMS_OF_ROWS);
+        }
+        (void)json_object_set_new(row, "block_rams_of_weights", json_integer((json_int_t)rams));
+    }
 }
 
 static int plan_format(const struct work *work, const struct options *options,
@@ -134,6 +180,9 @@ static int plan_format(const struct work *work, const struct options *options,
     }
     if (!fits) {
         (void)json_object_set_new(row, "reason", json_string(error.text));
+        if (place->board != NULL) {
+            add_reason(work, options, place, load, need_of(needs, count, "weights"), row);
+        }
     }
     if (fits && options->ledger && !options->json) {
         print_ledger(&ledger);
@@ -190,12 +239,8 @@ static int plan_capacity(const struct work *work, const struct options *options,
     if (tp_model_get_needs(work->model, &one[0], load, needs, NEEDS_MAX, &count, &error) != TP_OK) {
         return failed(&error);
     }
-    uint64_t beats = 0;
-    uint64_t kv_rows = 0;
-    for (size_t i = 0; i < count; i++) {
-        beats = strcmp(needs[i].what, "weights") == 0 ? needs[i].need : beats;
-        kv_rows = strcmp(needs[i].what, "KV memory") == 0 ? needs[i].need : kv_rows;
-    }
+    uint64_t beats = need_of(needs, count, "weights");
+    uint64_t kv_rows = need_of(needs, count, "KV memory");
     uint64_t rams = BLOCK_RAMS_BESIDE + (beats + UNIT_ROWS - 1) / UNIT_ROWS * BLOCK_RAMS_OF_BEATS +
                     (kv_rows + UNIT_ROWS - 1) / UNIT_ROWS * BLOCK_RAMS_OF_ROWS;
     const struct capacity capacities[] = {
@@ -246,12 +291,12 @@ static void print_head(const struct place *place)
     }
     if (place->device == NULL) {
         uint32_t weights = weights_that_fit(place->board);
-        printf(
-            "no core fits: the smallest, of one group of %d lanes, takes %d multipliers and about "
-            "%d LUTs;\nby its block RAMs the board could hold models of %" PRIu32
-            " weights in 4 bits, %" PRIu32 " in 8 bits, beside %d KV rows\n",
-            LANES_OF_GROUP, MULTIPLIERS_BESIDE + LANES_OF_GROUP, LUTS_BESIDE + LUTS_OF_GROUP,
-            weights, weights / 2, UNIT_ROWS);
+        printf("no core fits: the smallest, of one group of %d lanes, takes %d multipliers and at "
+               "least "
+               "%d LUTs;\nby its block RAMs the board could hold models of %" PRIu32
+               " weights in 4 bits, %" PRIu32 " in 8 bits, beside %d KV rows\n",
+               LANES_OF_GROUP, MULTIPLIERS_BESIDE + LANES_OF_GROUP, LUTS_BESIDE + LUTS_OF_GROUP,
+               weights, weights / 2, UNIT_ROWS);
         return;
     }
     if (place->board != NULL) {
