@@ -414,7 +414,8 @@ bench: ## Speed of a board (BOARD=), the emulator and this processor, with all r
 	  --config $(CONFIG) --board $(BOARD) $(RUN)
 
 .PHONY: test-programs
-test-programs: $(TEST_PROGRAMS) $(BUILD)/test/tokenize $(BUILD)/bench/processor $(if $(TOOL_SRCS),$(BUILD)/san/tokproc) \
+test-programs: $(TEST_PROGRAMS) $(BUILD)/test/tokenize $(BUILD)/bench/processor \
+               $(if $(TOOL_SRCS),$(BUILD)/san/tokproc) \
                $(if $(shell command -v $(CLANG)),fuzz-programs) \
                $(if $(wildcard host/tools/tp_genmap.c),$(BUILD)/tp_genmap)
 

@@ -58,7 +58,8 @@ def main():
         parser.add_argument(f"--{name}", required=True)
     args, more = parser.parse_known_args()
     tokproc = args.build / "tokproc"
-    common = ["bench", "-m", args.model, "--config", args.config, "--format", args.format, "--json"]
+    common = ["bench", "-m", args.model, "--config", args.config, "--format", args.format, "--temp",
+              "0", "--json"]
     simulated = call(tokproc, *common, "-d", "sim", *more)
     emulated = call(tokproc, *common, "-d", "emu", *more)
     floats = call(args.build / "bench" / "processor", args.model, TOKENS, REPETITIONS)

@@ -51,7 +51,8 @@ def timeline(args, title):
     with tempfile.TemporaryDirectory() as room:
         path = pathlib.Path(room) / "trace.json"
         call(args.build / "tokproc", "trace", "-m", args.model, "-d", "emu", "--config",
-             args.config, "--format", args.format, "-n", POSITION + 1, "-o", path, "--json")
+             args.config, "--format", args.format, "-n", POSITION + 1, "--temp", "0", "-o", path,
+             "--json")
         events = json.loads(path.read_text(encoding="ascii"))["traceEvents"]
     step = [e for e in events if e["ph"] == "X" and e["pid"] == 1][-1]
     units = {e["tid"]: e["args"]["name"] for e in events
@@ -87,8 +88,8 @@ def timeline(args, title):
 def roofline(args, title):
     """Useful multiply-accumulates a cycle over those of a weight beat."""
     bench = call(args.build / "tokproc", "bench", "-m", args.model, "-d", "emu", "--config",
-                 args.config, "--format", args.format, "-n", 256, "--ledger", "--contexts",
-                 "--json")
+                 args.config, "--format", args.format, "-n", 256, "--temp", "0", "--ledger",
+                 "--contexts", "--json")
     roof = bench["roofline"]
     lanes = roof["products_per_cycle"] / bench["multiplier_use"]
     points = [("one session, mean of 256 tokens", roof["products_per_cycle"])]
@@ -127,8 +128,8 @@ def roofline(args, title):
         y = top + height - 70 + 18 * number
         x_legend = left + width - 310
         parts.append(f'<circle cx="{x_legend}" cy="{y - 4}" r="5" fill="{colour}"/>')
-        parts.append(text(x_legend + 12, y, f"{name}: {value:.1f}, {100 * value / lanes:.1f} % of the "
-                                            "lanes"))
+        share = 100 * value / lanes
+        parts.append(text(x_legend + 12, y, f"{name}: {value:.1f}, {share:.1f} % of the lanes"))
     return svg(left + width + 30, top + height + 46, parts)
 
 

@@ -133,7 +133,8 @@ static json_t *roofline(const struct measured *m, bool json)
 static uint32_t cycles_at(tp_forecast *forecast, uint32_t slots, uint32_t context,
                           struct tp_ledger *ledger)
 {
-    struct tp_step step = {.active = (1u << slots) - 1, .logits = (1u << slots) - 1};
+    const uint32_t all = (1u << slots) - 1;
+    struct tp_step step = {.active = all, .logits = all, .fast = all};
     for (uint32_t s = 0; s < slots; s++) {
         step.positions[s] = context - 1;
     }
@@ -148,7 +149,7 @@ static int contexts(const struct measured *m, const struct options *options, jso
     const struct tp_device_info *info = &m->work.device_info;
     *list = json_array();
     if (!options->json) {
-        printf("by context, predicted\n  %-8s %8s %16s %16s\n", "slots", "context",
+        printf("by context, predicted, greedy\n  %-8s %8s %16s %16s\n", "slots", "context",
                "cycles per token", "multiplier use");
     }
     for (uint32_t slots = 1; slots <= info->slots; slots += info->slots > 1 ? info->slots - 1 : 1) {

@@ -404,11 +404,11 @@ int verb_plan(const struct options *options)
                                          : plan_boards(&work, options, list);
     }
     if (status == EXIT_OK && !options->json) {
-        printf(
-            "\ncycles: per token, mean of the first %d positions of one session; last: at the end "
-            "of the context;\nsessions: when all slots have one; use: of the multipliers; all "
-            "computed, nothing was run\n",
-            MEAN_POSITIONS);
+        printf("\ncycles: per token, mean of the first %d positions of one session, greedy; last: "
+               "at the end "
+               "of the context;\nsessions: when all slots have one; use: of the multipliers; all "
+               "computed, nothing was run\n",
+               MEAN_POSITIONS);
     }
     if (status == EXIT_OK && options->json) {
         status =

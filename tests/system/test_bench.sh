@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 #
-# Claims about the forward pass that boards are compared with: compiled four ways it gives the logits
-# of host/reference, a planted fault is found, and bad arguments are refused.
+# Claims about the forward pass that boards are compared with: compiled four ways it gives the
+# logits of host/reference, a planted fault is found, and bad arguments are refused.
 #
 # TP_TIME_LIMIT_S: 300
 
