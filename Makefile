@@ -317,6 +317,7 @@ $(BUILD)/sim/%-trace.so: FORCE
 	mkdir -p $(@D)
 	$(MAKE) BUILD=$(BUILD)/traced TRACE=1 $(BUILD)/traced/sim/$*.so
 	cp -pu $(BUILD)/traced/sim/$*.so $@
+.PHONY: FORCE
 FORCE:
 
 SIM_FILES := sim/system/sim_device.cc $(wildcard sim/system/*.h)
