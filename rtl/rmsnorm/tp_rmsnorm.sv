@@ -101,7 +101,7 @@ module tp_rmsnorm #(
   logic [3:2][2:0] slot;
   logic [3:2][4:0] cap;
   logic [1:0][31:0] high_q2;  // products, the upper and the lower half of x apart
-  logic [1:0][32:0] low_q2;
+  logic [1:0][31:0] low_q2;
   logic [1:0] edge_q2;  // -2^31 * -2^15, the one product that does not fit
   logic [1:0][31:0] h_q3;
   logic [3:0] saturations_q;
@@ -119,17 +119,30 @@ module tp_rmsnorm #(
   end
 
   for (genvar i = 0; i < 2; i++) begin : gen_product
-    logic signed [15:0] upper;
-    logic signed [16:0] lower;
-    logic signed [15:0] factor;
     logic [31:0] h;
-    assign upper = x_data_i[i][31:16];
-    assign lower = {1'b0, x_data_i[i][15:0]};
-    assign factor = gain[i];
-    assign h = {high_q2[i][30:0], 1'b0} + 32'($signed(low_q2[i][32:15])) + 32'(low_q2[i][14]);
+    tp_ecp5_multiply #(
+      .WidthA (16),
+      .WidthB (16),
+      .Latency(1)
+    ) u_high (
+      .clk_i(clk_i),
+      .a_i  (x_data_i[i][31:16]),
+      .b_i  (gain[i]),
+      .out_o(high_q2[i])
+    );
+    tp_ecp5_multiply #(
+      .WidthA (16),
+      .WidthB (16),
+      .SignedA(1'b0),
+      .Latency(1)
+    ) u_low (
+      .clk_i(clk_i),
+      .a_i  (x_data_i[i][15:0]),
+      .b_i  (gain[i]),
+      .out_o(low_q2[i])
+    );
+    assign h = {high_q2[i][30:0], 1'b0} + 32'($signed(low_q2[i][31:15])) + 32'(low_q2[i][14]);
     always_ff @(posedge clk_i) begin
-      high_q2[i] <= 32'(upper) * 32'(factor);
-      low_q2[i]  <= 33'(lower) * 33'(factor);
       edge_q2[i] <= x_data_i[i] == 32'h8000_0000 && gain[i] == 16'h8000;
       h_q3[i]    <= edge_q2[i] ? 32'h7fff_ffff : h;
     end
