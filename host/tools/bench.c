@@ -183,9 +183,8 @@ static int contexts(const struct measured *m, const struct options *options, jso
 
 // ---- a board ----
 
-// Assumed, not measured: standby current of the core supply by the data sheet (FPGA-DS-02012,
-// typical at 25 degrees), and energy of a used resource per clock cycle at the activity of a data
-// path that is busy half of the time. Good for an order of magnitude.
+// Assumed, not measured: leakage of the largest part, and energy of a used resource per clock cycle
+// at the activity of a data path that is busy half of the time. Good for an order of magnitude.
 static const double static_watts_of_lut = 0.233 / 83640;
 static const double lut_picojoules = 0.03;
 static const double flip_flop_picojoules = 0.01;

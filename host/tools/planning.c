@@ -12,9 +12,9 @@
 
 enum { CONFIGURATIONS_MAX = 64, NEEDS_MAX = 32, MEAN_POSITIONS = 256 };
 
-// What a core takes at least beside its lanes, and each group of lanes: by synthesis of ulx3s-85f,
-// less what smaller ones can do without. Memory comes in units: 512 beats take 4 block RAMs a
-// group, 512 rows of keys and values 16.
+// What a core takes at least beside its lanes, and each group of lanes. The LUTs are a lower bound,
+// estimated: synthesis gives ulx3s-45f, of two groups, 44,800. Memory comes in units: 512 beats take
+// 4 block RAMs a group, 512 rows of keys and values 16.
 enum {
     LUTS_BESIDE = 27000,
     LUTS_OF_GROUP = 2800,
@@ -88,12 +88,12 @@ static void add_reason(const struct work *work, const struct options *options,
 {
     struct tp_device_info devices[CONFIGURATIONS_MAX];
     const struct tp_board_info *board = place->board;
-    size_t size = strlen(board->configuration);
+    size_t size = strlen(board->name);
     size_t count = tp_configuration_list(devices, CONFIGURATIONS_MAX);
     for (size_t d = 0; d < count && d < CONFIGURATIONS_MAX; d++) {
         struct tp_cost cost;
-        bool is_variant = strncmp(devices[d].name, board->configuration, size) == 0 &&
-                          devices[d].name[size] == '-';
+        bool is_variant = strncmp(devices[d].name, board->name, size) == 0 &&
+                          (devices[d].name[size] == '-' || devices[d].name[size] == '\0');
         if (is_variant && tp_model_get_cost(work->model, &devices[d], load, &cost, NULL) == TP_OK) {
             if (!options->json) {
                 printf("%-18s      fits the variant %s, which has no bitstream: context %" PRIu32
