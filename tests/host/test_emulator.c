@@ -294,7 +294,7 @@ START_TEST(every_space_ends_where_documented)
     } spaces[] = {
         {TP_SPACE_WEIGHT, 1024 * 64}, {TP_SPACE_PROGRAM, 64 * 8},          {TP_SPACE_GAIN, 256 * 2},
         {TP_SPACE_BIAS, 256 * 2},     {TP_SPACE_CENTRE, 256 * 2},          {TP_SPACE_FREQUENCY, 64},
-        {TP_SPACE_CODEBOOK, 2 * 16},  {TP_SPACE_PAGE_TABLE, SLOTS * 4096}, {TP_SPACE_REGISTER, 2},
+        {TP_SPACE_CODEBOOK, 2 * 16},  {TP_SPACE_PAGE_TABLE, SLOTS * 4096}, {TP_SPACE_REGISTER, 4},
     };
     const uint32_t words[62] = {0};
     for (size_t i = 0; i < sizeof spaces / sizeof *spaces; i++) {
