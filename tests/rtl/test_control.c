@@ -383,7 +383,7 @@ static int any_running(const struct bench *b)
 
 static void send_write(struct bench *b, int in_step)
 {
-    static const uint32_t limits[] = {1024 * 64, 64 * 8, 512, 512, 512, 64, 32, SLOTS * 4096, 2};
+    static const uint32_t limits[] = {1024 * 64, 64 * 8, 512, 512, 512, 64, 32, SLOTS * 4096, 4};
     struct message message;
     uint32_t count = 1 + below(b, 62);
     uint32_t space = below(b, 11);
