@@ -326,7 +326,7 @@ steps = [event for event in spans if event["pid"] == 1]
 ok = len(steps) == facts["steps"] > 4
 ok = ok and sum(step["dur"] for step in steps) == facts["cycles_predicted"]
 names = {event["args"]["name"] for event in events if event["ph"] == "M"}
-ok = ok and {"steps", "matrix", "norm", "rotation", "attention", "slot 0", "slot 1"} <= names
+ok = ok and {"steps", "matrix", "rotation", "attention", "slot 0", "slot 1"} <= names
 ok = ok and any(span["name"] == "layer 0: queries" for span in spans)
 for track in {(span["pid"], span["tid"]) for span in spans}:
     end = 0
