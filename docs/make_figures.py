@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 
+COLOURS = {"rotation": "#8d8d8d", "embedding": "#b07aa1", "queries": "#4e79a7",
            "keys": "#76a5d0", "values": "#a0cbe8", "attention": "#e15759", "output": "#59a14f",
            "gate and up": "#f28e2b", "down": "#9c755f", "classifier": "#b5377a"}
 POSITION = 128
