@@ -359,7 +359,8 @@ help: ## Lists the targets.
 	  awk -F'\t' '{ printf "  make %-16s %s\n", $$1, $$2 }'
 
 PACKAGES := build-essential verilator check pkg-config libjansson-dev libpcre2-dev \
-            libutf8proc-dev libssl-dev zlib1g-dev clang-format gcovr python3-venv help2man clang
+            libutf8proc-dev libssl-dev zlib1g-dev clang-format gcovr python3-venv help2man clang \
+            libclang-rt-14-dev
 
 .PHONY: setup
 setup: ## Installs the Debian packages and the pinned tools in build/venv; safe to run again.

@@ -30,10 +30,11 @@ struct tp_sim {
     size_t count;
 };
 
-static struct tp_sim *create(uint64_t seed, const char *wave)
+static struct tp_sim *create(uint64_t seed, const char *wave, uint32_t wave_step)
 {
     (void)seed;
     (void)wave;
+    (void)wave_step;
     struct tp_sim *sim = calloc(1, sizeof *sim);
     const char *fault = getenv("FAULT");
     if (sim == NULL || tp__backend_emulator.open("", "", &sim->emulator, NULL) != TP_OK) {
