@@ -111,7 +111,7 @@ START_TEST(devices_share_nothing_and_lose_nothing)
     static struct device devices[DEVICES];
     memset(devices, 0, sizeof devices);
     for (int d = 0; d < DEVICES; d++) {
-        devices[d].sim = entry->create((uint64_t)(10 * _i + d), NULL);
+        devices[d].sim = entry->create((uint64_t)(10 * _i + d), NULL, 0);
         ck_assert_ptr_nonnull(devices[d].sim);
         for (uint8_t i = 0; i < FRAMES; i++) {
             while (tp_random_chance(&random, 100)) put(&devices[d], TP_FRAME_HELLO, 99, 0);
@@ -142,7 +142,7 @@ START_TEST(an_idle_device_waits_for_the_host)
     if (!open_library()) return;
     static struct device device;
     memset(&device, 0, sizeof device);
-    device.sim = entry->create(1, NULL);
+    device.sim = entry->create(1, NULL, 0);
     ck_assert_uint_lt(exchange(&device, 1000000, 0, BYTES_MAX), 1000);
     put(&device, TP_FRAME_HELLO, 0, 1);
     /* One call brings the whole answer and returns long before its time is over. */
