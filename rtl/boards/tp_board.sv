@@ -47,12 +47,23 @@ module tp_board #(
   logic       lost_byte;
   logic       bad_frame;
 
+  logic       board_rst_n;
+
+  // As late as the core's own copies.
+  tp_reset_copies #(
+    .Copies(1)
+  ) u_reset (
+    .clk_i (clk_i),
+    .rst_ni(rst_ni),
+    .rst_no(board_rst_n)
+  );
+
   tp_uart #(
     .ClockKhz(CoreKhz),
     .Baud(Baud)
   ) u_uart (
     .clk_i(clk_i),
-    .rst_ni(rst_ni),
+    .rst_ni(board_rst_n),
     .rx_i(rx_i),
     .tx_o(tx_o),
     .in_valid_i(send_valid),
@@ -106,7 +117,7 @@ module tp_board #(
     .ClockKhz(CoreKhz)
   ) u_leds (
     .clk_i(clk_i),
-    .rst_ni(rst_ni),
+    .rst_ni(board_rst_n),
     .busy_i(!idle),
     .step_i(step),
     .receive_i(receive_valid && receive_ready),

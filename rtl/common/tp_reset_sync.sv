@@ -3,8 +3,9 @@
 // tp_reset_sync: makes the synchronous reset of a clock domain from an asynchronous request.
 //
 // Out   rst_no is low while request_ni is low and for HoldCycles cycles after, and comes straight
-//       from a register. After power-up the FPGA's registers are zero, so the domain starts in
-//       reset without a request.
+//       from a register, but for its sense. The domain starts in reset without a request: the
+//       register says so from power-up on, and HoldCycles are counted behind it, because the FPGA's
+//       other registers start at zero.
 // Rate  a request of at least one clock period is seen; rst_no falls at most 3 cycles after it.
 // Not   does not act without a clock: a domain whose clock stands still stays as it is.
 
@@ -31,7 +32,9 @@ module tp_reset_sync #(
 
   logic request_n;
   logic [CountWidth-1:0] count_q;
-  logic rst_nq;
+  // Active high, as the flip-flops' own reset inputs are: inverted here and again by each of its
+  // readers, it goes to them without a LUT.
+  logic rst_q = 1'b1;
 
   tp_sync u_sync (
     .clk_i  (clk_i),
@@ -42,15 +45,15 @@ module tp_reset_sync #(
   always_ff @(posedge clk_i) begin
     if (!request_n) begin
       count_q <= '0;
-      rst_nq  <= 1'b0;
+      rst_q   <= 1'b1;
     end else if (count_q != CountWidth'(Hold)) begin
       count_q <= count_q + 1'b1;
-      rst_nq  <= 1'b0;
+      rst_q   <= 1'b1;
     end else begin
-      rst_nq <= 1'b1;
+      rst_q <= 1'b0;
     end
   end
 
-  assign rst_no = rst_nq;
+  assign rst_no = !rst_q;
 
 endmodule

@@ -5,7 +5,8 @@
 // In    bytes of the link (docs/link.md).
 // Out   bytes of the link.
 // Rate  one byte per cycle each way; steps as host/lib/cycles.c predicts.
-// Not   holds no logic but the choice between the three activation memories.
+// Not   holds no logic but the choice between the three activation memories. Leaves reset a cycle
+//       later than rst_ni, and takes no byte before; rst_ni is low for two cycles at least.
 
 `include "tp_assert.svh"
 
@@ -69,8 +70,41 @@ module tp_core #(
     logic [7:0] word;
   } kv_read_t;
 
+  // ---- reset: a copy for each unit or group of neighbours ----
+
+  logic link_rst_n;
+  logic control_rst_n;
+  logic sequencer_rst_n;
+  logic matvec_rst_n;
+  logic epilogue_rst_n;
+  logic angles_rst_n;
+  logic rmsnorm_rst_n;
+  logic kv_rst_n;
+  logic attention_rst_n;
+  logic sampler_rst_n;
+
+  tp_reset_copies #(
+    .Copies(10)
+  ) u_reset (
+    .clk_i(clk_i),
+    .rst_ni(rst_ni),
+    .rst_no({
+      link_rst_n,
+      control_rst_n,
+      sequencer_rst_n,
+      matvec_rst_n,
+      epilogue_rst_n,
+      angles_rst_n,
+      rmsnorm_rst_n,
+      kv_rst_n,
+      attention_rst_n,
+      sampler_rst_n
+    })
+  );
+
   // ---- link ----
 
+  logic        link_ready;
   logic        frame_valid;
   logic        frame_ready;
   logic [ 7:0] frame_type;
@@ -93,9 +127,9 @@ module tp_core #(
 
   tp_framer_rx u_framer_rx (
     .clk_i           (clk_i),
-    .rst_ni          (rst_ni),
+    .rst_ni          (link_rst_n),
     .in_valid_i      (in_valid_i),
-    .in_ready_o      (in_ready_o),
+    .in_ready_o      (link_ready),
     .in_data_i       (in_data_i),
     .frame_valid_o   (frame_valid),
     .frame_ready_i   (frame_ready),
@@ -111,7 +145,7 @@ module tp_core #(
 
   tp_framer_tx u_framer_tx (
     .clk_i           (clk_i),
-    .rst_ni          (rst_ni),
+    .rst_ni          (link_rst_n),
     .frame_valid_i   (reply_valid),
     .frame_ready_o   (reply_ready),
     .frame_type_i    (reply_type),
@@ -125,7 +159,8 @@ module tp_core #(
     .out_data_o      (out_data_o)
   );
 
-  assign bad_o  = frame_bad;
+  assign in_ready_o = link_ready && link_rst_n;
+  assign bad_o = frame_bad;
   assign idle_o = control_idle && reply_ready && !out_valid_o;
 
   // ---- control and sequencer ----
@@ -199,7 +234,7 @@ module tp_core #(
     .ClipPorts      (4)
   ) u_control (
     .clk_i            (clk_i),
-    .rst_ni           (rst_ni),
+    .rst_ni           (control_rst_n),
     .frame_valid_i    (frame_valid),
     .frame_ready_o    (frame_ready),
     .frame_type_i     (frame_type),
@@ -266,7 +301,7 @@ module tp_core #(
     .Dones     (Dones)
   ) u_sequencer (
     .clk_i        (clk_i),
-    .rst_ni       (rst_ni),
+    .rst_ni       (sequencer_rst_n),
     .cfg_valid_i  (cfg_valid),
     .cfg_space_i  (cfg_space),
     .cfg_address_i(cfg_address),
@@ -329,7 +364,7 @@ module tp_core #(
     .Codebooks(Codebooks)
   ) u_matvec (
     .clk_i           (clk_i),
-    .rst_ni          (rst_ni),
+    .rst_ni          (matvec_rst_n),
     .cmd_valid_i     (cmd_valid[0]),
     .cmd_i           (cmd[0]),
     .free_o          (free[0]),
@@ -360,7 +395,7 @@ module tp_core #(
     .Depth (WeightBeats)
   ) u_weights (
     .clk_i        (clk_i),
-    .rst_ni       (rst_ni),
+    .rst_ni       (matvec_rst_n),
     .cfg_valid_i  (cfg_valid),
     .cfg_space_i  (cfg_space),
     .cfg_address_i(cfg_address),
@@ -381,7 +416,7 @@ module tp_core #(
     .FfnBlocks    (HiddenMax / 32)
   ) u_epilogue (
     .clk_i            (clk_i),
-    .rst_ni           (rst_ni),
+    .rst_ni           (epilogue_rst_n),
     .cmd_valid_i      (cmd_valid[0]),
     .cmd_i            (cmd[0]),
     .row_valid_i      (row_valid),
@@ -438,7 +473,7 @@ module tp_core #(
     .Frequencies(Frequencies)
   ) u_angles (
     .clk_i           (clk_i),
-    .rst_ni          (rst_ni),
+    .rst_ni          (angles_rst_n),
     .cmd_valid_i     (cmd_valid[1]),
     .cmd_i           (cmd[1]),
     .free_o          (free[1]),
@@ -465,7 +500,7 @@ module tp_core #(
     .GainQuads(GainQuads)
   ) u_rmsnorm (
     .clk_i           (clk_i),
-    .rst_ni          (rst_ni),
+    .rst_ni          (rmsnorm_rst_n),
     .gain_valid_i    (gain_valid),
     .gain_address_i  (gain_address),
     .x_valid_i       (x_valid),
@@ -534,7 +569,7 @@ module tp_core #(
     .Blocks(DimMax / 32)
   ) u_activation_norm (
     .clk_i           (clk_i),
-    .rst_ni          (rst_ni),
+    .rst_ni          (matvec_rst_n),
     .block_valid_i   (norm_block.valid),
     .block_slot_i    (norm_block.slot),
     .block_index_i   (norm_block.index),
@@ -552,7 +587,7 @@ module tp_core #(
     .Blocks(QueryWords)
   ) u_activation_attention (
     .clk_i           (clk_i),
-    .rst_ni          (rst_ni),
+    .rst_ni          (matvec_rst_n),
     .block_valid_i   (attention_block.valid),
     .block_slot_i    (attention_block.slot),
     .block_index_i   (attention_block.index),
@@ -570,7 +605,7 @@ module tp_core #(
     .Blocks(HiddenMax / 32)
   ) u_activation_ffn (
     .clk_i           (clk_i),
-    .rst_ni          (rst_ni),
+    .rst_ni          (matvec_rst_n),
     .block_valid_i   (ffn_block.valid),
     .block_slot_i    (ffn_block.slot),
     .block_index_i   (ffn_block.index),
@@ -604,7 +639,7 @@ module tp_core #(
 
   tp_head_quantise u_head_quantise (
     .clk_i           (clk_i),
-    .rst_ni          (rst_ni),
+    .rst_ni          (kv_rst_n),
     .head_valid_i    (head_valid),
     .head_data_i     (head_data),
     .head_context_i  (head_context),
@@ -625,7 +660,7 @@ module tp_core #(
     .KvWordsMax  (QueryWords)
   ) u_kv (
     .clk_i            (clk_i),
-    .rst_ni           (rst_ni),
+    .rst_ni           (kv_rst_n),
     .cfg_valid_i      (cfg_valid),
     .cfg_space_i      (cfg_space),
     .cfg_address_i    (cfg_address),
@@ -666,7 +701,7 @@ module tp_core #(
     .QuerySets  (QuerySets)
   ) u_attention (
     .clk_i            (clk_i),
-    .rst_ni           (rst_ni),
+    .rst_ni           (attention_rst_n),
     .free_o           (free[2]),
     .cmd_valid_i      (cmd_valid[2]),
     .cmd_i            (cmd[2]),
@@ -707,7 +742,7 @@ module tp_core #(
     .PositionsMax(PositionsMax)
   ) u_sampler (
     .clk_i            (clk_i),
-    .rst_ni           (rst_ni),
+    .rst_ni           (sampler_rst_n),
     .sampling_i       (sampling),
     .clear_valid_i    (clear_valid),
     .clear_slot_i     (clear_slot),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Claims that tp_reset_sync asserts its reset at most 3 cycles after a request, keeps it for
-// HoldCycles cycles after the request's end, and then releases it for good.
+// Claims that tp_reset_sync starts in reset, asserts its reset at most 3 cycles after a request,
+// keeps it for HoldCycles cycles after the request's end, and then releases it for good.
 //
 // Requests of random length from random power-up state. Not covered: requests shorter than a clock
 // period.
@@ -18,6 +18,8 @@ START_TEST(reset_sync_holds_and_releases)
     struct tp_dut *dut = tp_dut_open(seed);
     struct tp_random random;
     tp_random_init(&random, seed, 0);
+    tp_dut_settle(dut);
+    ck_assert_uint_eq(tp_dut_get(dut, "rst_no"), 0);
     for (int request = 0; request < REQUESTS; request++) {
         uint32_t length = 1 + tp_random_below(&random, 40);
         tp_dut_set(dut, "request_ni", 0);
