@@ -5,7 +5,7 @@
 // In    start_i; then the entries' keys and the running sums of their weights, in the same order.
 // Out   64 times in a row place_o with weigh_o, from the end of the list on, and once more with
 //       draw_o; left_o in the cycle after each sum of the second time: the largest always is left.
-// Rate  one entry per cycle; the second time begins 20 cycles after the end of the first.
+// Rate  one entry per cycle; the second time begins 19 cycles after the end of the first.
 // Not   drops entries without a cut: top_p_cut_i and min_p_gap_i of 0 leave all.
 
 `include "tp_assert.svh"
@@ -25,11 +25,11 @@ module tp_cut #(
   input  logic signed [23:0] key_i,        // early
   input  logic               sum_valid_i,  // early
   input  logic        [37:0] sum_i,        // early
-  output logic               sum_clear_o,  // late; the sum begins anew
+  output logic               sum_clear_o,  // early; a cycle after the last sum: it begins anew
   output logic               left_o        // early
 );
 
-  localparam int unsigned Gap = 20;
+  localparam int unsigned Gap = 19;
   localparam int unsigned Bits = 16;  // of the cut
 
   // ---- entries, twice ----
@@ -56,13 +56,11 @@ module tp_cut #(
     endcase
   end
   always_ff @(posedge clk_i) begin
-    if (!rst_ni) begin
-      state_q <= StIdle;
-      place_q <= '1;
-    end else begin
-      state_q <= state_d;
-      place_q <= state_q == StIdle || (state_q == StGap && state_d == StDraw) ? '1 : place_q - 6'd1;
-    end
+    if (!rst_ni) state_q <= StIdle;
+    else state_q <= state_d;
+  end
+  always_ff @(posedge clk_i) begin
+    place_q <= state_q == StIdle || (state_q == StGap && state_d == StDraw) ? '1 : place_q - 6'd1;
   end
 
   assign weigh_o = state_q == StWeigh;
@@ -73,26 +71,29 @@ module tp_cut #(
   //      shifted out belongs to the fraction that is cut off ----
 
   logic [ 6:0] sums_q;
+  logic        sum_clear_q;
   logic [ 4:0] multiply_q;
   logic [37:0] total_q;
   logic [37:0] threshold_q;
   logic [38:0] threshold_sum;
   logic [15:0] cut_q;
 
-  assign sum_clear_o   = sum_valid_i && sums_q == 7'd63;
+  assign sum_clear_o   = sum_clear_q;
   assign threshold_sum = 39'(threshold_q) + (cut_q[0] ? 39'(total_q) : 39'd0);
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
-      sums_q     <= '0;
-      multiply_q <= '0;
+      sums_q      <= '0;
+      sum_clear_q <= 1'b0;
+      multiply_q  <= '0;
     end else begin
+      sum_clear_q <= sum_valid_i && sums_q == 7'd63;
       if (sum_valid_i) sums_q <= sums_q + 7'd1;
-      if (sum_clear_o) multiply_q <= 5'(Bits);
+      if (sum_clear_q) multiply_q <= 5'(Bits);
       else if (multiply_q != '0) multiply_q <= multiply_q - 5'd1;
     end
   end
   always_ff @(posedge clk_i) begin
-    if (sum_clear_o) begin
+    if (sum_clear_q) begin
       total_q     <= sum_i;
       threshold_q <= '0;
       cut_q       <= top_p_cut_i;
@@ -105,20 +106,24 @@ module tp_cut #(
   // ---- who is left ----
 
   logic signed [        23:0] most_q;  // the largest key: that of the last entry
-  logic        [        23:0] gap;
-  logic        [SumDelay-1:0] near_q;
+  logic        [        23:0] gap_q;
+  logic        [SumDelay-1:1] near_q;
+  logic                       near_all_q;
+  logic                       left_all_q;
   logic                       left_q;
 
-  // No smaller than 0: the entry is not above the largest.
-  assign gap = 24'(most_q - key_i);
   always_ff @(posedge clk_i) begin
+    near_all_q <= min_p_gap_i == '0;
+    left_all_q <= top_p_cut_i == '0;
     if (key_valid_i) most_q <= key_i;
-    near_q <= {near_q[SumDelay-2:0], min_p_gap_i == '0 || gap < min_p_gap_i};
+    // No smaller than 0: the entry is not above the largest.
+    gap_q  <= 24'(most_q - key_i);
+    near_q <= {near_q[SumDelay-2:1], near_all_q || gap_q < min_p_gap_i};
 `ifdef TP_PLANT_BUG
     // The planted fault cuts half as much.
-    left_q <= near_q[SumDelay-1] && (top_p_cut_i == '0 || sum_i > threshold_q >> 1);
+    left_q <= near_q[SumDelay-1] && (left_all_q || sum_i > threshold_q >> 1);
 `else
-    left_q <= near_q[SumDelay-1] && (top_p_cut_i == '0 || sum_i > threshold_q);
+    left_q <= near_q[SumDelay-1] && (left_all_q || sum_i > threshold_q);
 `endif
   end
   assign left_o = left_q;

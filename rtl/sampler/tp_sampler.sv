@@ -73,6 +73,7 @@ module tp_sampler
   tp_map_pkg::matvec_t op;
   logic command;
   logic start_q;
+  tp_pkg::command_t seen_q;
   tp_pkg::sampling_t sampling_q;
   logic [15:0] position_q;
   logic [15:0] token_q;
@@ -81,28 +82,30 @@ module tp_sampler
   logic greedy_q;
   logic sort_q;  // the draw is of the list
   logic list_q;
-  logic [SlotBits-1:0] slot;
+  logic penalty_q;
   assign op = tp_map_pkg::matvec_t'(cmd_i.instruction);
   assign command = cmd_valid_i && op.opcode == tp_map_pkg::TP_OP_MATVEC &&
                    op.dest == tp_map_pkg::TP_DEST_LOGITS;
-  assign slot = cmd_i.slot[SlotBits-1:0];
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) start_q <= 1'b0;
     else start_q <= command;
   end
+  // The command comes late, and what it takes is much: so it is taken a cycle later.
   always_ff @(posedge clk_i) begin
-    if (command) begin
-      sampling_q <= sampling_i[slot];
-      position_q <= cmd_i.position;
-      token_q    <= cmd_i.token;
-      slot_q     <= cmd_i.slot;
-      fast_q     <= cmd_i.fast;
+    seen_q <= cmd_i;
+    if (start_q) begin
+      sampling_q <= sampling_i[seen_q.slot[SlotBits-1:0]];
+      position_q <= seen_q.position;
+      token_q    <= seen_q.token;
+      slot_q     <= seen_q.slot;
+      fast_q     <= seen_q.fast;
     end
     greedy_q <= sampling_q.temperature == 20'd0;
     sort_q <= sampling_q.temperature != 20'd0 && sampling_q.top_k != 7'd0;
     list_q   <= (sampling_q.temperature != 20'd0 && sampling_q.top_k != 7'd0) ||
                 sampling_q.candidates != 7'd0;
+    penalty_q <= sampling_q.penalty_positive != '0;
   end
 
   // ---- stage 1: the logit, or an entry of the list ----
@@ -110,46 +113,52 @@ module tp_sampler
   logic read_weigh;
   logic read_draw;
   logic [5:0] read_place;
-  logic weigh_q;
-  logic draw_q;
+  logic [2:1] weigh_q;  // an entry is read, and is there in the second cycle
+  logic [2:1] draw_q;
   logic [5:0] place_q;
+  logic [5:0] place_q2;
+  logic drawn_q;  // the entry is one of those that are drawn from
+  logic reported_q;
   entry_t entry;
-  logic entry_valid;
-  // The rest of the list is there for the candidates.
-  assign entry_valid = entry.valid && 7'(place_q) < sampling_q.top_k && sort_q;
+  logic entry_here;
 
+  // Behind a valid bit all 64 entries of a list come, whether it has so many or not; what counts is
+  // a logit, or an entry that takes part.
   logic [ScaleStages+WeightStages:1] valid_q;
+  logic [ScaleStages+WeightStages:1] counts_q;
   pass_e first_pass;
   pass_e [ScaleStages+WeightStages:1] pass_q;
   logic [ScaleStages:1] last_q;
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
-      weigh_q <= 1'b0;
-      draw_q  <= 1'b0;
+      weigh_q <= '0;
+      draw_q  <= '0;
     end else begin
-      weigh_q <= read_weigh;
-      draw_q  <= read_draw;
+      weigh_q <= {weigh_q[1], read_weigh};
+      draw_q  <= {draw_q[1], read_draw};
     end
   end
-  always_ff @(posedge clk_i) place_q <= read_place;
-
-  assign first_pass = weigh_q ? PassWeigh : (draw_q ? PassDraw : PassLogits);
   always_ff @(posedge clk_i) begin
-    if (!rst_ni) begin
-      valid_q <= '0;
-      pass_q  <= '{default: PassLogits};
-    end else begin
-      valid_q <= {
-        valid_q[ScaleStages+WeightStages-1:1],
-        (logit_valid_i && !fast_q) || ((weigh_q || draw_q) && entry_valid)
-      };
-      pass_q <= {pass_q[ScaleStages+WeightStages-1:1], first_pass};
+    place_q    <= read_place;
+    place_q2   <= place_q;
+    // The rest of the list is there for the candidates.
+    drawn_q    <= 7'(place_q) < sampling_q.top_k && sort_q;
+    reported_q <= 7'(place_q) < sampling_q.candidates;
+  end
+  assign entry_here = weigh_q[2] || draw_q[2];
+
+  assign first_pass = weigh_q[2] ? PassWeigh : (draw_q[2] ? PassDraw : PassLogits);
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) valid_q <= '0;
+    else begin
+      valid_q <= {valid_q[ScaleStages+WeightStages-1:1], (logit_valid_i && !fast_q) || entry_here};
     end
   end
-
   always_ff @(posedge clk_i) begin
-    last_q <= {last_q[ScaleStages-1:1], draw_q ? place_q == '0 : logit_last_i};
+    counts_q <= {counts_q[ScaleStages+WeightStages-1:1], !entry_here || (entry.valid && drawn_q)};
+    pass_q   <= {pass_q[ScaleStages+WeightStages-1:1], first_pass};
+    last_q   <= {last_q[ScaleStages-1:1], draw_q[2] ? place_q2 == '0 : logit_last_i};
   end
 
   // ---- stages 1 to 9: the repetition penalty; stages 10 to 14: z; logit and index beside it ----
@@ -161,7 +170,7 @@ module tp_sampler
     logit[0] = logit_data_i[0];
     // Ids have no more bits than the vocabulary needs, in all registers behind.
     index[0] = 16'(logit_index_i[IdWidth-1:0]);
-    if (weigh_q || draw_q) begin
+    if (entry_here) begin
       logit[0] = 32'(entry.key) <<< 4;
       index[0] = entry.id;
     end
@@ -170,7 +179,7 @@ module tp_sampler
     logic [15:0] index_q;
     logic load;
     if (s == 1) begin : gen_first
-      assign load = logit_valid_i || weigh_q || draw_q;
+      assign load = logit_valid_i || entry_here;
     end else begin : gen_later
       assign load = valid_q[s-1];
     end
@@ -188,6 +197,7 @@ module tp_sampler
   end
 
   logic member;
+  logic positive_q;
   logic [11:0] factor_q;
   tp_recent #(
     .Slots       (Slots),
@@ -214,9 +224,10 @@ module tp_sampler
 
   // Entries of the list have had their penalty.
   always_ff @(posedge clk_i) begin
-    if (!member || sampling_q.penalty_positive == '0 || pass_q[3] != PassLogits) begin
+    positive_q <= !logit[2][31] && logit[2] != '0;
+    if (!member || !penalty_q || pass_q[3] != PassLogits) begin
       factor_q <= 12'd1024;
-    end else if (!logit[3][31] && logit[3] != '0) begin
+    end else if (positive_q) begin
       factor_q <= sampling_q.penalty_positive;
     end else begin
       factor_q <= sampling_q.penalty_negative;
@@ -255,9 +266,9 @@ module tp_sampler
 
   // ---- the sorted list, filled while the logits come; then read twice, from its end on ----
 
-  logic insert;
+  logic insert;  // a cycle before the key
   logic list_done;
-  assign insert = valid_q[ScaleStages] && pass_q[ScaleStages] == PassLogits && list_q;
+  assign insert = valid_q[ScaleStages-1] && pass_q[ScaleStages-1] == PassLogits && list_q;
 
   tp_top_k #(
     .TopK   (TopK),
@@ -265,9 +276,9 @@ module tp_sampler
   ) u_top_k (
     .clk_i        (clk_i),
     .rst_ni       (rst_ni),
-    .clear_i      (token_valid_q),
+    .clear_i      (start_q),
     .insert_i     (insert),
-    .insert_last_i(last_q[ScaleStages]),
+    .insert_last_i(last_q[ScaleStages-1]),
     .insert_key_i (key_q),
     .insert_id_i  (index[ScaleStages]),
     .done_o       (list_done),
@@ -296,11 +307,11 @@ module tp_sampler
   tp_weight_sum u_weight_sum (
     .clk_i       (clk_i),
     .rst_ni      (rst_ni),
-    .clear_i     (token_valid_q),
+    .clear_i     (start_q),
     .list_clear_i(list_clear),
-    .valid_i     (valid_q[WeightLast] || pass_q[WeightLast] != PassLogits),
+    .valid_i     (valid_q[WeightLast]),
     .list_i      (pass_q[WeightLast] != PassLogits),
-    .add_i       (valid_q[WeightLast]),
+    .add_i       (counts_q[WeightLast]),
     .weight_i    (weight),
     .exponent_i  (weight_exponent),
     .sum_o       (ranking.total),
@@ -333,15 +344,15 @@ module tp_sampler
   tp_pkg::candidate_t report_q;
   logic [6:0] report_count_q;
   logic report;
-  assign report = weigh_q && entry.valid && 7'(place_q) < sampling_q.candidates;
+  assign report = weigh_q[2] && entry.valid && reported_q;
   always_ff @(posedge clk_i) begin
     if (!rst_ni) candidate_valid_q <= 1'b0;
     else candidate_valid_q <= report;
-    if (!rst_ni || token_valid_q) report_count_q <= '0;
-    else if (report) report_count_q <= report_count_q + 7'd1;
   end
   always_ff @(posedge clk_i) begin
-    report_q <= '{slot: slot_q, place: place_q, id: entry.id, key: entry.key};
+    if (start_q) report_count_q <= '0;
+    else if (candidate_valid_q) report_count_q <= report_count_q + 7'd1;
+    report_q <= '{slot: slot_q, place: place_q2, id: entry.id, key: entry.key};
   end
   assign candidate_valid_o = candidate_valid_q;
   assign candidate_o = report_q;
@@ -349,31 +360,25 @@ module tp_sampler
   // ---- the draw: random number and noise of who takes part; key and id wait beside ----
 
   logic offer;
-  logic offer_last;
   logic offer_q;
+  logic offer_counts_q;
   logic offer_last_q;
   logic signed [31:0] offer_value_q;
   logic signed [23:0] offer_key_q;
   logic [15:0] offer_id_q;
 
-  always_comb begin
-    offer = valid_q[ScaleStages] && pass_q[ScaleStages] == PassLogits && !sort_q;
-    offer_last = offer && last_q[ScaleStages] && !list_q;
-    if (pass_q[ScaleStages] == PassDraw) begin
-      offer = valid_q[ScaleStages];
-      offer_last = last_q[ScaleStages];
-    end
+  // The token comes behind the last entry, of a list for the candidates alone too: none of these
+  // counts.
+  assign offer = valid_q[ScaleStages] &&
+                 (pass_q[ScaleStages] == PassDraw ||
+                  (pass_q[ScaleStages] == PassLogits && !sort_q));
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) offer_q <= 1'b0;
+    else offer_q <= offer;
   end
   always_ff @(posedge clk_i) begin
-    if (!rst_ni) begin
-      offer_q      <= 1'b0;
-      offer_last_q <= 1'b0;
-    end else begin
-      offer_q      <= offer;
-      offer_last_q <= offer_last;
-    end
-  end
-  always_ff @(posedge clk_i) begin
+    offer_counts_q <= counts_q[ScaleStages];
+    offer_last_q   <= last_q[ScaleStages] && (pass_q[ScaleStages] == PassDraw || !list_q);
     if (offer) begin
       offer_value_q <= greedy_q ? logit[ScaleStages] : 32'(z);
       offer_key_q   <= key_q;
@@ -404,27 +409,24 @@ module tp_sampler
     .noise_o (noise)
   );
 
-  // Beside the noise: value, key and id, the mark of the last one, and, from one cycle after its
-  // weight is summed on, whether an entry of the list is left.
+  // Beside the noise: value, key and id, whether they count, the mark of the last one; and, from
+  // one cycle after its weight is summed on, whether an entry of the list is left.
   localparam int unsigned LeftDelay = NoiseStages - WeightStages - SumStages;
   logic signed [31:0] noise_value;
   logic signed [23:0] noise_key;
   logic [IdWidth-1:0] noise_id;
-  logic [NoiseStages:1] noise_last_q;
+  logic noise_counts;
+  logic noise_last;
   logic [LeftDelay:1] noise_left_q;
   tp_delay #(
-    .Width (32 + 24 + IdWidth),
+    .Width (32 + 24 + IdWidth + 2),
     .Cycles(NoiseStages)
   ) u_beside (
     .clk_i (clk_i),
     .rst_ni(rst_ni),
-    .data_i({offer_value_q, offer_key_q, offer_id_q[IdWidth-1:0]}),
-    .data_o({noise_value, noise_key, noise_id})
+    .data_i({offer_value_q, offer_key_q, offer_id_q[IdWidth-1:0], offer_counts_q, offer_last_q}),
+    .data_o({noise_value, noise_key, noise_id, noise_counts, noise_last})
   );
-  always_ff @(posedge clk_i) begin
-    if (!rst_ni) noise_last_q <= '0;
-    else noise_last_q <= {noise_last_q[NoiseStages-1:1], offer_last_q};
-  end
   always_ff @(posedge clk_i) noise_left_q <= {noise_left_q[LeftDelay-1:1], left};
 
   // ---- winner: the largest value, the lowest id among equals; the logits of a fast slot ----
@@ -451,8 +453,9 @@ module tp_sampler
       best_valid_q  <= 1'b0;
       token_valid_q <= 1'b0;
     end else begin
-      sum_valid_q   <= fast_valid || (noise_valid && (noise_left_q[LeftDelay] || !sort_q));
-      sum_last_q    <= (fast_valid && logit_last_i) || noise_last_q[NoiseStages];
+      sum_valid_q <= fast_valid ||
+                     (noise_valid && noise_counts && (noise_left_q[LeftDelay] || !sort_q));
+      sum_last_q <= (fast_valid && logit_last_i) || (noise_valid && noise_last);
       token_valid_q <= sum_last_q;
       if (sum_valid_q) best_valid_q <= 1'b1;
       else if (token_valid_q) best_valid_q <= 1'b0;
@@ -499,7 +502,7 @@ module tp_sampler
   end
 
   logic unused_bits;
-  assign unused_bits = ^{op, cmd_i.slot};
+  assign unused_bits = ^{op, seen_q.instruction};
 
   `TP_ASSERT(OneSlot_A, !logit_valid_i || logit_slot_i == slot_q)
   `TP_ASSERT(OneAtATime_A, !(command && busy_q))
@@ -512,7 +515,7 @@ module tp_sampler
   `TP_ASSERT(TopKFits_A,
              !insert || (32'(sampling_q.top_k) <= TopK && 32'(sampling_q.candidates) <= TopK))
   `TP_ASSERT(TokenHasWinner_A, !token_valid_q || best_valid_q)
-  `TP_COVER(Draw_C, draw_q)
+  `TP_COVER(Draw_C, draw_q[2])
   `TP_COVER(Token_C, token_valid_q)
 
 endmodule

@@ -14,8 +14,8 @@ module tp_sort_merge #(
   parameter int unsigned Width    = 34
 ) (
   input  logic             clk_i,
-  input  logic             rst_ni,
-  input  logic             clear_i,  // early; forgets all entries
+  input  logic             rst_ni,   // of the assertions alone
+  input  logic             clear_i,  // early; forgets all entries, also in reset
   input  logic             step_i,   // early
   input  logic             valid_i,  // early
   input  logic [Width-1:0] data_i,   // early
@@ -23,15 +23,12 @@ module tp_sort_merge #(
   output logic [Width-1:0] data_o    // early
 );
 
-  logic clear;
-  assign clear = clear_i || !rst_ni;
-
   // The first run waits a step more: so its place is free when an entry of the next one comes.
   logic [ RunLog:0] in_q;
   logic             first_q;
   logic [Width-1:0] first_data_q;
   always_ff @(posedge clk_i) begin
-    if (clear) begin
+    if (clear_i) begin
       in_q    <= '0;
       first_q <= 1'b0;
     end else if (step_i) begin
@@ -49,7 +46,8 @@ module tp_sort_merge #(
     .Width (Width)
   ) u_a (
     .clk_i  (clk_i),
-    .clear_i(clear),
+    .rst_ni (rst_ni),
+    .clear_i(clear_i),
     .step_i (step_i),
     .write_i(first_q),
     .data_i (first_data_q),
@@ -63,7 +61,8 @@ module tp_sort_merge #(
     .Width (Width)
   ) u_b (
     .clk_i  (clk_i),
-    .clear_i(clear),
+    .rst_ni (rst_ni),
+    .clear_i(clear_i),
     .step_i (step_i),
     .write_i(valid_i && in_q[RunLog]),
     .data_i (data_i),
@@ -88,7 +87,7 @@ module tp_sort_merge #(
   assign take_b = going && !take_a;
 
   always_ff @(posedge clk_i) begin
-    if (clear) begin
+    if (clear_i) begin
       out_q   <= '0;
       going_q <= 1'b0;
     end else if (step_i && going) begin

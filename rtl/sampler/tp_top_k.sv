@@ -2,9 +2,9 @@
 //
 // tp_top_k: the largest of the keys that were inserted, in falling order.
 //
-// In    one key with its id per cycle, the last one marked. Among equal keys the one inserted first
-//       is in front.
-// Out   done_o 147 cycles after the last key; then entry_o, one cycle after its place_i and read_i.
+// In    one key with its id per cycle, the cycle after its insert_i, the last one marked. Among
+//       equal keys the one inserted first is in front.
+// Out   done_o 147 cycles after the last key; then entry_o, two cycles after place_i and read_i.
 // Rate  one key per cycle; clear_i begins a new list.
 // Not   holds more than the TopK largest, rounded up to a power of two, 16 at least.
 //
@@ -23,11 +23,11 @@ module tp_top_k
 ) (
   input  logic               clk_i,
   input  logic               rst_ni,
-  input  logic               clear_i,        // early
-  input  logic               insert_i,       // early
+  input  logic               clear_i,        // early; two cycles before the next insert_i, or more
+  input  logic               insert_i,       // late
   input  logic               insert_last_i,  // early
-  input  logic signed [23:0] insert_key_i,   // early
-  input  logic        [15:0] insert_id_i,    // early
+  input  logic signed [23:0] insert_key_i,   // early; a cycle after insert_i
+  input  logic        [15:0] insert_id_i,    // early; as the key
   output logic               done_o,         // early; one cycle
   input  logic               read_i,         // early
   input  logic        [ 5:0] place_i,        // early
@@ -49,25 +49,35 @@ module tp_top_k
 
   // ---- steps: keys, then what pushes the last ones through ----
 
-  logic                 step;
+  // Both reach all of the unit, so they are registers.
+  logic                 clear_q;
+  logic                 step_q;
+  logic                 insert_q;
+  logic                 insert_last_q;
   logic [PlacesLog-1:0] in_q;  // keys of the block
   logic [          7:0] push_q;
   logic [          7:0] wait_q;
   logic                 waiting_q;
   logic                 done_q;
-  assign step = insert_i || push_q != '0;
 
+  always_ff @(posedge clk_i) clear_q <= clear_i || !rst_ni;
   always_ff @(posedge clk_i) begin
-    if (!rst_ni || clear_i) begin
-      in_q      <= '0;
-      push_q    <= '0;
-      waiting_q <= 1'b0;
-      done_q    <= 1'b0;
+    if (clear_q) begin
+      step_q        <= 1'b0;
+      insert_q      <= 1'b0;
+      insert_last_q <= 1'b0;
+      in_q          <= '0;
+      push_q        <= '0;
+      waiting_q     <= 1'b0;
+      done_q        <= 1'b0;
     end else begin
-      if (insert_i) in_q <= in_q + 1'b1;
-      if (insert_i && insert_last_i) push_q <= 8'(StepsMost) - 8'(in_q);
+      step_q        <= insert_i || insert_last_q || push_q > 8'd1;
+      insert_q      <= insert_i;
+      insert_last_q <= insert_i && insert_last_i;
+      if (insert_q) in_q <= in_q + 1'b1;
+      if (insert_last_q) push_q <= 8'(StepsMost) - 8'(in_q);
       else if (push_q != '0) push_q <= push_q - 8'd1;
-      if (insert_i && insert_last_i) waiting_q <= 1'b1;
+      if (insert_last_q) waiting_q <= 1'b1;
       else if (wait_q == 8'(Wait - 1)) waiting_q <= 1'b0;
       done_q <= waiting_q && wait_q == 8'(Wait - 1);
     end
@@ -79,7 +89,7 @@ module tp_top_k
   logic [PlacesLog:0]            run_valid;
   logic [PlacesLog:0][Width-1:0] run;
   assign run_valid[0] = 1'b1;
-  assign run[0] = {insert_i, !insert_key_i[23], insert_key_i[22:0], insert_id_i[IdWidth-1:0]};
+  assign run[0] = {insert_q, !insert_key_i[23], insert_key_i[22:0], insert_id_i[IdWidth-1:0]};
   for (genvar k = 0; k < PlacesLog; k++) begin : gen_merge
     tp_sort_merge #(
       .RunLog  (k),
@@ -88,8 +98,8 @@ module tp_top_k
     ) u_merge (
       .clk_i  (clk_i),
       .rst_ni (rst_ni),
-      .clear_i(clear_i),
-      .step_i (step),
+      .clear_i(clear_q),
+      .step_i (step_q),
       .valid_i(run_valid[k]),
       .data_i (run[k]),
       .valid_o(run_valid[k+1]),
@@ -106,7 +116,7 @@ module tp_top_k
   logic [    Width-1:0] block_word;
   logic [    Width-1:0] block_q;
   logic                 last_place;
-  assign block_write = step && run_valid[PlacesLog] &&
+  assign block_write = step_q && run_valid[PlacesLog] &&
                        !(block_in_q[PlacesLog-1] &&
                          block_read_q <= {2'b00, block_in_q[PlacesLog-2:0]});
   tp_ram_async #(
@@ -149,18 +159,18 @@ module tp_top_k
 `endif
 
   always_comb begin
-    if (!step) list_address = {!half_q, place_i[PlacesLog-1:0]};
+    if (!step_q) list_address = {!half_q, place_i[PlacesLog-1:0]};
     else if (last_place) list_address = {half_q, PlacesLog'(1)};
     else if (next_list) list_address = {half_q, PlacesLog'(0)};
     else list_address = {!half_q, list_read_q[PlacesLog-1:0]};
   end
-  assign list_read = step ? take_list || next_list || last_place : read_i;
+  assign list_read = step_q ? take_list || next_list || last_place : read_i;
   tp_ram #(
     .Width(Width),
     .Depth(2 * Places)
   ) u_list (
     .clk_i          (clk_i),
-    .write_enable_i (step && writing_q),
+    .write_enable_i (step_q && writing_q),
     .write_address_i({half_q, place_q}),
     .write_data_i   (take_list ? list_q : block_q),
     .read_enable_i  (list_read),
@@ -169,12 +179,12 @@ module tp_top_k
   );
   always_ff @(posedge clk_i) begin
     // Before the first list there is nothing to be taken.
-    if (step && list_read) some_read_q <= last_place || next_list ? writing_q : some_q;
+    if (step_q && list_read) some_read_q <= last_place || next_list ? writing_q : some_q;
     exists_q <= 32'(place_i) < Places;
   end
 
   always_ff @(posedge clk_i) begin
-    if (!rst_ni || clear_i) begin
+    if (clear_q) begin
       block_in_q   <= '0;
       block_read_q <= '0;
       list_read_q  <= '0;
@@ -183,7 +193,7 @@ module tp_top_k
       some_q       <= 1'b0;
       half_q       <= 1'b0;
       place_q      <= '1;
-    end else if (step) begin
+    end else if (step_q) begin
       if (run_valid[PlacesLog]) block_in_q <= block_in_q + 1'b1;
       going_q <= run_valid[PlacesLog];
       if (going_q) begin
@@ -202,24 +212,30 @@ module tp_top_k
     end
   end
   always_ff @(posedge clk_i) begin
-    if (step && (last_place || !take_list)) block_q <= block_word;
-    if (step && (last_place || take_list)) begin
+    if (step_q && (last_place || !take_list)) block_q <= block_word;
+    if (step_q && (last_place || take_list)) begin
       list_q <= list_word;
       list_q[Width-1] <= list_word[Width-1] && some_read_q;
     end
   end
 
-  assign done_o        = done_q;
-  assign entry_o.valid = list_word[Width-1] && exists_q;
-  assign entry_o.key   = {!list_word[Width-2], list_word[Width-3:IdWidth]};
-  assign entry_o.id    = 16'(list_word[IdWidth-1:0]);
+  // The block RAM is slow, so a register is behind it.
+  entry_t entry_q;
+  always_ff @(posedge clk_i) begin
+    entry_q.valid <= list_word[Width-1] && exists_q;
+    entry_q.key   <= {!list_word[Width-2], list_word[Width-3:IdWidth]};
+    entry_q.id    <= 16'(list_word[IdWidth-1:0]);
+  end
+
+  assign done_o  = done_q;
+  assign entry_o = entry_q;
 
   logic unused_bits;
   assign unused_bits = ^{list_read_q[PlacesLog], insert_id_i};
 
-  `TP_ASSERT(IdFits_A, !insert_i || 32'(insert_id_i) < (1 << IdWidth))
-  `TP_ASSERT(OneAtATime_A, !insert_i || (push_q == '0 && !waiting_q))
+  `TP_ASSERT(IdFits_A, !insert_q || 32'(insert_id_i) < (1 << IdWidth))
+  `TP_ASSERT(OneAtATime_A, !insert_q || (push_q == '0 && !waiting_q))
   `TP_ASSERT(InTime_A, !done_q || push_q == '0)
-  `TP_COVER(Second_C, step && some_q)
+  `TP_COVER(Second_C, step_q && some_q)
 
 endmodule

@@ -8,7 +8,8 @@
 //       list_valid_o, the sum of it and of all before it at that exponent. Equals add_weight() and
 //       weight_at() of the model.
 // Rate  one weight per cycle, latency 3.
-// Not   begins anew by itself: clear_i and list_clear_i, while no such weight is under way.
+// Not   begins anew by itself, nor in reset: clear_i and list_clear_i, while no such weight is
+//       under way.
 //
 // Exponents move in steps of eight, so all shifts move whole bytes.
 
@@ -59,7 +60,7 @@ module tp_weight_sum (
   assign larger = !sum_distance[10];
 
   always_ff @(posedge clk_i) begin
-    if (clear_i || !rst_ni) exponent_q <= Least;
+    if (clear_i) exponent_q <= Least;
     else if (valid_i && !list_i && larger) exponent_q <= exponent_i;
   end
   always_ff @(posedge clk_i) begin
@@ -106,9 +107,9 @@ module tp_weight_sum (
     endcase
   end
   always_ff @(posedge clk_i) begin
-    if (clear_i || !rst_ni) sum_q <= '0;
+    if (clear_i) sum_q <= '0;
     else if (valid_q[1] && !list_q[1]) sum_q <= shifted + 48'(aligned_q);
-    if (clear_i || list_clear_i || !rst_ni) list_sum_q <= '0;
+    if (clear_i || list_clear_i) list_sum_q <= '0;
     else if (valid_q[1] && list_q[1]) list_sum_q <= list_sum_q + 38'(aligned_q);
   end
 
