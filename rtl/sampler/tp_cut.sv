@@ -44,14 +44,16 @@ module tp_cut #(
   state_e       state_q;
   state_e       state_d;
   logic   [5:0] place_q;
+  logic         place_zero_q;  // place_q is 0
+  logic         gap_end_q;  // place_q is where the gap ends
 
   always_comb begin
     state_d = state_q;
     unique case (state_q)
       StIdle:  if (start_i) state_d = StWeigh;
-      StWeigh: if (place_q == '0) state_d = StGap;
-      StGap:   if (place_q == 6'(64 - Gap)) state_d = StDraw;
-      StDraw:  if (place_q == '0) state_d = StIdle;
+      StWeigh: if (place_zero_q) state_d = StGap;
+      StGap:   if (gap_end_q) state_d = StDraw;
+      StDraw:  if (place_zero_q) state_d = StIdle;
       default: state_d = StIdle;
     endcase
   end
@@ -60,6 +62,8 @@ module tp_cut #(
     else state_q <= state_d;
   end
   always_ff @(posedge clk_i) begin
+    place_zero_q <= place_q == 6'd1;
+    gap_end_q <= place_q == 6'(64 - Gap + 1);
     place_q <= state_q == StIdle || (state_q == StGap && state_d == StDraw) ? '1 : place_q - 6'd1;
   end
 

@@ -87,31 +87,39 @@ module tp_gumbel (
   logic [4:0] exponent;
   logic [17:0] x_q;
   logic [5:0] below;
+  logic [2:0] x_places_least_q;
+  logic [2:0] x_places_most_q;
+  logic [2:0] x_places_q;
   assign exponent = exponent_line_q[5*3+:5];
   assign below = 6'd33 - 6'(exponent);
 
+  // Zeros above the leading one of x in the lower half, where its upper 6 bits are these.
+  function automatic logic [2:0] places_of(input logic [5:0] upper);
+    places_of = 3'd5;
+    for (int unsigned i = 1; i < 6; i++) if (upper[i]) places_of = 3'(5 - i);
+  endfunction
+
+  // The upper bits of x are those of `below`, or one less if there is a logarithm to subtract.
   always_ff @(posedge clk_i) begin
-    exponent_line_q <= {exponent_line_q[5*3-1:0], exponent_q};
-    near_line_q     <= {near_line_q[15*4-1:0], near_upper_q2};
+    exponent_line_q  <= {exponent_line_q[5*3-1:0], exponent_q};
+    near_line_q      <= {near_line_q[15*4-1:0], near_upper_q2};
+    x_places_least_q <= places_of(6'd33 - 6'(exponent_line_q[5*2+:5]));
+    x_places_most_q  <= places_of(6'd32 - 6'(exponent_line_q[5*2+:5]));
+    x_places_q       <= log_near == '0 ? x_places_least_q : x_places_most_q;
     if (valid_q[7]) x_q <= {below, 12'd0} - 18'(log_near);
   end
 
   // ---- stage 9: lower half: leading one of x, bit 12 to 17; upper half: a for the correction ----
 
-  logic [ 2:0] x_places;
   logic [17:0] x_normal;
   logic [14:0] x_fraction_q;
   logic [ 2:0] x_exponent_q;
   logic [17:0] x_q2;
-  always_comb begin
-    x_places = 3'd5;
-    for (int unsigned i = 1; i < 6; i++) if (x_q[12+i]) x_places = 3'(5 - i);
-  end
-  assign x_normal = x_q << x_places;
+  assign x_normal = x_q << x_places_q;
   always_ff @(posedge clk_i) begin
     if (valid_q[8]) begin
       x_fraction_q <= high_q[8] ? near_line_q[15*4+:15] : x_normal[16:2];
-      x_exponent_q <= 3'd5 - x_places;
+      x_exponent_q <= 3'd5 - x_places_q;
       x_q2         <= x_q;
     end
   end
@@ -154,5 +162,6 @@ module tp_gumbel (
   assign unused_bits = ^{normal[31], normal[15:0], x_normal[17], x_normal[1:0], difference[3:0]};
 
   `TP_ASSERT(LowerFrom1_A, !valid_q[8] || high_q[8] || x_q >= 18'd4096)
+  `TP_ASSERT(LeadingOne_A, !valid_q[8] || high_q[8] || x_places_q == places_of(x_q[17:12]))
 
 endmodule

@@ -28,7 +28,7 @@ module tp_interpolate
     logic [12:0] value;
     logic [7:0]  step;
   } point_t;
-  typedef point_t [31:0] points_t;
+  typedef point_t [63:0] points_t;
 
   function automatic logic [12:0] entry(input table_e which, input logic [5:0] i);
     unique case (which)
@@ -37,17 +37,20 @@ module tp_interpolate
       default: entry = tp_tables_pkg::TP_TABLE_LOG2[i];
     endcase
   endfunction
-  function automatic points_t points_of(input table_e which);
+  // Both in one: synthesis takes a table whose word is chosen once more before its register to the
+  // other side of the register of its address, and so makes two steps of work one.
+  function automatic points_t both_points();
     for (int unsigned i = 0; i < 32; i++) begin
-      points_of[i].value = entry(which, 6'(i));
-      points_of[i].step  = 8'(entry(which, 6'(i) + 6'd1) - entry(which, 6'(i)));
+      both_points[i].value    = entry(Table, 6'(i));
+      both_points[i].step     = 8'(entry(Table, 6'(i) + 6'd1) - entry(Table, 6'(i)));
+      both_points[i+32].value = entry(Other, 6'(i));
+      both_points[i+32].step  = 8'(entry(Other, 6'(i) + 6'd1) - entry(Other, 6'(i)));
     end
   endfunction
-  localparam points_t Points = points_of(Table);
-  localparam points_t OtherPoints = points_of(Other);
+  localparam points_t Points = both_points();
 
   point_t point;
-  assign point = other_i ? OtherPoints[fraction_i[14:10]] : Points[fraction_i[14:10]];
+  assign point = Points[{other_i, fraction_i[14:10]}];
 
   // ---- the product: a multiple of the fraction for each digit of 2 bits of the step, the gates in
   //      the carry chain ----

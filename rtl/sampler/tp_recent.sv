@@ -33,7 +33,7 @@ module tp_recent #(
   input  logic        read_valid_i,  // early
   input  logic [ 2:0] slot_i,        // early
   input  logic [15:0] id_i,          // early
-  input  logic [15:0] position_i,    // early; of the slot, one cycle after its id
+  input  logic [15:0] position_i,    // early; of the slot, a cycle before its first id and on
   input  logic [15:0] token_i,       // early; at this position, as long
   output logic        member_o       // early
 );
@@ -85,7 +85,8 @@ module tp_recent #(
   // ---- reads ----
 
   logic [PositionWidth-1:0] last;
-  logic [PositionWidth:0] distance;
+  logic [PositionWidth-1:0] here;
+  logic [PositionWidth-1:0] least_q;  // position that is not too far back
   logic [15:0] id_q;
   logic itself_q;
   logic member_q;
@@ -104,17 +105,19 @@ module tp_recent #(
     .read_data_o    (last)
   );
 
-  // Below 0 for ids that were cleared.
-  assign distance = {1'b0, position_i[PositionWidth-1:0]} - {1'b0, last};
+`ifdef TP_PLANT_BUG
+  // The planted fault looks back one token less.
+  localparam int unsigned Back = tp_map_pkg::TP_RECENT_MAX - 2;
+`else
+  localparam int unsigned Back = tp_map_pkg::TP_RECENT_MAX - 1;
+`endif
+
+  assign here = position_i[PositionWidth-1:0];
   always_ff @(posedge clk_i) begin
+    least_q <= 32'(here) < Back ? '0 : here - PositionWidth'(Back);
     id_q <= id_i;
     itself_q <= id_q == token_i;
-`ifdef TP_PLANT_BUG
-    // The planted fault looks back one token less.
-    member_q <= itself_q || (distance != '0 && 32'(distance) < tp_map_pkg::TP_RECENT_MAX - 1);
-`else
-    member_q <= itself_q || (distance != '0 && 32'(distance) < tp_map_pkg::TP_RECENT_MAX);
-`endif
+    member_q <= itself_q || (last < here && last >= least_q);
   end
   assign member_o = member_q;
 

@@ -115,7 +115,7 @@ module tp_top_k
   logic                 block_write;
   logic [    Width-1:0] block_word;
   logic [    Width-1:0] block_q;
-  logic                 last_place;
+  logic                 last_place_q;  // place_q is the last one
   assign block_write = step_q && run_valid[PlacesLog] &&
                        !(block_in_q[PlacesLog-1] &&
                          block_read_q <= {2'b00, block_in_q[PlacesLog-2:0]});
@@ -127,7 +127,7 @@ module tp_top_k
     .write_enable_i (block_write),
     .write_address_i(block_in_q[PlacesLog-2:0]),
     .write_data_i   (run[PlacesLog]),
-    .read_address_i (last_place ? '0 : block_read_q[PlacesLog-2:0]),
+    .read_address_i (last_place_q ? '0 : block_read_q[PlacesLog-2:0]),
     .read_data_o    (block_word)
   );
 
@@ -143,14 +143,12 @@ module tp_top_k
   logic [  PlacesLog:0] list_read_q;
   logic                 take_list;
   logic                 list_read;
-  logic                 next_list;  // the second place from the end: the next list is read
+  logic                 next_list_q;  // the second place from the end: the next list is read
   logic                 some_read_q;  // what the memory shows is of a list
   logic                 exists_q;
   logic [  PlacesLog:0] list_address;
   logic [    Width-1:0] list_word;
   logic [    Width-1:0] list_q;
-  assign last_place = place_q == '1;
-  assign next_list  = place_q == '1 - 1'b1;
 `ifdef TP_PLANT_BUG
   // The planted fault lets an equal key pass.
   assign take_list = list_q[Width-1-:KeyWidth] > block_q[Width-1-:KeyWidth];
@@ -160,11 +158,11 @@ module tp_top_k
 
   always_comb begin
     if (!step_q) list_address = {!half_q, place_i[PlacesLog-1:0]};
-    else if (last_place) list_address = {half_q, PlacesLog'(1)};
-    else if (next_list) list_address = {half_q, PlacesLog'(0)};
+    else if (last_place_q) list_address = {half_q, PlacesLog'(1)};
+    else if (next_list_q) list_address = {half_q, PlacesLog'(0)};
     else list_address = {!half_q, list_read_q[PlacesLog-1:0]};
   end
-  assign list_read = step_q ? take_list || next_list || last_place : read_i;
+  assign list_read = step_q ? take_list || next_list_q || last_place_q : read_i;
   tp_ram #(
     .Width(Width),
     .Depth(2 * Places)
@@ -179,7 +177,7 @@ module tp_top_k
   );
   always_ff @(posedge clk_i) begin
     // Before the first list there is nothing to be taken.
-    if (step_q && list_read) some_read_q <= last_place || next_list ? writing_q : some_q;
+    if (step_q && list_read) some_read_q <= last_place_q || next_list_q ? writing_q : some_q;
     exists_q <= 32'(place_i) < Places;
   end
 
@@ -193,13 +191,17 @@ module tp_top_k
       some_q       <= 1'b0;
       half_q       <= 1'b0;
       place_q      <= '1;
+      last_place_q <= 1'b1;
+      next_list_q  <= 1'b0;
     end else if (step_q) begin
       if (run_valid[PlacesLog]) block_in_q <= block_in_q + 1'b1;
       going_q <= run_valid[PlacesLog];
       if (going_q) begin
         writing_q <= 1'b1;
-        place_q   <= place_q + 1'b1;
-        if (last_place) begin
+        place_q <= place_q + 1'b1;
+        next_list_q <= place_q == PlacesLog'(Places - 3);
+        last_place_q <= next_list_q;
+        if (last_place_q) begin
           half_q       <= !half_q;
           some_q       <= writing_q;
           block_read_q <= (PlacesLog + 1)'(1);
@@ -212,8 +214,8 @@ module tp_top_k
     end
   end
   always_ff @(posedge clk_i) begin
-    if (step_q && (last_place || !take_list)) block_q <= block_word;
-    if (step_q && (last_place || take_list)) begin
+    if (step_q && (last_place_q || !take_list)) block_q <= block_word;
+    if (step_q && (last_place_q || take_list)) begin
       list_q <= list_word;
       list_q[Width-1] <= list_word[Width-1] && some_read_q;
     end

@@ -45,49 +45,45 @@ module tp_weight_sum (
     add_q  <= {add_q[1:0], add_i};
   end
 
-  // ---- stage 1: the largest exponent, how far the sum and the weight are below it ----
+  // ---- stage 1: the largest exponent, how far the weight is above it ----
 
   logic signed [ 9:0] exponent_q;
-  logic               larger;
-  logic signed [10:0] sum_distance;
-  logic signed [10:0] weight_distance;
-  logic        [ 2:0] sum_shift_q;  // 6: nothing is left
-  logic        [ 2:0] weight_shift_q;  // 4: nothing is left
+  logic signed [10:0] above;
+  logic signed [10:0] above_q;
   logic        [19:0] weight_q;
 
-  assign sum_distance = 11'(exponent_i) - 11'(exponent_q);
-  assign weight_distance = 11'(exponent_q) - 11'(exponent_i);
-  assign larger = !sum_distance[10];
+  assign above = 11'(exponent_i) - 11'(exponent_q);
 
   always_ff @(posedge clk_i) begin
     if (clear_i) exponent_q <= Least;
-    else if (valid_i && !list_i && larger) exponent_q <= exponent_i;
+    else if (valid_i && !list_i && !above[10]) exponent_q <= exponent_i;
   end
   always_ff @(posedge clk_i) begin
     weight_q <= weight_i;
-    if (!larger) sum_shift_q <= '0;
-    else sum_shift_q <= sum_distance > 11'sd5 ? 3'd6 : sum_distance[2:0];
-    if (larger) weight_shift_q <= '0;
-    else weight_shift_q <= weight_distance > 11'sd3 ? 3'd4 : weight_distance[2:0];
+    above_q  <= above;
   end
 
-  // ---- stage 2: the weight in its place ----
+  // ---- stage 2: the weight in its place, and how far the sum moves ----
 
   logic [31:0] aligned;
   logic [31:0] aligned_q;
-  logic [ 2:0] sum_shift_q2;
+  logic [ 2:0] sum_shift_q;  // 6: nothing is left
   always_comb begin
-    unique case (weight_shift_q)
-      3'd0: aligned = {weight_q, 12'd0};
-      3'd1: aligned = {8'd0, weight_q, 4'd0};
-      3'd2: aligned = {16'd0, weight_q[19:4]};
-      3'd3: aligned = {24'd0, weight_q[19:12]};
-      default: aligned = '0;
-    endcase
+    aligned = '0;  // from -4 down nothing is left
+    if (!above_q[10]) aligned = {weight_q, 12'd0};
+    else if (above_q[9:2] == '1) begin
+      unique case (above_q[1:0])
+        2'd3: aligned = {8'd0, weight_q, 4'd0};
+        2'd2: aligned = {16'd0, weight_q[19:4]};
+        2'd1: aligned = {24'd0, weight_q[19:12]};
+        default: aligned = '0;
+      endcase
+    end
   end
   always_ff @(posedge clk_i) begin
-    aligned_q    <= add_q[0] ? aligned : '0;
-    sum_shift_q2 <= sum_shift_q;
+    aligned_q <= add_q[0] ? aligned : '0;
+    if (above_q[10]) sum_shift_q <= '0;
+    else sum_shift_q <= above_q > 11'sd5 ? 3'd6 : above_q[2:0];
   end
 
   // ---- stage 3: the sums ----
@@ -96,7 +92,7 @@ module tp_weight_sum (
   logic [47:0] shifted;
   logic [37:0] list_sum_q;
   always_comb begin
-    unique case (sum_shift_q2)
+    unique case (sum_shift_q)
       3'd0: shifted = sum_q;
       3'd1: shifted = {8'd0, sum_q[47:8]};
       3'd2: shifted = {16'd0, sum_q[47:16]};
