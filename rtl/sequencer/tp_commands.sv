@@ -540,12 +540,16 @@ module tp_commands
     end
   end
 
-  // The last word of a section is empty: the next section is asked for behind it.
-  logic [6:0] index_next;
-  logic       unused_index;
-  assign index_next   = index_q + 7'd1;
-  assign section_o    = word_q[4:0] + index_next[6:2];
-  assign unused_index = ^index_next[1:0];
+  // The last word of a section is empty: the next section is asked for while it is shown, with a
+  // cycle for the answer.
+  logic [4:0] section_q;
+  assign section_o = section_q;
+  always_ff @(posedge clk_i) begin
+    if (state_q == StSettle) section_q <= word_q[4:0];
+    else if (answer_word_valid_o && answer_word_ready_i && index_q[1:0] == 2'd2) begin
+      section_q <= section_q + 5'd1;
+    end
+  end
 
   // The sum to be sent is taken over while its low word is not yet shown, so that both halves and
   // the held word belong together.

@@ -389,16 +389,48 @@ module tp_control
     .word_data_o(part_data_o)
   );
 
+  // What the units count comes from far away: it has the first cycle for its way.
+  logic [SaturationPorts-1:0][3:0] saturations_q;
+  logic [ClipPorts-1:0][1:0] clips_q;
+  logic [2:0] block_valid_q;
+  logic [2:0][4:0] block_exponent_q;
+  logic x_done_q;
+  logic begun_q;
+  logic ended_q;
+  logic [31:0] ended_cycles_q;
+  logic shared_q;
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      saturations_q <= '0;
+      clips_q       <= '0;
+      block_valid_q <= '0;
+      x_done_q      <= 1'b0;
+      begun_q       <= 1'b0;
+      ended_q       <= 1'b0;
+    end else begin
+      saturations_q <= saturations_i;
+      clips_q       <= clips_i;
+      block_valid_q <= block_valid_i;
+      x_done_q      <= x_done_i;
+      begun_q       <= start_o;
+      ended_q       <= end_valid_i;
+    end
+    block_exponent_q <= block_exponent_i;
+    ended_cycles_q   <= end_cycles_i;
+    shared_q         <= (active_o & (active_o - 1'b1)) != '0;
+  end
+
   tp_statistics #(
     .SaturationPorts(SaturationPorts),
     .ClipPorts      (ClipPorts)
   ) u_statistics (
     .clk_i        (clk_i),
     .rst_ni       (rst_ni),
-    .saturations_i(saturations_i),
-    .clips_i      (clips_i),
-    .end_valid_i  (end_valid_i),
-    .end_cycles_i (end_cycles_i),
+    .saturations_i(saturations_q),
+    .clips_i      (clips_q),
+    .end_valid_i  (ended_q),
+    .end_cycles_i (ended_cycles_q),
     .token_i      (processed),
     .bad_i        (bad_i),
     .sums_o       (sums),
@@ -415,14 +447,14 @@ module tp_control
     .clk_i           (clk_i),
     .rst_ni          (rst_ni),
     .clear_i         (sections_clear),
-    .start_i         (start_o),
-    .shared_i        ((active_o & (active_o - 1'b1)) != '0),
-    .x_done_i        (x_done_i),
-    .end_i           (end_valid_i),
-    .saturations_i   (saturations_i),
-    .clips_i         (clips_i),
-    .block_valid_i   (block_valid_i),
-    .block_exponent_i(block_exponent_i),
+    .start_i         (begun_q),
+    .shared_i        (shared_q),
+    .x_done_i        (x_done_q),
+    .end_i           (ended_q),
+    .saturations_i   (saturations_q),
+    .clips_i         (clips_q),
+    .block_valid_i   (block_valid_q),
+    .block_exponent_i(block_exponent_q),
     .busy_o          (sections_busy),
     .section_i       (section_index),
     .section_o       (section)

@@ -6,9 +6,9 @@
 //       which begin the next section; events of all units; blocks as they are written, by source.
 //       Index 0 is the norm's everywhere: what it counts before a completion belongs to the next
 //       section.
-// Out   the counts of the section that is asked for, two cycles later; equal to
+// Out   the counts of the section that is asked for, in the next cycle; equal to
 //       tp_machine_section() of the model.
-// Rate  every event of every cycle.
+// Rate  every event of every cycle; two sections do not end in neighbouring cycles.
 // Not   answers rightly while busy_o is high; the caller waits.
 //
 // Events come up to a cycle later than the completion that covers them, and the first ones of an
@@ -60,7 +60,8 @@ module tp_sections
   border_e           border;
   logic              shared_q;  // of the present step
   logic    [    4:0] section_q;  // present section
-  logic    [    4:0] section_next;
+  logic              moves_on;  // a completion begins the next section
+  logic              fresh;  // this cycle's events are the first of a section
 
   assign border = border_q[Lag-1];
 
@@ -75,26 +76,21 @@ module tp_sections
     for (int unsigned i = 1; i < Lag; i++) border_shared_q[i] <= border_shared_q[i-1];
   end
 
-  always_comb begin
-    section_next = section_q;
-    unique case (border)
-      BorderStart: section_next = border_shared_q[Lag-1] ? 5'(Last) : 5'd0;
 `ifdef TP_PLANT_BUG
-      // The planted fault lets shared steps and deep programs go on counting.
-      BorderX: section_next = section_q + 5'd1;
+  // The planted fault lets shared steps and deep programs go on counting.
+  assign moves_on = 1'b1;
 `else
-      BorderX: if (!shared_q && section_q != 5'(Last - 1)) section_next = section_q + 5'd1;
+  assign moves_on = !shared_q && section_q != 5'(Last - 1);
 `endif
-      default: ;
-    endcase
-  end
+  assign fresh = border == BorderStart || border == BorderEnd || (border == BorderX && moves_on);
 
   always_ff @(posedge clk_i) begin
-    section_q <= section_next;
+    if (border == BorderStart) section_q <= border_shared_q[Lag-1] ? 5'(Last) : 5'd0;
+    else if (border == BorderX && moves_on) section_q <= section_q + 5'd1;
     if (border == BorderStart) shared_q <= border_shared_q[Lag-1];
   end
 
-  // ---- the present section ----
+  // ---- the present section: what a cycle brings, then the sums ----
 
   logic [ 7:0]      saturations;  // but for the norm
   logic [ 7:0]      clips;
@@ -107,10 +103,13 @@ module tp_sections
   logic [15:0]      norm_saturations_sum_q;  // since the border before
   logic [15:0]      norm_clips_sum_q;
   logic [ 4:0]      norm_exponent_max_q;
+  logic [16:0]      more_saturations_q;  // with the norm's at a completion
+  logic [16:0]      more_clips_q;
+  logic [ 2:0][4:0] more_exponent_q;
+  logic             fresh_q;  // these are the first of a section
   logic [23:0]      saturations_sum_q;  // of the section
   logic [23:0]      clips_sum_q;
   logic [ 2:0][4:0] exponent_max_q;
-  logic             fresh;  // this cycle's events are the first of a section
 
   always_comb begin
     saturations = '0;
@@ -120,8 +119,6 @@ module tp_sections
   end
 
   assign x_border = border == BorderX;
-  assign fresh = border != BorderNone && section_next != section_q || border == BorderStart ||
-                 border == BorderEnd;
 
   function automatic logic [23:0] add(input logic [23:0] sum, input logic [23:0] more);
     logic [24:0] total;
@@ -145,18 +142,20 @@ module tp_sections
         exponent_q[i] <= block_valid_i[i] ? block_exponent_i[i] : '0;
       end
     end
-    saturations_sum_q <= add(
-        fresh ? '0 : saturations_sum_q,
-        24'(saturations_q) + (x_border ? 24'(norm_saturations_sum_q) : '0)
-    );
-    clips_sum_q <= add(
-        fresh ? '0 : clips_sum_q, 24'(clips_q) + (x_border ? 24'(norm_clips_sum_q) : '0)
-    );
-    for (int unsigned i = 1; i < 3; i++) begin
-      if (fresh || exponent_q[i] > exponent_max_q[i]) exponent_max_q[i] <= exponent_q[i];
-    end
-    if (fresh || (x_border && norm_exponent_max_q > exponent_max_q[0])) begin
-      exponent_max_q[0] <= x_border ? norm_exponent_max_q : '0;
+  end
+
+  always_ff @(posedge clk_i) begin
+    fresh_q            <= fresh;
+    more_saturations_q <= 17'(saturations_q) + (x_border ? 17'(norm_saturations_sum_q) : '0);
+    more_clips_q       <= 17'(clips_q) + (x_border ? 17'(norm_clips_sum_q) : '0);
+    more_exponent_q    <= {exponent_q[2], exponent_q[1], x_border ? norm_exponent_max_q : 5'd0};
+
+    saturations_sum_q  <= add(fresh_q ? '0 : saturations_sum_q, 24'(more_saturations_q));
+    clips_sum_q        <= add(fresh_q ? '0 : clips_sum_q, 24'(more_clips_q));
+    for (int unsigned i = 0; i < 3; i++) begin
+      if (fresh_q || more_exponent_q[i] > exponent_max_q[i]) begin
+        exponent_max_q[i] <= more_exponent_q[i];
+      end
     end
   end
 
@@ -173,28 +172,40 @@ module tp_sections
     end
   end
 
-  // ---- the section that has ended goes into the memory ----
+  // ---- the section that has ended goes into the memory: read, then merged and written ----
 
-  section_t        ended_q;  // sums of the ended section
-  logic     [ 4:0] ended_section_q;
-  logic            ended_valid_q;  // its sums stand in ended_q
-  logic            running_q;  // there is a section to store
-  logic     [31:0] known_q;  // sections that the memory holds
-  section_t        stored;
-  section_t        merged;
-  logic     [ 4:0] tail_q;
-  logic            stepping_q;
+  logic     [4:0] before_q;  // section of the cycle before
+  logic           stores_q;  // a section ended in the cycle before, to be stored
+  section_t       ended_q;  // sums of the ended section
+  logic     [4:0] ended_section_q;
+  logic           ended_valid_q;  // its sums stand in ended_q
+  logic           merge_q;  // what the memory holds of it stands in stored_q
+  logic           running_q;  // there is a section to store
+  logic           ended_known_q;  // the memory holds some of it
+  logic     [4:0] known_q;  // sections that the memory holds, from 0 on: all steps begin there
+  logic           known_last_q;  // besides the last one
+  logic     [4:0] read_section;
+  logic           known;
+  section_t       stored;
+  section_t       stored_q;
+  section_t       merged;
+  logic     [4:0] tail_q;
+  logic           stepping_q;
+
+  function automatic logic is_known(input logic [4:0] section, input logic [4:0] count,
+                                    input logic last);
+    return section == 5'(Last) ? last : section < count;
+  endfunction
+
+  assign read_section = ended_valid_q ? ended_section_q : section_i;
+  assign known = ended_valid_q ? ended_known_q : is_known(section_i, known_q, known_last_q);
 
   always_comb begin
-    merged = ended_q;
-    if (known_q[ended_section_q]) begin
-      merged.saturations = add(stored.saturations, ended_q.saturations);
-      merged.clips = add(stored.clips, ended_q.clips);
-      for (int unsigned i = 0; i < 3; i++) begin
-        if (stored.exponent_max[i] > ended_q.exponent_max[i]) begin
-          merged.exponent_max[i] = stored.exponent_max[i];
-        end
-      end
+    merged.saturations = add(stored_q.saturations, ended_q.saturations);
+    merged.clips = add(stored_q.clips, ended_q.clips);
+    for (int unsigned i = 0; i < 3; i++) begin
+      merged.exponent_max[i] = stored_q.exponent_max[i] > ended_q.exponent_max[i] ?
+          stored_q.exponent_max[i] : ended_q.exponent_max[i];
     end
   end
 
@@ -203,47 +214,64 @@ module tp_sections
     .Depth(TP_SECTIONS)
   ) u_memory (
     .clk_i          (clk_i),
-    .write_enable_i (ended_valid_q),
+    .write_enable_i (merge_q),
     .write_address_i(ended_section_q),
     .write_data_i   (merged),
-    .read_address_i (ended_valid_q ? ended_section_q : section_i),
+    .read_address_i (read_section),
     .read_data_o    (stored)
   );
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
+      stores_q      <= 1'b0;
       ended_valid_q <= 1'b0;
+      merge_q       <= 1'b0;
       running_q     <= 1'b0;
       known_q       <= '0;
+      known_last_q  <= 1'b0;
       stepping_q    <= 1'b0;
       tail_q        <= '0;
     end else begin
-      ended_valid_q <= fresh && running_q;
+      stores_q      <= fresh && running_q;
+      ended_valid_q <= stores_q;
+      merge_q       <= ended_valid_q;
       if (border == BorderStart) running_q <= 1'b1;
       else if (border == BorderEnd) running_q <= 1'b0;
-      if (clear_i) known_q <= '0;
-      else if (ended_valid_q) known_q[ended_section_q] <= 1'b1;
+      if (clear_i) begin
+        known_q      <= '0;
+        known_last_q <= 1'b0;
+      end else if (merge_q && ended_section_q == 5'(Last)) known_last_q <= 1'b1;
+      else if (merge_q && !ended_known_q) known_q <= ended_section_q + 5'd1;
       if (start_i) stepping_q <= 1'b1;
       else if (end_i) stepping_q <= 1'b0;
       if (stepping_q) tail_q <= 5'(Tail);
       else if (tail_q != '0) tail_q <= tail_q - 5'd1;
     end
-    if (fresh) begin
-      ended_section_q <= section_q;
+  end
+
+  always_ff @(posedge clk_i) begin
+    before_q <= section_q;
+    if (stores_q) begin
+      ended_section_q <= before_q;
+      ended_known_q <= is_known(before_q, known_q, known_last_q);
       ended_q <= '{
           exponent_max: exponent_max_q,
           clips: clips_sum_q,
           saturations: saturations_sum_q
       };
     end
-    section_o <= known_q[section_i] ? stored : '0;
+    stored_q <= known ? stored : '0;
   end
 
+  assign section_o = stored_q;
   assign busy_o = stepping_q || tail_q != '0;
 
   `TP_ASSERT(ClearBetweenSteps_A, !(clear_i && busy_o))
   `TP_ASSERT(OneBorder_A, !(start_i && (end_i || x_done_i)))
+  `TP_ASSERT(OneEnd_A, !(stores_q && ended_valid_q))
+  `TP_ASSERT(StoredInTime_A, busy_o || !(stores_q || ended_valid_q || merge_q))
+  `TP_ASSERT(InTurn_A, !merge_q || ended_section_q == 5'(Last) || ended_section_q <= known_q)
   `TP_COVER(LastButOne_C, section_q == 5'(Last - 1) && border == BorderX)
-  `TP_COVER(Merged_C, ended_valid_q && known_q[ended_section_q])
+  `TP_COVER(Merged_C, merge_q && ended_known_q)
 
 endmodule

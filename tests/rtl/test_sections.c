@@ -133,7 +133,7 @@ static void compare(struct bench *b)
     }
     for (uint32_t i = 0; i < TP_SECTIONS; i++) {
         tp_dut_set(b->dut, "section_i", i);
-        idle(b, 2);
+        idle(b, 1);
         uint64_t value = tp_dut_get(b->dut, "section_o");
         const struct tp_section *expected = &b->expected[i];
         ck_assert_msg((value & 0xffffff) == expected->saturations &&
