@@ -462,6 +462,12 @@ module tp_sampler
     end
   end
 
+  // One comparison: any is better than none; signs and ids, of which the smaller one is better,
+  // stand on the other side.
+  logic better;
+  assign better = {1'b1, best_q[31], sum_q[30:0], best_id_q} >
+                  {best_valid_q, sum_q[31], best_q[30:0], sum_id_q};
+
   always_ff @(posedge clk_i) begin
     if (noise_valid) begin
       sum_q     <= noise_value + (greedy_q ? 32'sd0 : 32'(noise));
@@ -473,7 +479,7 @@ module tp_sampler
       sum_id_q <= 16'({logit_index_i[IdWidth-1:1], logit_index_i[0] || fast_upper});
     end
     if (sum_valid_q) begin
-      if (!best_valid_q || $signed({sum_q, ~sum_id_q}) > $signed({best_q, ~best_id_q})) begin
+      if (better) begin
         best_q     <= sum_q;
         best_key_q <= sum_key_q;
         best_id_q  <= sum_id_q;
