@@ -31,6 +31,7 @@ PROGRESS_S = 30
 INPUT_MHZ = 25
 STAGES = ("synth", "pnr", "pack")
 BITS = "tokproc.bit"
+SITES = "bitstreams/sites.py"
 MANIFEST = "manifest.json"
 # What place and route calls the resources of the device, and what we call them.
 RESOURCES = {"TRELLIS_COMB": "lut", "TRELLIS_FF": "flip_flop", "DP16KD": "block_ram",
@@ -74,9 +75,13 @@ class Design:
         self.constraints = pathlib.Path("constraints") / f"{self.family}.lpf"
         # Options of place and route that this board was found to need, if any.
         self.options = pathlib.Path("constraints") / f"{self.board}.options"
+        # Places of its block RAMs and multipliers, if any; a top of its own has other cells.
+        self.sites = pathlib.Path("constraints") / f"{self.board}.sites"
+        self.has_sites = self.sites.exists() and args.top is None
         part = re.fullmatch(r"LFE5U-(\d+)F-([678])BG(\d+)C", self.part)
         if part is None:
             fail(f"{self.board}: no ECP5 in a ball grid: {self.part}")
+        self.kiloluts = part[1]
         self.device_flags = [f"--{part[1]}k", "--package", f"CABGA{part[3]}", "--speed", part[2]]
         done = subprocess.run([sys.executable, "sim/rtl_sources.py", self.top],
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
@@ -99,6 +104,8 @@ class Design:
         names = set(self.sources + headers + [str(self.constraints)])
         if self.options.exists():
             names.add(str(self.options))
+        if self.has_sites:
+            names.update([str(self.sites), SITES])
         return {name: sha256(pathlib.Path(name).read_bytes()) for name in sorted(names)}
 
     def pnr_options(self):
@@ -255,6 +262,11 @@ def place_and_route(design, tools, netlist, target_mhz, extra):
     (work / "pnr.used.json").unlink(missing_ok=True)
     target_mhz = target_mhz or design.required_mhz
     log = work / "pnr.log"
+    if design.has_sites:
+        placed = work / "placed.json"
+        tools.run("sites", [sys.executable, SITES, "--part", design.kiloluts, "--rules",
+                            str(design.sites), str(netlist), str(placed)], work / "sites.log")
+        netlist = placed
     command = [tools.path("nextpnr-ecp5"), "-q", *design.device_flags,
                "--json", str(netlist),
                "--lpf", str(constraints_of(design, work, target_mhz)),

@@ -102,7 +102,9 @@ module tp_epilogue_pairs
   end
 
   front_t front;
-  logic [DelayWidth-1:0] delay;
+  logic [DelayWidth-1:0] delay_read;
+  logic [DelayWidth-1:0] delay_q;  // of the command of the next row group
+  logic at_once_q;  // and whether it is 0
 
   tp_ram_async #(
     .Width($bits(front_t)),
@@ -124,9 +126,15 @@ module tp_epilogue_pairs
     .write_enable_i (cmd_valid_i),
     .write_address_i(write_q),
     .write_data_i   (delay_in),
-    .read_address_i (row_q),
-    .read_data_o    (delay)
+    .read_address_i (row_q + index_t'(row_end)),
+    .read_data_o    (delay_read)
   );
+
+  // A command is there long before its rows, so the register has its delay when they come.
+  always_ff @(posedge clk_i) begin
+    delay_q   <= delay_read;
+    at_once_q <= delay_read == '0;
+  end
 
   // ---- take pairs from row groups: the first at once or after the delay, then the others ----
 
@@ -144,7 +152,7 @@ module tp_epilogue_pairs
   logic [1:0][39:0] rest_pair;
   logic rest_last;
 
-  assign row_now     = row_valid_i && delay == '0;
+  assign row_now     = row_valid_i && at_once_q;
   assign hold_fire   = start_q[0];
   assign first_fire  = row_now || hold_fire;
   assign first_group = hold_fire ? hold_q : row_data_i;
@@ -157,12 +165,12 @@ module tp_epilogue_pairs
     if (!rst_ni) start_q <= '0;
     else begin
       start_q <= start_q >> 1;
-      if (row_valid_i && delay != '0) start_q[delay-1'b1] <= 1'b1;
+      if (row_valid_i && !at_once_q) start_q[delay_q-1'b1] <= 1'b1;
     end
   end
 
   always_ff @(posedge clk_i) begin
-    if (row_valid_i && delay != '0) begin
+    if (row_valid_i && !at_once_q) begin
       hold_q      <= row_data_i;
       hold_last_q <= row_last_i;
     end
@@ -272,7 +280,7 @@ module tp_epilogue_pairs
   `TP_ASSERT(EmbeddingIsNoRows_A, !embed_valid_i || front.kind == KindEmbed)
   `TP_ASSERT(OnePairPerCycle_A,
              32'(row_now) + 32'(hold_fire) + 32'(rest_fire) + 32'(embed_valid_i) <= 1)
-  `TP_ASSERT(HoldIsFree_A, !(row_valid_i && delay != '0) || (start_q >> 1) == '0)
+  `TP_ASSERT(HoldIsFree_A, !(row_valid_i && !at_once_q) || (start_q >> 1) == '0)
   `TP_COVER(Delayed_C, hold_fire)
 
 endmodule

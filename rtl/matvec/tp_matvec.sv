@@ -354,11 +354,10 @@ module tp_matvec #(
     align_beat_q2 <= align_beat_q;
     beat_data_q2 <= beat_data_q;
     beat_data_q3 <= beat_data_q2;
-    if (rows_valid_q[2] || embed_valid_q[2]) weights_q <= weight_data_i;
-    if (rows_valid_q[2]) begin
-      values_q <= block_data_i;
-      room_q   <= 8'({2'b0, align_beat_q2}) - 8'({3'b0, block_exponent_i});
-    end
+    // The memories keep what they gave, so these need no enable, which would reach 800 flip-flops.
+    weights_q <= weight_data_i;
+    values_q  <= block_data_i;
+    room_q    <= 8'({2'b0, align_beat_q2}) - 8'({3'b0, block_exponent_i});
   end
 
   // ---- configuration ----
@@ -384,6 +383,15 @@ module tp_matvec #(
   logic [Groups-1:0][39:0] partial_q;  // sums so far, of the beats that begin a row in a pass
 
   for (genvar group = 0; group < Groups; group++) begin : gen_group
+    // Each group has its own, equal to those of the others: they steer a thousand LUTs.
+    logic  valid_q;
+    beat_t beat_here_q;
+    (* keep *)
+    always_ff @(posedge clk_i) begin
+      valid_q     <= rows_valid_q[ReadStages-1] && rst_ni;
+      beat_here_q <= beat_data_q2;
+    end
+
     tp_matvec_group #(
       .Codebooks(Codebooks)
     ) u_group (
@@ -392,11 +400,11 @@ module tp_matvec #(
       .table_write_i  (table_write_q),
       .table_address_i(table_address_q),
       .table_data_i   (table_data_q),
-      .valid_i        (rows_valid_q[ReadStages]),
-      .first_i        (beat_data_q3.first),
-      .two_planes_i   (beat_data_q3.two_planes),
-      .high_i         (beat_data_q3.high),
-      .codebook_i     (beat_data_q3.codebook),
+      .valid_i        (valid_q),
+      .first_i        (beat_here_q.first),
+      .two_planes_i   (beat_here_q.two_planes),
+      .high_i         (beat_here_q.high),
+      .codebook_i     (beat_here_q.codebook),
       .codes_i        (weights_q[136*group+:128]),
       .scale_i        (weights_q[136*group+128+:8]),
       .room_i         (room_q),

@@ -67,7 +67,8 @@ module tp_matvec_group #(
     two_planes_q <= {two_planes_q[Dot-1:1], two_planes_i};
   end
 
-  // ---- decode and multiply ----
+  // ---- decode and multiply; nothing up to dot_q waits for a valid bit, which would have to reach
+  // a thousand flip-flops in a cycle ----
 
   (* ram_style = "distributed" *) logic [7:0] table_q[TableDepth];
   always_ff @(posedge clk_i) begin
@@ -83,10 +84,8 @@ module tp_matvec_group #(
     assign code  = codes_i[4*i+:4];
     assign index = TableBits'({codebook_i, code});
     always_ff @(posedge clk_i) begin
-      if (valid_i) begin
-        weight_q <= two_planes_i ? {{4{high_i && code[3]}}, code} : table_q[index];
-        value_q  <= block_i[8*i+:8];
-      end
+      weight_q <= two_planes_i ? {{4{high_i && code[3]}}, code} : table_q[index];
+      value_q  <= block_i[8*i+:8];
     end
     tp_ecp5_multiply #(
       .WidthA(8),
@@ -108,21 +107,21 @@ module tp_matvec_group #(
   for (genvar i = 0; i < 16; i++) begin : gen_sum2
     logic signed [16:0] sum_q;
     always_ff @(posedge clk_i) begin
-      if (valid_q[Product]) sum_q <= 17'(product[2*i]) + 17'(product[2*i+1]);
+      sum_q <= 17'(product[2*i]) + 17'(product[2*i+1]);
     end
     assign sum2[i] = sum_q;
   end
   for (genvar i = 0; i < 8; i++) begin : gen_sum4
     logic signed [17:0] sum_q;
     always_ff @(posedge clk_i) begin
-      if (valid_q[Product+1]) sum_q <= 18'(sum2[2*i]) + 18'(sum2[2*i+1]);
+      sum_q <= 18'(sum2[2*i]) + 18'(sum2[2*i+1]);
     end
     assign sum4[i] = sum_q;
   end
   for (genvar i = 0; i < 4; i++) begin : gen_sum8
     logic signed [18:0] sum_q;
     always_ff @(posedge clk_i) begin
-      if (valid_q[Product+2]) sum_q <= 19'(sum4[2*i]) + 19'(sum4[2*i+1]);
+      sum_q <= 19'(sum4[2*i]) + 19'(sum4[2*i+1]);
     end
     assign sum8[i] = sum_q;
   end
@@ -130,13 +129,13 @@ module tp_matvec_group #(
   for (genvar i = 0; i < 2; i++) begin : gen_sum16
     logic signed [18:0] sum_q;
     always_ff @(posedge clk_i) begin
-      if (valid_q[Product+3]) sum_q <= sum8[2*i] + sum8[2*i+1];
+      sum_q <= sum8[2*i] + sum8[2*i+1];
     end
     assign sum16[i] = sum_q;
   end
   logic signed [19:0] dot_q;
   always_ff @(posedge clk_i) begin
-    if (valid_q[Product+4]) dot_q <= 20'(sum16[0]) + 20'(sum16[1]);
+    dot_q <= 20'(sum16[0]) + 20'(sum16[1]);
   end
 
   // ---- planes ----
