@@ -254,6 +254,16 @@ def constraints_of(design, work, target_mhz):
     return path
 
 
+def known_target(design, output):
+    """What the bits that are there were made for, so that they are made again with it."""
+    try:
+        manifest = json.loads((output / MANIFEST).read_text(encoding="ascii"))
+        known = float(manifest["target_mhz"])
+        return known if manifest["clock_required_mhz"] == design.required_mhz else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 def place_and_route(design, tools, netlist, target_mhz, extra):
     """WORK/design.config, WORK/report.json and WORK/routed.json."""
     work = tools.work
@@ -495,7 +505,8 @@ def main():
     if "synth" in stages:
         synthesise(design, tools)
     if "pnr" in stages:
-        place_and_route(design, tools, args.netlist or work / "synth.json", args.freq,
+        place_and_route(design, tools, args.netlist or work / "synth.json",
+                        args.freq or known_target(design, output),
                         args.pnr_options.split())
     if "pack" in stages:
         bits = pack(design, tools, None if args.check else output)

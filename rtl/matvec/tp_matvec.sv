@@ -356,8 +356,8 @@ module tp_matvec #(
     beat_data_q3 <= beat_data_q2;
     // The memories keep what they gave, so these need no enable, which would reach 800 flip-flops.
     weights_q <= weight_data_i;
-    values_q  <= block_data_i;
-    room_q    <= 8'({2'b0, align_beat_q2}) - 8'({3'b0, block_exponent_i});
+    values_q <= block_data_i;
+    room_q <= 8'({2'b0, align_beat_q2}) - 8'({3'b0, block_exponent_i});
   end
 
   // ---- configuration ----
