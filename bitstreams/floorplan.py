@@ -18,7 +18,7 @@ import sys
 TILE = 8  # drawn size of a tile, of two by two slices
 SHELLS = ("u_board", "u_core")
 UNITS_MAX = 18
-LEGEND = 300
+LEGEND = 340
 LINE = 18
 # Big cells take more than the tile that they are named by.
 BIG = {"DP16KD": ("block RAM", 2, 1), "MULT18X18D": ("multiplier", 1, 1),
