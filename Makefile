@@ -409,11 +409,13 @@ $(BUILD)/bench/processor: bench/processor.c $(FORWARDS) $(BUILD)/libtokproc.a
 	@echo "  make $@"; mkdir -p $(@D)
 	$(CC) $(filter-out -MMD -MP,$(CFLAGS)) -O2 $^ $(LIBS) -o $@
 
+BOARD ?= ulx3s-85f
+BOARD_CONFIG := $(shell sed -n 's/^TP_BOARD.$(BOARD), \([^,]*\),.*/\1/p' host/include/tp_boards.def)
 .PHONY: bench
-bench: $(BUILD)/tokproc $(BUILD)/bench/processor $(filter %/$(CONFIG).so,$(SIMS))
+bench: $(BUILD)/tokproc $(BUILD)/bench/processor $(filter %/$(BOARD_CONFIG).so,$(SIMS))
 bench: ## Speed of a board (BOARD=), the emulator and this processor, with all ratios.
 	$(PYTHON) bench/bench.py --build $(BUILD) --model $(MODEL) --format $(FORMAT) \
-	  --config $(CONFIG) --board $(BOARD) $(RUN)
+	  --config $(BOARD_CONFIG) --board $(BOARD) $(RUN)
 
 .PHONY: test-programs
 test-programs: $(TEST_PROGRAMS) $(BUILD)/test/tokenize $(BUILD)/bench/processor \
@@ -506,7 +508,6 @@ synth-check: $(BUILD)/tp_genmap ## Maps each unit and the core to ECP5; table be
 	tests/synth/check_synth.py --build $(BUILD) --config $(CONFIG) --jobs $(JOBS) $(SYNTH)
 
 # FLOW= gives further options, such as FLOW="--stage synth"; bitstreams/README.md has them.
-BOARD ?= ulx3s-85f
 BITSTREAM := bitstreams/make_bitstream.py --build $(BUILD) --venv $(VENV)
 
 .PHONY: bitstream

@@ -46,7 +46,7 @@ def board_rate(args, tokproc, simulated):
                 "--format", args.format)["places"][0]
     if plan.get("configuration") != args.config:
         sys.exit(f"bench: {args.board} has the configuration {plan.get('configuration')}, not "
-                 f"{args.config} - try: make bench BOARD=... CONFIG=...")
+                 f"{args.config} - try: make bench BOARD=...")
     cycles = simulated["cycles_per_token"] + simulated["cycles_between_steps_per_token"]
     return plan["clock_mhz"] * 1e6 / cycles, plan["clock_mhz"], plan["clock_from"]
 
