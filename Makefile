@@ -415,7 +415,7 @@ BOARD_CONFIG := $(shell sed -n 's/^TP_BOARD.$(BOARD), \([^,]*\),.*/\1/p' host/in
 bench: $(BUILD)/tokproc $(BUILD)/bench/processor $(filter %/$(BOARD_CONFIG).so,$(SIMS))
 bench: ## Speed of a board (BOARD=), the emulator and this processor, with all ratios.
 	$(PYTHON) bench/bench.py --build $(BUILD) --model $(MODEL) --format $(FORMAT) \
-	  --config $(BOARD_CONFIG) --board $(BOARD) $(RUN)
+	  --board $(BOARD) $(RUN)
 
 .PHONY: test-programs
 test-programs: $(TEST_PROGRAMS) $(BUILD)/test/tokenize $(BUILD)/bench/processor \

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Speed of a board beside the processor at hand, all measured in one run.
 
-  bench.py --build build --model M --format F --config C --board B [options of `tokproc bench`]
+  bench.py --build build --model M --format F --board B [options of `tokproc bench`]
 
 Lines: the simulated device, whose counted cycles and the board's clock give the board's figure; the
 emulator; our own float32 forward pass on one thread of this processor, four ways (bench/README.md),
@@ -40,30 +40,25 @@ def call(*command):
     return json.loads(done.stdout.decode().splitlines()[-1])
 
 
-def board_rate(args, tokproc, simulated):
-    """Tokens per second on the board by counted cycles, and where the clock comes from."""
-    plan = call(tokproc, "plan", "-m", args.model, "--board", args.board, "--json",
-                "--format", args.format)["places"][0]
-    if plan.get("configuration") != args.config:
-        sys.exit(f"bench: {args.board} has the configuration {plan.get('configuration')}, not "
-                 f"{args.config} - try: make bench BOARD=...")
-    cycles = simulated["cycles_per_token"] + simulated["cycles_between_steps_per_token"]
-    return plan["clock_mhz"] * 1e6 / cycles, plan["clock_mhz"], plan["clock_from"]
-
-
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--build", default="build", type=pathlib.Path)
-    for name in ("model", "format", "config", "board"):
+    for name in ("model", "format", "board"):
         parser.add_argument(f"--{name}", required=True)
     args, more = parser.parse_known_args()
     tokproc = args.build / "tokproc"
-    common = ["bench", "-m", args.model, "--config", args.config, "--format", args.format, "--temp",
-              "0", "--json"]
+    plan = call(tokproc, "plan", "-m", args.model, "--board", args.board, "--json",
+                "--format", args.format)["places"][0]
+    if plan.get("configuration") is None:
+        sys.exit(f"bench: no core fits {args.board} - try: make bench BOARD=...")
+    mhz, origin = plan["clock_mhz"], plan["clock_from"]
+    common = ["bench", "-m", args.model, "--config", plan["configuration"], "--format", args.format,
+              "--temp", "0", "--json"]
     simulated = call(tokproc, *common, "-d", "sim", *more)
     emulated = call(tokproc, *common, "-d", "emu", *more)
     floats = call(args.build / "bench" / "processor", args.model, TOKENS, REPETITIONS)
-    rate, mhz, origin = board_rate(args, tokproc, simulated)
+    cycles = simulated["cycles_per_token"] + simulated["cycles_between_steps_per_token"]
+    rate = mhz * 1e6 / cycles
 
     print(f"{args.model}, {args.format}; processor: {processor_name()}, one thread")
     print(f"{'':44} {'tokens/s':>9}  board is")
