@@ -23,22 +23,13 @@ import sys
 import tempfile
 import xml.etree.ElementTree
 
+sys.path.insert(0, "tests/common")
+from tap import finish, report  # noqa: E402
+
 BUILD = pathlib.Path(os.environ.get("TP_BUILD", "build"))
 VENV = pathlib.Path("build/venv")
 SCRIPT = "bitstreams/make_bitstream.py"
 BOARD = "ulx3s-85f"
-
-tests = failures = 0
-
-
-def report(name, wrong):
-    global tests, failures
-    tests += 1
-    failures += 1 if wrong else 0
-    print(f"{'not ok' if wrong else 'ok'} {tests} - {name}")
-    for line in wrong[:20]:
-        print("# " + line)
-    sys.stdout.flush()
 
 
 def flow(*arguments):
@@ -179,8 +170,7 @@ def main():
             ended(folder)
             tampered(folder, out)
     committed()
-    print(f"1..{tests}")
-    return 1 if failures else 0
+    return finish()
 
 
 sys.exit(main())

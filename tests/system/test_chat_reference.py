@@ -19,6 +19,9 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.insert(0, "tests/common")
+from tap import finish, report  # noqa: E402
+
 BUILD = pathlib.Path(os.environ.get("TP_BUILD", "build"))
 VENV = BUILD / "venv" / "bin" / "python"
 PROGRAM = BUILD / "test" / "tokenize"
@@ -178,18 +181,6 @@ def ours(folder, program, talk, answer, name="auto"):
     return status, tokens, done.stdout[12 + 4 * count:].decode()
 
 
-tests = failures = 0
-
-
-def report(name, wrong):
-    global tests, failures
-    tests += 1
-    failures += 1 if wrong else 0
-    print(f"{'not ok' if wrong else 'ok'} {tests} - {name}")
-    for line in wrong[:2]:
-        print("# " + line)
-
-
 def main():
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
@@ -222,8 +213,7 @@ def main():
             if status != -1:
                 wrong.append(f"{talk}: {status} {text}")
         report("roles out of turn are refused", wrong)
-    print(f"1..{tests}")
-    return 1 if failures else 0
+    return finish()
 
 
 sys.exit(main())
