@@ -69,7 +69,6 @@ module MULT18X18D #(
     SRIB5, SRIB4, SRIB3, SRIB2, SRIB1, SRIB0
   };
 
-  wire [3:0] clocks = {CLK3, CLK2, CLK1, CLK0};
   wire [3:0] enables = {CE3, CE2, CE1, CE0};
   wire [3:0] resets = {RST3, RST2, RST1, RST0};
 
@@ -79,10 +78,14 @@ module MULT18X18D #(
     number = last[1:0];
   endfunction
 
-  wire clk_a = clocks[number(REG_INPUTA_CLK[7:0])];
-  wire clk_b = clocks[number(REG_INPUTB_CLK[7:0])];
-  wire clk_p = clocks[number(REG_PIPELINE_CLK[7:0])];
-  wire clk_o = clocks[number(REG_OUTPUT_CLK[7:0])];
+  wire clk_a = REG_INPUTA_CLK == "CLK3" ? CLK3 : REG_INPUTA_CLK == "CLK2" ? CLK2 :
+                REG_INPUTA_CLK == "CLK1" ? CLK1 : CLK0;
+  wire clk_b = REG_INPUTB_CLK == "CLK3" ? CLK3 : REG_INPUTB_CLK == "CLK2" ? CLK2 :
+                REG_INPUTB_CLK == "CLK1" ? CLK1 : CLK0;
+  wire clk_p = REG_PIPELINE_CLK == "CLK3" ? CLK3 : REG_PIPELINE_CLK == "CLK2" ? CLK2 :
+                REG_PIPELINE_CLK == "CLK1" ? CLK1 : CLK0;
+  wire clk_o = REG_OUTPUT_CLK == "CLK3" ? CLK3 : REG_OUTPUT_CLK == "CLK2" ? CLK2 :
+                REG_OUTPUT_CLK == "CLK1" ? CLK1 : CLK0;
 
   // Operands with their signs.
   wire [17:0] from_a = SOURCEA ? sria : a;
