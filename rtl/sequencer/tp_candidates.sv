@@ -41,9 +41,10 @@ module tp_candidates
 
   `TP_REQUIRE(Slots >= 1 && Slots <= 8 && VocabMax >= 2 && VocabMax <= 65536)
 
-  typedef enum logic [2:0] {
+  typedef enum logic [3:0] {
     StIdle,
     StLook,   // the ranking of the slot is read
+    StCount,  // counts what the next frame takes
     StFrame,  // shows the frame
     StHead,   // its first four words
     StRead,   // reads a candidate
@@ -59,18 +60,17 @@ module tp_candidates
   logic             [        1:0] head_q;
   logic             [        6:0] next_q;  // place of the next candidate to send
   logic             [        6:0] left;
-  logic             [        6:0] frame_count;
+  logic             [        6:0] frame_count_q;
   logic             [        6:0] frame_end_q;  // place behind the frame
-  logic                           frame_last;
+  logic                           frame_last_q;  // the next candidate is the last of the frame
+  logic                           last_q;  // and of all
   logic             [IdWidth-1:0] id;
   logic signed      [       23:0] key;
   logic                           move;
 
   assign left = ranking_q.count - next_q;
-  assign frame_count = left > PerFrame ? PerFrame : left;
-  assign frame_last = next_q + 7'd1 == frame_end_q;
   assign frame_valid_o = state_q == StFrame;
-  assign frame_length_o = length_t'({frame_count, 3'd0}) + length_t'(16);
+  assign frame_length_o = length_t'({frame_count_q, 3'd0}) + length_t'(16);
   assign word_valid_o = state_q == StHead || state_q == StId || state_q == StKey;
   assign move = word_valid_o && word_ready_i;
 
@@ -93,15 +93,16 @@ module tp_candidates
     state_d = state_q;
     unique case (state_q)
       StIdle:  if (drain_i) state_d = StLook;
-      StLook:  state_d = StFrame;
+      StLook:  state_d = StCount;
+      StCount: state_d = StFrame;
       StFrame: if (frame_ready_i) state_d = StHead;
       StHead:  if (move && head_q == 2'd3) state_d = StRead;
       StRead:  state_d = StWait;
       StWait:  state_d = StId;
       StId:    if (move) state_d = StKey;
       StKey: begin
-        if (move && !frame_last) state_d = StRead;
-        else if (move) state_d = left == 7'd1 ? StIdle : StFrame;
+        if (move && !frame_last_q) state_d = StRead;
+        else if (move) state_d = last_q ? StIdle : StCount;
       end
       default: state_d = StIdle;
     endcase
@@ -121,8 +122,12 @@ module tp_candidates
     if (state_q == StLook) ranking_q <= ranking;
     if (state_q == StIdle) next_q <= '0;
     else if (state_q == StKey && move) next_q <= next_q + 7'd1;
+    if (state_q == StCount) frame_count_q <= left > PerFrame ? PerFrame : left;
+    // The next place stands for cycles before a candidate is shown.
+    frame_last_q <= next_q + 7'd1 == frame_end_q;
+    last_q       <= left == 7'd1;
     if (state_q == StFrame) begin
-      frame_end_q <= next_q + frame_count;
+      frame_end_q <= next_q + frame_count_q;
       head_q      <= '0;
     end else if (state_q == StHead && move) head_q <= head_q + 2'd1;
   end

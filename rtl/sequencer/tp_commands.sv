@@ -164,6 +164,10 @@ module tp_commands
   logic                    field_bad;
   logic                    has_tokens;  // FEED and RECENT
   logic                    feed_move;
+  logic                    hello_q;  // what the answer is
+  logic                    statistics_q;
+  logic                    sections_q;
+  logic    [          6:0] answer_last_q;  // number of its last word
 
   assign word_move = word_valid_i && word_ready_o;
   assign frame_ready_o = state_q == StIdle;
@@ -325,7 +329,7 @@ module tp_commands
       StClear: if (!clear_busy_i) state_d = StAnswer;
       StAnswer: if (answer_frame_ready_i) state_d = StAnswerWords;
       StAnswerWords: begin
-        if (answer_word_ready_i && index_q == answer_frame_length_o[8:2] - 7'd1) state_d = StIdle;
+        if (answer_word_ready_i && index_q == answer_last_q) state_d = StIdle;
       end
       default: state_d = StIdle;
     endcase
@@ -502,9 +506,17 @@ module tp_commands
     end
   end
 
+  // Type and length stand from StAnswer on, and the words come behind it.
+  always_ff @(posedge clk_i) begin
+    hello_q       <= answer_frame_type_o == TP_FRAME_HELLO_REPLY;
+    statistics_q  <= answer_frame_type_o == TP_FRAME_STATISTICS_REPLY;
+    sections_q    <= answer_frame_type_o == TP_FRAME_SECTIONS_REPLY;
+    answer_last_q <= answer_frame_length_o[8:2] - 7'd1;
+  end
+
   always_comb begin
     answer_word_data_o = {16'd0, status_q, type_q};
-    if (answer_frame_type_o == TP_FRAME_HELLO_REPLY) begin
+    if (hello_q) begin
       unique case (index_q[3:0])
         4'd0: answer_word_data_o = {8'(Slots), 8'(Groups), 16'(TP_PROTOCOL_VERSION)};
         4'd1: answer_word_data_o = {8'(HeadLog2Max), 8'(TP_TOP_K_MAX), 8'(Codebooks), HelloFlags};
@@ -517,7 +529,7 @@ module tp_commands
         4'd8: answer_word_data_o = {16'(ConstantPairs), 16'(GainQuads)};
         default: answer_word_data_o = BuildId;
       endcase
-    end else if (answer_frame_type_o == TP_FRAME_STATISTICS_REPLY) begin
+    end else if (statistics_q) begin
       unique case (index_q[3:0])
         4'd12: answer_word_data_o = frames_bad_q;
         4'd13: answer_word_data_o = '0;
@@ -525,7 +537,7 @@ module tp_commands
           answer_word_data_o = index_q[0] ? sum_high_q : sums_q;
         end
       endcase
-    end else if (answer_frame_type_o == TP_FRAME_SECTIONS_REPLY) begin
+    end else if (sections_q) begin
       unique case (index_q[1:0])
         2'd0: answer_word_data_o = 32'(section_i.saturations);
         2'd1: answer_word_data_o = 32'(section_i.clips);

@@ -6,7 +6,7 @@
 //       saturations and clips.
 // Out   answers and events as frames; the configuration bus; starts of steps; the sampling of each
 //       slot. Semantics: docs/link.md.
-// Rate  one word per cycle on both sides; between two steps see README.md.
+// Rate  one word per cycle in, one per two cycles out; between two steps see README.md.
 // Not   does not look at positions beyond the limit of each slot: the host sets that.
 
 `include "tp_assert.svh"

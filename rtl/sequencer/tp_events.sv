@@ -6,7 +6,7 @@
 //       time; answers of tp_commands.
 // Out   frames for tp_framer_tx: answers first, then events in their order, then logits. Events and
 //       LOGITS frames carry the running event sequence.
-// Rate  one word per cycle.
+// Rate  one word per two cycles: each is held in a register on its way, which cuts both directions.
 // Not   does not stop tp_slots in the middle of a step's events: room_o tells beforehand that all
 //       of one more step fit.
 
@@ -32,7 +32,7 @@ module tp_events
   input  logic    [ 7:0] logits_frame_type_i,    // early
   input  length_t        logits_frame_length_i,  // early
   input  logic           logits_word_valid_i,    // early
-  output logic           logits_word_ready_o,    // late
+  output logic           logits_word_ready_o,    // early
   input  logic    [31:0] logits_word_data_i,     // late
 
   input  logic           answer_frame_valid_i,     // early
@@ -41,7 +41,7 @@ module tp_events
   input  logic    [ 7:0] answer_frame_sequence_i,  // early
   input  length_t        answer_frame_length_i,    // early
   input  logic           answer_word_valid_i,      // early
-  output logic           answer_word_ready_o,      // late
+  output logic           answer_word_ready_o,      // early
   input  logic    [31:0] answer_word_data_i,       // late
 
   output logic           frame_valid_o,     // early
@@ -51,7 +51,7 @@ module tp_events
   output length_t        frame_length_o,    // early
   output logic           word_valid_o,      // early
   input  logic           word_ready_i,      // late
-  output logic    [31:0] word_data_o        // late
+  output logic    [31:0] word_data_o        // early
 );
 
   // Two words more may be on their way when the room is looked at.
@@ -91,22 +91,30 @@ module tp_events
 
   // ---- the next frame: chosen once, shown until it is taken, its words until the last ----
 
-  source_e       source_q;
-  logic          show_q;
-  logic          words_q;  // words of the frame are under way
-  logic    [6:0] word_left_q;
-  logic    [7:0] event_sequence_q;
-  logic          choose;
-  logic    [7:0] event_type;
-  length_t       event_length;
-  logic          frame_move;
-  logic          word_move;
-  logic          room_q;
-  logic          empty_q;
+  source_e        source_q;
+  logic           show_q;
+  logic           words_q;  // words of the frame are under way
+  logic    [ 6:0] word_left_q;
+  logic    [ 7:0] event_sequence_q;
+  logic           choose;
+  logic    [ 7:0] event_type;
+  length_t        event_length;
+  logic           frame_move;
+  logic           word_valid;  // the source shows a word
+  logic    [31:0] word_data;
+  logic           word_free;  // it is taken over
+  logic           word_valid_q;
+  logic    [31:0] word_data_q;
+  logic           word_move;
+  logic           room_q;
+  logic           empty_q;
 
   assign choose = !show_q && !words_q;
   assign frame_move = frame_valid_o && frame_ready_i;
-  assign word_move = word_valid_o && word_ready_i;
+  assign word_free = words_q && !word_valid_q;
+  assign word_move = word_valid_q && word_ready_i;
+  assign word_valid_o = word_valid_q;
+  assign word_data_o = word_data_q;
   assign frame_valid_o = show_q;
   assign room_o = room_q;
   assign empty_o = empty_q;
@@ -133,6 +141,7 @@ module tp_events
       source_q         <= FromAnswer;
       show_q           <= 1'b0;
       words_q          <= 1'b0;
+      word_valid_q     <= 1'b0;
       event_sequence_q <= '0;
       room_q           <= 1'b0;
       empty_q          <= 1'b0;
@@ -149,7 +158,8 @@ module tp_events
         if (source_q != FromAnswer) event_sequence_q <= event_sequence_q + 8'd1;
       end
       if (word_move && word_left_q == 7'd1) words_q <= 1'b0;
-      room_q  <= level <= LevelWidth'(Depth - StepMost) && !event_valid_i;
+      word_valid_q <= word_valid_q ? !word_ready_i : words_q && word_valid;
+      room_q <= level <= LevelWidth'(Depth - StepMost) && !event_valid_i;
       empty_q <= !event_valid && !event_valid_i && !words_q;
     end
   end
@@ -168,27 +178,28 @@ module tp_events
     end
     if (frame_move) word_left_q <= frame_length_o[8:2];
     else if (word_move) word_left_q <= word_left_q - 7'd1;
+    if (!word_valid_q) word_data_q <= word_data;
   end
 
   assign answer_frame_ready_o = frame_move && source_q == FromAnswer;
   assign logits_frame_ready_o = frame_move && source_q == FromLogits;
-  assign answer_word_ready_o  = words_q && word_ready_i && source_q == FromAnswer;
-  assign logits_word_ready_o  = words_q && word_ready_i && source_q == FromLogits;
-  assign event_ready          = words_q && word_ready_i && source_q == FromEvents;
+  assign answer_word_ready_o  = word_free && source_q == FromAnswer;
+  assign logits_word_ready_o  = word_free && source_q == FromLogits;
+  assign event_ready          = word_free && source_q == FromEvents;
 
   always_comb begin
     unique case (source_q)
       FromAnswer: begin
-        word_valid_o = words_q && answer_word_valid_i;
-        word_data_o  = answer_word_data_i;
+        word_valid = answer_word_valid_i;
+        word_data  = answer_word_data_i;
       end
       FromEvents: begin
-        word_valid_o = words_q && event_valid;
-        word_data_o  = event_head.data;
+        word_valid = event_valid;
+        word_data  = event_head.data;
       end
       default: begin
-        word_valid_o = words_q && logits_word_valid_i;
-        word_data_o  = logits_word_data_i;
+        word_valid = logits_word_valid_i;
+        word_data  = logits_word_data_i;
       end
     endcase
   end

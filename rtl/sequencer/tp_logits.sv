@@ -52,18 +52,31 @@ module tp_logits
 
   state_e        state_q;
   state_e        state_d;
+  logic          logit_valid_q;  // the flow comes from far away: a cycle for its way
+  logic   [ 2:0] logit_slot_q;
+  logic   [15:0] logit_index_q;
+  logic   [31:0] logit_data_q;
+  logic          logit_last_q;
   logic          capture;
   logic   [16:0] count_q;  // logits in the buffer
   logic   [16:0] next_q;  // next logit to send
   logic   [ 5:0] frame_left_q;  // logits to come in this frame
   logic   [ 5:0] frame_count_q;
-  logic   [16:0] left;
+  logic   [16:0] left_q;  // at the logit that is shown: with it still to send
   logic   [31:0] read_data;
   logic          word_move;
   logic          frame_last;
 
-  assign capture = logit_valid_i && capture_i && logit_slot_i == capture_slot_i;
-  assign left = count_q - next_q;
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) logit_valid_q <= 1'b0;
+    else logit_valid_q <= logit_valid_i;
+    logit_slot_q  <= logit_slot_i;
+    logit_index_q <= logit_index_i;
+    logit_data_q  <= logit_data_i;
+    logit_last_q  <= logit_last_i;
+  end
+
+  assign capture = logit_valid_q && capture_i && logit_slot_q == capture_slot_i;
   assign frame_valid_o = state_q == StFrame;
   assign frame_length_o = {1'b0, frame_count_q, 2'b00} + 9'd8;
   assign word_valid_o = state_q == StSlot || state_q == StFirst || state_q == StLogit;
@@ -89,7 +102,7 @@ module tp_logits
       StWait:  state_d = StLogit;
       StLogit: begin
         if (word_ready_i && !frame_last) state_d = StRead;
-        else if (word_ready_i) state_d = left == 17'd1 ? StIdle : StFrame;
+        else if (word_ready_i) state_d = left_q == 17'd1 ? StIdle : StFrame;
       end
       default: state_d = StIdle;
     endcase
@@ -103,7 +116,7 @@ module tp_logits
     end else begin
       state_q   <= state_d;
       drained_o <= (state_q != StIdle || drain_i) && state_d == StIdle;
-      if (capture && logit_last_i) count_q <= 17'(logit_index_i) + 17'd1;
+      if (capture && logit_last_q) count_q <= 17'(logit_index_q) + 17'd1;
       else if (state_q != StIdle && state_d == StIdle) count_q <= '0;
     end
   end
@@ -111,6 +124,7 @@ module tp_logits
   always_ff @(posedge clk_i) begin
     if (state_q == StIdle) next_q <= '0;
     else if (state_q == StLogit && word_move) next_q <= next_q + 17'd1;
+    left_q <= count_q - next_q;
     // The count of a frame is known one cycle before the frame is shown.
     if (state_q == StIdle) begin
       frame_count_q <= count_q > PerFrame ? PerFrame[5:0] : count_q[5:0];
@@ -118,8 +132,8 @@ module tp_logits
     end else if (state_q == StLogit && word_move) begin
       frame_left_q <= frame_left_q - 6'd1;
       if (frame_last) begin
-        frame_count_q <= left > PerFrame + 17'd1 ? PerFrame[5:0] : 6'(left - 17'd1);
-        frame_left_q  <= left > PerFrame + 17'd1 ? PerFrame[5:0] : 6'(left - 17'd1);
+        frame_count_q <= left_q > PerFrame + 17'd1 ? PerFrame[5:0] : 6'(left_q - 17'd1);
+        frame_left_q  <= left_q > PerFrame + 17'd1 ? PerFrame[5:0] : 6'(left_q - 17'd1);
       end
     end
   end
@@ -131,15 +145,15 @@ module tp_logits
   ) u_buffer (
     .clk_i          (clk_i),
     .write_enable_i (capture),
-    .write_address_i(IndexWidth'(logit_index_i)),
-    .write_data_i   (logit_data_i),
+    .write_address_i(IndexWidth'(logit_index_q)),
+    .write_data_i   (logit_data_q),
     .read_enable_i  (state_q == StRead),
     .read_address_i (next_q[IndexWidth-1:0]),
     .read_data_o    (read_data)
   );
 
   `TP_ASSERT(CaptureOrDrain_A, !(capture && state_q != StIdle))
-  `TP_ASSERT(IndexFits_A, !capture || 32'(logit_index_i) < VocabMax)
+  `TP_ASSERT(IndexFits_A, !capture || 32'(logit_index_q) < VocabMax)
   `TP_COVER(SecondFrame_C, state_q == StFrame && next_q != '0)
 
 endmodule

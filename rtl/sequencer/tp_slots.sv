@@ -125,7 +125,7 @@ module tp_slots
   logic [Slots-1:0][LevelWidth-1:0] read_q;  // of them taken
   slots_t active_q;
   slots_t logits_q;  // run the logits part
-  slots_t asked_q;  // its token is reported
+  slots_t asked_q;  // its token is reported; only of active slots
   slots_t stop_hit_q;
   tp_pkg::sampling_t [Slots-1:0] sampling_q;
 
@@ -161,17 +161,27 @@ module tp_slots
   assign at_last = index_q == LastSlot;
 
   // One cycle late, which tp_commands allows for: it looks long after it wrote. A run begins two
-  // cycles before its slot is looked at.
+  // cycles before its slot is looked at, and a slot is moved on two cycles before the next step.
   slots_t at_end_q;  // this step is the last of the context
   slots_t count_zero_q;
   slots_t count_one_q;
+  slots_t queued_q;  // takes its token from the queue
+  slots_t last_queued_q;  // the queue is empty after this step
+  slots_t ranked_q;  // its candidates are sent
+  logic [Slots-1:0][LevelWidth-1:0] level;
+  always_comb begin
+    for (int unsigned s = 0; s < Slots; s++) level[s] = write_q[s] - read_q[s];
+  end
   always_ff @(posedge clk_i) begin
     for (int unsigned s = 0; s < Slots; s++) begin
       ended_o[s] <= position_q[s] >= context_q[s];
       at_end_q[s] <= position_q[s] + 16'd1 == context_q[s];
       count_zero_q[s] <= count_q[s] == '0;
       count_one_q[s] <= count_q[s] == 32'd1;
-      level_o[s] <= write_q[s] - read_q[s];
+      level_o[s] <= level[s];
+      queued_q[s] <= level[s] != '0;
+      last_queued_q[s] <= level[s] <= LevelWidth'(1);
+      ranked_q[s] <= sampling_q[s].candidates != '0;
       // Plainly the largest logit is wanted.
       fast_o[s] <= sampling_q[s].temperature == '0 && sampling_q[s].penalty_positive == '0 &&
                    sampling_q[s].candidates == '0 && !wants_all_q[s];
@@ -183,7 +193,6 @@ module tp_slots
   logic        here_active;
   logic        here_asked;
   logic        here_queued;  // takes its token from the queue
-  logic        here_last;  // the queue is empty after this step
   logic        here_ranked;  // its candidates are sent
   logic [31:0] here_count;
   logic [15:0] here_position;
@@ -194,10 +203,9 @@ module tp_slots
 
   assign here_active = active_q[index_q];
   assign here_asked = asked_q[index_q];
-  assign here_ranked = sampling_q[index_q].candidates != '0;
+  assign here_ranked = ranked_q[index_q];
   assign here_count = count_q[index_q];
-  assign here_queued = write_q[index_q] != read_q[index_q];
-  assign here_last = !here_queued || read_q[index_q] + 1'b1 == write_q[index_q];
+  assign here_queued = queued_q[index_q];
   assign here_position = position_q[index_q];
   assign here_next = here_active ? here_position + 16'd1 : here_position;
   assign here_cancel = cancelled[index_q];
@@ -205,8 +213,8 @@ module tp_slots
   always_comb begin
     here_done   = 1'b1;
     here_reason = TP_REASON_CANCEL;
-    if (here_active && here_asked && stop_hit_q[index_q]) here_reason = TP_REASON_STOP;
-    else if (here_active && here_asked && count_one_q[index_q]) here_reason = TP_REASON_LIMIT;
+    if (here_asked && stop_hit_q[index_q]) here_reason = TP_REASON_STOP;
+    else if (here_asked && count_one_q[index_q]) here_reason = TP_REASON_LIMIT;
     else if (here_active && count_zero_q[index_q] && !here_queued) here_reason = TP_REASON_FED;
     else if (here_active && at_end_q[index_q]) here_reason = TP_REASON_CONTEXT;
     else here_done = here_cancel;
@@ -216,11 +224,17 @@ module tp_slots
   logic move_done_q;
   logic [7:0] move_reason_q;
   logic [15:0] move_next_q;
+  logic [31:0] move_count_q;
+  logic move_active_q;
+  logic move_asked_q;
   always_ff @(posedge clk_i) begin
     if (state_q == StFinish) begin
       move_done_q   <= here_done;
       move_reason_q <= here_reason;
       move_next_q   <= here_next;
+      move_count_q  <= here_count - 32'd1;
+      move_active_q <= here_active;
+      move_asked_q  <= here_asked;
     end
   end
 
@@ -245,7 +259,7 @@ module tp_slots
       StFlush: if (empty_i) state_d = StLogits;
       StLogits: if (drained_i) state_d = StTokens;
       StTokens: begin
-        if (here_active && here_asked) state_d = here_ranked ? StRankFlush : StTokenBody;
+        if (here_asked) state_d = here_ranked ? StRankFlush : StTokenBody;
         else if (at_last) state_d = StReport;
       end
       StRankFlush: if (empty_i) state_d = StRank;
@@ -260,7 +274,7 @@ module tp_slots
   end
 
   assign advance = state_q == StQueue || state_q == StTokenBody || state_q == StMove ||
-                   (state_q == StTokens && !(here_active && here_asked));
+                   (state_q == StTokens && !here_asked);
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
@@ -298,7 +312,7 @@ module tp_slots
     event_data  = '0;
     unique case (state_q)
       StTokens, StToken: begin
-        event_valid = here_active && here_asked && (state_q == StToken || !here_ranked);
+        event_valid = here_asked && (state_q == StToken || !here_ranked);
         event_data.kind = EventToken;
         event_data.data = {sampled_q[index_q], 8'd0, 8'(index_q)};
       end
@@ -346,8 +360,12 @@ module tp_slots
   for (genvar s = 0; s < int'(Slots); s++) begin : gen_slot
     logic run_here;
     logic finish_here;
+    logic queue_here;
+    logic asked;
     assign run_here = run_valid_i && run_data_i.slot == 3'(s);
     assign finish_here = state_q == StMove && here[s];
+    assign queue_here = state_q == StQueue && here[s];
+    assign asked = active_q[s] && !count_zero_q[s] && last_queued_q[s];
 
     always_ff @(posedge clk_i) begin
       if (!rst_ni) begin
@@ -356,6 +374,7 @@ module tp_slots
         held_q[s]    <= 1'b0;
         cancel_q[s]  <= 1'b0;
         active_q[s]  <= 1'b0;
+        asked_q[s]   <= 1'b0;
       end else begin
         if (table_valid_i && table_data_i.slot == 3'(s)) open_q[s] <= 1'b0;
         else if (open_valid_i && open_slot_i == 3'(s)) open_q[s] <= 1'b1;
@@ -370,6 +389,8 @@ module tp_slots
 
         if (begin_step) active_q[s] <= take[s];
         else if (finish_here) active_q[s] <= 1'b0;
+        if (queue_here) asked_q[s] <= asked;
+        else if (finish_here) asked_q[s] <= 1'b0;
       end
     end
 
@@ -407,17 +428,13 @@ module tp_slots
       end
       if (run_here) count_q[s] <= run_data_i.count;
       if (token_valid_i && token_slot_i == 3'(s)) sampled_q[s] <= token_i;
-      if (state_q == StQueue && here[s] && here_active) begin
-        if (here_queued) read_q[s] <= read_q[s] + 1'b1;
-        asked_q[s]  <= !count_zero_q[index_q] && here_last;
-        logits_q[s] <= (!count_zero_q[index_q] && here_last) || wants_all_q[s];
-      end else if (state_q == StQueue && here[s]) begin
-        asked_q[s]  <= 1'b0;
-        logits_q[s] <= 1'b0;
+      if (queue_here) begin
+        if (active_q[s] && queued_q[s]) read_q[s] <= read_q[s] + 1'b1;
+        logits_q[s] <= asked || (active_q[s] && wants_all_q[s]);
       end
       if (finish_here) begin
-        if (here_active) position_q[s] <= move_next_q;
-        if (here_active && here_asked) count_q[s] <= here_count - 32'd1;
+        if (move_active_q) position_q[s] <= move_next_q;
+        if (move_asked_q) count_q[s] <= move_count_q;
         if (move_done_q) begin
           write_q[s] <= '0;
           read_q[s]  <= '0;
@@ -428,7 +445,7 @@ module tp_slots
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) processed_o <= 1'b0;
-    else processed_o <= state_q == StMove && here_active;
+    else processed_o <= state_q == StMove && move_active_q;
   end
 
   // The slot whose logits are kept in this step.
@@ -518,7 +535,8 @@ module tp_slots
 
   slots_t        scan_q;  // slots whose sampled token is to be compared
   slots_t        scan_slot_q;  // the one that is being compared
-  index_t        scan_index;
+  index_t        scan_index_q;  // its number
+  index_t        scan_index;  // of the next one
   logic   [ 1:0] scan_pair_q;
   logic          scan_run_q;
   logic   [31:0] stop_pair;
@@ -528,7 +546,9 @@ module tp_slots
   assign scan_busy = scan_q != '0 || scan_run_q || token_valid_i;
   always_comb begin
     scan_index = '0;
-    for (int unsigned s = 0; s < Slots; s++) if (scan_slot_q[s]) scan_index |= index_t'(s);
+    for (int unsigned s = 0; s < Slots; s++) begin
+      if (|(lowest(scan_q) & (slots_t'(1) << s))) scan_index |= index_t'(s);
+    end
   end
 
   tp_ram_async #(
@@ -539,14 +559,14 @@ module tp_slots
     .write_enable_i (table_valid_i && table_data_i.index >= 4'd5 && table_data_i.index <= 4'd8),
     .write_address_i({table_data_i.slot[SlotWidth-1:0], 2'(table_data_i.index - 4'd5)}),
     .write_data_i   (table_data_i.data),
-    .read_address_i ({scan_index, scan_pair_q}),
+    .read_address_i ({scan_index_q, scan_pair_q}),
     .read_data_o    (stop_pair)
   );
 
   assign stop_match = (stop_pair[15:0] == scan_token_q &&
-                       {1'b0, scan_pair_q, 1'b0} < stop_count_q[scan_index]) ||
+                       {1'b0, scan_pair_q, 1'b0} < stop_count_q[scan_index_q]) ||
                       (stop_pair[31:16] == scan_token_q &&
-                       {1'b0, scan_pair_q, 1'b1} < stop_count_q[scan_index]);
+                       {1'b0, scan_pair_q, 1'b1} < stop_count_q[scan_index_q]);
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
@@ -564,8 +584,9 @@ module tp_slots
 
   always_ff @(posedge clk_i) begin
     if (!scan_run_q) begin
-      scan_slot_q <= lowest(scan_q);
-      scan_pair_q <= '0;
+      scan_slot_q  <= lowest(scan_q);
+      scan_index_q <= scan_index;
+      scan_pair_q  <= '0;
       for (int unsigned s = 0; s < Slots; s++) begin
         if (|(lowest(scan_q) & (slots_t'(1) << s))) begin
           stop_hit_q[s] <= 1'b0;
@@ -585,6 +606,7 @@ module tp_slots
 
   `TP_ASSERT(RunOfStopped_A, !run_valid_i || !(|(running_q & (slots_t'(1) << run_data_i.slot))))
   `TP_ASSERT(EndOfStep_A, !end_valid_i || state_q == StStep)
+  `TP_ASSERT(AskedIsActive_A, (asked_q & ~active_q) == '0)
   `TP_ASSERT(ActiveRuns_A, state_q == StIdle || (active_q & ~running_q) == '0)
   `TP_ASSERT(TokenInStep_A, !token_valid_i || state_q == StStep)
   `TP_COVER(Flush_C, state_q == StFlush && !empty_i)
