@@ -85,12 +85,11 @@ module tp_merge
   logic  [3:0][19:0] page_mix_q;
   sums_t             page_sums_q;
 
+  // Read in the next cycle only: no enable, which would be late.
   always_ff @(posedge clk_i) begin
-    if (in_valid_i) begin
-      first_q     <= in_first_i;
-      page_mix_q  <= in_mix_i;
-      page_sums_q <= in_page_i;
-    end
+    first_q     <= in_first_i;
+    page_mix_q  <= in_mix_i;
+    page_sums_q <= in_page_i;
   end
 
   // ---- 1: how far the maxima are apart, both ways round ----

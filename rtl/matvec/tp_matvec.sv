@@ -384,12 +384,18 @@ module tp_matvec #(
 
   for (genvar group = 0; group < Groups; group++) begin : gen_group
     // Each group has its own, equal to those of the others: they steer a thousand LUTs.
-    logic  valid_q;
-    beat_t beat_here_q;
+    logic                 valid_q;
+    beat_t                beat_here_q;
+    logic                 write_here_q;
+    logic [TableBits-1:0] address_here_q;
+    logic [          7:0] data_here_q;
     (* keep *)
     always_ff @(posedge clk_i) begin
-      valid_q     <= rows_valid_q[ReadStages-1] && rst_ni;
-      beat_here_q <= beat_data_q2;
+      valid_q        <= rows_valid_q[ReadStages-1] && rst_ni;
+      beat_here_q    <= beat_data_q2;
+      write_here_q   <= table_write_q && rst_ni;
+      address_here_q <= table_address_q;
+      data_here_q    <= table_data_q;
     end
 
     tp_matvec_group #(
@@ -397,9 +403,9 @@ module tp_matvec #(
     ) u_group (
       .clk_i          (clk_i),
       .rst_ni         (rst_ni),
-      .table_write_i  (table_write_q),
-      .table_address_i(table_address_q),
-      .table_data_i   (table_data_q),
+      .table_write_i  (write_here_q),
+      .table_address_i(address_here_q),
+      .table_data_i   (data_here_q),
       .valid_i        (valid_q),
       .first_i        (beat_here_q.first),
       .two_planes_i   (beat_here_q.two_planes),

@@ -69,6 +69,23 @@ module tp_weights #(
 `else
     assign scale = scales_q[group/4][group%4];
 `endif
+
+    // Each group takes a write from registers of its own, a cycle later: the way is long.
+    logic [3:0] write_here_q;
+    logic [7:0] scale_q;
+    logic [AddressBits-1:0] address_q;
+    logic [31:0] data_q;
+    (* keep *)
+    always_ff @(posedge clk_i) begin
+      for (int unsigned part = 0; part < 4; part++) begin
+        write_here_q[part] <= rst_ni && write_q &&
+            write_lane_q == 6'(ScaleLanes + 4 * group + part);
+      end
+      scale_q   <= scale;
+      address_q <= write_address_q;
+      data_q    <= write_data_q;
+    end
+
     for (genvar part = 0; part < 4; part++) begin : gen_part
       tp_ram #(
         .Width         (34),
@@ -76,9 +93,9 @@ module tp_weights #(
         .OutputRegister(1'b1)
       ) u_ram (
         .clk_i          (clk_i),
-        .write_enable_i (write_q && write_lane_q == 6'(ScaleLanes + 4 * group + part)),
-        .write_address_i(write_address_q),
-        .write_data_i   ({scale[2*part+:2], write_data_q}),
+        .write_enable_i (write_here_q[part] && rst_ni),
+        .write_address_i(address_q),
+        .write_data_i   ({scale_q[2*part+:2], data_q}),
         .read_enable_i  (read_valid_i),
         .read_address_i (address_i[AddressBits-1:0]),
         .read_data_o    ({data_o[136*group+128+2*part+:2], data_o[136*group+32*part+:32]})
