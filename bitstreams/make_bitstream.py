@@ -70,6 +70,7 @@ class Design:
         self.seed = int(values["seed"])
         self.parameters = {k: int(v) for k, v in values.items() if k[0].isupper()}
         self.required_mhz = self.parameters["CoreKhz"] / 1000
+        self.target_mhz = args.freq or max(self.required_mhz, int(values["target_khz"]) / 1000)
         self.family = self.board.split("-")[0]
         self.top = args.top or f"tp_top_{self.family}"
         self.constraints = pathlib.Path("constraints") / f"{self.family}.lpf"
@@ -240,37 +241,26 @@ def used_of(path, key, value, stage):
     return used
 
 
-def constraints_of(design, work, target_mhz):
+def constraints_of(design, work):
     """The board's constraints. Place and route derives the core's clock from the oscillator's, so
     a target above the PLL's clock is given as a faster oscillator. The gate knows better."""
     text = design.constraints.read_text(encoding="ascii")
     found = re.search(r'FREQUENCY PORT "clk_25mhz_i" 25 MHZ;', text)
     if found is None:
         fail(f"{design.constraints} does not say that the oscillator has 25 MHz")
-    input_mhz = INPUT_MHZ * target_mhz / design.required_mhz
+    input_mhz = INPUT_MHZ * design.target_mhz / design.required_mhz
     text = text.replace(found[0], f'FREQUENCY PORT "clk_25mhz_i" {input_mhz:.4f} MHZ;')
     path = work / "constraints.lpf"
     path.write_text(text, encoding="ascii")
     return path
 
 
-def known_target(design, output):
-    """What the bits that are there were made for, so that they are made again with it."""
-    try:
-        manifest = json.loads((output / MANIFEST).read_text(encoding="ascii"))
-        known = float(manifest["target_mhz"])
-        return known if manifest["clock_required_mhz"] == design.required_mhz else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def place_and_route(design, tools, netlist, target_mhz, extra):
+def place_and_route(design, tools, netlist, extra):
     """WORK/design.config, WORK/report.json and WORK/routed.json."""
     work = tools.work
     synth = used_of(netlist.with_name("synth.used.json"), "netlist_hash", design.netlist_hash(),
                     "synth")
     (work / "pnr.used.json").unlink(missing_ok=True)
-    target_mhz = target_mhz or design.required_mhz
     log = work / "pnr.log"
     if design.has_sites:
         placed = work / "placed.json"
@@ -279,16 +269,16 @@ def place_and_route(design, tools, netlist, target_mhz, extra):
         netlist = placed
     command = [tools.path("nextpnr-ecp5"), "-q", *design.device_flags,
                "--json", str(netlist),
-               "--lpf", str(constraints_of(design, work, target_mhz)),
+               "--lpf", str(constraints_of(design, work)),
                "--textcfg", str(work / "design.config"), "--report", str(work / "report.json"),
                "--write", str(work / "routed.json"), "--log", str(log),
-               "--seed", str(design.seed), "--freq", str(target_mhz),
+               "--seed", str(design.seed), "--freq", str(design.target_mhz),
                "--timing-allow-fail", *design.pnr_options(), *extra]
     log.unlink(missing_ok=True)
     used = tools.run("place and route", command, log)
     used["synthesis"] = synth
     used["source_hash"] = design.source_hash()
-    used["target_mhz"] = target_mhz
+    used["target_mhz"] = design.target_mhz
     used["options"] = design.pnr_options() + extra
     used["tools"] = tools.versions()
     write_json(work / "pnr.used.json", used)
@@ -506,7 +496,6 @@ def main():
         synthesise(design, tools)
     if "pnr" in stages:
         place_and_route(design, tools, args.netlist or work / "synth.json",
-                        args.freq or known_target(design, output),
                         args.pnr_options.split())
     if "pack" in stages:
         bits = pack(design, tools, None if args.check else output)

@@ -6,7 +6,7 @@
 
 static const struct tp_board_info boards[] = {
 #define TP_BOARD(name_, configuration_, part_, idcode_, luts_, block_rams_, multipliers_, plls_,   \
-                 core_khz_, baud_, seed_, text_)                                                   \
+                 core_khz_, target_khz_, baud_, seed_, text_)                                      \
     {.name = #name_,                                                                               \
      .text = text_,                                                                                \
      .configuration = #configuration_,                                                             \
