@@ -70,6 +70,20 @@ module tp_core #(
     logic [7:0] word;
   } kv_read_t;
 
+  typedef struct packed {
+    logic valid;
+    logic [3:0] space;
+    logic [31:0] address;
+    logic [31:0] data;
+  } config_t;
+
+  // The groups of neighbours that share a copy of the configuration bus.
+  localparam int unsigned ConfigSequencer = 0;
+  localparam int unsigned ConfigMatrix = 1;
+  localparam int unsigned ConfigEpilogue = 2;
+  localparam int unsigned ConfigAttention = 3;
+  localparam int unsigned Configs = 4;
+
   // ---- reset: a copy for each unit or group of neighbours ----
 
   logic link_rst_n;
@@ -295,6 +309,22 @@ module tp_core #(
 
   assign step_o = start;
 
+  // ---- configuration: a registered copy for each group of neighbours, the ways are long ----
+
+  config_t [Configs-1:0] config_q;
+
+  for (genvar i = 0; i < int'(Configs); i++) begin : gen_config
+    (* keep *)
+    always_ff @(posedge clk_i) begin
+      config_q[i] <= '{
+          valid: cfg_valid && control_rst_n,
+          space: cfg_space,
+          address: cfg_address,
+          data: cfg_data
+      };
+    end
+  end
+
   tp_sequencer #(
     .Slots     (Slots),
     .ProgramMax(ProgramMax),
@@ -302,10 +332,10 @@ module tp_core #(
   ) u_sequencer (
     .clk_i        (clk_i),
     .rst_ni       (sequencer_rst_n),
-    .cfg_valid_i  (cfg_valid),
-    .cfg_space_i  (cfg_space),
-    .cfg_address_i(cfg_address),
-    .cfg_data_i   (cfg_data),
+    .cfg_valid_i  (config_q[ConfigSequencer].valid),
+    .cfg_space_i  (config_q[ConfigSequencer].space),
+    .cfg_address_i(config_q[ConfigSequencer].address),
+    .cfg_data_i   (config_q[ConfigSequencer].data),
     .start_i      (start),
     .active_i     (active),
     .logits_i     (logits),
@@ -323,56 +353,59 @@ module tp_core #(
 
   // ---- matrix unit, weights, epilogue, angles ----
 
-  logic                                         read_valid;
-  logic                  [          23:0]       weight_address;
-  logic                  [Groups*136-1:0]       weight_data;
-  logic                  [           1:0]       block_source;
-  logic                  [           2:0]       block_slot;
-  logic                  [           7:0]       block_index;
-  logic                  [         255:0]       block_data;
-  logic                  [           4:0]       block_exponent;
-  logic                                         row_valid;
-  logic                  [    Groups-1:0][39:0] row_data;
-  logic                                         row_last;
-  logic                                         embed_valid;
-  logic                  [           1:0][31:0] embed_data;
-  logic                                         embed_last;
-  logic                  [     Slots-1:0][16:0] factor_rm;
-  logic                  [     Slots-1:0][ 5:0] factor_shift;
-  logic                                         angle_valid;
-  logic                  [           2:0]       angle_slot;
-  logic                  [           5:0]       angle_pair;
-  logic                                         angle_identity;
-  logic signed           [          16:0]       angle_cosine;
-  logic signed           [          16:0]       angle_sine;
-  logic signed           [          17:0]       angle_sum;
-  logic                                         x_valid;
-  logic                  [           2:0]       x_slot;
-  logic                  [          11:0]       x_pair;
-  logic                  [           1:0][31:0] x_data;
-  logic                                         x_last;
-  logic                  [           4:0]       x_cap;
-  logic                                         gain_valid;
-  logic                  [          16:0]       gain_address;
-  logic                                         head_valid;
-  logic                  [           1:0][31:0] head_data;
-  tp_pkg::word_context_t                        head_context;
-  logic                                         head_last;
+  logic                                                            read_valid;
+  logic                  [    Groups-1:0]                          weight_read;
+  logic                  [    Groups-1:0][$clog2(WeightBeats)-1:0] weight_address;
+  logic                  [Groups*136-1:0]                          weight_data;
+  logic                  [           1:0]                          block_source;
+  logic                  [           2:0]                          block_slot;
+  logic                  [           7:0]                          block_index;
+  logic                  [         255:0]                          block_data;
+  logic                  [           4:0]                          block_exponent;
+  logic                                                            row_valid;
+  logic                  [    Groups-1:0][                   39:0] row_data;
+  logic                                                            row_last;
+  logic                                                            embed_valid;
+  logic                  [           1:0][                   31:0] embed_data;
+  logic                                                            embed_last;
+  logic                  [     Slots-1:0][                   16:0] factor_rm;
+  logic                  [     Slots-1:0][                    5:0] factor_shift;
+  logic                                                            angle_valid;
+  logic                  [           2:0]                          angle_slot;
+  logic                  [           5:0]                          angle_pair;
+  logic                                                            angle_identity;
+  logic signed           [          16:0]                          angle_cosine;
+  logic signed           [          16:0]                          angle_sine;
+  logic signed           [          17:0]                          angle_sum;
+  logic                                                            x_valid;
+  logic                  [           2:0]                          x_slot;
+  logic                  [          11:0]                          x_pair;
+  logic                  [           1:0][                   31:0] x_data;
+  logic                                                            x_last;
+  logic                  [           4:0]                          x_cap;
+  logic                                                            gain_valid;
+  logic                  [          16:0]                          gain_address;
+  logic                                                            head_valid;
+  logic                  [           1:0][                   31:0] head_data;
+  tp_pkg::word_context_t                                           head_context;
+  logic                                                            head_last;
 
   tp_matvec #(
-    .Groups   (Groups),
-    .Codebooks(Codebooks)
+    .Groups     (Groups),
+    .Codebooks  (Codebooks),
+    .AddressBits($clog2(WeightBeats))
   ) u_matvec (
     .clk_i           (clk_i),
     .rst_ni          (matvec_rst_n),
     .cmd_valid_i     (cmd_valid[0]),
     .cmd_i           (cmd[0]),
     .free_o          (free[0]),
-    .cfg_valid_i     (cfg_valid),
-    .cfg_space_i     (cfg_space),
-    .cfg_address_i   (cfg_address),
-    .cfg_data_i      (cfg_data),
+    .cfg_valid_i     (config_q[ConfigMatrix].valid),
+    .cfg_space_i     (config_q[ConfigMatrix].space),
+    .cfg_address_i   (config_q[ConfigMatrix].address),
+    .cfg_data_i      (config_q[ConfigMatrix].data),
     .read_valid_o    (read_valid),
+    .weight_read_o   (weight_read),
     .weight_address_o(weight_address),
     .weight_data_i   (weight_data),
     .block_source_o  (block_source),
@@ -396,11 +429,11 @@ module tp_core #(
   ) u_weights (
     .clk_i        (clk_i),
     .rst_ni       (matvec_rst_n),
-    .cfg_valid_i  (cfg_valid),
-    .cfg_space_i  (cfg_space),
-    .cfg_address_i(cfg_address),
-    .cfg_data_i   (cfg_data),
-    .read_valid_i (read_valid),
+    .cfg_valid_i  (config_q[ConfigMatrix].valid),
+    .cfg_space_i  (config_q[ConfigMatrix].space),
+    .cfg_address_i(config_q[ConfigMatrix].address),
+    .cfg_data_i   (config_q[ConfigMatrix].data),
+    .read_valid_i (weight_read),
     .address_i    (weight_address),
     .data_o       (weight_data)
   );
@@ -434,10 +467,10 @@ module tp_core #(
     .angle_cosine_i   (angle_cosine),
     .angle_sine_i     (angle_sine),
     .angle_sum_i      (angle_sum),
-    .cfg_valid_i      (cfg_valid),
-    .cfg_space_i      (cfg_space),
-    .cfg_address_i    (cfg_address),
-    .cfg_data_i       (cfg_data),
+    .cfg_valid_i      (config_q[ConfigEpilogue].valid),
+    .cfg_space_i      (config_q[ConfigEpilogue].space),
+    .cfg_address_i    (config_q[ConfigEpilogue].address),
+    .cfg_data_i       (config_q[ConfigEpilogue].data),
     .gain_valid_o     (gain_valid),
     .gain_address_o   (gain_address),
     .x_valid_o        (x_valid),
@@ -479,10 +512,10 @@ module tp_core #(
     .free_o          (free[1]),
     .done_valid_o    (done_valid[2]),
     .done_slot_o     (done_slot[2]),
-    .cfg_valid_i     (cfg_valid),
-    .cfg_space_i     (cfg_space),
-    .cfg_address_i   (cfg_address),
-    .cfg_data_i      (cfg_data),
+    .cfg_valid_i     (config_q[ConfigAttention].valid),
+    .cfg_space_i     (config_q[ConfigAttention].space),
+    .cfg_address_i   (config_q[ConfigAttention].address),
+    .cfg_data_i      (config_q[ConfigAttention].data),
     .angle_valid_i   (angle_valid),
     .angle_slot_i    (angle_slot),
     .angle_pair_i    (angle_pair),
@@ -509,10 +542,10 @@ module tp_core #(
     .x_data_i        (x_data),
     .x_last_i        (x_last),
     .x_cap_i         (x_cap),
-    .cfg_valid_i     (cfg_valid),
-    .cfg_space_i     (cfg_space),
-    .cfg_address_i   (cfg_address),
-    .cfg_data_i      (cfg_data),
+    .cfg_valid_i     (config_q[ConfigEpilogue].valid),
+    .cfg_space_i     (config_q[ConfigEpilogue].space),
+    .cfg_address_i   (config_q[ConfigEpilogue].address),
+    .cfg_data_i      (config_q[ConfigEpilogue].data),
     .done_valid_o    (done_valid[0]),
     .done_slot_o     (done_slot[0]),
     .block_valid_o   (norm_block.valid),
@@ -661,10 +694,10 @@ module tp_core #(
   ) u_kv (
     .clk_i            (clk_i),
     .rst_ni           (kv_rst_n),
-    .cfg_valid_i      (cfg_valid),
-    .cfg_space_i      (cfg_space),
-    .cfg_address_i    (cfg_address),
-    .cfg_data_i       (cfg_data),
+    .cfg_valid_i      (config_q[ConfigAttention].valid),
+    .cfg_space_i      (config_q[ConfigAttention].space),
+    .cfg_address_i    (config_q[ConfigAttention].address),
+    .cfg_data_i       (config_q[ConfigAttention].data),
     .word_valid_i     (kv_word_valid),
     .word_data_i      (kv_word_data),
     .word_exponents_i (kv_word_exponents),

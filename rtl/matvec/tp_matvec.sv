@@ -18,7 +18,8 @@
 
 module tp_matvec #(
   parameter int unsigned Groups = 4,
-  parameter int unsigned Codebooks = 2
+  parameter int unsigned Codebooks = 2,
+  parameter int unsigned AddressBits = 24  // of the weights
 ) (
   input logic clk_i,
   input logic rst_ni,
@@ -33,7 +34,8 @@ module tp_matvec #(
   input logic [31:0] cfg_data_i,
   // Weight memory and activation blocks: addresses with read_valid_o, data two cycles later.
   output logic read_valid_o,  // early
-  output logic [23:0] weight_address_o,  // early
+  output logic [Groups-1:0] weight_read_o,  // early; read_valid_o and the address, for each group
+  output logic [Groups-1:0][AddressBits-1:0] weight_address_o,  // early
   input logic [Groups*136-1:0] weight_data_i,
   output logic [1:0] block_source_o,  // early
   output logic [2:0] block_slot_o,  // early
@@ -79,21 +81,24 @@ module tp_matvec #(
   logic is_logits;
   logic [8:0] beats;
   logic [8:0] interval_min;
-  logic [8:0] interval;
+  logic [8:0] interval_less;  // minus 1
   logic order;
   logic [16:0] row_groups;
-  logic [8:0] pass_interval;  // of the last pass
+  logic [8:0] pass_interval_less;  // of the last pass, minus 1
 
   assign matvec = matvec_t'(cmd_i.instruction);
   assign embed = embed_t'(cmd_i.instruction);
   assign is_embed = embed.opcode == TP_OP_EMBED;
   assign is_logits = matvec.dest == TP_DEST_LOGITS;
   assign beats = matvec.planes ? {matvec.blocks, 1'b0} : {1'b0, matvec.blocks};
+  // Powers of two: no carry chain compares them.
   assign interval_min = is_logits && !cmd_i.fast ? 9'(IntervalMinLogits) : 9'(IntervalMin);
-  assign interval = beats > interval_min ? beats : interval_min;
+  assign interval_less = (beats & ~(interval_min - 9'd1)) != 9'd0 ? beats - 9'd1 :
+      interval_min - 9'd1;
   assign row_groups = matvec.rows >> GroupBits;
   assign order = matvec.order && !is_embed;
-  assign pass_interval = !order ? interval : matvec.planes ? 9'(2 * LastBlocks2) : 9'(LastBlocks1);
+  assign pass_interval_less = !order ? interval_less :
+      matvec.planes ? 9'(2 * LastBlocks2 - 1) : 9'(LastBlocks1 - 1);
 
   // Held while the command is issued.
   logic logits_q;
@@ -117,7 +122,7 @@ module tp_matvec #(
       source_q        <= matvec.source;
       slot_q          <= cmd_i.slot;
       block_last_q    <= matvec.blocks - 8'd1;
-      interval_last_q <= pass_interval - 9'd1;
+      interval_last_q <= pass_interval_less;
       row_groups_q    <= IndexBits'(row_groups) - 1'b1;
       group_q         <= cmd_i.token[GroupBits-1:0];
     end
@@ -230,7 +235,7 @@ module tp_matvec #(
       beat_d            = !is_embed;
       plane_d           = 1'b0;
       block_d           = 8'd0;
-      interval_left_d   = order ? 9'(matvec.planes) : interval - 9'd1;
+      interval_left_d   = order ? 9'(matvec.planes) : interval_less;
       row_groups_left_d = row_groups - 17'd1;
       pass_d            = 8'd0;
       passes_left_d     = matvec.blocks - (matvec.planes ? 8'(LastBlocks2) : 8'(LastBlocks1));
@@ -266,21 +271,19 @@ module tp_matvec #(
 
   // ---- weight address: counts beats; before an EMBED it multiplies, one bit a cycle ----
 
-  logic [23:0] address_q;
-  logic [23:0] row_beats_q;
-  logic [ 7:0] factor_q;
-  logic        multiply;
-  logic [15:0] token_row;
+  logic [AddressBits-1:0] row_beats_q;
+  logic [            7:0] factor_q;
+  logic                   multiply;
+  logic [           15:0] token_row;
+  logic [           16:0] token_beats;
 
-  assign multiply  = state_q == StEmbed && prelude_q && phase_q < 4'd8;
+  assign multiply = state_q == StEmbed && prelude_q && phase_q < 4'd8;
   assign token_row = cmd_i.token >> GroupBits;
+  assign token_beats = embed.planes ? {token_row, 1'b0} : {1'b0, token_row};
 
   always_ff @(posedge clk_i) begin
-    if (cmd_valid_i) address_q <= matvec.weight_base;
-    else if (beat_q) address_q <= address_q + 24'd1;
-    else if (multiply && factor_q[0]) address_q <= address_q + row_beats_q;
     if (cmd_valid_i) begin
-      row_beats_q <= embed.planes ? {7'd0, token_row, 1'b0} : {8'd0, token_row};
+      row_beats_q <= AddressBits'(token_beats);
       factor_q    <= embed.blocks;
     end else if (multiply) begin
       row_beats_q <= row_beats_q << 1;
@@ -288,12 +291,31 @@ module tp_matvec #(
     end
   end
 
-  assign free_o           = free_q;
-  assign read_valid_o     = beat_q;
-  assign weight_address_o = address_q;
-  assign block_source_o   = source_q;
-  assign block_slot_o     = slot_q;
-  assign block_index_o    = block_q;
+  // Each group counts by itself, all alike: its block RAMs are many, and those of all lie over the
+  // whole width of the device.
+  for (genvar group = 0; group < Groups; group++) begin : gen_address
+    logic                   read_q;
+    logic [AddressBits-1:0] address_q;
+    logic [AddressBits-1:0] summand;
+
+    assign summand = beat_q ? AddressBits'(1) : row_beats_q;
+
+    (* keep *)
+    always_ff @(posedge clk_i) begin
+      read_q <= beat_d && rst_ni;
+      if (cmd_valid_i) address_q <= matvec.weight_base[AddressBits-1:0];
+      else if (beat_q || (multiply && factor_q[0])) address_q <= address_q + summand;
+    end
+
+    assign weight_read_o[group]    = read_q;
+    assign weight_address_o[group] = address_q;
+  end
+
+  assign free_o         = free_q;
+  assign read_valid_o   = beat_q;
+  assign block_source_o = source_q;
+  assign block_slot_o   = slot_q;
+  assign block_index_o  = block_q;
 
   // ---- what travels with a beat until its data is there ----
 
@@ -384,11 +406,11 @@ module tp_matvec #(
 
   for (genvar group = 0; group < Groups; group++) begin : gen_group
     // Each group has its own, equal to those of the others: they steer a thousand LUTs.
-    logic                 valid_q;
-    beat_t                beat_here_q;
-    logic                 write_here_q;
-    logic [TableBits-1:0] address_here_q;
-    logic [          7:0] data_here_q;
+    logic                  valid_q;
+    beat_t                 beat_here_q;
+    logic                  write_here_q;
+    logic  [TableBits-1:0] address_here_q;
+    logic  [          7:0] data_here_q;
     (* keep *)
     always_ff @(posedge clk_i) begin
       valid_q        <= rows_valid_q[ReadStages-1] && rst_ni;
@@ -484,14 +506,14 @@ module tp_matvec #(
   );
 
   logic unused_bits;
-  assign unused_bits = ^{matvec, embed, cmd_i.position, cmd_i.token, cfg_address_i, cfg_data_i};
+  assign unused_bits = ^{matvec, embed, token_beats, cmd_i.position, cmd_i.token, cfg_address_i, cfg_data_i};
 
   `TP_ASSERT(CommandOnlyWhenFree_A, !cmd_valid_i || free_q)
   `TP_ASSERT(CommandIsOurs_A, !cmd_valid_i || is_embed || matvec.opcode == TP_OP_MATVEC)
   `TP_ASSERT(CommandHasBlocks_A, !cmd_valid_i || matvec.blocks != 8'd0)
   `TP_ASSERT(RowsFillGroups_A, !cmd_valid_i || is_embed || matvec.rows[GroupBits-1:0] == '0)
   `TP_ASSERT(TwoCyclesAtLeast_A,
-             !cmd_valid_i || is_embed || interval > 9'd1 || matvec.rows[16:GroupBits] > 1)
+             !cmd_valid_i || is_embed || interval_less > 9'd0 || matvec.rows[16:GroupBits] > 1)
   // Two cycles lie between the load and the save of a sum.
   `TP_ASSERT(OrderHasNoLogits_A, !cmd_valid_i || !order || !is_logits)
   `TP_ASSERT(OrderRows_A,

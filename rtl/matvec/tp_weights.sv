@@ -6,7 +6,7 @@
 //       scale bytes each; with s of them, lane s + 4 * g + p holds codes 8 * p .. + 7 of group g. A
 //       beat is written in the order of its lanes: a word of codes takes two bits of the scale word
 //       that was written last.
-// Out   the beat at address_i: per group 128 code bits, lane 0 lowest, then the scale byte.
+// Out   the beat at address_i, of which each group has its own copy: per group 128 code bits, lane 0 lowest, then the scale byte.
 // Rate  one beat per cycle, latency 2. Without read_valid_i the output stays as it is.
 // Not   ignores no address: the link refuses beats beyond Depth, the program has none.
 
@@ -14,23 +14,23 @@
 
 module tp_weights #(
   parameter int unsigned Groups = 4,
-  parameter int unsigned Depth  = 1024  // beats
+  parameter int unsigned Depth = 1024,  // beats
+  localparam int unsigned AddressBits = $clog2(Depth)
 ) (
-  input  logic                  clk_i,
-  input  logic                  rst_ni,
-  input  logic                  cfg_valid_i,
-  input  logic [           3:0] cfg_space_i,
-  input  logic [          31:0] cfg_address_i,
-  input  logic [          31:0] cfg_data_i,
-  input  logic                  read_valid_i,
-  input  logic [          23:0] address_i,
-  output logic [Groups*136-1:0] data_o          // early
+  input  logic                                   clk_i,
+  input  logic                                   rst_ni,
+  input  logic                                   cfg_valid_i,
+  input  logic [           3:0]                  cfg_space_i,
+  input  logic [          31:0]                  cfg_address_i,
+  input  logic [          31:0]                  cfg_data_i,
+  input  logic [    Groups-1:0]                  read_valid_i,   // all alike, as the addresses
+  input  logic [    Groups-1:0][AddressBits-1:0] address_i,
+  output logic [Groups*136-1:0]                  data_o          // early
 );
 
   `TP_REQUIRE(Groups == 2 || Groups == 4 || Groups == 8)
   `TP_REQUIRE(Depth >= 2 && Depth <= 1 << 24)
 
-  localparam int unsigned AddressBits = $clog2(Depth);
   localparam int unsigned ScaleLanes = (Groups + 3) / 4;
   localparam int unsigned Lanes = ScaleLanes + 4 * Groups;
 
@@ -96,17 +96,19 @@ module tp_weights #(
         .write_enable_i (write_here_q[part] && rst_ni),
         .write_address_i(address_q),
         .write_data_i   ({scale_q[2*part+:2], data_q}),
-        .read_enable_i  (read_valid_i),
-        .read_address_i (address_i[AddressBits-1:0]),
+        .read_enable_i  (read_valid_i[group]),
+        .read_address_i (address_i[group]),
         .read_data_o    ({data_o[136*group+128+2*part+:2], data_o[136*group+32*part+:32]})
       );
     end
   end
 
   logic unused_bits;
-  assign unused_bits = ^{cfg_address_i, address_i};
+  assign unused_bits = ^cfg_address_i;
 
-  `TP_ASSERT(ReadInside_A, !read_valid_i || 32'(address_i) < Depth)
+  `TP_ASSERT(ReadInside_A, !read_valid_i[0] || 32'(address_i[0]) < Depth)
+  `TP_ASSERT(Alike_A,
+             read_valid_i == {Groups{read_valid_i[0]}} && address_i == {Groups{address_i[0]}})
   `TP_ASSERT(WriteInside_A,
              !write || (cfg_address_i[31:6] < 26'(Depth) && 32'(cfg_address_i[5:0]) < Lanes))
   `TP_COVER(Write_C, write)

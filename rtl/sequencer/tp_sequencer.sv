@@ -59,31 +59,37 @@ module tp_sequencer
 
   // ---- slots ----
 
-  logic                                  running_q;  // a step is running
-  slots_t                                live_q;  // has not reached its end
-  slots_t                                armed_q;  // the head may issue
-  slots_t                                loaded_q;  // the head is fetched
-  slots_t                                first_q;  // wants its first instruction
-  slots_t                                need_q;  // wants its next instruction
-  logic   [Slots-1:0][              3:0] hold_q;  // cycles until the head may issue
-  logic   [Slots-1:0][      PcWidth-1:0] pc_q;
-  logic   [Slots-1:0][InflightWidth-1:0] inflight_q;  // issued, not yet done
-  logic   [Slots-1:0][            191:0] head_q;  // instruction to issue next
-  logic   [Slots-1:0][        Units-1:0] head_unit_q;  // its unit; none at the end of the slot
-  slots_t                                head_drain_q;
-  logic   [Slots-1:0][              1:0] head_ahead_q;  // may be in flight when it issues
-  slots_t                                quiet_q;  // nothing in flight
-  slots_t                                drained_q;  // no more in flight than the head allows
-  slots_t                                issued_q;  // issued in the cycle before
-  slots_t                                issued;
-  logic   [     31:0]                    cycle_q;  // number of this cycle, 0 at activation
-  logic   [     31:0]                    last_q;  // cycles up to the last done
-  logic                                  step_over;
+  logic running_q;  // a step is running
+  slots_t live_q;  // has not reached its end
+  slots_t armed_q;  // the head may issue
+  slots_t loaded_q;  // the head is fetched
+  slots_t first_q;  // wants its first instruction
+  slots_t need_q;  // wants its next instruction
+  logic [Slots-1:0][3:0] hold_q;  // cycles until the head may issue
+  logic [Slots-1:0][PcWidth-1:0] pc_q;
+  logic [Slots-1:0][InflightWidth-1:0] inflight_q;  // issued, not yet done
+  logic [Slots-1:0][191:0] head_q;  // instruction to issue next
+  logic [Slots-1:0][Units-1:0] head_unit_q;  // its unit; none at the end of the slot
+  slots_t head_drain_q;
+  logic [Slots-1:0][1:0] head_ahead_q;  // may be in flight when it issues
+  slots_t quiet_q;  // nothing in flight
+  slots_t drained_q;  // no more in flight than the head allows
+  slots_t issued_q;  // issued in the cycle before
+  slots_t issued;
+  logic [31:0] cycle_q;  // number of this cycle, 0 at activation
+  logic done_q;  // something was done in the cycle before
+  logic [31:0] last_q;  // cycles up to the last done before that
+  logic step_over;
 
   // ---- issue ----
 
-  slots_t [Units-1:0]                    ready;
-  slots_t [Units-1:0]                    chosen;
+  tp_pkg::command_t [Slots-1:0] command;
+  slots_t [Units-1:0] ready;
+  slots_t [Units-1:0] chosen;
+
+  for (genvar s = 0; s < int'(Slots); s++) begin : gen_command
+    assign command[s] = {fast_i[s], 3'(s), position_i[s], token_i[s], head_q[s]};
+  end
 
   for (genvar u = 0; u < int'(Units); u++) begin : gen_issue
     for (genvar s = 0; s < int'(Slots); s++) begin : gen_ready
@@ -91,13 +97,10 @@ module tp_sequencer
     end
     assign chosen[u] = lowest(ready[u]);
     assign cmd_valid_o[u] = free_i[u] && ready[u] != '0;
+    // Without a valid command it is that of any slot: what is issued does not wait for whether.
     always_comb begin
-      cmd_o[u] = '0;
-      for (int unsigned s = 0; s < Slots; s++) begin
-        if (chosen[u][s]) begin
-          cmd_o[u] |= {fast_i[s], 3'(s), position_i[s], token_i[s], head_q[s]};
-        end
-      end
+      cmd_o[u] = command[Slots-1];
+      for (int s = int'(Slots) - 2; s >= 0; s--) if (ready[u][s]) cmd_o[u] = command[s];
     end
   end
 
@@ -168,22 +171,35 @@ module tp_sequencer
   // ---- state of a slot ----
 
   for (genvar s = 0; s < int'(Slots); s++) begin : gen_slot
+    logic [InflightWidth-1:0] issued_sum;  // issued, less the dones before this cycle
+    logic [        Dones-1:0] more;
     logic [InflightWidth-1:0] dones;
-    logic [InflightWidth-1:0] inflight;
-    logic arm;  // the head may issue from the next cycle on
+    logic                     drained;
+    logic                     quiet;
+    logic                     arm;  // the head may issue from the next cycle on
 `ifdef TP_PLANT_BUG
     // The planted fault issues as soon as the fetch allows.
     assign arm = grant_q2[s];
 `else
     assign arm = hold_q[s] == 4'd1 || (grant_q2[s] && hold_q[s] == '0);
 `endif
+    // The dones come late in their cycle. They are counted in unary, bit i for more than i, and what
+    // they are compared with stands beside each count before.
     always_comb begin
-      dones = '0;
+      more = '0;
       for (int unsigned d = 0; d < Dones; d++) begin
-        dones += InflightWidth'(done_valid_i[d] && done_slot_i[d] == 3'(s));
+        if (done_valid_i[d] && done_slot_i[d] == 3'(s)) more = {more[Dones-2:0], 1'b1};
+      end
+      dones = '0;
+      for (int unsigned d = 0; d < Dones; d++) if (more[d]) dones = InflightWidth'(d + 1);
+      drained = issued_sum <= InflightWidth'(head_ahead_q[s]);
+      quiet   = issued_sum == '0;
+      for (int unsigned d = 0; d < Dones; d++) begin
+        drained |= more[d] && issued_sum <= InflightWidth'(head_ahead_q[s]) + InflightWidth'(d + 1);
+        quiet |= more[d] && issued_sum == InflightWidth'(d + 1);
       end
     end
-    assign inflight = inflight_q[s] + InflightWidth'(issued_q[s]) - dones;
+    assign issued_sum = inflight_q[s] + InflightWidth'(issued_q[s]);
 
     always_ff @(posedge clk_i) begin
       if (!rst_ni) begin
@@ -217,9 +233,9 @@ module tp_sequencer
 
         // An issue is counted one cycle late, which nobody sees: the slot's next issue is later.
         issued_q[s]   <= issued[s];
-        inflight_q[s] <= inflight;
-        quiet_q[s]    <= inflight_q[s] == dones && !issued_q[s];
-        drained_q[s]  <= inflight <= InflightWidth'(head_ahead_q[s]);
+        inflight_q[s] <= issued_sum - dones;
+        quiet_q[s]    <= quiet;
+        drained_q[s]  <= drained;
       end
     end
 
@@ -235,12 +251,11 @@ module tp_sequencer
     end
 
     `TP_ASSERT(ArmedIsLoaded_A, !armed_q[s] || loaded_q[s])
-    `TP_ASSERT(DoneWasIssued_A, dones <= inflight_q[s] + InflightWidth'(issued_q[s]))
+    `TP_ASSERT(DoneWasIssued_A, dones <= issued_sum)
     `TP_ASSERT(InflightFits_A, !(issued[s] && &inflight_q[s]))
     // What is loaded in a cycle has been compared with what is in flight when it is armed.
     `TP_ASSERT(DrainedInTime_A,
-               !armed_q[s] || drained_q[s] == (inflight_q[s] +
-               InflightWidth'(issued_q[s]) <= InflightWidth'(head_ahead_q[s])))
+               !armed_q[s] || drained_q[s] == (issued_sum <= InflightWidth'(head_ahead_q[s])))
     `TP_COVER(Drain_C, armed_q[s] && head_drain_q[s] && !drained_q[s])
     `TP_COVER(Ahead_C, issued[s] && head_drain_q[s] && !quiet_q[s])
   end
@@ -267,9 +282,10 @@ module tp_sequencer
   always_ff @(posedge clk_i) begin
     if (start_i) cycle_q <= '0;
     else if (running_q) cycle_q <= cycle_q + 32'd1;
+    done_q <= done_valid_i != '0 && !start_i;
     if (start_i) last_q <= '0;
-    else if (done_valid_i != '0) last_q <= cycle_q + 32'd1;
-    if (step_over) end_cycles_o <= last_q;
+    else if (done_q) last_q <= cycle_q;
+    if (step_over) end_cycles_o <= done_q ? cycle_q : last_q;
   end
 
   `TP_ASSERT(StartBetweenSteps_A, !(start_i && running_q))

@@ -142,7 +142,12 @@ static void memory_read(struct bench *bench)
     memcpy(bench->pipe_block[1], bench->pipe_block[0], sizeof bench->pipe_block[0]);
     bench->pipe_valid[0] = (uint32_t)tp_dut_get(bench->dut, "read_valid_o");
     if (!bench->pipe_valid[0]) return;
-    uint64_t address = tp_dut_get(bench->dut, "weight_address_o");
+    ck_assert_uint_eq(tp_dut_get(bench->dut, "weight_read_o"), (1 << GROUPS) - 1);
+    uint32_t words[(GROUPS * 24 + 31) / 32];
+    tp_port_get_words(tp_dut_port(bench->dut, "weight_address_o"), words);
+    const uint8_t *copy = (const uint8_t *)words;
+    uint32_t address = (uint32_t)(copy[0] | copy[1] << 8 | copy[2] << 16);
+    for (uint32_t g = 1; g < GROUPS; g++) ck_assert_mem_eq(copy + 3 * g, copy, 3);
     ck_assert_uint_lt(address, BEATS);
     const struct beat *beat = &bench->memory[address];
     memset(bench->pipe_weight[0], 0, sizeof bench->pipe_weight[0]);

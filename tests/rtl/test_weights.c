@@ -83,8 +83,14 @@ static void read_cycle(struct bench *bench, bool valid)
         assemble(bench, beat, bench->expected[0]);
         bench->known[0] = true;
     }
-    tp_dut_set(bench->dut, "read_valid_i", valid);
-    tp_dut_set(bench->dut, "address_i", beat);
+    tp_dut_set(bench->dut, "read_valid_i", valid ? (1 << GROUPS) - 1 : 0);
+    uint32_t address_bits = 0;
+    while (1 << address_bits < DEPTH) address_bits++;
+    uint32_t address[GROUPS] = {0};
+    for (uint32_t bit = 0; bit < GROUPS * address_bits; bit++) {
+        address[bit / 32] |= (beat >> bit % address_bits & 1) << bit % 32;
+    }
+    tp_port_set_words(tp_dut_port(bench->dut, "address_i"), address);
     tp_dut_settle(bench->dut);
     if (bench->known[LATENCY]) {
         uint32_t got[OUT_WORDS];
