@@ -108,7 +108,7 @@ module tp_weights #(
 
   `TP_ASSERT(ReadInside_A, !read_valid_i[0] || 32'(address_i[0]) < Depth)
   `TP_ASSERT(Alike_A,
-             read_valid_i == {Groups{read_valid_i[0]}} && address_i == {Groups{address_i[0]}})
+             read_valid_i == '0 || (read_valid_i == '1 && address_i == {Groups{address_i[0]}}))
   `TP_ASSERT(WriteInside_A,
              !write || (cfg_address_i[31:6] < 26'(Depth) && 32'(cfg_address_i[5:0]) < Lanes))
   `TP_COVER(Write_C, write)
