@@ -345,7 +345,6 @@ module tp_attention
   logic [255:0] key_q;
   logic [3:0][7:0] key_exponents_q;
   logic [3:0][3:0] key_low;
-  logic [255:0] value_q;
   logic [Groups-1:0][5:0] offset_q[6:13];  // e_V of each lane group
   logic [Groups-1:0][5:0] offset;  // the same, group i with that of word i of a large head
 
@@ -364,7 +363,6 @@ module tp_attention
       end
     end
     for (int unsigned i = 7; i <= 13; i++) if (key_valid_q[i-1]) offset_q[i] <= offset_q[i-1];
-    if (value_valid_q[4]) value_q <= value_data_i;
   end
 
   if (WideHeads) begin : gen_wide_offset
@@ -397,7 +395,7 @@ module tp_attention
   // ---- score, softmax and mix of the two query sets ----
   localparam int unsigned SecondSet = QuerySets - 1;  // the first one, if there is no second
 
-  sums_t [SecondSet:0][Groups-1:0] page;
+  sums_t [SecondSet:0] page;
   logic [SecondSet:0][3:0][19:0] quad;
   logic [SecondSet:0] scored_valid;
   logic [SecondSet:0] page_done;
@@ -405,6 +403,11 @@ module tp_attention
   for (genvar set = 0; set < int'(QuerySets); set++) begin : gen_set
     scored_t [Groups-1:0]      scored;
     logic    [Groups-1:0][7:0] p;
+    logic    [     255:0]      value_here_q;
+
+    // Each set has its own: one of both would have to reach all their multipliers.
+    (* keep *)
+    always_ff @(posedge clk_i) value_here_q <= value_data_i;
 
     tp_score #(
       .WideHeads(WideHeads)
@@ -451,9 +454,8 @@ module tp_attention
       .in_first_i (value_first_q[5]),
       .in_last_i  (value_last_q[5]),
       .in_p_i     (p),
-      .in_value_i (value_q),
+      .in_value_i (value_here_q),
       .page_done_o(page_done[set]),
-      .quad_i     (merge_step[2:0]),
       .quad_data_o(quad[set])
     );
   end
@@ -471,7 +473,17 @@ module tp_attention
   // The second half of a step is no query with one set.
   logic                       is_query;
   logic  [WordBits-1:0]       merge_word;
-  assign is_query   = sets_q || !merge_step[3];
+  assign is_query = sets_q || !merge_step[3];
+
+  // Whether the step is one of the second set, for what is wide.
+  logic second_mix_q;
+  logic second_sums_q;
+  (* keep *)
+  always_ff @(posedge clk_i) begin
+    second_mix_q  <= merge_valid && merge_step >= 4'd7 && merge_step != 4'd15;
+    second_sums_q <= merge_valid && merge_step >= 4'd7 && merge_step != 4'd15;
+  end
+
   assign merge_word = sets_q ? WordBits'({merge_column, merge_step[3]}) : WordBits'(merge_column);
 
   tp_merge #(
@@ -483,8 +495,8 @@ module tp_attention
     .in_first_i (merge_first_page),
     .in_word_i  (merge_word),
     .in_quad_i  (merge_step[2:0]),
-    .in_mix_i   (merge_step[3] ? quad[SecondSet] : quad[0]),
-    .in_page_i  (merge_step[3] ? page[SecondSet][merge_step[2:1]] : page[0][merge_step[2:1]]),
+    .in_mix_i   (second_mix_q ? quad[SecondSet] : quad[0]),
+    .in_page_i  (second_sums_q ? page[SecondSet] : page[0]),
     .out_valid_o(total_valid),
     .out_mix_o  (total_mix),
     .out_total_o(total_sums)
@@ -586,6 +598,7 @@ module tp_attention
              ))) == '0)
   `TP_ASSERT(ScoredInStep_A, scored_valid[0] == (key_valid_q[14] && key_part_end == last_part_q))
   `TP_ASSERT(MergeAfterMix_A, !(merge_valid && merge_step == 4'd0) || $past(page_done[0]))
+  `TP_ASSERT(SecondInStep_A, !merge_valid || second_mix_q == merge_step[3])
   `TP_ASSERT(SetsInStep_A, &scored_valid == |scored_valid && &page_done == |page_done)
   `TP_COVER(OneSet_C, accept && !instruction.sets)
   `TP_COVER(ManyPages_C, merge_valid && !merge_first_page)

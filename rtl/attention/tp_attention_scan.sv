@@ -28,7 +28,7 @@ module tp_attention_scan #(
   output logic [ColumnBits-1:0] column_o,      // early; (group * turns + turn) * parts + part
   output logic                  first_page_o,  // late
   output logic                  last_page_o,   // late
-  output logic                  last_chunk_o   // late
+  output logic                  last_chunk_o   // early; from step 2 on
 );
 
   logic                  valid_q;
@@ -40,15 +40,21 @@ module tp_attention_scan #(
   logic [ColumnBits-1:0] column_q;
   logic [           1:0] part;
   logic                  last_part;
-  logic                  last_turn;
-  logic                  last_word;
+  logic                  last_turn_q;
+  logic                  last_word_q;
+  logic                  last_chunk_q;
   logic                  last_page;
 
-  assign part         = WideHeads ? part_q : 2'd0;
-  assign last_part    = !WideHeads || part_q == last_part_i;
-  assign last_turn    = turn_q + 8'd1 == turns_i && last_part;
-  assign last_word    = word_q + 8'(last_part_i) + 8'd1 == words_i;
-  assign last_page    = page_q == position_i[15:4];
+  assign part      = WideHeads ? part_q : 2'd0;
+  assign last_part = !WideHeads || part_q == last_part_i;
+  assign last_page = page_q == position_i[15:4];
+
+  // What they look at stays for 16 steps, and they are asked at the last one.
+  always_ff @(posedge clk_i) begin
+    last_turn_q  <= turn_q + 8'd1 == turns_i && last_part;
+    last_word_q  <= word_q + 8'(last_part_i) + 8'd1 == words_i;
+    last_chunk_q <= last_page && last_word_q && last_turn_q;
+  end
 
   assign valid_o      = valid_q;
   assign step_o       = step_q;
@@ -58,7 +64,7 @@ module tp_attention_scan #(
   assign column_o     = column_q;
   assign first_page_o = page_q == '0;
   assign last_page_o  = last_page;
-  assign last_chunk_o = last_page && last_word && last_turn;
+  assign last_chunk_o = last_chunk_q;
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) valid_q <= 1'b0;
@@ -78,10 +84,10 @@ module tp_attention_scan #(
       step_q <= step_q + 4'd1;
       if (step_q == 4'd15) begin
         part_q   <= last_part ? '0 : part_q + 2'd1;
-        column_q <= last_turn && last_word ? '0 : column_q + 1'b1;
-        if (last_part) turn_q <= last_turn ? '0 : turn_q + 8'd1;
-        if (last_turn) word_q <= last_word ? '0 : word_q + 8'(last_part_i) + 8'd1;
-        if (last_turn && last_word) page_q <= page_q + 12'd1;
+        column_q <= last_turn_q && last_word_q ? '0 : column_q + 1'b1;
+        if (last_part) turn_q <= last_turn_q ? '0 : turn_q + 8'd1;
+        if (last_turn_q) word_q <= last_word_q ? '0 : word_q + 8'(last_part_i) + 8'd1;
+        if (last_turn_q && last_word_q) page_q <= page_q + 12'd1;
       end
     end
   end

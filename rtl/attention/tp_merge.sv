@@ -42,29 +42,17 @@ module tp_merge
 
   assign address = {in_word_i, in_quad_i};
   always_ff @(posedge clk_i) begin
-    if (in_valid_i) address_q[1] <= address;
-    for (int unsigned i = 2; i <= 5; i++) if (valid_q[i-1]) address_q[i] <= address_q[i-1];
+    address_q[1] <= address;
+    for (int unsigned i = 2; i <= 5; i++) address_q[i] <= address_q[i-1];
   end
 
-  // ---- 0: fetch the total ----
-  logic  [3:0][31:0] old_mix;
+  // No register below has an enable: what it holds is read in the next cycle only, and an enable
+  // would have to reach all of them.
+
+  // ---- 0: fetch the total, 1: the old mix ----
   sums_t             old_sums;
   sums_t             total_q4;
   logic  [3:0][31:0] mix_q4;
-
-  tp_ram #(
-    .Width(4 * 32),
-    .Depth(Depth),
-    .Distributed(Depth <= 64)
-  ) u_mix (
-    .clk_i,
-    .write_enable_i (valid_q[5]),
-    .write_address_i(address_q[5]),
-    .write_data_i   (mix_q4),
-    .read_enable_i  (in_valid_i),
-    .read_address_i (address),
-    .read_data_o    (old_mix)
-  );
 
   // One entry for each lane group, so two quads write the same.
   tp_ram #(
@@ -85,7 +73,6 @@ module tp_merge
   logic  [3:0][19:0] page_mix_q;
   sums_t             page_sums_q;
 
-  // Read in the next cycle only: no enable, which would be late.
   always_ff @(posedge clk_i) begin
     first_q     <= in_first_i;
     page_mix_q  <= in_mix_i;
@@ -95,26 +82,25 @@ module tp_merge
   // ---- 1: how far the maxima are apart, both ways round ----
   logic signed [18:0]       weight_rise_q;
   logic        [17:0]       weight_fall_q;
+  logic signed [19:0]       mix_rise;
   logic signed [19:0]       mix_rise_q;
   logic        [18:0]       mix_fall_q;
   logic                     first_q2;
-  logic        [ 3:0][31:0] old_mix_q2;
   logic        [ 3:0][19:0] page_mix_q2;
   sums_t                    old_sums_q2;
   sums_t                    page_sums_q2;
 
+  assign mix_rise = 20'(page_sums_q.level) - 20'(old_sums.level);
+
   always_ff @(posedge clk_i) begin
-    if (valid_q[1]) begin
-      weight_rise_q <= 19'(page_sums_q.rounded) - 19'(old_sums.rounded);
-      weight_fall_q <= old_sums.rounded - page_sums_q.rounded;
-      mix_rise_q    <= 20'(page_sums_q.level) - 20'(old_sums.level);
-      mix_fall_q    <= old_sums.level - page_sums_q.level;
-      first_q2      <= first_q;
-      old_mix_q2    <= old_mix;
-      page_mix_q2   <= page_mix_q;
-      old_sums_q2   <= old_sums;
-      page_sums_q2  <= page_sums_q;
-    end
+    weight_rise_q <= 19'(page_sums_q.rounded) - 19'(old_sums.rounded);
+    weight_fall_q <= old_sums.rounded - page_sums_q.rounded;
+    mix_rise_q    <= mix_rise;
+    mix_fall_q    <= old_sums.level - page_sums_q.level;
+    first_q2      <= first_q;
+    page_mix_q2   <= page_mix_q;
+    old_sums_q2   <= old_sums;
+    page_sums_q2  <= page_sums_q;
   end
 
   // ---- 2: which one is shifted, and by how much; 31 shifts everything but the sign out ----
@@ -124,67 +110,99 @@ module tp_merge
     amount = far > 19'd31 ? 5'd31 : far[4:0];
   endfunction
 
-  logic        [ 4:0] weight_right_q;
-  logic        [ 4:0] mix_right_q;
-  logic        [23:0] weight_moved_q;
-  logic        [23:0] weight_kept_q;
-  logic signed [31:0] mix_moved_q    [4];
-  logic signed [31:0] mix_kept_q     [4];
-  rounded_t           rounded_q;
-  level_t             level_q;
-  logic        [23:0] page_weight;
+  logic     [ 4:0] weight_right_q;
+  logic     [ 4:0] mix_right;
+  logic     [23:0] weight_moved_q;
+  logic     [23:0] weight_kept_q;
+  rounded_t        rounded_q;
+  level_t          level_q;
+  logic     [23:0] page_weight;
 
   assign page_weight = {page_sums_q2.weight[18:0], 5'd0};
+  assign mix_right   = amount(mix_rise_q, mix_fall_q);
 
+  // In the first page nothing is shifted: 0 moves.
   always_ff @(posedge clk_i) begin
-    if (valid_q[2]) begin
-      weight_right_q <= first_q2 ? 5'd0 : amount(20'(weight_rise_q), 19'(weight_fall_q));
-      mix_right_q    <= first_q2 ? 5'd0 : amount(mix_rise_q, mix_fall_q);
-      rounded_q      <= first_q2 || !weight_rise_q[18] ? page_sums_q2.rounded : old_sums_q2.rounded;
-      level_q        <= first_q2 || !mix_rise_q[19] ? page_sums_q2.level : old_sums_q2.level;
-      if (first_q2 || !weight_rise_q[18]) begin
-        weight_moved_q <= first_q2 ? 24'd0 : old_sums_q2.weight;
-        weight_kept_q  <= page_weight;
-      end else begin
-        weight_moved_q <= page_weight;
-        weight_kept_q  <= old_sums_q2.weight;
-      end
-      for (int unsigned i = 0; i < 4; i++) begin
-        if (first_q2 || !mix_rise_q[19]) begin
-          mix_moved_q[i] <= first_q2 ? 32'd0 : old_mix_q2[i];
-          mix_kept_q[i]  <= 32'($signed({page_mix_q2[i], 5'd0}));
-        end else begin
-          mix_moved_q[i] <= 32'($signed({page_mix_q2[i], 5'd0}));
-          mix_kept_q[i]  <= old_mix_q2[i];
-        end
-      end
+    weight_right_q <= amount(20'(weight_rise_q), 19'(weight_fall_q));
+    rounded_q      <= first_q2 || !weight_rise_q[18] ? page_sums_q2.rounded : old_sums_q2.rounded;
+    level_q        <= first_q2 || !mix_rise_q[19] ? page_sums_q2.level : old_sums_q2.level;
+    if (first_q2 || !weight_rise_q[18]) begin
+      weight_moved_q <= first_q2 ? 24'd0 : old_sums_q2.weight;
+      weight_kept_q  <= page_weight;
+    end else begin
+      weight_moved_q <= page_weight;
+      weight_kept_q  <= old_sums_q2.weight;
     end
   end
 
   // ---- 3: shift, 4: add ----
-  logic        [23:0] weight_moved_q2;
-  logic        [23:0] weight_kept_q2;
-  logic signed [31:0] mix_moved_q2    [4];
-  logic signed [31:0] mix_kept_q2     [4];
-  rounded_t           rounded_q2;
-  level_t             level_q2;
+  logic     [23:0] weight_moved_q2;
+  logic     [23:0] weight_kept_q2;
+  rounded_t        rounded_q2;
+  level_t          level_q2;
 
   always_ff @(posedge clk_i) begin
-    if (valid_q[3]) begin
-      weight_moved_q2 <= weight_moved_q >> weight_right_q;
-      weight_kept_q2  <= weight_kept_q;
-      rounded_q2      <= rounded_q;
-      level_q2        <= level_q;
-      for (int unsigned i = 0; i < 4; i++) begin
-        mix_moved_q2[i] <= mix_moved_q[i] >>> mix_right_q;
-        mix_kept_q2[i]  <= mix_kept_q[i];
-      end
+    weight_moved_q2  <= weight_moved_q >> weight_right_q;
+    weight_kept_q2   <= weight_kept_q;
+    rounded_q2       <= rounded_q;
+    level_q2         <= level_q;
+    total_q4.rounded <= rounded_q2;
+    total_q4.level   <= level_q2;
+    total_q4.weight  <= weight_moved_q2 + weight_kept_q2;
+  end
+
+  // ---- 1 to 4 for each element of the mix, with control registers of its own ----
+  for (genvar i = 0; i < 4; i++) begin : gen_element
+    logic        [WordBits+3-1:0] read_address_q;
+    logic        [WordBits+3-1:0] write_address_q;
+    logic                         write_q;
+    logic                         is_first_q2;
+    logic                         is_fall_q2;
+    logic        [           4:0] right_q;
+    logic signed [          31:0] page_q2;
+    logic signed [          31:0] old_q2;
+    logic signed [          31:0] moved_q;
+    logic signed [          31:0] kept_q;
+    logic signed [          31:0] moved_q2;
+    logic signed [          31:0] kept_q2;
+
+    (* keep *)
+    always_ff @(posedge clk_i) begin
+      read_address_q  <= address;
+      write_address_q <= address_q[4];
+      write_q         <= valid_q[4] && rst_ni;
+      is_first_q2     <= first_q;
+      is_fall_q2      <= mix_rise[19];
+      right_q         <= mix_right;
     end
-    if (valid_q[4]) begin
-      total_q4.rounded <= rounded_q2;
-      total_q4.level   <= level_q2;
-      total_q4.weight  <= weight_moved_q2 + weight_kept_q2;
-      for (int unsigned i = 0; i < 4; i++) mix_q4[i] <= mix_moved_q2[i] + mix_kept_q2[i];
+
+    tp_ram #(
+      .Width(32),
+      .Depth(Depth),
+      .Distributed(Depth <= 64)
+    ) u_mix (
+      .clk_i,
+      .write_enable_i (write_q),
+      .write_address_i(write_address_q),
+      .write_data_i   (mix_q4[i]),
+      .read_enable_i  (1'b1),
+      .read_address_i (read_address_q),
+      .read_data_o    (old_q2)
+    );
+
+    assign page_q2 = 32'($signed({page_mix_q2[i], 5'd0}));
+
+    always_ff @(posedge clk_i) begin
+      if (is_first_q2 || !is_fall_q2) begin
+        moved_q <= is_first_q2 ? 32'd0 : old_q2;
+        kept_q  <= page_q2;
+      end else begin
+        moved_q <= page_q2;
+        kept_q  <= old_q2;
+      end
+      moved_q2  <= moved_q >>> right_q;
+      kept_q2   <= kept_q;
+      mix_q4[i] <= moved_q2 + kept_q2;
     end
   end
 

@@ -47,27 +47,23 @@ module tp_normalise
   logic signed [28:0] mean_q2            [  4];
   logic signed [28:0] mean_q3            [  4];
   logic signed [28:0] mean_q4            [  4];
-  logic signed [ 8:0] shift_q            [1:8];  // last shift minus 1
+  logic signed [ 8:0] shift_q            [1:7];  // last shift minus 1
   level_t             distance;  // 0..46
 
   // The exponent of V that the largest part of the sum has.
   assign distance = in_total_i.level - 19'(in_total_i.rounded);
 
   always_ff @(posedge clk_i) begin
-    if (in_valid_i) begin
-      shift_q[1] <= 9'(shift_i) - 9'd1 - 9'(distance);
-      for (int unsigned i = 0; i < 4; i++) mix_q[i] <= in_mix_i[i];
+    shift_q[1] <= 9'(shift_i) - 9'd1 - 9'(distance);
+    for (int unsigned i = 2; i <= 7; i++) shift_q[i] <= shift_q[i-1];
+    for (int unsigned i = 0; i < 4; i++) begin
+      mix_q[i]    <= in_mix_i[i];
+      halves_q[i] <= 30'(mix_q[i] >>> (exponent - 5'd10));
+      mean_q[i]   <= 29'((31'(halves_q[i]) + 31'sd1) >>> 1);
     end
-    if (valid_q[1]) begin
-      for (int unsigned i = 0; i < 4; i++) halves_q[i] <= 30'(mix_q[i] >>> (exponent - 5'd10));
-    end
-    if (valid_q[2]) begin
-      for (int unsigned i = 0; i < 4; i++) mean_q[i] <= 29'((31'(halves_q[i]) + 31'sd1) >>> 1);
-    end
-    if (valid_q[3]) mean_q2 <= mean_q;
-    if (valid_q[4]) mean_q3 <= mean_q2;
-    if (valid_q[5]) mean_q4 <= mean_q3;
-    for (int unsigned i = 2; i <= 8; i++) if (valid_q[i-1]) shift_q[i] <= shift_q[i-1];
+    mean_q2 <= mean_q;
+    mean_q3 <= mean_q2;
+    mean_q4 <= mean_q3;
   end
 
   // ---- 6: two partial products in DSP blocks, 7: their sum ----
@@ -102,21 +98,20 @@ module tp_normalise
   end
 
   always_ff @(posedge clk_i) begin
-    if (valid_q[7]) begin
-      for (int unsigned i = 0; i < 4; i++) product_q[i] <= 46'(low[i]) + {high[i], 17'd0};
-    end
+    for (int unsigned i = 0; i < 4; i++) product_q[i] <= 46'(low[i]) + {high[i], 17'd0};
   end
 
   // ---- 8..10: the last shift ----
   tp_round_shift #(
     .Lanes(4),
-    .Width(46)
+    .Width(46),
+    .Ahead(1'b1)
   ) u_shift (
     .clk_i,
     .rst_ni,
     .in_valid_i(valid_q[8]),
     .in_data_i (product_q),
-    .in_shift_i(shift_q[8]),
+    .in_shift_i(shift_q[7]),
     .out_valid_o,
     .out_data_o,
     .out_saturated_o

@@ -6,8 +6,8 @@
 //       page, and before the 17th cycle's score is stored, the same page's steps for the mix. A
 //       head above 32 is mixed word after word; its group i holds the levels of word i, and the
 //       last word's steps are the ones that must come in time.
-// Out   p for the mix, 3 cycles after its step; with page_load_i the page's maxima and the sum of
-//       its weights, which then stay.
+// Out   p for the mix, 3 cycles after its step; from the cycle after page_load_i on the page's
+//       maxima and the sum of its weights, two cycles for each group, again and again.
 // Rate  one position per cycle in each of both roles, pages back to back.
 //
 // weight = sum rnd(T, m - f), p = rnd(T, n - f - e_V); see tp_attention() of the model.
@@ -32,7 +32,7 @@ module tp_softmax
   input  logic    [       1:0]      mix_part_i,   // early; word of the head
   output logic    [Groups-1:0][7:0] out_p_o,      // early; 0..253, 3 cycles after mix_valid_i
   input  logic                      page_load_i,  // early; 6 cycles after the page's last step
-  output sums_t   [Groups-1:0]      page_o        // early
+  output sums_t                     page_o        // late
 );
 
   // ---- scores of a page, and its maxima ----
@@ -198,7 +198,19 @@ module tp_softmax
     end
   end
 
-  assign page_o = page_q;
+  // Each of the two parts that are far apart has a counter of its own.
+  logic [2:0] weight_quad_q;
+  logic [2:0] level_quad_q;
+  (* keep *)
+  always_ff @(posedge clk_i) begin
+    weight_quad_q <= page_load_i ? '0 : weight_quad_q + 3'd1;
+    level_quad_q  <= page_load_i ? '0 : level_quad_q + 3'd1;
+  end
+
+  always_comb begin
+    page_o       = page_q[weight_quad_q[2:1]];
+    page_o.level = page_q[level_quad_q[2:1]].level;
+  end
 
   logic unused_part;
   assign unused_part = ^{mix_wide_i, mix_part_i};

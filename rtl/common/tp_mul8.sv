@@ -35,14 +35,11 @@ module tp_mul8 #(
   logic out_valid_q;
   logic [Lanes-1:0][15:0] out_data_q;
 
+  // Kept: units beside each other would share them, and these would have to reach all lanes.
+  (* keep *)
   always_ff @(posedge clk_i) begin
-    if (!rst_ni) begin
-      valid_q     <= 1'b0;
-      out_valid_q <= 1'b0;
-    end else begin
-      valid_q     <= in_valid_i;
-      out_valid_q <= valid_q;
-    end
+    valid_q     <= in_valid_i && rst_ni;
+    out_valid_q <= valid_q && rst_ni;
   end
 
   assign out_valid_o = out_valid_q;

@@ -3,7 +3,8 @@
 // tp_round_shift: signed numbers over a power of two, rounded half up and clamped to int32.
 //
 // In    Lanes numbers that share one shift s; the port takes s - 1, so that left shifts need no
-//       negation: their count is the complement.
+//       negation: their count is the complement. With Ahead the shift comes one cycle before its
+//       numbers, and is decoded by then.
 // Out   bits equal tp_rnd_sat32(v, s) for every v and s, and the event that tp_sat32() counts.
 // Rate  one beat per cycle, latency 3.
 //
@@ -15,7 +16,8 @@
 
 module tp_round_shift #(
   parameter int unsigned Lanes = 2,
-  parameter int unsigned Width = 40  // bits of a number, 34..63
+  parameter int unsigned Width = 40,  // bits of a number, 34..63
+  parameter bit Ahead = 1'b0  // the shift comes one cycle earlier
 ) (
   input  logic                               clk_i,
   input  logic                               rst_ni,
@@ -45,89 +47,105 @@ module tp_round_shift #(
   end
   assign coarse = amount[6:3];
 
-  // Bit i: the amount is i bytes; the last one: it leaves only the sign.
-  logic [Bytes+4:0] by_bytes;
+  typedef struct packed {
+    logic             is_far;
+    logic [Bytes+4:0] by_bytes;  // bit i: i bytes; the last one: leaves only the sign
+    logic [Bytes-1:0] above;     // bit i: byte i is shifted out above the result
+    logic [2:0]       fine;
+  } shift_t;
+
+  shift_t shift;
   always_comb begin
-    by_bytes = '0;
-    for (int unsigned i = 0; i < Bytes + 4; i++) by_bytes[i] = coarse == 4'(i);
-    by_bytes[Bytes+4] = by_bytes[Bytes+3:0] == '0;
+    shift.is_far   = is_far;
+    shift.by_bytes = '0;
+    for (int unsigned i = 0; i < Bytes + 4; i++) shift.by_bytes[i] = coarse == 4'(i);
+    shift.by_bytes[Bytes+4] = shift.by_bytes[Bytes+3:0] == '0;
+    for (int unsigned i = 0; i < Bytes; i++) shift.above[i] = is_far || 32'(coarse) < i;
+    shift.fine = amount[2:0];
   end
 
   logic [2:0] valid_q;
-  logic [2:0] fine_q;
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) valid_q <= '0;
     else valid_q <= {valid_q[1:0], in_valid_i};
   end
 
-  always_ff @(posedge clk_i) if (in_valid_i) fine_q <= amount[2:0];
-
   for (genvar lane = 0; lane < Lanes; lane++) begin : gen_lane
-    logic [Bytes-1:0][7:0] data;
-    logic                  sign;
-    logic [Bytes-1:0]      is_used;  // the byte holds more than signs
-    logic                  is_large;
-    logic [      4:0][7:0] bytes;
-    logic [     39:0]      bytes_q;
-    logic                  is_large_q;
-    logic                  sign_q;
-    logic [     35:0]      by_four;
-    logic [     33:0]      by_two;
-    logic [     32:0]      shifted;
-    logic                  is_lost;
-    logic [     32:0]      shifted_q;
-    logic                  sign_q2;
-    logic                  is_lost_q;  // a bit above the result
-    logic                  is_over_q;  // its topmost bit
-    logic [      3:0]      all_ones_q;
-    logic                  all_ones;
-    logic                  is_clamped;
-    logic [     33:0]      sum;
-    logic [     31:0]      value_q;
-    logic                  saturated_q;
+    logic   [Bytes-1:0][7:0] data;
+    logic                    sign;
+    shift_t                  here;
+    logic   [      2:0]      fine_q;
+    logic   [Bytes-1:0]      is_large;  // the byte holds more than signs, and is shifted out
+    logic   [      4:0][7:0] bytes;
+    logic   [     39:0]      bytes_q;
+    logic   [Bytes-1:0]      is_large_q;
+    logic                    is_far_q;
+    logic                    sign_q;
+    logic   [     35:0]      by_four;
+    logic   [     33:0]      by_two;
+    logic   [     32:0]      shifted;
+    logic                    is_lost;
+    logic   [     32:0]      shifted_q;
+    logic                    sign_q2;
+    logic                    is_lost_q;  // a bit above the result
+    logic                    is_over_q;  // its topmost bit
+    logic   [      3:0]      all_ones_q;
+    logic                    all_ones;
+    logic                    is_clamped;
+    logic   [     33:0]      sum;
+    logic   [     31:0]      value_q;
+    logic                    saturated_q;
 
     assign data = (8 * Bytes)'($signed(in_data_i[lane]));
     assign sign = in_data_i[lane][Width-1];
 
+    // A decoded shift of each lane's own: it reaches all bits of the lane.
+    if (Ahead) begin : gen_ahead
+      shift_t here_q;
+      (* keep *)
+      always_ff @(posedge clk_i) here_q <= shift;
+      assign here = here_q;
+    end else begin : gen_at_once
+      assign here = shift;
+    end
+
     always_comb begin
-      bytes    = '0;
-      is_large = is_far && sign;
+      bytes = '0;
       for (int unsigned i = 0; i < Bytes; i++) begin
-        is_used[i] = data[i] != {8{sign}};
-        is_large |= is_used[i] && is_far;
-        for (int unsigned k = 0; k < i; k++) is_large |= is_used[i] && by_bytes[k];
+        is_large[i] = data[i] != {8{sign}} && here.above[i];
       end
       // Byte i of the result's twice is byte i + coarse of v * 2^32.
       for (int unsigned i = 0; i < 5; i++) begin
         for (int unsigned k = 0; k < Bytes; k++) begin
-          bytes[i] |= data[k] & {8{by_bytes[k+4-i]}};
+          bytes[i] |= data[k] & {8{here.by_bytes[k+4-i]}};
         end
         for (int unsigned k = Bytes + 4 - i; k < Bytes + 5; k++) begin
-          bytes[i] |= {8{sign && by_bytes[k]}};
+          bytes[i] |= {8{sign && here.by_bytes[k]}};
         end
       end
     end
 
+    (* keep *)
+    always_ff @(posedge clk_i) fine_q <= here.fine;
+
     assign by_four = fine_q[2] ? bytes_q[39:4] : bytes_q[35:0];
     assign by_two = fine_q[1] ? by_four[35:2] : by_four[33:0];
     assign shifted = fine_q[0] ? by_two[33:1] : by_two[32:0];
-    assign is_lost = is_large_q || (!fine_q[2] && bytes_q[39:36] != {4{sign_q}}) ||
+    assign is_lost = is_large_q != '0 || (is_far_q && sign_q) ||
+        (!fine_q[2] && bytes_q[39:36] != {4{sign_q}}) ||
         (!fine_q[1] && by_four[35:34] != {2{sign_q}}) || (!fine_q[0] && by_two[33] != sign_q);
 
     always_ff @(posedge clk_i) begin
-      if (in_valid_i) begin
-        bytes_q    <= bytes;
-        is_large_q <= is_large;
-        sign_q     <= sign;
-      end
-      if (valid_q[0]) begin
-        shifted_q <= shifted;
-        is_lost_q <= is_lost;
-        is_over_q <= shifted[32] != sign_q;
-        sign_q2   <= sign_q;
-        for (int unsigned i = 0; i < 4; i++) all_ones_q[i] <= &shifted[8*i+:8];
-      end
+      bytes_q    <= bytes;
+      is_large_q <= is_large;
+      is_far_q   <= here.is_far;
+      sign_q     <= sign;
+      shifted_q  <= shifted;
+      is_lost_q  <= is_lost;
+      is_over_q  <= shifted[32] != sign_q;
+      sign_q2    <= sign_q;
+      for (int unsigned i = 0; i < 4; i++) all_ones_q[i] <= &shifted[8*i+:8];
     end
 
     assign all_ones   = all_ones_q == '1;
@@ -150,11 +168,9 @@ module tp_round_shift #(
     );
 
     always_ff @(posedge clk_i) begin
-      if (valid_q[1]) begin
-        value_q     <= sum[32:1];
-        // From -2^31 - 1/2 on, -2^31 is no limit but the rounded number.
-        saturated_q <= is_lost_q || (sign_q2 ? is_over_q && !all_ones : is_over_q || all_ones);
-      end
+      value_q     <= sum[32:1];
+      // From -2^31 - 1/2 on, -2^31 is no limit but the rounded number.
+      saturated_q <= is_lost_q || (sign_q2 ? is_over_q && !all_ones : is_over_q || all_ones);
     end
 
     assign out_data_o[lane]      = value_q;
@@ -165,7 +181,7 @@ module tp_round_shift #(
 
   assign out_valid_o = valid_q[2];
 
-  `TP_COVER(Left_C, in_valid_i && in_shift_i[8])
-  `TP_COVER(Far_C, in_valid_i && is_far)
+  `TP_COVER(Left_C, in_shift_i[8])
+  `TP_COVER(Far_C, is_far)
 
 endmodule

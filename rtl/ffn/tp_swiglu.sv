@@ -29,7 +29,7 @@ module tp_swiglu (
   logic signed [17:0] gate_cut_q, gate_cut_q2;
   logic signed [17:0] up_cut_q, up_cut_q2, up_cut_q3, up_cut_q4;
   // 15 minus both shifts: the shift of the product, as tp_round_shift wants it.
-  logic signed [5:0] shift_q, shift_q2, shift_q3, shift_q4, shift_q5;
+  logic signed [5:0] shift_q, shift_q2, shift_q3, shift_q4;
   logic        [16:0] sigmoid;
   logic signed [34:0] silu_full;
   logic signed [17:0] silu_q;
@@ -78,7 +78,6 @@ module tp_swiglu (
       up_cut_q4 <= up_cut_q3;
       shift_q4  <= shift_q3;
     end
-    if (valid_q[5]) shift_q5 <= shift_q4;
   end
 
   // The registers of stages 4 and 6 lie in the multipliers.
@@ -115,13 +114,14 @@ module tp_swiglu (
 
   tp_round_shift #(
     .Lanes(1),
-    .Width(36)
+    .Width(36),
+    .Ahead(1'b1)
   ) u_round (
     .clk_i          (clk_i),
     .rst_ni         (rst_ni),
     .in_valid_i     (valid_q[6]),
     .in_data_i      (product),
-    .in_shift_i     (9'(shift_q5)),
+    .in_shift_i     (9'(shift_q4)),
     .out_valid_o    (out_valid_o),
     .out_data_o     (out_data_o),
     .out_saturated_o(out_saturated_o)

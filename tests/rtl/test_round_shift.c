@@ -17,11 +17,15 @@
 #ifndef TP_PARAM_Width
 #define TP_PARAM_Width 40
 #endif
+#ifndef TP_PARAM_Ahead
+#define TP_PARAM_Ahead 0
+#endif
 
 enum { LANES = TP_PARAM_Lanes, WIDTH = TP_PARAM_Width, LATENCY = 3, BEATS = 30000 };
 
 struct beat {
     bool valid;
+    int shift;
     int32_t value[LANES];
     bool saturated[LANES];
 };
@@ -55,11 +59,18 @@ static void put(uint32_t *words, uint32_t lane, int64_t value)
     }
 }
 
+static int pick_shift(struct tp_random *random)
+{
+    if (tp_random_chance(random, 32)) return (int)tp_random_range(random, -255, 256);
+    return (int)tp_random_range(random, -40, 70);
+}
+
+// The shift that the port shows is that of the beat, or of the next one.
 static void drive(struct tp_dut *dut, struct tp_random *random, struct beat *beat)
 {
     uint32_t words[(LANES * WIDTH + 31) / 32] = {0};
-    int shift = (int)tp_random_range(random, -255, 256);
-    if (tp_random_chance(random, 224)) shift = (int)tp_random_range(random, -40, 70);
+    int shift = beat[0].shift;
+    int shown = beat[TP_PARAM_Ahead].shift;
     for (uint32_t lane = 0; lane < LANES; lane++) {
         struct tp_counters counters = {0, 0};
         int64_t value = pick(random, shift);
@@ -68,7 +79,7 @@ static void drive(struct tp_dut *dut, struct tp_random *random, struct beat *bea
         beat->saturated[lane] = counters.saturations != 0;
     }
     tp_dut_set(dut, "in_valid_i", beat->valid);
-    tp_dut_set(dut, "in_shift_i", (uint64_t)(shift - 1) & 511);
+    tp_dut_set(dut, "in_shift_i", (uint64_t)(shown - 1) & 511);
     tp_port_set_words(tp_dut_port(dut, "in_data_i"), words);
 }
 
@@ -89,11 +100,14 @@ START_TEST(round_shift_equals_model)
     uint64_t seed = tp_test_seed(_i);
     struct tp_dut *dut = tp_dut_open(seed);
     struct tp_random random;
-    static struct beat beats[BEATS + LATENCY];
+    static struct beat beats[BEATS + LATENCY + 1];
     tp_random_init(&random, seed, 1);
     uint32_t chance = _i % 2 == 0 ? 256 : 128;
+    // The first shift may have to be shown before its beat.
+    beats[0].shift = 1;
     for (uint32_t i = 0; i < BEATS + LATENCY; i++) {
-        beats[i].valid = i < BEATS && tp_random_chance(&random, chance);
+        beats[i].valid = i > 0 && i < BEATS && tp_random_chance(&random, chance);
+        beats[i + 1].shift = pick_shift(&random);
         drive(dut, &random, &beats[i]);
         tp_dut_settle(dut);
         if (i >= LATENCY) check(dut, &beats[i - LATENCY]);
