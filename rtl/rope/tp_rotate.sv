@@ -8,7 +8,8 @@
 // Rate  one pair per cycle, latency 4.
 //
 // Three products instead of four: with r = a (cos + sin), a' = r - sin (a + b) and
-// b' = r + cos (b - a), exact in integers. Each product is two of 18 x 18 bits.
+// b' = r + cos (b - a), exact in integers. Each product is two of 18 x 18 bits; the upper ones are
+// added first, and the lower ones, so that the last sum is a short one.
 
 `include "tp_assert.svh"
 
@@ -25,6 +26,34 @@ module tp_rotate (
   output logic        [ 1:0]       out_saturated_o  // early; only with valid
 );
 
+  typedef struct packed {
+    logic        saturated;
+    logic [31:0] value;
+  } turned_t;
+
+  // rnd(high * 2^16 + low, 15) as int32. The bits from 2^31 on are those of the upper part, one more
+  // or one less: for either carry it is known before the sum whether they are all signs.
+  function automatic turned_t turned(input logic signed [34:0] high, input logic signed [34:0] low);
+    logic [31:0] sum;
+    logic        unused_place;  // makes the carry of the rounding
+    logic [ 4:0] top;
+    logic        carry;
+    logic        fits;
+`ifdef TP_PLANT_BUG
+    // The planted fault cuts instead of rounding.
+    {sum, unused_place} = {high[30:0], 2'b00} + 33'(low >>> 14);
+`else
+    {sum, unused_place} = {high[30:0], 1'b0, low[14]} + 33'(low >>> 14);
+`endif
+    top   = high[34:30];
+    carry = sum[31] ^ high[30] ^ low[34];
+    if (carry == low[34]) fits = top == '0 || top == '1;
+    else if (carry) fits = top == '1 || top == 5'h1e;
+    else fits = top == '0 || top == 5'h01;
+    turned.saturated = !fits;
+    turned.value     = fits ? sum : {high[34], {31{!high[34]}}};
+  endfunction
+
   logic        [ 3:0] valid_q;
   logic signed [31:0] a_q;
   logic signed [32:0] both_q;  // a + b
@@ -35,12 +64,12 @@ module tp_rotate (
   logic signed [32:0] both_low;
   logic signed [33:0] apart_high;
   logic signed [32:0] apart_low;
-  logic signed [51:0] a_term_q;  // |term| < 2^49, with the half of the rounding
-  logic signed [51:0] both_term_q;
-  logic signed [51:0] apart_term_q;
-  logic signed [51:0] first;
-  logic signed [51:0] second;
-  logic        [ 1:0] fits;
+  logic signed [34:0] first_high_q;  // times 2^16
+  logic signed [34:0] first_low_q;
+  logic signed [34:0] second_high_q;
+  logic signed [34:0] second_low_q;
+  turned_t            first;
+  turned_t            second;
   logic        [31:0] first_q;
   logic        [31:0] second_q;
   logic        [ 1:0] saturated_q;
@@ -56,21 +85,13 @@ module tp_rotate (
       both_q  <= 33'($signed(in_data_i[0])) + 33'($signed(in_data_i[1]));
       apart_q <= 33'($signed(in_data_i[1])) - 33'($signed(in_data_i[0]));
     end
-    if (valid_q[1]) begin
-`ifdef TP_PLANT_BUG
-      // The planted fault leaves the half of the rounding out.
-      a_term_q <= (52'(a_high) <<< 16) + 52'(a_low);
-`else
-      a_term_q <= ((52'(a_high) <<< 16) | 52'h4000) + 52'(a_low);
-`endif
-      both_term_q  <= (52'(both_high) <<< 16) + 52'(both_low);
-      apart_term_q <= (52'(apart_high) <<< 16) + 52'(apart_low);
-    end
-    if (valid_q[2]) begin
-      first_q     <= fits[0] ? first[46:15] : {first[51], {31{!first[51]}}};
-      second_q    <= fits[1] ? second[46:15] : {second[51], {31{!second[51]}}};
-      saturated_q <= ~fits;
-    end
+    first_high_q  <= 35'(a_high) - 35'(both_high);
+    first_low_q   <= 35'(a_low) - 35'(both_low);
+    second_high_q <= 35'(a_high) + 35'(apart_high);
+    second_low_q  <= 35'(a_low) + 35'(apart_low);
+    first_q       <= first.value;
+    second_q      <= second.value;
+    saturated_q   <= {second.saturated, first.saturated};
   end
 
   // The registers of stage 2 lie in the multipliers.
@@ -143,16 +164,15 @@ module tp_rotate (
     .out_o(apart_low)
   );
 
-  assign first           = a_term_q - both_term_q;
-  assign second          = a_term_q + apart_term_q;
-  assign fits            = {second[51:46] == {6{second[51]}}, first[51:46] == {6{first[51]}}};
+  assign first           = turned(first_high_q, first_low_q);
+  assign second          = turned(second_high_q, second_low_q);
 
   assign out_valid_o     = valid_q[3];
   assign out_data_o      = {second_q, first_q};
   assign out_saturated_o = saturated_q;
 
   logic unused_fraction;
-  assign unused_fraction = ^{first[14:0], second[14:0]};
+  assign unused_fraction = ^{first_low_q[13:0], second_low_q[13:0]};
 
   `TP_ASSERT(Sum_A, !valid_q[0] || sum_i == 18'(cosine_i) + 18'(sine_i))
   `TP_COVER(Saturated_C, valid_q[3] && saturated_q != '0)
