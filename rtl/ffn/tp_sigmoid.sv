@@ -31,15 +31,15 @@ module tp_sigmoid
   logic [10:0] slope_q;
   logic [ 9:0] fraction_q;
   logic negative_q, negative_q2;
-  logic [20:0] product_q;
+  logic [20:0] product;
   logic [16:0] sigmoid_q;
 
   // base +- (product + 512 >> 10) in one sum: the complement of the upper part is one short.
 `ifdef TP_PLANT_BUG
   // The planted fault forgets that the complement is one short.
-  assign round_up = product_q[9];
+  assign round_up = product[9];
 `else
-  assign round_up = product_q[9] ^ negative_q2;
+  assign round_up = product[9] ^ negative_q2;
 `endif
   assign flat = magnitude_i[31:20] != '0;
 
@@ -54,19 +54,32 @@ module tp_sigmoid
       negative_q <= negative_i;
     end
     if (enable_i[1]) begin
-      product_q   <= 21'(slope_q) * 21'(fraction_q);
       // 65536 - base is the complement plus 65537.
       base_q2     <= base_q + (negative_q ? 17'h10001 : '0);
       negative_q2 <= negative_q;
     end
     if (enable_i[2]) begin
-      sigmoid_q <= base_q2 + ({17{negative_q2}} ^ 17'(product_q[20:10])) + 17'(round_up);
+      sigmoid_q <= base_q2 + ({17{negative_q2}} ^ 17'(product[20:10])) + 17'(round_up);
     end
   end
+
+  // The register of the second stage lies in the multiplier.
+  tp_ecp5_multiply #(
+    .WidthA (11),
+    .WidthB (10),
+    .SignedA(1'b0),
+    .SignedB(1'b0),
+    .Latency(1)
+  ) u_product (
+    .clk_i(clk_i),
+    .a_i  (slope_q),
+    .b_i  (fraction_q),
+    .out_o(product)
+  );
 
   assign sigmoid_o = sigmoid_q;
 
   logic unused_low;
-  assign unused_low = ^{magnitude_i[2:0], product_q[8:0]};
+  assign unused_low = ^{magnitude_i[2:0], product[8:0]};
 
 endmodule

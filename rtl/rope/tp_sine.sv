@@ -4,7 +4,8 @@
 //
 // In    any phase. Out: Q1.15, -32768..32768; bits equal tp_sine() of the model.
 // Rate  one phase per cycle, latency 4.
-// Not   holds no valid bit: the user counts the 4 cycles. All stages move when enable_i is high.
+// Not   holds no valid bit: the user counts the 4 cycles. enable_i stays high for them: not all
+//       stages stop without it.
 
 module tp_sine
   import tp_tables_pkg::*;
@@ -35,13 +36,13 @@ module tp_sine
   logic [15:0] base_q, base_q2;
   logic [9:0] slope_q;
   logic [9:0] fraction_q;
-  logic [19:0] product_q;
+  logic [19:0] product;
   logic [15:0] value;
   logic signed [16:0] sine_q;
 
   // Only the quarter itself has this bit.
   assign at_top = angle_q[16];
-  assign value  = base_q2 + 16'(product_q[19:10]) + 16'(product_q[9]);
+  assign value  = base_q2 + 16'(product[19:10]) + 16'(product[9]);
 
   always_ff @(posedge clk_i) begin
     if (enable_i) begin
@@ -54,22 +55,35 @@ module tp_sine
       fraction_q <= at_top ? '0 : angle_q[9:0];
       negative_q2 <= negative_q;
 
-`ifdef TP_PLANT_BUG
-      // The planted fault loses the lowest bit of the fraction.
-      product_q <= 20'(slope_q) * 20'({fraction_q[9:1], 1'b0});
-`else
-      product_q <= 20'(slope_q) * 20'(fraction_q);
-`endif
-      base_q2     <= base_q;
+      base_q2 <= base_q;
       negative_q3 <= negative_q2;
 
-      sine_q      <= negative_q3 ? -$signed({1'b0, value}) : $signed({1'b0, value});
+      sine_q <= negative_q3 ? -$signed({1'b0, value}) : $signed({1'b0, value});
     end
   end
+
+  // The register of the third stage lies in the multiplier, which has no enable.
+  tp_ecp5_multiply #(
+    .WidthA (10),
+    .WidthB (10),
+    .SignedA(1'b0),
+    .SignedB(1'b0),
+    .Latency(1)
+  ) u_product (
+    .clk_i(clk_i),
+    .a_i  (slope_q),
+`ifdef TP_PLANT_BUG
+    // The planted fault loses the lowest bit of the fraction.
+    .b_i  ({fraction_q[9:1], 1'b0}),
+`else
+    .b_i  (fraction_q),
+`endif
+    .out_o(product)
+  );
 
   assign sine_o = sine_q;
 
   logic unused_fraction;
-  assign unused_fraction = ^product_q[8:0];
+  assign unused_fraction = ^product[8:0];
 
 endmodule
