@@ -86,7 +86,7 @@ module tp_epilogue
   // The last block of GATE.
   output logic gate_done_valid_o,  // early
   output logic [2:0] gate_done_slot_o,  // early
-  output logic [3:0] saturations_o,  // early
+  output logic [3:0] saturations_o,  // late
   output logic [1:0] clips_o  // early
 );
 
@@ -271,18 +271,24 @@ module tp_epilogue
 
   // ---- saturations, wherever they happen ----
 
-  logic [10:0] hits;
-  logic [ 3:0] saturations_q;
-
-  assign hits = {scale_saturated, x_saturated, gate_saturated, head_saturated};
+  // Counted in parts, which come from far apart; what takes the sum registers it.
+  logic [2:0] early_hits_q;
+  logic [2:0] late_hits_q;
+  logic [3:0] norm_hits_q;
 
   always_ff @(posedge clk_i) begin
-    if (!rst_ni) saturations_q <= '0;
-    else if (hits == '0) saturations_q <= norm_saturations;
-    else saturations_q <= 4'($countones(hits)) + norm_saturations;
+    if (!rst_ni) begin
+      early_hits_q <= '0;
+      late_hits_q  <= '0;
+      norm_hits_q  <= '0;
+    end else begin
+      early_hits_q <= 3'($countones({scale_saturated, x_saturated}));
+      late_hits_q  <= 3'($countones({gate_saturated, head_saturated}));
+      norm_hits_q  <= norm_saturations;
+    end
   end
 
-  assign saturations_o = saturations_q;
+  assign saturations_o = 4'(early_hits_q) + 4'(late_hits_q) + norm_hits_q;
 
   logic unused_bits;
   assign unused_bits = ^matvec;

@@ -354,7 +354,14 @@ module tp_epilogue_heads
   end
 
   for (genvar i = 0; i < 2; i++) begin : gen_centre
-    logic signed [32:0] difference;
+    logic signed [33:0] difference;
+    logic unused_difference;
+    logic subtract_q;
+    assign unused_difference = difference[33];
+
+    (* keep *)
+    always_ff @(posedge clk_i) subtract_q <= centre_place_q[10].centre;
+
     tp_ram #(
       .Width         (32),
       .Depth         (ConstantPairs),
@@ -368,14 +375,25 @@ module tp_epilogue_heads
       .read_address_i (centre_address_q),
       .read_data_o    (centre[i])
     );
-    assign difference = extend(turned[i]) - (centre_place_q[11].centre ? extend(centre[i]) : '0);
+
+    tp_ecp5_carry #(
+      .Width  (34),
+      .Init   (16'h8777),
+      .CarryIn(1'b1)
+    ) u_difference (
+      .a_i  (34'($signed(centre[i]))),
+      .b_i  ({34{subtract_q}}),
+      .c_i  (34'($signed(turned[i]))),
+      .d_i  ('1),
+      .sum_o(difference)
+    );
     always_ff @(posedge clk_i) begin
       if (turn_valid_q[11]) begin
 `ifdef TP_PLANT_BUG
         // The planted fault wraps where the centred element should saturate.
         head_data_q[i] <= difference[31:0];
 `else
-        head_data_q[i] <= clamp(difference);
+        head_data_q[i] <= clamp(difference[32:0]);
 `endif
         head_saturated_q[i] <= difference[32] != difference[31];
       end

@@ -41,14 +41,27 @@ module tp_epilogue_logits
   logic fast;
   logic fast_q;
 
+  // Written one cycle later, which is long before the rows.
+  logic context_valid_q;
+  index_t context_index_q;
+  logic context_fast_q;
+  logic [16:0] context_last_q;
+
+  always_ff @(posedge clk_i) begin
+    context_valid_q <= cmd_valid_i && rst_ni;
+    context_index_q <= cmd_index_i;
+    context_fast_q  <= cmd_fast_i;
+    context_last_q  <= cmd_vocabulary_i - 17'd1;
+  end
+
   tp_ram_async #(
     .Width(18),
     .Depth(Commands)
   ) u_vocabulary (
     .clk_i          (clk_i),
-    .write_enable_i (cmd_valid_i),
-    .write_address_i(cmd_index_i),
-    .write_data_i   ({cmd_fast_i, cmd_vocabulary_i - 17'd1}),
+    .write_enable_i (context_valid_q),
+    .write_address_i(context_index_q),
+    .write_data_i   ({context_fast_q, context_last_q}),
     .read_address_i (ahead_place_i.index),
     .read_data_o    ({fast, vocabulary_last})
   );

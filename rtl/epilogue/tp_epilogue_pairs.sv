@@ -101,6 +101,20 @@ module tp_epilogue_pairs
     end
   end
 
+  // A command is there long before its rows: its contexts are written one cycle later, because they
+  // come a long way.
+  logic context_valid_q;
+  index_t context_index_q;
+  front_t front_q;
+  logic [DelayWidth-1:0] delay_in_q;
+
+  always_ff @(posedge clk_i) begin
+    context_valid_q <= cmd_valid_i && rst_ni;
+    context_index_q <= write_q;
+    front_q         <= front_in;
+    delay_in_q      <= delay_in;
+  end
+
   front_t front;
   logic [DelayWidth-1:0] delay_read;
   logic [DelayWidth-1:0] delay_q;  // of the command of the next row group
@@ -111,9 +125,9 @@ module tp_epilogue_pairs
     .Depth(Commands)
   ) u_front (
     .clk_i          (clk_i),
-    .write_enable_i (cmd_valid_i),
-    .write_address_i(write_q),
-    .write_data_i   (front_in),
+    .write_enable_i (context_valid_q),
+    .write_address_i(context_index_q),
+    .write_data_i   (front_q),
     .read_address_i (fire_q),
     .read_data_o    (front)
   );
@@ -123,14 +137,13 @@ module tp_epilogue_pairs
     .Depth(Commands)
   ) u_delay (
     .clk_i          (clk_i),
-    .write_enable_i (cmd_valid_i),
-    .write_address_i(write_q),
-    .write_data_i   (delay_in),
+    .write_enable_i (context_valid_q),
+    .write_address_i(context_index_q),
+    .write_data_i   (delay_in_q),
     .read_address_i (row_q + index_t'(row_end)),
     .read_data_o    (delay_read)
   );
 
-  // A command is there long before its rows, so the register has its delay when they come.
   always_ff @(posedge clk_i) begin
     delay_q   <= delay_read;
     at_once_q <= delay_read == '0;
@@ -145,7 +158,9 @@ module tp_epilogue_pairs
   logic fire;
   logic fire_last;
   logic first_last;
+  logic [Groups-2:0] start;
   logic [Groups-2:0] start_q;  // bit i: the held row group begins in i cycles
+  logic hold_here_q;  // start_q[0] for what is wide
   logic [Groups-1:0][39:0] hold_q;
   logic [Groups-1:0][39:0] first_group;
   logic hold_last_q;
@@ -155,19 +170,24 @@ module tp_epilogue_pairs
   assign row_now     = row_valid_i && at_once_q;
   assign hold_fire   = start_q[0];
   assign first_fire  = row_now || hold_fire;
-  assign first_group = hold_fire ? hold_q : row_data_i;
+  assign first_group = hold_here_q ? hold_q : row_data_i;
   assign first_last  = hold_fire ? hold_last_q : row_last_i;
   assign fire        = first_fire || rest_fire || embed_valid_i;
   assign fire_end    = fire && fire_last;
   assign row_end     = (row_valid_i && row_last_i) || (embed_valid_i && embed_last_i);
 
+  always_comb begin
+    start = start_q >> 1;
+    if (row_valid_i && !at_once_q) start[delay_q-1'b1] = 1'b1;
+  end
+
   always_ff @(posedge clk_i) begin
     if (!rst_ni) start_q <= '0;
-    else begin
-      start_q <= start_q >> 1;
-      if (row_valid_i && !at_once_q) start_q[delay_q-1'b1] <= 1'b1;
-    end
+    else start_q <= start;
   end
+
+  (* keep *)
+  always_ff @(posedge clk_i) hold_here_q <= start[0] && rst_ni;
 
   always_ff @(posedge clk_i) begin
     if (row_valid_i && !at_once_q) begin
@@ -221,42 +241,39 @@ module tp_epilogue_pairs
 
   logic pair_valid_q;
   place_t place_q;
-  logic [15:0] pair_q;
+  logic [15:0] pair;  // of the command
   logic [1:0][39:0] acc_q;
   logic signed [8:0] shift_q;
   logic [5:0] factor_shift;
 
   assign factor_shift = front.norm ? factor_shift_i[front.slot] : '0;
 
+  // What stage 1 holds says how far the command is, so that the count does not wait for the choice
+  // below.
+  assign pair = !pair_valid_q ? place_q.pair : place_q.last ? '0 : place_q.pair + 16'd1;
+
   always_ff @(posedge clk_i) begin
-    if (!rst_ni) begin
-      pair_valid_q <= 1'b0;
-      pair_q       <= '0;
-    end else begin
-      pair_valid_q <= fire;
-      if (fire) pair_q <= fire_last ? '0 : pair_q + 16'd1;
-    end
+    if (!rst_ni) pair_valid_q <= 1'b0;
+    else pair_valid_q <= fire;
   end
 
   always_ff @(posedge clk_i) begin
-    if (fire) begin
-      place_q <= '{
-          last: fire_last,
-          kind: front.kind,
-          slot: front.slot,
-          norm: front.norm,
-          bias: front.bias,
-          head_norm: front.head_norm,
-          index: fire_q,
-          pair: pair_q
-      };
-      shift_q <= front.shift + $signed({3'b0, factor_shift});
-      if (embed_valid_i) begin
-        acc_q[0] <= 40'($signed(embed_data_i[0]));
-        acc_q[1] <= 40'($signed(embed_data_i[1]));
-      end else begin
-        acc_q <= rest_fire ? rest_pair : first_group[1:0];
-      end
+    place_q <= '{
+        last: fire_last,
+        kind: front.kind,
+        slot: front.slot,
+        norm: front.norm,
+        bias: front.bias,
+        head_norm: front.head_norm,
+        index: fire_q,
+        pair: rst_ni ? pair : '0
+    };
+    shift_q <= front.shift + $signed({3'b0, factor_shift});
+    if (embed_valid_i) begin
+      acc_q[0] <= 40'($signed(embed_data_i[0]));
+      acc_q[1] <= 40'($signed(embed_data_i[1]));
+    end else begin
+      acc_q <= rest_fire ? rest_pair : first_group[1:0];
     end
   end
 

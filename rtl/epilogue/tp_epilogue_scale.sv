@@ -53,10 +53,8 @@ module tp_epilogue_scale
   assign place_6 = place_q[6];
 
   always_ff @(posedge clk_i) begin
-    if (pair_valid_i) place_q[2] <= pair_place_i;
-    for (int unsigned stage = 2; stage < 7; stage++) begin
-      if (valid_q[stage]) place_q[stage+1] <= place_q[stage];
-    end
+    place_q[2] <= pair_place_i;
+    for (int unsigned stage = 2; stage < 7; stage++) place_q[stage+1] <= place_q[stage];
   end
 
   // Stages 1 to 4: z.
@@ -83,7 +81,7 @@ module tp_epilogue_scale
   logic [1:0][31:0] y_q;
 
   always_ff @(posedge clk_i) begin
-    if (valid_q[3]) rm_q <= place_3.norm ? factor_rm_i[place_3.slot] : 17'h10000;
+    rm_q <= place_3.norm ? factor_rm_i[place_3.slot] : 17'h10000;
   end
 
   for (genvar i = 0; i < 2; i++) begin : gen_factor
@@ -114,9 +112,7 @@ module tp_epilogue_scale
       .b_i  (rm_q),
       .out_o(low)
     );
-    always_ff @(posedge clk_i) begin
-      if (valid_q[5]) y_q[i] <= high[31:0] + 32'(low[32:16]) + 32'(low[15]);
-    end
+    always_ff @(posedge clk_i) y_q[i] <= high[31:0] + 32'(low[32:16]) + 32'(low[15]);
   end
 
   // Stages 4 to 7: bias.
@@ -148,7 +144,14 @@ module tp_epilogue_scale
   end
 
   for (genvar i = 0; i < 2; i++) begin : gen_bias
-    logic signed [32:0] sum;
+    logic signed [33:0] sum;
+    logic unused_sum;
+    logic add_q;
+    assign unused_sum = sum[33];
+
+    (* keep *)
+    always_ff @(posedge clk_i) add_q <= place_q[5].bias;
+
     tp_ram #(
       .Width         (32),
       .Depth         (ConstantPairs),
@@ -162,12 +165,19 @@ module tp_epilogue_scale
       .read_address_i (bias_address_q),
       .read_data_o    (bias[i])
     );
-    assign sum = extend(y_q[i]) + (place_6.bias ? extend(bias[i]) : '0);
+
+    tp_ecp5_carry #(
+      .Width(34)
+    ) u_sum (
+      .a_i  (34'($signed(bias[i]))),
+      .b_i  ({34{add_q}}),
+      .c_i  (34'($signed(y_q[i]))),
+      .d_i  ('1),
+      .sum_o(sum)
+    );
     always_ff @(posedge clk_i) begin
-      if (valid_q[6]) begin
-        v_q[i]           <= clamp(sum);
-        v_saturated_q[i] <= sum[32] != sum[31];
-      end
+      v_q[i]           <= clamp(sum[32:0]);
+      v_saturated_q[i] <= sum[32] != sum[31];
     end
   end
 

@@ -107,9 +107,19 @@ module tp_epilogue_x
     .read_data_o    (cap)
   );
 
+  logic residual_q6;
+  always_ff @(posedge clk_i) residual_q6 <= read_place_i.kind == TP_DEST_RESIDUAL;
+
   for (genvar i = 0; i < 2; i++) begin : gen_x
     logic [31:0] x_old;
-    logic signed [32:0] sum;
+    logic residual_q7;
+    logic signed [33:0] sum;
+    logic unused_sum;
+    assign unused_sum = sum[33];
+
+    (* keep *)
+    always_ff @(posedge clk_i) residual_q7 <= residual_q6;
+
     tp_ram #(
       .Width         (32),
       .Depth         (XDepth),
@@ -123,12 +133,19 @@ module tp_epilogue_x
       .read_address_i (XWidth'({read_place_i.slot, read_place_i.pair[XPairWidth-1:0]})),
       .read_data_o    (x_old)
     );
-    assign sum = extend(pair_data_i[i]) + (pair_place_i.kind == KindEmbed ? '0 : extend(x_old));
+
+    tp_ecp5_carry #(
+      .Width(34)
+    ) u_sum (
+      .a_i  (34'($signed(x_old))),
+      .b_i  ({34{residual_q7}}),
+      .c_i  (34'($signed(pair_data_i[i]))),
+      .d_i  ('1),
+      .sum_o(sum)
+    );
     always_ff @(posedge clk_i) begin
-      if (x_here) begin
-        x_q[i]           <= clamp(sum);
-        x_saturated_q[i] <= sum[32] != sum[31];
-      end
+      x_q[i]           <= clamp(sum[32:0]);
+      x_saturated_q[i] <= sum[32] != sum[31];
     end
   end
 
