@@ -108,12 +108,13 @@ module tp_commands
   typedef enum logic [3:0] {
     StIdle,        // takes a frame
     StJudge,       // looks at type, length and repetition
+    StAdmit,       // what it saw decides
     StWords,       // takes the words of a frame that may be executed
-    StLook,        // looks up the slot that the first word names
-    StName,        // knows whether the slot can take the frame
+    StLook,        // looks up the slot that the first word names; WRITE: its last address
+    StName,        // looks whether slot, space or sections can take the frame
+    StVerdict,     // what it saw decides; behind the last word of SLOT and RUN, too
     StFeedLow,     // first token of a word into the queue
     StFeedHigh,    // second token
-    StRange,       // WRITE, SECTIONS: the last address is known
     StLock,        // waits until no step runs
     StWrite,       // WRITE: words to the configuration bus
     StClear,       // SLOT: waits until the slot's recent tokens are forgotten
@@ -135,7 +136,7 @@ module tp_commands
   logic    [          7:0] seen_type_q;
   logic    [          7:0] seen_sequence_q;
   logic                    word_move;
-  logic                    repetition;
+  logic                    repetition_q;
   logic                    answers_itself;  // HELLO and STATISTICS
   logic                    type_known;
   logic                    length_fits;
@@ -152,15 +153,20 @@ module tp_commands
   logic    [         32:0] address_last_q;
   logic                    bad_q;  // a field is outside its limits
   logic                    penalty_q;  // SLOT has a repetition penalty
+  logic                    clears;
   logic    [          6:0] feed_count_q;
   logic    [          6:0] feed_index_q;  // tokens written
-  logic    [          7:0] refusal;  // why the slot named by the first word cannot take it
+  logic    [          7:0] refusal;  // why what the first word names cannot take the frame
+  logic    [          7:0] refusal_q;  // why the frame is not executed
+  logic                    refused_q;
   logic    [SlotWidth-1:0] word_slot;
   logic                    feed_valid;
   logic    [         15:0] feed_token;
   logic    [         31:0] limit;
   logic    [         31:0] limit_q;
   logic                    token_bad;
+  logic                    check_q;  // word_q is a word of SLOT, of this number
+  logic    [          3:0] check_index_q;
   logic                    field_bad;
   logic                    has_tokens;  // FEED and RECENT
   logic                    feed_move;
@@ -169,13 +175,12 @@ module tp_commands
   logic                    sections_q;
   logic    [          6:0] answer_last_q;  // number of its last word
 
+  assign clears = state_q == StSettle && type_q == TP_FRAME_SLOT && penalty_q && !bad_q;
   assign word_move = word_valid_i && word_ready_o;
   assign frame_ready_o = state_q == StIdle;
   assign idle_o = state_q == StIdle;
   assign word_ready_o = state_q == StWords || state_q == StDrain || state_q == StWrite;
   assign answers_itself = type_q == TP_FRAME_HELLO || type_q == TP_FRAME_STATISTICS;
-  assign repetition = seen_q && type_q == seen_type_q && sequence_q == seen_sequence_q &&
-                      !answers_itself && type_q != TP_FRAME_SECTIONS;
 
   always_comb begin
     type_known = 1'b1;
@@ -219,25 +224,26 @@ module tp_commands
     end
   end
 
+  logic [7:0] slot_refusal;
   always_comb begin
-    refusal = TP_ACK_OK;
-    if (!look_exists_q) refusal = TP_ACK_RANGE;
+    slot_refusal = TP_ACK_OK;
+    if (!look_exists_q) slot_refusal = TP_ACK_RANGE;
     else begin
       unique case (type_q)
-        TP_FRAME_SLOT: if (look_running_q) refusal = TP_ACK_BUSY;
+        TP_FRAME_SLOT: if (look_running_q) slot_refusal = TP_ACK_BUSY;
         TP_FRAME_FEED: begin
-          if (!look_open_q) refusal = TP_ACK_RANGE;
-          else if (look_running_q) refusal = TP_ACK_BUSY;
-          else if (32'(look_level_q) > QueueDepth) refusal = TP_ACK_FULL;
+          if (!look_open_q) slot_refusal = TP_ACK_RANGE;
+          else if (look_running_q) slot_refusal = TP_ACK_BUSY;
+          else if (32'(look_level_q) > QueueDepth) slot_refusal = TP_ACK_FULL;
         end
         TP_FRAME_RECENT: begin
-          if (!look_open_q) refusal = TP_ACK_RANGE;
-          else if (look_running_q) refusal = TP_ACK_BUSY;
-          else if (look_before_q[16]) refusal = TP_ACK_RANGE;
+          if (!look_open_q) slot_refusal = TP_ACK_RANGE;
+          else if (look_running_q) slot_refusal = TP_ACK_BUSY;
+          else if (look_before_q[16]) slot_refusal = TP_ACK_RANGE;
         end
         TP_FRAME_RUN: begin
-          if (look_running_q) refusal = TP_ACK_BUSY;
-          else if (!look_open_q || look_ended_q || look_empty_q) refusal = TP_ACK_RANGE;
+          if (look_running_q) slot_refusal = TP_ACK_BUSY;
+          else if (!look_open_q || look_ended_q || look_empty_q) slot_refusal = TP_ACK_RANGE;
         end
         default: ;
       endcase
@@ -247,15 +253,13 @@ module tp_commands
   // Fields of SLOT outside their limits.
   always_comb begin
     field_bad = 1'b0;
-    unique case (index_q[3:0])
-      4'd0:
-      field_bad = 32'(word_data_i[23:16]) > TP_TOP_K_MAX || 32'(word_data_i[31:24]) > TP_STOP_MAX;
-      4'd1: field_bad = word_data_i[31:20] != '0;
-      4'd4:
-      field_bad = 32'(word_data_i[15:0]) > PositionsMax || word_data_i[31:16] >= word_data_i[15:0];
-      4'd9: field_bad = word_data_i[15:12] != '0 || word_data_i[31:28] != '0;
-      4'd10: field_bad = 32'(word_data_i[23:16]) > TP_TOP_K_MAX;
-      4'd11: field_bad = word_data_i[31:24] != '0;
+    unique case (check_index_q)
+      4'd0: field_bad = 32'(word_q[23:16]) > TP_TOP_K_MAX || 32'(word_q[31:24]) > TP_STOP_MAX;
+      4'd1: field_bad = word_q[31:20] != '0;
+      4'd4: field_bad = 32'(word_q[15:0]) > PositionsMax || word_q[31:16] >= word_q[15:0];
+      4'd9: field_bad = word_q[15:12] != '0 || word_q[31:28] != '0;
+      4'd10: field_bad = 32'(word_q[23:16]) > TP_TOP_K_MAX;
+      4'd11: field_bad = word_q[31:24] != '0;
       default: ;
     endcase
   end
@@ -276,56 +280,66 @@ module tp_commands
 
   always_ff @(posedge clk_i) limit_q <= limit;
 
-  // Why SECTIONS cannot be answered; the first word holds the first section.
-  logic [7:0] range_status;
+  // The first word of SECTIONS holds the first section.
   always_comb begin
-    range_status = TP_ACK_OK;
-    if (word_q[7:0] >= 8'(TP_SECTIONS) || word_q[7:0] % 8'(TP_SECTIONS_PER_FRAME) != '0) begin
-      range_status = TP_ACK_RANGE;
-    end else if (running_i != '0) range_status = TP_ACK_BUSY;
+    refusal = slot_refusal;
+    if (type_q == TP_FRAME_WRITE) begin
+      refusal = TP_ACK_OK;
+      if (!space_known_q || address_last_q >= 33'(limit_q)) refusal = TP_ACK_RANGE;
+      else if (running_i != '0 && space_q != TP_SPACE_PAGE_TABLE) refusal = TP_ACK_BUSY;
+    end else if (type_q == TP_FRAME_SECTIONS) begin
+      refusal = TP_ACK_OK;
+      if (word_q[7:0] >= 8'(TP_SECTIONS) || word_q[7:0] % 8'(TP_SECTIONS_PER_FRAME) != '0) begin
+        refusal = TP_ACK_RANGE;
+      end else if (running_i != '0) refusal = TP_ACK_BUSY;
+    end
+  end
+
+  // What was looked at decides a cycle later: the ways to it are long.
+  always_ff @(posedge clk_i) begin
+    if (state_q == StJudge) begin
+      repetition_q <= seen_q && type_q == seen_type_q && sequence_q == seen_sequence_q &&
+                      !answers_itself && type_q != TP_FRAME_SECTIONS;
+      refusal_q <= !type_known ? TP_ACK_TYPE : (!length_fits ? TP_ACK_LENGTH : TP_ACK_OK);
+      refused_q <= !type_known || !length_fits;
+    end else if (state_q == StName) begin
+      refusal_q <= refusal;
+      refused_q <= refusal != TP_ACK_OK;
+    end
   end
 
   always_comb begin
     state_d = state_q;
     unique case (state_q)
       StIdle: if (frame_valid_i) state_d = StJudge;
-      StJudge: begin
-        if (repetition || !type_known || !length_fits) state_d = StDrain;
-        else state_d = answers_itself ? StAnswer : StWords;
-      end
+      StJudge: state_d = StAdmit;
+      // What answers itself has no words, so that StDrain is a cycle for the choice of the answer.
+      StAdmit: state_d = repetition_q || refused_q || answers_itself ? StDrain : StWords;
       StWords: begin
         if (word_valid_i) begin
-          if (type_q == TP_FRAME_WRITE) begin
-            if (index_q == 7'd1) state_d = StRange;
-          end else if (type_q == TP_FRAME_SECTIONS) state_d = StRange;
-          else if (index_q == '0) state_d = StLook;
+          if (index_q == '0) state_d = type_q == TP_FRAME_WRITE ? StWords : StLook;
+          else if (type_q == TP_FRAME_WRITE) state_d = StLook;
           else if (has_tokens) state_d = StFeedLow;
-          else if (word_last_i) state_d = StSettle;
+          else if (word_last_i) state_d = StVerdict;
         end
       end
       StLook: state_d = StName;
-      StName: begin
-        if (refusal != TP_ACK_OK) state_d = StDrain;
+      StName: state_d = StVerdict;
+      StVerdict: begin
+        if (refused_q) state_d = StDrain;
+        else if (type_q == TP_FRAME_WRITE || type_q == TP_FRAME_SECTIONS) state_d = StLock;
         else if (has_tokens) state_d = StFeedHigh;
         else state_d = last_q ? StSettle : StWords;
       end
       StFeedLow: if (feed_move) state_d = StFeedHigh;
       StFeedHigh: if (feed_move) state_d = last_q ? StSettle : StWords;
-      StRange: begin
-        if (type_q == TP_FRAME_SECTIONS) state_d = range_status == TP_ACK_OK ? StLock : StDrain;
-        else if (!space_known_q || address_last_q >= 33'(limit_q)) state_d = StDrain;
-        else if (running_i != '0 && space_q != TP_SPACE_PAGE_TABLE) state_d = StDrain;
-        else state_d = StLock;
-      end
       StLock: begin
         if (type_q != TP_FRAME_SECTIONS) state_d = locked_i ? StWrite : StLock;
         else if (!sections_busy_i) state_d = StSettle;
       end
       StWrite: if (word_move && word_last_i) state_d = StSettle;
       StDrain: if (!pending_q || (word_move && word_last_i)) state_d = StAnswer;
-      StSettle: begin
-        state_d = type_q == TP_FRAME_SLOT && penalty_q && !bad_q ? StClear : StAnswer;
-      end
+      StSettle: state_d = clears ? StClear : StAnswer;
       StClear: if (!clear_busy_i) state_d = StAnswer;
       StAnswer: if (answer_frame_ready_i) state_d = StAnswerWords;
       StAnswerWords: begin
@@ -372,14 +386,11 @@ module tp_commands
     end else begin
       if (word_move && word_last_i) pending_q <= 1'b0;
       if (feed_valid && feed_move) feed_index_q <= feed_index_q + 7'd1;
-      if (state_q == StWords && word_valid_i && index_q[3:0] == 4'd9) begin
-        penalty_q <= word_data_i[15:0] != '0;
-      end
-      if (state_q == StWords && type_q == TP_FRAME_SLOT && word_valid_i && field_bad) begin
-        bad_q <= 1'b1;
-      end
-      if (feed_valid && token_bad) bad_q <= 1'b1;
+      if (check_q && check_index_q == 4'd9) penalty_q <= word_q[15:0] != '0;
+      if ((check_q && field_bad) || (feed_valid && token_bad)) bad_q <= 1'b1;
     end
+    check_q       <= state_q == StWords && word_valid_i && type_q == TP_FRAME_SLOT;
+    check_index_q <= index_q[3:0];
 
     if (state_q == StJudge || (state_q == StAnswer)) index_q <= '0;
     else if (word_move || (state_q == StAnswerWords && answer_word_ready_i)) begin
@@ -395,23 +406,14 @@ module tp_commands
         space_q       <= word_data_i[3:0];
         space_known_q <= word_data_i[7:0] <= 8'(TP_SPACE_REGISTER);
       end
-      if (index_q == 7'd1) begin
-        address_q      <= word_data_i;
-        address_last_q <= 33'(word_data_i) + 33'(length_q[8:2]) - 33'd3;
-      end
+      if (index_q == 7'd1) address_q <= word_data_i;
     end else if (state_q == StWrite && word_valid_i) address_q <= address_q + 32'd1;
 
+    address_last_q <= 33'(address_q) + 33'(length_q[8:2]) - 33'd3;
+
     // A repetition is answered with the status of the frame before it.
-    if (state_q == StJudge && !repetition) begin
-      status_q <= !type_known ? TP_ACK_TYPE : (!length_fits ? TP_ACK_LENGTH : TP_ACK_OK);
-    end else if (state_q == StName) begin
-      status_q <= refusal;
-    end else if (state_q == StRange && type_q == TP_FRAME_SECTIONS) begin
-      status_q <= range_status;
-    end else if (state_q == StRange) begin
-      if (!space_known_q || address_last_q >= 33'(limit_q)) status_q <= TP_ACK_RANGE;
-      else if (running_i != '0 && space_q != TP_SPACE_PAGE_TABLE) status_q <= TP_ACK_BUSY;
-    end else if (state_q == StSettle && bad_q) status_q <= TP_ACK_RANGE;
+    if ((state_q == StAdmit && !repetition_q) || state_q == StVerdict) status_q <= refusal_q;
+    else if (state_q == StSettle && bad_q) status_q <= TP_ACK_RANGE;
 
     if (state_q == StAnswer) begin
       seen_type_q     <= type_q;
@@ -435,13 +437,13 @@ module tp_commands
       cfg_valid_o <= state_q == StWrite && word_valid_i;
       table_valid_o <= type_q == TP_FRAME_SLOT &&
           ((state_q == StWords && word_valid_i && index_q != '0) ||
-           (state_q == StName && refusal == TP_ACK_OK));
+           (state_q == StVerdict && !refused_q && !last_q));
       open_valid_o <= state_q == StSettle && type_q == TP_FRAME_SLOT && !bad_q;
       queue_valid_o <= feed_valid && type_q == TP_FRAME_FEED;
       feed_valid_o <= state_q == StSettle && type_q == TP_FRAME_FEED && !bad_q;
       run_valid_o <= state_q == StSettle && type_q == TP_FRAME_RUN;
       cancel_valid_o <= state_q == StSettle && type_q == TP_FRAME_CANCEL;
-      clear_valid_o <= state_q == StSettle && state_d == StClear;
+      clear_valid_o <= clears;
     end
   end
 
@@ -480,39 +482,31 @@ module tp_commands
   assign answer_frame_sequence_o = sequence_q;
   assign answer_word_valid_o = state_q == StAnswerWords;
 
+  // A HELLO or STATISTICS of the wrong length is answered by ACK. The status stands a cycle before
+  // StAnswer, but where all is answered by ACK.
+  always_ff @(posedge clk_i) begin
+    hello_q      <= type_q == TP_FRAME_HELLO && status_q == TP_ACK_OK;
+    statistics_q <= type_q == TP_FRAME_STATISTICS && status_q == TP_ACK_OK;
+    sections_q   <= type_q == TP_FRAME_SECTIONS && status_q == TP_ACK_OK;
+  end
+
   always_comb begin
-    unique case (type_q)
-      TP_FRAME_HELLO: begin
-        answer_frame_type_o   = TP_FRAME_HELLO_REPLY;
-        answer_frame_length_o = 9'd40;
-      end
-      TP_FRAME_STATISTICS: begin
-        answer_frame_type_o   = TP_FRAME_STATISTICS_REPLY;
-        answer_frame_length_o = 9'd56;
-      end
-      TP_FRAME_SECTIONS: begin
-        answer_frame_type_o   = TP_FRAME_SECTIONS_REPLY;
-        answer_frame_length_o = 9'(16 * TP_SECTIONS_PER_FRAME);
-      end
-      default: begin
-        answer_frame_type_o   = TP_FRAME_ACK;
-        answer_frame_length_o = 9'd4;
-      end
-    endcase
-    // A HELLO or STATISTICS of the wrong length is answered by ACK.
-    if (status_q != TP_ACK_OK) begin
-      answer_frame_type_o   = TP_FRAME_ACK;
-      answer_frame_length_o = 9'd4;
+    answer_frame_type_o   = TP_FRAME_ACK;
+    answer_frame_length_o = 9'd4;
+    if (hello_q) begin
+      answer_frame_type_o   = TP_FRAME_HELLO_REPLY;
+      answer_frame_length_o = 9'd40;
+    end else if (statistics_q) begin
+      answer_frame_type_o   = TP_FRAME_STATISTICS_REPLY;
+      answer_frame_length_o = 9'd56;
+    end else if (sections_q) begin
+      answer_frame_type_o   = TP_FRAME_SECTIONS_REPLY;
+      answer_frame_length_o = 9'(16 * TP_SECTIONS_PER_FRAME);
     end
   end
 
-  // Type and length stand from StAnswer on, and the words come behind it.
-  always_ff @(posedge clk_i) begin
-    hello_q       <= answer_frame_type_o == TP_FRAME_HELLO_REPLY;
-    statistics_q  <= answer_frame_type_o == TP_FRAME_STATISTICS_REPLY;
-    sections_q    <= answer_frame_type_o == TP_FRAME_SECTIONS_REPLY;
-    answer_last_q <= answer_frame_length_o[8:2] - 7'd1;
-  end
+  // Stands from StAnswer on, and the words come behind it.
+  always_ff @(posedge clk_i) answer_last_q <= answer_frame_length_o[8:2] - 7'd1;
 
   always_comb begin
     answer_word_data_o = {16'd0, status_q, type_q};
@@ -583,7 +577,7 @@ module tp_commands
                                       answer_frame_length_o})))
   `TP_ASSERT(WordHolds_A, `TP_HOLDS(answer_word_valid_o, answer_word_ready_i, answer_word_data_o))
   `TP_ASSERT(WordsAreTaken_A, state_q != StAnswer || !pending_q)
-  `TP_COVER(Repetition_C, state_q == StJudge && repetition)
+  `TP_COVER(Repetition_C, state_q == StAdmit && repetition_q)
   `TP_COVER(WaitsForStep_C, state_q == StLock && !locked_i)
   `TP_COVER(Full_C, status_q == TP_ACK_FULL)
 
