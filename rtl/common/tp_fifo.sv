@@ -39,11 +39,9 @@ module tp_fifo #(
   logic empty_q;
   logic accept;
   logic deliver;
-  logic [LevelWidth-1:0] level_d;
 
   assign accept = in_valid_i && in_ready_o;
   assign deliver = out_valid_o && out_ready_i;
-  assign level_d = level_q + LevelWidth'(accept) - LevelWidth'(deliver);
   assign in_ready_o = !full_q;
   assign out_valid_o = !empty_q;
   assign level_o = level_q;
@@ -59,14 +57,17 @@ module tp_fifo #(
     end else begin
       if (accept) write_q <= write_q == Last ? '0 : write_q + 1'b1;
       if (deliver) read_q <= read_q == Last ? '0 : read_q + 1'b1;
-      level_q <= level_d;
+      level_q <= level_q + LevelWidth'(accept) - LevelWidth'(deliver);
+      // The level is compared as it stands: accept and deliver come late.
+      if (accept != deliver) begin
 `ifdef TP_PLANT_BUG
-      // The planted fault takes one beat too many.
-      full_q <= level_d > LevelWidth'(Depth);
+        // The planted fault takes one beat too many.
+        full_q <= accept && level_q == LevelWidth'(Depth);
 `else
-      full_q <= level_d == LevelWidth'(Depth);
+        full_q <= accept && level_q == LevelWidth'(Depth - 1);
 `endif
-      empty_q <= level_d == '0;
+        empty_q <= deliver && level_q == LevelWidth'(1);
+      end
     end
   end
 

@@ -82,6 +82,19 @@ module tp_recent #(
     end else if (clear_move) clear_id_q <= clear_id_q + 1'b1;
   end
 
+  // The table is wide, and what is to be written is chosen late: it is written a cycle later.
+  logic                     write_q;
+  logic [    SlotWidth-1:0] write_slot_q;
+  logic [      IdWidth-1:0] write_id_q;
+  logic [PositionWidth-1:0] write_position_q;
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) write_q <= 1'b0;
+    else write_q <= write;
+    write_slot_q     <= written.slot[SlotWidth-1:0];
+    write_id_q       <= written.token[IdWidth-1:0];
+    write_position_q <= position;
+  end
+
   // ---- reads ----
 
   logic [PositionWidth-1:0] last;
@@ -97,9 +110,9 @@ module tp_recent #(
     .OutputRegister(1'b1)
   ) u_table (
     .clk_i          (clk_i),
-    .write_enable_i (write),
-    .write_address_i({written.slot[SlotWidth-1:0], written.token[IdWidth-1:0]}),
-    .write_data_i   (position),
+    .write_enable_i (write_q),
+    .write_address_i({write_slot_q, write_id_q}),
+    .write_data_i   (write_position_q),
     .read_enable_i  (read_valid_i),
     .read_address_i ({slot_i[SlotWidth-1:0], id_i[IdWidth-1:0]}),
     .read_data_o    (last)

@@ -114,7 +114,7 @@ module tp_candidates
       drained_o <= 1'b0;
     end else begin
       state_q   <= state_d;
-      drained_o <= state_q == StKey && state_d == StIdle;
+      drained_o <= state_q == StKey && word_ready_i && last_q;
     end
   end
 

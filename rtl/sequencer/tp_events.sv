@@ -28,7 +28,7 @@ module tp_events
   output logic        empty_o,        // early; all events have left
 
   input  logic           logits_frame_valid_i,   // early
-  output logic           logits_frame_ready_o,   // late
+  output logic           logits_frame_ready_o,   // early; a cycle after the frame is taken over
   input  logic    [ 7:0] logits_frame_type_i,    // early
   input  length_t        logits_frame_length_i,  // early
   input  logic           logits_word_valid_i,    // early
@@ -36,7 +36,7 @@ module tp_events
   input  logic    [31:0] logits_word_data_i,     // late
 
   input  logic           answer_frame_valid_i,     // early
-  output logic           answer_frame_ready_o,     // late
+  output logic           answer_frame_ready_o,     // early; a cycle after the frame is taken over
   input  logic    [ 7:0] answer_frame_type_i,      // early
   input  logic    [ 7:0] answer_frame_sequence_i,  // early
   input  length_t        answer_frame_length_i,    // early
@@ -93,6 +93,7 @@ module tp_events
 
   source_e        source_q;
   logic           show_q;
+  logic           given_q;  // the source's frame has just been taken over
   logic           words_q;  // words of the frame are under way
   logic    [ 6:0] word_left_q;
   logic    [ 7:0] event_sequence_q;
@@ -140,12 +141,14 @@ module tp_events
     if (!rst_ni) begin
       source_q         <= FromAnswer;
       show_q           <= 1'b0;
+      given_q          <= 1'b0;
       words_q          <= 1'b0;
       word_valid_q     <= 1'b0;
       event_sequence_q <= '0;
       room_q           <= 1'b0;
       empty_q          <= 1'b0;
     end else begin
+      given_q <= choose;
       if (choose) begin
         show_q <= answer_frame_valid_i || event_valid || logits_frame_valid_i;
         if (answer_frame_valid_i) source_q <= FromAnswer;
@@ -181,8 +184,9 @@ module tp_events
     if (!word_valid_q) word_data_q <= word_data;
   end
 
-  assign answer_frame_ready_o = frame_move && source_q == FromAnswer;
-  assign logits_frame_ready_o = frame_move && source_q == FromLogits;
+  // The source need not wait for tp_framer_tx: its words do.
+  assign answer_frame_ready_o = given_q && show_q && source_q == FromAnswer;
+  assign logits_frame_ready_o = given_q && show_q && source_q == FromLogits;
   assign answer_word_ready_o  = word_free && source_q == FromAnswer;
   assign logits_word_ready_o  = word_free && source_q == FromLogits;
   assign event_ready          = word_free && source_q == FromEvents;

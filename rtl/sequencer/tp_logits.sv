@@ -66,6 +66,7 @@ module tp_logits
   logic   [31:0] read_data;
   logic          word_move;
   logic          frame_last;
+  logic          last_move;
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) logit_valid_q <= 1'b0;
@@ -82,6 +83,7 @@ module tp_logits
   assign word_valid_o = state_q == StSlot || state_q == StFirst || state_q == StLogit;
   assign word_move = word_valid_o && word_ready_i;
   assign frame_last = frame_left_q == 6'd1;
+  assign last_move = state_q == StLogit && word_ready_i && left_q == 17'd1;
 
   always_comb begin
     unique case (state_q)
@@ -102,7 +104,7 @@ module tp_logits
       StWait:  state_d = StLogit;
       StLogit: begin
         if (word_ready_i && !frame_last) state_d = StRead;
-        else if (word_ready_i) state_d = left_q == 17'd1 ? StIdle : StFrame;
+        else if (word_ready_i) state_d = last_move ? StIdle : StFrame;
       end
       default: state_d = StIdle;
     endcase
@@ -115,9 +117,9 @@ module tp_logits
       drained_o <= 1'b0;
     end else begin
       state_q   <= state_d;
-      drained_o <= (state_q != StIdle || drain_i) && state_d == StIdle;
+      drained_o <= state_q == StIdle ? drain_i && count_q == '0 : last_move;
       if (capture && logit_last_q) count_q <= 17'(logit_index_q) + 17'd1;
-      else if (state_q != StIdle && state_d == StIdle) count_q <= '0;
+      else if (drained_o) count_q <= '0;
     end
   end
 
