@@ -119,6 +119,9 @@ module tp_core #(
   // ---- link ----
 
   logic        link_ready;
+  logic        byte_valid;
+  logic        byte_ready;
+  logic [ 7:0] byte_data;
   logic        frame_valid;
   logic        frame_ready;
   logic [ 7:0] frame_type;
@@ -139,12 +142,26 @@ module tp_core #(
   logic [31:0] part_data;
   logic        control_idle;
 
+  // The line is far from the memory of the payloads.
+  tp_skid #(
+    .Width(8)
+  ) u_in (
+    .clk_i      (clk_i),
+    .rst_ni     (link_rst_n),
+    .in_valid_i (in_valid_i && link_rst_n),
+    .in_ready_o (link_ready),
+    .in_data_i  (in_data_i),
+    .out_valid_o(byte_valid),
+    .out_ready_i(byte_ready),
+    .out_data_o (byte_data)
+  );
+
   tp_framer_rx u_framer_rx (
     .clk_i           (clk_i),
     .rst_ni          (link_rst_n),
-    .in_valid_i      (in_valid_i),
-    .in_ready_o      (link_ready),
-    .in_data_i       (in_data_i),
+    .in_valid_i      (byte_valid),
+    .in_ready_o      (byte_ready),
+    .in_data_i       (byte_data),
     .frame_valid_o   (frame_valid),
     .frame_ready_i   (frame_ready),
     .frame_type_o    (frame_type),

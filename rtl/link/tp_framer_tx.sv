@@ -52,21 +52,16 @@ module tp_framer_tx
   logic    [31:0] shift_q;
   logic    [ 7:0] data;
   logic           have;  // the state has a byte to send
-  logic           free;  // the output register takes one
+  logic           free;  // the output takes one
   logic           move;
   logic           take;
   logic    [31:0] crc;
-  logic           out_valid_q;
-  logic    [ 7:0] out_data_q;
 
   assign frame_ready_o = state_q == StIdle;
   assign word_ready_o = !held_valid_q && word_left_q != '0;
   assign take = word_valid_i && word_ready_o;
-  assign free = !out_valid_q || out_ready_i;
   assign have = state_q != StIdle && (state_q != StPayload || lane_q != '0 || held_valid_q);
   assign move = have && free;
-  assign out_valid_o = out_valid_q;
-  assign out_data_o = out_data_q;
 
   always_comb begin
     unique case (state_q)
@@ -107,7 +102,6 @@ module tp_framer_tx
       lane_q       <= '0;
       held_valid_q <= 1'b0;
       word_left_q  <= '0;
-      out_valid_q  <= 1'b0;
     end else begin
       state_q <= state_d;
       if (move && (state_q == StPayload || state_q == StCrc)) lane_q <= lane_q + 2'd1;
@@ -115,7 +109,6 @@ module tp_framer_tx
       else if (move && state_q == StPayload && lane_q == '0) held_valid_q <= 1'b0;
       if (state_q == StIdle && frame_valid_i) word_left_q <= frame_length_i[8:2];
       else if (take) word_left_q <= word_left_q - 7'd1;
-      if (free) out_valid_q <= have;
     end
   end
 
@@ -131,8 +124,21 @@ module tp_framer_tx
       left_q  <= left_q - 9'd1;
       shift_q <= lane_q == '0 ? {8'd0, held_q[31:8]} : {8'd0, shift_q[31:8]};
     end
-    if (move) out_data_q <= data;
   end
+
+  // The line is far away: nothing here waits for its ready of this cycle.
+  tp_skid #(
+    .Width(8)
+  ) u_out (
+    .clk_i      (clk_i),
+    .rst_ni     (rst_ni),
+    .in_valid_i (have),
+    .in_ready_o (free),
+    .in_data_i  (data),
+    .out_valid_o(out_valid_o),
+    .out_ready_i(out_ready_i),
+    .out_data_o (out_data_o)
+  );
 
   // Sums what leaves, one byte behind the choice of the byte; the first CRC byte follows the last
   // payload byte at once, so the sum must not be later than that.
