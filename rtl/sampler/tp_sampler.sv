@@ -431,14 +431,15 @@ module tp_sampler
 
   // ---- winner: the largest value, the lowest id among equals; the logits of a fast slot ----
 
+  // Of two logits each is compared with the best one while it is not yet known which one counts.
   logic fast_valid;
-  logic fast_upper;
   assign fast_valid = logit_valid_i && fast_q;
-  assign fast_upper = logit_both_i && $signed(logit_data_i[1]) > $signed(logit_data_i[0]);
 
   logic sum_valid_q;
   logic sum_last_q;
   logic signed [31:0] sum_q;
+  logic signed [31:0] upper_q;  // the second logit of a fast slot
+  logic upper_counts_q;  // it is larger than the first one
   logic signed [23:0] sum_key_q;
   logic [15:0] sum_id_q;
   logic best_valid_q;
@@ -463,10 +464,15 @@ module tp_sampler
   end
 
   // One comparison: any is better than none; signs and ids, of which the smaller one is better,
-  // stand on the other side.
+  // stand on the other side. Ids of fast slots rise.
+  logic sum_better;
+  logic upper_better;
   logic better;
-  assign better = {1'b1, best_q[31], sum_q[30:0], best_id_q} >
-                  {best_valid_q, sum_q[31], best_q[30:0], sum_id_q};
+  assign sum_better = {1'b1, best_q[31], sum_q[30:0], best_id_q} >
+                      {best_valid_q, sum_q[31], best_q[30:0], sum_id_q};
+  assign upper_better = {1'b1, best_q[31], upper_q[30:0]} >
+                        {best_valid_q, upper_q[31], best_q[30:0]};
+  assign better = upper_counts_q ? upper_better : sum_better;
 
   always_ff @(posedge clk_i) begin
     if (noise_valid) begin
@@ -475,14 +481,16 @@ module tp_sampler
       sum_id_q  <= 16'(noise_id);
     end
     if (fast_valid) begin
-      sum_q    <= fast_upper ? logit_data_i[1] : logit_data_i[0];
-      sum_id_q <= 16'({logit_index_i[IdWidth-1:1], logit_index_i[0] || fast_upper});
+      sum_q    <= logit_data_i[0];
+      sum_id_q <= 16'(logit_index_i[IdWidth-1:0]);
     end
+    upper_q <= logit_data_i[1];
+    upper_counts_q <= fast_q && logit_both_i && $signed(logit_data_i[1]) > $signed(logit_data_i[0]);
     if (sum_valid_q) begin
       if (better) begin
-        best_q     <= sum_q;
+        best_q     <= upper_counts_q ? upper_q : sum_q;
         best_key_q <= sum_key_q;
-        best_id_q  <= sum_id_q;
+        best_id_q  <= {sum_id_q[15:1], sum_id_q[0] || upper_counts_q};
       end
     end
   end

@@ -184,8 +184,6 @@ module tp_top_k
   always_ff @(posedge clk_i) begin
     if (clear_q) begin
       block_in_q   <= '0;
-      block_read_q <= '0;
-      list_read_q  <= '0;
       going_q      <= 1'b0;
       writing_q    <= 1'b0;
       some_q       <= 1'b0;

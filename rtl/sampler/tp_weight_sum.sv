@@ -91,15 +91,15 @@ module tp_weight_sum (
   logic [47:0] sum_q;
   logic [47:0] shifted;
   logic [37:0] list_sum_q;
+  // In two steps, each straight from the bits of the shift.
+  logic [47:0] coarse;
   always_comb begin
-    unique case (sum_shift_q)
-      3'd0: shifted = sum_q;
-      3'd1: shifted = {8'd0, sum_q[47:8]};
-      3'd2: shifted = {16'd0, sum_q[47:16]};
-      3'd3: shifted = {24'd0, sum_q[47:24]};
-      3'd4: shifted = {32'd0, sum_q[47:32]};
-      3'd5: shifted = {40'd0, sum_q[47:40]};
-      default: shifted = '0;
+    coarse = sum_shift_q[2] ? {32'd0, sum_q[47:32]} : sum_q;
+    unique case (sum_shift_q[1:0])
+      2'd0: shifted = coarse;
+      2'd1: shifted = {8'd0, coarse[47:8]};
+      2'd2: shifted = {16'd0, coarse[47:16]};
+      default: shifted = {24'd0, coarse[47:24]};
     endcase
   end
   always_ff @(posedge clk_i) begin
