@@ -137,6 +137,7 @@ module tp_control
   statistics_t                              sums;
   logic         [     31:0]                 frames_bad;
   logic                                     sections_clear;
+  logic                                     sections_clear_q;
   logic                                     sections_busy;
   logic         [      4:0]                 section_index;
   section_t                                 section;
@@ -437,6 +438,11 @@ module tp_control
     .frames_bad_o (frames_bad)
   );
 
+  // A step begins cycles after the last word of a frame.
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) sections_clear_q <= 1'b0;
+    else sections_clear_q <= sections_clear;
+  end
   assign sections_clear = cfg_valid_o && cfg_space_o == tp_map_pkg::TP_SPACE_REGISTER &&
                           cfg_address_o == 32'(tp_map_pkg::TP_REGISTER_SECTIONS_CLEAR);
 
@@ -446,7 +452,7 @@ module tp_control
   ) u_sections (
     .clk_i           (clk_i),
     .rst_ni          (rst_ni),
-    .clear_i         (sections_clear),
+    .clear_i         (sections_clear_q),
     .start_i         (begun_q),
     .shared_i        (shared_q),
     .x_done_i        (x_done_q),

@@ -91,24 +91,26 @@ module tp_events
 
   // ---- the next frame: chosen once, shown until it is taken, its words until the last ----
 
-  source_e        source_q;
-  logic           show_q;
-  logic           given_q;  // the source's frame has just been taken over
-  logic           words_q;  // words of the frame are under way
-  logic    [ 6:0] word_left_q;
-  logic    [ 7:0] event_sequence_q;
-  logic           choose;
-  logic    [ 7:0] event_type;
-  length_t        event_length;
-  logic           frame_move;
-  logic           word_valid;  // the source shows a word
-  logic    [31:0] word_data;
-  logic           word_free;  // it is taken over
-  logic           word_valid_q;
-  logic    [31:0] word_data_q;
-  logic           word_move;
-  logic           room_q;
-  logic           empty_q;
+  source_e            source_q;
+  logic               show_q;
+  logic               given_q;  // the source's frame has just been taken over
+  logic               words_q;  // words of the frame are under way
+  logic        [ 6:0] word_left_q;
+  logic        [ 7:0] event_sequence_q;
+  logic               choose;
+  logic               event_seen_q;
+  event_kind_e        event_kind_q;
+  logic        [ 7:0] event_type;
+  length_t            event_length;
+  logic               frame_move;
+  logic               word_valid;  // the source shows a word
+  logic        [31:0] word_data;
+  logic               word_free;  // it is taken over
+  logic               word_valid_q;
+  logic        [31:0] word_data_q;
+  logic               word_move;
+  logic               room_q;
+  logic               empty_q;
 
   assign choose = !show_q && !words_q;
   assign frame_move = frame_valid_o && frame_ready_i;
@@ -120,8 +122,16 @@ module tp_events
   assign room_o = room_q;
   assign empty_o = empty_q;
 
+  // What is in front of the queue stands a cycle before the next frame is chosen: the last word of
+  // the frame before passes a register after it.
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) event_seen_q <= 1'b0;
+    else event_seen_q <= event_valid;
+    event_kind_q <= event_head.kind;
+  end
+
   always_comb begin
-    unique case (event_head.kind)
+    unique case (event_kind_q)
       EventToken: begin
         event_type   = TP_FRAME_TOKEN;
         event_length = length_t'(4 * TokenWords);
@@ -150,9 +160,9 @@ module tp_events
     end else begin
       given_q <= choose;
       if (choose) begin
-        show_q <= answer_frame_valid_i || event_valid || logits_frame_valid_i;
+        show_q <= answer_frame_valid_i || event_seen_q || logits_frame_valid_i;
         if (answer_frame_valid_i) source_q <= FromAnswer;
-        else if (event_valid) source_q <= FromEvents;
+        else if (event_seen_q) source_q <= FromEvents;
         else source_q <= FromLogits;
       end
       if (frame_move) begin
@@ -174,9 +184,9 @@ module tp_events
         frame_sequence_o <= answer_frame_sequence_i;
         frame_length_o   <= answer_frame_length_i;
       end else begin
-        frame_type_o     <= event_valid ? event_type : logits_frame_type_i;
+        frame_type_o     <= event_seen_q ? event_type : logits_frame_type_i;
         frame_sequence_o <= event_sequence_q;
-        frame_length_o   <= event_valid ? event_length : logits_frame_length_i;
+        frame_length_o   <= event_seen_q ? event_length : logits_frame_length_i;
       end
     end
     if (frame_move) word_left_q <= frame_length_o[8:2];
@@ -214,6 +224,6 @@ module tp_events
   `TP_ASSERT(WordHolds_A, `TP_HOLDS(word_valid_o, word_ready_i, word_data_o))
   `TP_ASSERT(FramesHaveWords_A, !frame_move || frame_length_o[8:2] != '0)
   `TP_COVER(NoRoom_C, level > LevelWidth'(Depth - StepMost))
-  `TP_COVER(AnswerBeforeEvent_C, choose && answer_frame_valid_i && event_valid)
+  `TP_COVER(AnswerBeforeEvent_C, choose && answer_frame_valid_i && event_seen_q)
 
 endmodule
