@@ -30,31 +30,34 @@ module tp_board_leds #(
   logic                       tick_q;
   logic [           4:0]      ticks_q;
   logic [           3:0]      event_q;
+  logic [           3:0]      event_q2;
   logic [           3:0][1:0] left_q;  // ticks that the event still shows
   logic                       bad_q;
   logic                       error_q;
   logic [           7:0]      shown_q;
 
-  // Events come from far away, and the pins are far away: each way has a cycle for itself.
+  // Events come from far away, and the pins are far away: each way has cycles for itself.
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
       count_q <= '0;
-      tick_q  <= 1'b0;
+      tick_q <= 1'b0;
       ticks_q <= '0;
-      left_q  <= '0;
+      left_q <= '0;
       event_q <= '0;
-      bad_q   <= 1'b0;
+      event_q2 <= '0;
+      bad_q <= 1'b0;
       error_q <= 1'b0;
       shown_q <= '0;
-      led_o   <= '0;
+      led_o <= '0;
     end else begin
       tick_q  <= count_q == CountWidth'(TickCycles - 1);
       count_q <= count_q == CountWidth'(TickCycles - 1) ? '0 : count_q + 1'b1;
       if (tick_q) ticks_q <= ticks_q + 1'b1;
       event_q <= {transmit_i, receive_i, step_i, busy_i};
-      bad_q   <= error_i;
+      event_q2 <= event_q;
+      bad_q <= error_i;
       for (int unsigned i = 0; i < 4; i++) begin
-        if (event_q[i]) left_q[i] <= 2'd2;
+        if (event_q2[i]) left_q[i] <= 2'd2;
         else if (tick_q && left_q[i] != '0) left_q[i] <= left_q[i] - 2'd1;
       end
       if (bad_q) error_q <= 1'b1;
