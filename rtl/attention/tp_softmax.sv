@@ -64,15 +64,22 @@ module tp_softmax
     .read_data_o    (stored)
   );
 
+  // Differences instead of comparisons, which synthesis makes of a chain and a tree of LUTs.
+  logic signed [18:0] rounded_left[Groups];
+  logic signed [19:0] level_left  [Groups];
+
+  always_comb begin
+    for (int unsigned i = 0; i < Groups; i++) begin
+      rounded_left[i] = 19'(rounded_max_q[i]) - 19'($signed(in_scored_i[i].rounded));
+      level_left[i]   = 20'(level_max_q[i]) - 20'($signed(in_scored_i[i].level));
+    end
+  end
+
   always_ff @(posedge clk_i) begin
     if (in_valid_i && in_keep_i) begin
       for (int unsigned i = 0; i < Groups; i++) begin
-        if (in_first_i || in_scored_i[i].rounded > rounded_max_q[i]) begin
-          rounded_max_q[i] <= in_scored_i[i].rounded;
-        end
-        if (in_first_i || in_scored_i[i].level > level_max_q[i]) begin
-          level_max_q[i] <= in_scored_i[i].level;
-        end
+        if (in_first_i || rounded_left[i][18]) rounded_max_q[i] <= in_scored_i[i].rounded;
+        if (in_first_i || level_left[i][19]) level_max_q[i] <= in_scored_i[i].level;
       end
     end
   end
