@@ -114,6 +114,8 @@ module tp_embed #(
   logic [5:0] left_q3;
   logic [5:0] left_q4;
   logic [2:0] left_fine_q;
+  logic [3:0] room_q;
+  logic over_q;  // a left shift of 32
   always_ff @(posedge clk_i) begin
     if (valid_q[4]) begin
       is_right_q2 <= is_right_q;
@@ -121,7 +123,12 @@ module tp_embed #(
       left_q2     <= left_q;
     end
     if (valid_q[5]) left_q3 <= left_q2;
-    if (valid_q[6]) left_q4 <= left_q3;
+    if (valid_q[6]) begin
+      left_q4 <= left_q3;
+      // 31 less the left shift, where that can matter to 14 bits.
+      room_q  <= left_q3 < 6'd18 ? 4'd13 : ~left_q3[3:0];
+      over_q  <= left_q3[5];
+    end
     if (valid_q[7]) left_fine_q <= left_q4[2:0];
   end
 
@@ -144,10 +151,11 @@ module tp_embed #(
     logic signed [13:0] product;
     logic signed [13:0] halves_q;
     logic signed [13:0] rounded_q;
-    logic signed [45:0] coarse_q;
-    logic signed [45:0] wide;
+    logic signed [13:0] beyond;  // the sign bit of the result and what lies above it
+    logic signed [31:0] coarse_q;
+    logic sign_q;
     logic signed [12:0] value;
-    logic fits;
+    logic fits_q;
     logic saturated_q;
     logic [31:0] data_q;
 
@@ -155,8 +163,7 @@ module tp_embed #(
     assign index = TableBits'({codebook_q2, high_code_q});
     assign value = 13'(value_q);
     assign product = 14'(product_q);
-    assign wide = coarse_q <<< left_fine_q;
-    assign fits = wide[45:31] == '0 || wide[45:31] == '1;
+    assign beyond = rounded_q >>> room_q;
 
     always_ff @(posedge clk_i) begin
       if (valid_q[1]) high_code_q <= high_q[{pair_q, 1'(i), 2'b00}+:4];
@@ -172,10 +179,14 @@ module tp_embed #(
       // Twice the result before rounding.
       if (valid_q[5]) halves_q <= is_right_q2 ? product >>> right_q2 : product <<< 1;
       if (valid_q[6]) rounded_q <= (halves_q + 14'sd1) >>> 1;
-      if (valid_q[7]) coarse_q <= 46'(rounded_q) <<< {left_q4[5:3], 3'b000};
+      if (valid_q[7]) begin
+        coarse_q <= 32'(rounded_q) <<< {left_q4[5:3], 3'b000};
+        sign_q   <= rounded_q[13];
+        fits_q   <= over_q ? rounded_q == '0 : beyond == '0 || beyond == '1;
+      end
       if (valid_q[8]) begin
-        data_q      <= fits ? wide[31:0] : {wide[45], {31{!wide[45]}}};
-        saturated_q <= !fits;
+        data_q      <= fits_q ? coarse_q <<< left_fine_q : {sign_q, {31{!sign_q}}};
+        saturated_q <= !fits_q;
       end
     end
 
