@@ -5,7 +5,7 @@
 // In    for each frame one beat of the frame stream (type, sequence, length), then length / 4 beats
 //       of the word stream.
 // Out   the bytes of docs/link.md, lowest byte of a word first.
-// Rate  one byte per cycle while words come in time.
+// Rate  one byte per cycle while words come in time; two cycles more per frame.
 // Not   makes payloads of whole words only: length is a multiple of 4.
 
 `include "tp_assert.svh"
@@ -36,6 +36,7 @@ module tp_framer_tx
     StLengthLow,
     StLengthHigh,
     StPayload,
+    StSum,         // the CRC takes the last byte
     StCrc          // four bytes
   } state_e;
 
@@ -60,7 +61,7 @@ module tp_framer_tx
   assign frame_ready_o = state_q == StIdle;
   assign word_ready_o = !held_valid_q && word_left_q != '0;
   assign take = word_valid_i && word_ready_o;
-  assign have = state_q != StIdle && (state_q != StPayload || lane_q != '0 || held_valid_q);
+  assign have = state_q != StIdle && state_q != StSum && (state_q != StPayload || lane_q != '0 || held_valid_q);
   assign move = have && free;
 
   always_comb begin
@@ -89,8 +90,9 @@ module tp_framer_tx
       StType: if (move) state_d = StSequence;
       StSequence: if (move) state_d = StLengthLow;
       StLengthLow: if (move) state_d = StLengthHigh;
-      StLengthHigh: if (move) state_d = length_q == '0 ? StCrc : StPayload;
-      StPayload: if (move && left_q == 9'd1) state_d = StCrc;
+      StLengthHigh: if (move) state_d = length_q == '0 ? StSum : StPayload;
+      StPayload: if (move && left_q == 9'd1) state_d = StSum;
+      StSum: state_d = StCrc;
       StCrc: if (move && lane_q == 2'd3) state_d = StIdle;
       default: state_d = StIdle;
     endcase
@@ -140,14 +142,21 @@ module tp_framer_tx
     .out_data_o (out_data_o)
   );
 
-  // Sums what leaves, one byte behind the choice of the byte; the first CRC byte follows the last
-  // payload byte at once, so the sum must not be later than that.
+  // Sums what leaves, two cycles behind the choice of the byte.
+  logic       sum_q;
+  logic [7:0] sum_data_q;
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) sum_q <= 1'b0;
+    else sum_q <= move && state_q != StMarker && state_q != StCrc;
+    sum_data_q <= data;
+  end
+
   tp_crc32 u_crc (
     .clk_i  (clk_i),
     .rst_ni (rst_ni),
     .start_i(state_q == StMarker),
-    .valid_i(move && state_q != StMarker && state_q != StCrc),
-    .data_i (data),
+    .valid_i(sum_q),
+    .data_i (sum_data_q),
     .crc_o  (crc)
   );
 

@@ -71,8 +71,8 @@ START_TEST(framer_tx_sends_a_byte_per_cycle)
 {
     uint32_t count = 0;
     uint64_t cycles = run(tp_test_seed(_i), TP_PAUSE_NONE, TP_PAUSE_NONE, &count);
-    /* One idle cycle between frames, one register behind the last byte. */
-    ck_assert_uint_eq(cycles, count + FRAMES + 1);
+    /* One idle cycle between frames and one before the CRC, one register behind the last byte. */
+    ck_assert_uint_eq(cycles, count + 2 * FRAMES + 1);
 }
 END_TEST
 
