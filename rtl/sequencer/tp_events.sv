@@ -99,7 +99,7 @@ module tp_events
   logic        [ 7:0] event_sequence_q;
   logic               choose;
   logic               event_seen_q;
-  event_kind_e        event_kind_q;
+  event_word_t        event_head_q;
   logic        [ 7:0] event_type;
   length_t            event_length;
   logic               frame_move;
@@ -122,16 +122,16 @@ module tp_events
   assign room_o = room_q;
   assign empty_o = empty_q;
 
-  // What is in front of the queue stands a cycle before the next frame is chosen: the last word of
-  // the frame before passes a register after it.
+  // What is in front of the queue is shown from a register: a word stays in the next one for a cycle
+  // at least, so what was behind it in the queue is in front when it leaves.
   always_ff @(posedge clk_i) begin
     if (!rst_ni) event_seen_q <= 1'b0;
     else event_seen_q <= event_valid;
-    event_kind_q <= event_head.kind;
+    event_head_q <= event_head;
   end
 
   always_comb begin
-    unique case (event_kind_q)
+    unique case (event_head_q.kind)
       EventToken: begin
         event_type   = TP_FRAME_TOKEN;
         event_length = length_t'(4 * TokenWords);
@@ -199,7 +199,7 @@ module tp_events
   assign logits_frame_ready_o = given_q && show_q && source_q == FromLogits;
   assign answer_word_ready_o  = word_free && source_q == FromAnswer;
   assign logits_word_ready_o  = word_free && source_q == FromLogits;
-  assign event_ready          = word_free && source_q == FromEvents;
+  assign event_ready          = word_free && source_q == FromEvents && event_seen_q;
 
   always_comb begin
     unique case (source_q)
@@ -208,8 +208,8 @@ module tp_events
         word_data  = answer_word_data_i;
       end
       FromEvents: begin
-        word_valid = event_valid;
-        word_data  = event_head.data;
+        word_valid = event_seen_q;
+        word_data  = event_head_q.data;
       end
       default: begin
         word_valid = logits_word_valid_i;
