@@ -47,7 +47,8 @@ module tp_sort_run #(
     end
   end
   always_ff @(posedge clk_i) begin
-    if (step_i && load) begin
+    // Loads nothing of meaning when it runs empty, which spares the way a comparison.
+    if (step_i && (!valid_q || take_i)) begin
       odd_q  <= read_q[RunLog];
       data_q <= word;
     end
