@@ -61,7 +61,8 @@ module tp_framer_tx
   assign frame_ready_o = state_q == StIdle;
   assign word_ready_o = !held_valid_q && word_left_q != '0;
   assign take = word_valid_i && word_ready_o;
-  assign have = state_q != StIdle && state_q != StSum && (state_q != StPayload || lane_q != '0 || held_valid_q);
+  assign have = state_q != StIdle && state_q != StSum &&
+      (state_q != StPayload || lane_q != '0 || held_valid_q);
   assign move = have && free;
 
   always_comb begin

@@ -151,6 +151,8 @@ module tp_matvec #(
   logic [8:0] interval_left_d;
   logic [16:0] row_groups_left_q;
   logic [16:0] row_groups_left_d;
+  logic row_groups_zero_q;  // none left, known a cycle ahead
+  logic row_groups_zero_d;
   logic [7:0] pass_q;  // first block of the pass
   logic [7:0] pass_d;
   logic [7:0] passes_left_q;  // after this one
@@ -166,7 +168,7 @@ module tp_matvec #(
 
   assign block_end      = plane_q == planes_q;
   assign row_end        = block_q == block_last_q && block_end;
-  assign last_row_group = last_pass_q && row_groups_left_q == 17'd0;
+  assign last_row_group = last_pass_q && row_groups_zero_q;
 
   always_comb begin
     state_d           = state_q;
@@ -175,6 +177,7 @@ module tp_matvec #(
     block_d           = block_q;
     interval_left_d   = interval_left_q;
     row_groups_left_d = row_groups_left_q;
+    row_groups_zero_d = row_groups_zero_q;
     pass_d            = pass_q;
     passes_left_d     = passes_left_q;
     last_pass_d       = last_pass_q;
@@ -190,10 +193,12 @@ module tp_matvec #(
           block_d         = block_q + 8'(block_end);
         end else begin
           row_groups_left_d = row_groups_left_q - 17'd1;
+          row_groups_zero_d = row_groups_left_q == 17'd1;
           beat_d            = !last_row_group;
           plane_d           = 1'b0;
-          if (row_groups_left_q == 17'd0) begin
+          if (row_groups_zero_q) begin
             row_groups_left_d = 17'(row_groups_q);
+            row_groups_zero_d = row_groups_q == '0;
             pass_d            = pass_q + 8'd1;
             passes_left_d     = passes_left_q - 8'd1;
             last_pass_d       = passes_left_q == 8'd1;
@@ -237,6 +242,7 @@ module tp_matvec #(
       block_d           = 8'd0;
       interval_left_d   = order ? 9'(matvec.planes) : interval_less;
       row_groups_left_d = row_groups - 17'd1;
+      row_groups_zero_d = row_groups == 17'd1;
       pass_d            = 8'd0;
       passes_left_d     = matvec.blocks - (matvec.planes ? 8'(LastBlocks2) : 8'(LastBlocks1));
       last_pass_d       = !order;
@@ -262,6 +268,7 @@ module tp_matvec #(
     block_q           <= block_d;
     interval_left_q   <= interval_left_d;
     row_groups_left_q <= row_groups_left_d;
+    row_groups_zero_q <= row_groups_zero_d;
     pass_q            <= pass_d;
     passes_left_q     <= passes_left_d;
     last_pass_q       <= last_pass_d;
@@ -364,7 +371,7 @@ module tp_matvec #(
   end
 
   always_ff @(posedge clk_i) begin
-    row_last_q <= {row_last_q[RowStages-1:1], row_groups_left_q == 17'd0};
+    row_last_q <= {row_last_q[RowStages-1:1], row_groups_zero_q};
     beat_data_q <= '{
         first: block_q == pass_q,
         last: block_q == block_last_q,
@@ -506,7 +513,8 @@ module tp_matvec #(
   );
 
   logic unused_bits;
-  assign unused_bits = ^{matvec, embed, token_beats, cmd_i.position, cmd_i.token, cfg_address_i, cfg_data_i};
+  assign unused_bits = ^{matvec, embed, token_beats, cmd_i.position, cmd_i.token, cfg_address_i,
+                         cfg_data_i};
 
   `TP_ASSERT(CommandOnlyWhenFree_A, !cmd_valid_i || free_q)
   `TP_ASSERT(CommandIsOurs_A, !cmd_valid_i || is_embed || matvec.opcode == TP_OP_MATVEC)

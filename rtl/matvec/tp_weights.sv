@@ -6,7 +6,8 @@
 //       scale bytes each; with s of them, lane s + 4 * g + p holds codes 8 * p .. + 7 of group g. A
 //       beat is written in the order of its lanes: a word of codes takes two bits of the scale word
 //       that was written last.
-// Out   the beat at address_i, of which each group has its own copy: per group 128 code bits, lane 0 lowest, then the scale byte.
+// Out   the beat at address_i, of which each group has its own copy: per group 128 code bits,
+//       lane 0 lowest, then the scale byte.
 // Rate  one beat per cycle, latency 2. Without read_valid_i the output stays as it is.
 // Not   ignores no address: the link refuses beats beyond Depth, the program has none.
 

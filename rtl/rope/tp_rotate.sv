@@ -31,8 +31,8 @@ module tp_rotate (
     logic [31:0] value;
   } turned_t;
 
-  // rnd(high * 2^16 + low, 15) as int32. The bits from 2^31 on are those of the upper part, one more
-  // or one less: for either carry it is known before the sum whether they are all signs.
+  // rnd(high * 2^16 + low, 15) as int32. The bits from 2^31 on are those of the upper part, one
+  // more or one less: for either carry it is known before the sum whether they are all signs.
   function automatic turned_t turned(input logic signed [34:0] high, input logic signed [34:0] low);
     logic [31:0] sum;
     logic        unused_place;  // makes the carry of the rounding

@@ -122,8 +122,8 @@ module tp_events
   assign room_o = room_q;
   assign empty_o = empty_q;
 
-  // What is in front of the queue is shown from a register: a word stays in the next one for a cycle
-  // at least, so what was behind it in the queue is in front when it leaves.
+  // What is in front of the queue is shown from a register: a word stays in the next one for a
+  // cycle at least, so what was behind it in the queue is in front when it leaves.
   always_ff @(posedge clk_i) begin
     if (!rst_ni) event_seen_q <= 1'b0;
     else event_seen_q <= event_valid;

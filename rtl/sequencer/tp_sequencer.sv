@@ -183,8 +183,8 @@ module tp_sequencer
 `else
     assign arm = hold_q[s] == 4'd1 || (grant_q2[s] && hold_q[s] == '0);
 `endif
-    // The dones come late in their cycle. They are counted in unary, bit i for more than i, and what
-    // they are compared with stands beside each count before.
+    // The dones come late in their cycle. They are counted in unary, bit i for more than i, and
+    // each count has its comparison beside it.
     always_comb begin
       more = '0;
       for (int unsigned d = 0; d < Dones; d++) begin
