@@ -81,8 +81,10 @@ module tp_core #(
   localparam int unsigned ConfigSequencer = 0;
   localparam int unsigned ConfigMatrix = 1;
   localparam int unsigned ConfigEpilogue = 2;
-  localparam int unsigned ConfigAttention = 3;
-  localparam int unsigned Configs = 4;
+  localparam int unsigned ConfigAngles = 3;
+  localparam int unsigned ConfigWeights = 4;
+  localparam int unsigned ConfigKv = 5;
+  localparam int unsigned Configs = 6;
 
   // ---- reset: a copy for each unit or group of neighbours ----
 
@@ -446,10 +448,10 @@ module tp_core #(
   ) u_weights (
     .clk_i        (clk_i),
     .rst_ni       (matvec_rst_n),
-    .cfg_valid_i  (config_q[ConfigMatrix].valid),
-    .cfg_space_i  (config_q[ConfigMatrix].space),
-    .cfg_address_i(config_q[ConfigMatrix].address),
-    .cfg_data_i   (config_q[ConfigMatrix].data),
+    .cfg_valid_i  (config_q[ConfigWeights].valid),
+    .cfg_space_i  (config_q[ConfigWeights].space),
+    .cfg_address_i(config_q[ConfigWeights].address),
+    .cfg_data_i   (config_q[ConfigWeights].data),
     .read_valid_i (weight_read),
     .address_i    (weight_address),
     .data_o       (weight_data)
@@ -529,10 +531,10 @@ module tp_core #(
     .free_o          (free[1]),
     .done_valid_o    (done_valid[2]),
     .done_slot_o     (done_slot[2]),
-    .cfg_valid_i     (config_q[ConfigAttention].valid),
-    .cfg_space_i     (config_q[ConfigAttention].space),
-    .cfg_address_i   (config_q[ConfigAttention].address),
-    .cfg_data_i      (config_q[ConfigAttention].data),
+    .cfg_valid_i     (config_q[ConfigAngles].valid),
+    .cfg_space_i     (config_q[ConfigAngles].space),
+    .cfg_address_i   (config_q[ConfigAngles].address),
+    .cfg_data_i      (config_q[ConfigAngles].data),
     .angle_valid_i   (angle_valid),
     .angle_slot_i    (angle_slot),
     .angle_pair_i    (angle_pair),
@@ -711,10 +713,10 @@ module tp_core #(
   ) u_kv (
     .clk_i            (clk_i),
     .rst_ni           (kv_rst_n),
-    .cfg_valid_i      (config_q[ConfigAttention].valid),
-    .cfg_space_i      (config_q[ConfigAttention].space),
-    .cfg_address_i    (config_q[ConfigAttention].address),
-    .cfg_data_i       (config_q[ConfigAttention].data),
+    .cfg_valid_i      (config_q[ConfigKv].valid),
+    .cfg_space_i      (config_q[ConfigKv].space),
+    .cfg_address_i    (config_q[ConfigKv].address),
+    .cfg_data_i       (config_q[ConfigKv].data),
     .word_valid_i     (kv_word_valid),
     .word_data_i      (kv_word_data),
     .word_exponents_i (kv_word_exponents),

@@ -154,15 +154,20 @@ module tp_framer_rx
         StPayload: begin
           left_q <= left_q == 9'd1 ? 9'd4 : left_q - 9'd1;
           lane_q <= lane_q + 2'd1;
-          if (lane_q == '0) gather_q <= 32'(in_data_i);
-          else gather_q[8*lane_q+:8] <= in_data_i;
-          gather_index_q <= index_q;
           if (lane_q == 2'd3) index_q <= index_q + 1'b1;
         end
         StCrc: left_q <= left_q - 9'd1;
         default: ;
       endcase
     end
+  end
+
+  // The byte of the lane follows the input until it is the accepted one and the lane moves on, so
+  // that the word does not wait for what is accepted.
+  always_ff @(posedge clk_i) begin
+    if (lane_q == '0) gather_q <= 32'(in_data_i);
+    else gather_q[8*lane_q+:8] <= in_data_i;
+    gather_index_q <= index_q;
   end
 
   tp_crc32 u_crc (

@@ -110,7 +110,7 @@ module tp_matvec #(
   logic [2:0] slot_q;
   logic [7:0] block_last_q;
   logic [8:0] interval_last_q;
-  logic [GroupBits-1:0] group_q;
+  logic [15:0] token_q;
   logic [IndexBits-1:0] row_groups_q;  // minus 1, when block-major
   always_ff @(posedge clk_i) begin
     if (cmd_valid_i) begin
@@ -124,7 +124,7 @@ module tp_matvec #(
       block_last_q    <= matvec.blocks - 8'd1;
       interval_last_q <= pass_interval_less;
       row_groups_q    <= IndexBits'(row_groups) - 1'b1;
-      group_q         <= cmd_i.token[GroupBits-1:0];
+      token_q         <= cmd_i.token;
     end
   end
 
@@ -284,18 +284,14 @@ module tp_matvec #(
   logic [           15:0] token_row;
   logic [           16:0] token_beats;
 
-  assign multiply = state_q == StEmbed && prelude_q && phase_q < 4'd8;
-  assign token_row = cmd_i.token >> GroupBits;
-  assign token_beats = embed.planes ? {token_row, 1'b0} : {1'b0, token_row};
+  assign multiply = state_q == StEmbed && prelude_q && phase_q != 4'd0;
+  assign token_row = token_q >> GroupBits;
+  assign token_beats = planes_q ? {token_row, 1'b0} : {1'b0, token_row};
 
+  // After eight steps the factor is 0.
   always_ff @(posedge clk_i) begin
-    if (cmd_valid_i) begin
-      row_beats_q <= AddressBits'(token_beats);
-      factor_q    <= embed.blocks;
-    end else if (multiply) begin
-      row_beats_q <= row_beats_q << 1;
-      factor_q    <= factor_q >> 1;
-    end
+    row_beats_q <= phase_q == 4'd0 ? AddressBits'(token_beats) : row_beats_q << 1;
+    factor_q    <= phase_q == 4'd0 ? block_last_q + 8'd1 : factor_q >> 1;
   end
 
   // Each group counts by itself, all alike: its block RAMs are many, and those of all lie over the
@@ -488,7 +484,7 @@ module tp_matvec #(
   logic [Groups-1:0][135:0] group_weights;
   logic [135:0] token_weights;
   assign group_weights = weights_q;
-  assign token_weights = group_weights[group_q];
+  assign token_weights = group_weights[token_q[GroupBits-1:0]];
 
   tp_embed #(
     .Codebooks(Codebooks)

@@ -73,7 +73,7 @@ module tp_sequencer
   slots_t head_drain_q;
   logic [Slots-1:0][1:0] head_ahead_q;  // may be in flight when it issues
   slots_t quiet_q;  // nothing in flight
-  slots_t drained_q;  // no more in flight than the head allows
+  slots_t clear_q;  // no more in flight than the head allows, or it does not wait for that
   slots_t issued_q;  // issued in the cycle before
   slots_t issued;
   logic [31:0] cycle_q;  // number of this cycle, 0 at activation
@@ -93,7 +93,7 @@ module tp_sequencer
 
   for (genvar u = 0; u < int'(Units); u++) begin : gen_issue
     for (genvar s = 0; s < int'(Slots); s++) begin : gen_ready
-      assign ready[u][s] = armed_q[s] && head_unit_q[s][u] && (!head_drain_q[s] || drained_q[s]);
+      assign ready[u][s] = armed_q[s] && head_unit_q[s][u] && clear_q[s];
     end
     assign chosen[u] = lowest(ready[u]);
     assign cmd_valid_o[u] = free_i[u] && ready[u] != '0;
@@ -212,7 +212,7 @@ module tp_sequencer
         inflight_q[s] <= '0;
         issued_q[s]   <= 1'b0;
         quiet_q[s]    <= 1'b0;
-        drained_q[s]  <= 1'b0;
+        clear_q[s]    <= 1'b0;
       end else begin
         if (start_i) live_q[s] <= active_i[s];
         else if (armed_q[s] && head_unit_q[s] == '0) live_q[s] <= 1'b0;
@@ -235,7 +235,7 @@ module tp_sequencer
         issued_q[s]   <= issued[s];
         inflight_q[s] <= issued_sum - dones;
         quiet_q[s]    <= quiet;
-        drained_q[s]  <= drained;
+        clear_q[s]    <= !(grant_q2[s] ? fetch_any.drain : head_drain_q[s]) || drained;
       end
     end
 
@@ -255,8 +255,9 @@ module tp_sequencer
     `TP_ASSERT(InflightFits_A, !(issued[s] && &inflight_q[s]))
     // What is loaded in a cycle has been compared with what is in flight when it is armed.
     `TP_ASSERT(DrainedInTime_A,
-               !armed_q[s] || drained_q[s] == (issued_sum <= InflightWidth'(head_ahead_q[s])))
-    `TP_COVER(Drain_C, armed_q[s] && head_drain_q[s] && !drained_q[s])
+               !armed_q[s] || clear_q[s] ==
+               (!head_drain_q[s] || issued_sum <= InflightWidth'(head_ahead_q[s])))
+    `TP_COVER(Drain_C, armed_q[s] && !clear_q[s])
     `TP_COVER(Ahead_C, issued[s] && head_drain_q[s] && !quiet_q[s])
   end
 
