@@ -463,20 +463,36 @@ module tp_sampler
     end
   end
 
-  // One comparison: any is better than none; signs and ids, of which the smaller one is better,
-  // stand on the other side. Ids of fast slots rise.
+  // One comparison: any is better than none, and none than what is there already; signs and ids, of
+  // which the smaller one is better, stand on the other side. Ids of fast slots rise. Where neither
+  // is there, what is taken means nothing.
   logic sum_better;
   logic upper_better;
   logic better;
-  assign sum_better = {1'b1, best_q[31], sum_q[30:0], best_id_q} >
+  assign sum_better = {sum_valid_q, best_q[31], sum_q[30:0], best_id_q} >
                       {best_valid_q, sum_q[31], best_q[30:0], sum_id_q};
-  assign upper_better = {1'b1, best_q[31], upper_q[30:0]} >
+  assign upper_better = {sum_valid_q, best_q[31], upper_q[30:0]} >
                         {best_valid_q, upper_q[31], best_q[30:0]};
   assign better = upper_counts_q ? upper_better : sum_better;
 
+  // The gate of the noise lies in the carry cells, its register beside them.
+  logic noise_adds_q;
+  logic [31:0] noisy;
+  (* keep *)
+  always_ff @(posedge clk_i) noise_adds_q <= !greedy_q;
+  tp_ecp5_carry #(
+    .Width(32)
+  ) u_noisy (
+    .a_i  (32'(noise)),
+    .b_i  ({32{noise_adds_q}}),
+    .c_i  (noise_value),
+    .d_i  ('1),
+    .sum_o(noisy)
+  );
+
   always_ff @(posedge clk_i) begin
     if (noise_valid) begin
-      sum_q     <= noise_value + (greedy_q ? 32'sd0 : 32'(noise));
+      sum_q     <= noisy;
       sum_key_q <= noise_key;
       sum_id_q  <= 16'(noise_id);
     end
@@ -486,12 +502,10 @@ module tp_sampler
     end
     upper_q <= logit_data_i[1];
     upper_counts_q <= fast_q && logit_both_i && $signed(logit_data_i[1]) > $signed(logit_data_i[0]);
-    if (sum_valid_q) begin
-      if (better) begin
-        best_q     <= upper_counts_q ? upper_q : sum_q;
-        best_key_q <= sum_key_q;
-        best_id_q  <= {sum_id_q[15:1], sum_id_q[0] || upper_counts_q};
-      end
+    if (better) begin
+      best_q     <= upper_counts_q ? upper_q : sum_q;
+      best_key_q <= sum_key_q;
+      best_id_q  <= {sum_id_q[15:1], sum_id_q[0] || upper_counts_q};
     end
   end
 
