@@ -107,7 +107,7 @@ module tp_merge
   function automatic logic [4:0] amount(input logic signed [19:0] rise, input logic [18:0] fall);
     logic [18:0] far;
     far    = rise[19] ? fall : rise[18:0];
-    amount = far > 19'd31 ? 5'd31 : far[4:0];
+    amount = far[18:5] != '0 ? 5'd31 : far[4:0];
   endfunction
 
   logic     [ 4:0] weight_right_q;
