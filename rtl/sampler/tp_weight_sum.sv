@@ -67,7 +67,10 @@ module tp_weight_sum (
 
   logic [31:0] aligned;
   logic [31:0] aligned_q;
-  logic [ 2:0] sum_shift_q;  // 6: nothing is left
+  logic [ 2:0] sum_shift;
+  // 6: nothing is left. The lower and the upper half of the sum have their own, which are near.
+  logic [ 2:0] low_shift_q;
+  logic [ 2:0] high_shift_q;
   always_comb begin
     aligned = '0;  // from -4 down nothing is left
     if (!above_q[10]) aligned = {weight_q, 12'd0};
@@ -82,9 +85,15 @@ module tp_weight_sum (
   end
   always_ff @(posedge clk_i) begin
     aligned_q <= add_q[0] ? aligned : '0;
-    if (above_q[10]) sum_shift_q <= '0;
-    else sum_shift_q <= above_q > 11'sd5 ? 3'd6 : above_q[2:0];
   end
+  always_comb begin
+    if (above_q[10]) sum_shift = '0;
+    else sum_shift = above_q > 11'sd5 ? 3'd6 : above_q[2:0];
+  end
+  (* keep *)
+  always_ff @(posedge clk_i) low_shift_q <= sum_shift;
+  (* keep *)
+  always_ff @(posedge clk_i) high_shift_q <= sum_shift;
 
   // ---- stage 3: the sums ----
 
@@ -92,16 +101,23 @@ module tp_weight_sum (
   logic [47:0] shifted;
   logic [37:0] list_sum_q;
   // In two steps, each straight from the bits of the shift.
-  logic [47:0] coarse;
-  always_comb begin
-    coarse = sum_shift_q[2] ? {32'd0, sum_q[47:32]} : sum_q;
-    unique case (sum_shift_q[1:0])
-      2'd0: shifted = coarse;
-      2'd1: shifted = {8'd0, coarse[47:8]};
-      2'd2: shifted = {16'd0, coarse[47:16]};
-      default: shifted = {24'd0, coarse[47:24]};
+  function automatic logic [47:0] moved(input logic [47:0] sum, input logic [2:0] shift);
+    logic [47:0] coarse;
+    coarse = shift[2] ? {32'd0, sum[47:32]} : sum;
+    unique case (shift[1:0])
+      2'd0: moved = coarse;
+      2'd1: moved = {8'd0, coarse[47:8]};
+      2'd2: moved = {16'd0, coarse[47:16]};
+      default: moved = {24'd0, coarse[47:24]};
     endcase
-  end
+  endfunction
+  logic [47:0] low;
+  logic [47:0] high;
+  logic        unused_halves;
+  assign low           = moved(sum_q, low_shift_q);
+  assign high          = moved(sum_q, high_shift_q);
+  assign shifted       = {high[47:24], low[23:0]};
+  assign unused_halves = ^{high[23:0], low[47:24]};
   always_ff @(posedge clk_i) begin
     if (clear_i) sum_q <= '0;
     else if (valid_q[1] && !list_q[1]) sum_q <= shifted + 48'(aligned_q);
