@@ -49,9 +49,11 @@ module tp_top_k
 
   // ---- steps: keys, then what pushes the last ones through ----
 
-  // Both reach all of the unit, so they are registers.
+  // Both reach all of the unit, so they are registers. The lists have a copy, which is near.
   logic                 clear_q;
+  logic                 step;
   logic                 step_q;
+  logic                 list_step_q;
   logic                 insert_q;
   logic                 insert_last_q;
   logic [PlacesLog-1:0] in_q;  // keys of the block
@@ -60,10 +62,14 @@ module tp_top_k
   logic                 waiting_q;
   logic                 done_q;
 
+  assign step = !clear_q && (insert_i || insert_last_q || push_q > 8'd1);
+  (* keep *)
+  always_ff @(posedge clk_i) step_q <= step;
+  (* keep *)
+  always_ff @(posedge clk_i) list_step_q <= step;
   always_ff @(posedge clk_i) clear_q <= clear_i || !rst_ni;
   always_ff @(posedge clk_i) begin
     if (clear_q) begin
-      step_q        <= 1'b0;
       insert_q      <= 1'b0;
       insert_last_q <= 1'b0;
       in_q          <= '0;
@@ -71,7 +77,6 @@ module tp_top_k
       waiting_q     <= 1'b0;
       done_q        <= 1'b0;
     end else begin
-      step_q        <= insert_i || insert_last_q || push_q > 8'd1;
       insert_q      <= insert_i;
       insert_last_q <= insert_i && insert_last_i;
       if (insert_q) in_q <= in_q + 1'b1;
@@ -116,7 +121,7 @@ module tp_top_k
   logic [    Width-1:0] block_word;
   logic [    Width-1:0] block_q;
   logic                 last_place_q;  // place_q is the last one
-  assign block_write = step_q && run_valid[PlacesLog] &&
+  assign block_write = list_step_q && run_valid[PlacesLog] &&
                        !(block_in_q[PlacesLog-1] &&
                          block_read_q <= {2'b00, block_in_q[PlacesLog-2:0]});
   tp_ram_async #(
@@ -157,18 +162,18 @@ module tp_top_k
 `endif
 
   always_comb begin
-    if (!step_q) list_address = {!half_q, place_i[PlacesLog-1:0]};
+    if (!list_step_q) list_address = {!half_q, place_i[PlacesLog-1:0]};
     else if (last_place_q) list_address = {half_q, PlacesLog'(1)};
     else if (next_list_q) list_address = {half_q, PlacesLog'(0)};
     else list_address = {!half_q, list_read_q[PlacesLog-1:0]};
   end
-  assign list_read = step_q ? take_list || next_list_q || last_place_q : read_i;
+  assign list_read = list_step_q ? take_list || next_list_q || last_place_q : read_i;
   tp_ram #(
     .Width(Width),
     .Depth(2 * Places)
   ) u_list (
     .clk_i          (clk_i),
-    .write_enable_i (step_q && writing_q),
+    .write_enable_i (list_step_q && writing_q),
     .write_address_i({half_q, place_q}),
     .write_data_i   (take_list ? list_q : block_q),
     .read_enable_i  (list_read),
@@ -177,7 +182,7 @@ module tp_top_k
   );
   always_ff @(posedge clk_i) begin
     // Before the first list there is nothing to be taken.
-    if (step_q && list_read) some_read_q <= last_place_q || next_list_q ? writing_q : some_q;
+    if (list_step_q && list_read) some_read_q <= last_place_q || next_list_q ? writing_q : some_q;
     exists_q <= 32'(place_i) < Places;
   end
 
@@ -191,7 +196,7 @@ module tp_top_k
       place_q      <= '1;
       last_place_q <= 1'b1;
       next_list_q  <= 1'b0;
-    end else if (step_q) begin
+    end else if (list_step_q) begin
       if (run_valid[PlacesLog]) block_in_q <= block_in_q + 1'b1;
       going_q <= run_valid[PlacesLog];
       if (going_q) begin
@@ -212,8 +217,8 @@ module tp_top_k
     end
   end
   always_ff @(posedge clk_i) begin
-    if (step_q && (last_place_q || !take_list)) block_q <= block_word;
-    if (step_q && (last_place_q || take_list)) begin
+    if (list_step_q && (last_place_q || !take_list)) block_q <= block_word;
+    if (list_step_q && (last_place_q || take_list)) begin
       list_q <= list_word;
       list_q[Width-1] <= list_word[Width-1] && some_read_q;
     end
