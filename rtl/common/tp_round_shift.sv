@@ -106,23 +106,33 @@ module tp_round_shift #(
       (* keep *)
       always_ff @(posedge clk_i) here_q <= shift;
       assign here = here_q;
+      always_comb begin
+        bytes = '0;
+        // Byte i of the result's twice is byte i + coarse of v * 2^32.
+        for (int unsigned i = 0; i < 5; i++) begin
+          for (int unsigned k = 0; k < Bytes; k++) begin
+            bytes[i] |= data[k] & {8{here.by_bytes[k+4-i]}};
+          end
+          for (int unsigned k = Bytes + 4 - i; k < Bytes + 5; k++) begin
+            bytes[i] |= {8{sign && here.by_bytes[k]}};
+          end
+        end
+      end
     end else begin : gen_at_once
-      assign here = shift;
+      // Straight from the bits of the shift: by single bytes, which needs no decoding, then by four.
+      logic [19:0][7:0] wide;
+      logic [16:0][7:0] by_ones;
+      logic             unused_by_bytes;
+      assign here            = shift;
+      assign wide            = {{8 * (16 - Bytes) {sign}}, data, 32'd0};
+      assign by_ones         = wide[5'(coarse[1:0])+:17];
+      assign bytes           = by_ones[{1'b0, coarse[3:2], 2'b00}+:5];
+      assign unused_by_bytes = ^here.by_bytes;
     end
 
     always_comb begin
-      bytes = '0;
       for (int unsigned i = 0; i < Bytes; i++) begin
         is_large[i] = data[i] != {8{sign}} && here.above[i];
-      end
-      // Byte i of the result's twice is byte i + coarse of v * 2^32.
-      for (int unsigned i = 0; i < 5; i++) begin
-        for (int unsigned k = 0; k < Bytes; k++) begin
-          bytes[i] |= data[k] & {8{here.by_bytes[k+4-i]}};
-        end
-        for (int unsigned k = Bytes + 4 - i; k < Bytes + 5; k++) begin
-          bytes[i] |= {8{sign && here.by_bytes[k]}};
-        end
       end
     end
 
