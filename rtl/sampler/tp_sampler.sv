@@ -465,15 +465,21 @@ module tp_sampler
 
   // One comparison: any is better than none, and none than what is there already; signs and ids, of
   // which the smaller one is better, stand on the other side. Ids of fast slots rise. Where neither
-  // is there, what is taken means nothing.
+  // is there, what is taken means nothing. The borrow of a difference tells it, as yosys joins
+  // its comparisons with a tree of LUTs for equality.
   logic sum_better;
   logic upper_better;
   logic better;
-  assign sum_better = {sum_valid_q, best_q[31], sum_q[30:0], best_id_q} >
-                      {best_valid_q, sum_q[31], best_q[30:0], sum_id_q};
-  assign upper_better = {sum_valid_q, best_q[31], upper_q[30:0]} >
-                        {best_valid_q, upper_q[31], best_q[30:0]};
+  logic [32+IdWidth:0] sum_rest;
+  logic [32:0] upper_rest;
+  logic unused_rest;
+  assign {sum_better, sum_rest} =
+      {1'b0, best_valid_q, sum_q[31], best_q[30:0], sum_id_q[IdWidth-1:0]} -
+      {1'b0, sum_valid_q, best_q[31], sum_q[30:0], best_id_q[IdWidth-1:0]};
+  assign {upper_better, upper_rest} = {1'b0, best_valid_q, upper_q[31], best_q[30:0]} -
+                                      {1'b0, sum_valid_q, best_q[31], upper_q[30:0]};
   assign better = upper_counts_q ? upper_better : sum_better;
+  assign unused_rest = ^{sum_rest, upper_rest};
 
   // The gate of the noise lies in the carry cells, its register beside them.
   logic noise_adds_q;
