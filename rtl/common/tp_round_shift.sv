@@ -119,7 +119,7 @@ module tp_round_shift #(
         end
       end
     end else begin : gen_at_once
-      // Straight from the bits of the shift: by single bytes, which needs no decoding, then by four.
+      // Straight from the bits of the shift: by single bytes, which needs no decoding, then by 4.
       logic [19:0][7:0] wide;
       logic [16:0][7:0] by_ones;
       logic             unused_by_bytes;
