@@ -103,10 +103,10 @@ START_TEST(round_shift_equals_model)
     static struct beat beats[BEATS + LATENCY + 1];
     tp_random_init(&random, seed, 1);
     uint32_t chance = _i % 2 == 0 ? 256 : 128;
-    // The first shift may have to be shown before its beat.
-    beats[0].shift = 1;
+    beats[0].shift = pick_shift(&random);
     for (uint32_t i = 0; i < BEATS + LATENCY; i++) {
-        beats[i].valid = i > 0 && i < BEATS && tp_random_chance(&random, chance);
+        // The first shift cannot be shown before its beat.
+        beats[i].valid = i + 1 > TP_PARAM_Ahead && i < BEATS && tp_random_chance(&random, chance);
         beats[i + 1].shift = pick_shift(&random);
         drive(dut, &random, &beats[i]);
         tp_dut_settle(dut);
