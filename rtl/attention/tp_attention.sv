@@ -476,12 +476,14 @@ module tp_attention
   assign is_query = sets_q || !merge_step[3];
 
   // Whether the step is one of the second set, for what is wide.
+  logic second_next;
   logic second_mix_q;
   logic second_sums_q;
+  assign second_next = merge_valid && merge_step >= 4'd7 && merge_step != 4'd15;
   (* keep *)
   always_ff @(posedge clk_i) begin
-    second_mix_q  <= merge_valid && merge_step >= 4'd7 && merge_step != 4'd15;
-    second_sums_q <= merge_valid && merge_step >= 4'd7 && merge_step != 4'd15;
+    second_mix_q  <= second_next;
+    second_sums_q <= second_next;
   end
 
   assign merge_word = sets_q ? WordBits'({merge_column, merge_step[3]}) : WordBits'(merge_column);

@@ -354,10 +354,8 @@ module tp_epilogue_heads
   end
 
   for (genvar i = 0; i < 2; i++) begin : gen_centre
-    logic signed [33:0] difference;
-    logic unused_difference;
+    logic signed [32:0] difference;
     logic subtract_q;
-    assign unused_difference = difference[33];
 
     (* keep *)
     always_ff @(posedge clk_i) subtract_q <= centre_place_q[10].centre;
@@ -376,16 +374,13 @@ module tp_epilogue_heads
       .read_data_o    (centre[i])
     );
 
-    tp_ecp5_carry #(
-      .Width  (34),
-      .Init   (16'h8777),
-      .CarryIn(1'b1)
+    tp_epilogue_add #(
+      .Subtract(1'b1)
     ) u_difference (
-      .a_i  (34'($signed(centre[i]))),
-      .b_i  ({34{subtract_q}}),
-      .c_i  (34'($signed(turned[i]))),
-      .d_i  ('1),
-      .sum_o(difference)
+      .base_i(turned[i]),
+      .term_i(centre[i]),
+      .gate_i(subtract_q),
+      .sum_o (difference)
     );
     always_ff @(posedge clk_i) begin
       if (turn_valid_q[11]) begin
@@ -393,7 +388,7 @@ module tp_epilogue_heads
         // The planted fault wraps where the centred element should saturate.
         head_data_q[i] <= difference[31:0];
 `else
-        head_data_q[i] <= clamp(difference[32:0]);
+        head_data_q[i] <= clamp(difference);
 `endif
         head_saturated_q[i] <= difference[32] != difference[31];
       end

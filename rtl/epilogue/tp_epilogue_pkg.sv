@@ -17,10 +17,6 @@ package tp_epilogue_pkg;
   endfunction
 
   // Sums of two int32, and back to int32.
-  function automatic logic signed [32:0] extend(input logic [31:0] value);
-    extend = {value[31], value};
-  endfunction
-
   function automatic logic [31:0] clamp(input logic signed [32:0] sum);
     clamp = sum[32] == sum[31] ? sum[31:0] : {sum[32], {31{!sum[32]}}};
   endfunction

@@ -144,10 +144,8 @@ module tp_epilogue_scale
   end
 
   for (genvar i = 0; i < 2; i++) begin : gen_bias
-    logic signed [33:0] sum;
-    logic unused_sum;
+    logic signed [32:0] sum;
     logic add_q;
-    assign unused_sum = sum[33];
 
     (* keep *)
     always_ff @(posedge clk_i) add_q <= place_q[5].bias;
@@ -166,17 +164,14 @@ module tp_epilogue_scale
       .read_data_o    (bias[i])
     );
 
-    tp_ecp5_carry #(
-      .Width(34)
-    ) u_sum (
-      .a_i  (34'($signed(bias[i]))),
-      .b_i  ({34{add_q}}),
-      .c_i  (34'($signed(y_q[i]))),
-      .d_i  ('1),
-      .sum_o(sum)
+    tp_epilogue_add u_sum (
+      .base_i(y_q[i]),
+      .term_i(bias[i]),
+      .gate_i(add_q),
+      .sum_o (sum)
     );
     always_ff @(posedge clk_i) begin
-      v_q[i]           <= clamp(sum[32:0]);
+      v_q[i]           <= clamp(sum);
       v_saturated_q[i] <= sum[32] != sum[31];
     end
   end

@@ -113,9 +113,7 @@ module tp_epilogue_x
   for (genvar i = 0; i < 2; i++) begin : gen_x
     logic [31:0] x_old;
     logic residual_q7;
-    logic signed [33:0] sum;
-    logic unused_sum;
-    assign unused_sum = sum[33];
+    logic signed [32:0] sum;
 
     (* keep *)
     always_ff @(posedge clk_i) residual_q7 <= residual_q6;
@@ -134,17 +132,14 @@ module tp_epilogue_x
       .read_data_o    (x_old)
     );
 
-    tp_ecp5_carry #(
-      .Width(34)
-    ) u_sum (
-      .a_i  (34'($signed(x_old))),
-      .b_i  ({34{residual_q7}}),
-      .c_i  (34'($signed(pair_data_i[i]))),
-      .d_i  ('1),
-      .sum_o(sum)
+    tp_epilogue_add u_sum (
+      .base_i(pair_data_i[i]),
+      .term_i(x_old),
+      .gate_i(residual_q7),
+      .sum_o (sum)
     );
     always_ff @(posedge clk_i) begin
-      x_q[i]           <= clamp(sum[32:0]);
+      x_q[i]           <= clamp(sum);
       x_saturated_q[i] <= sum[32] != sum[31];
     end
   end

@@ -81,25 +81,12 @@ module tp_quantise_core #(
 
   assign launch = (end_q && wait_q == '0) || delay_q == 3'd1;
 
-  // Magnitudes in one chain, with the complement of negative numbers inside; the lowest place makes
-  // the carry.
   logic [Lanes-1:0][31:0] magnitude;
   for (genvar lane = 0; lane < int'(Lanes); lane++) begin : gen_magnitude
-    logic [33:0] sum;
-    logic        unused_sum;
-    tp_ecp5_carry #(
-      .Width  (34),
-      .Init   (16'h6666),
-      .CarryIn(1'b1)
-    ) u_magnitude (
-      .a_i  ({1'b0, in_data_i[lane], 1'b0}),
-      .b_i  ({34{in_data_i[lane][31]}}),
-      .c_i  ('1),
-      .d_i  ('1),
-      .sum_o(sum)
+    tp_magnitude u_magnitude (
+      .value_i    (in_data_i[lane]),
+      .magnitude_o(magnitude[lane])
     );
-    assign magnitude[lane] = sum[32:1];
-    assign unused_sum      = ^{sum[33], sum[0]};
   end
 
   always_comb begin

@@ -180,23 +180,11 @@ module tp_rmsnorm #(
   logic [31:0] any_q;
   logic [4:0] right;  // sh = max(0, bits - 15), 0..17
 
-  // As in tp_quantise_core.
   for (genvar i = 0; i < 2; i++) begin : gen_magnitude
-    logic [33:0] sum;
-    logic        unused_sum;
-    tp_ecp5_carry #(
-      .Width  (34),
-      .Init   (16'h6666),
-      .CarryIn(1'b1)
-    ) u_magnitude (
-      .a_i  ({1'b0, x_data_i[i], 1'b0}),
-      .b_i  ({34{x_data_i[i][31]}}),
-      .c_i  ('1),
-      .d_i  ('1),
-      .sum_o(sum)
+    tp_magnitude u_magnitude (
+      .value_i    (x_data_i[i]),
+      .magnitude_o(magnitude[i])
     );
-    assign magnitude[i] = sum[32:1];
-    assign unused_sum   = ^{sum[33], sum[0]};
   end
 
   always_ff @(posedge clk_i) begin

@@ -119,23 +119,12 @@ module tp_angles
 
   // ---- phase: one multiplier, lower half of the increment first ----
 
-  logic [              31:0] increment;  // stage 2
-  logic [              15:0] factor_q;
-  logic [              31:0] product;
-  logic [              31:0] product_q2;
-  logic [              31:0] phase_q;  // stage 6 of a cosine step
-  logic [              31:0] sine_phase_q;
-
-  // Nothing reads in the cycle after a write, so it may come one cycle later.
-  logic                      write_q;
-  logic [FrequencyWidth-1:0] write_address_q;
-  logic [              31:0] write_data_q;
-
-  always_ff @(posedge clk_i) begin
-    write_q         <= cfg_valid_i && cfg_space_i == TP_SPACE_FREQUENCY && rst_ni;
-    write_address_q <= cfg_address_i[FrequencyWidth-1:0];
-    write_data_q    <= cfg_data_i;
-  end
+  logic [31:0] increment;  // stage 2
+  logic [15:0] factor_q;
+  logic [31:0] product;
+  logic [31:0] product_q2;
+  logic [31:0] phase_q;  // stage 6 of a cosine step
+  logic [31:0] sine_phase_q;
 
   tp_ram #(
     .Width         (32),
@@ -144,9 +133,9 @@ module tp_angles
     .Distributed   (1'b1)
   ) u_frequency (
     .clk_i          (clk_i),
-    .write_enable_i (write_q),
-    .write_address_i(write_address_q),
-    .write_data_i   (write_data_q),
+    .write_enable_i (cfg_valid_i && cfg_space_i == TP_SPACE_FREQUENCY),
+    .write_address_i(cfg_address_i[FrequencyWidth-1:0]),
+    .write_data_i   (cfg_data_i),
     .read_enable_i  (running_q),
     .read_address_i (address_q),
     .read_data_o    (increment)
