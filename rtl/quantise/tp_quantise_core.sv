@@ -28,7 +28,7 @@ module tp_quantise_core #(
   input logic [2:0] in_last_quad_i,  // early; quads to convert, minus 1
   input logic [2:0] in_place_i,  // early; quad of the word where the block begins
   input logic [2:0] in_wait_i,  // early; cycles to wait before the conversion
-  input logic [4:0] in_min_i,  // early; smallest exponent
+  input logic [4:0] in_min_i,  // early; smallest exponent, 0..25
   input logic [4:0] in_max_i,  // early; largest exponent
   input logic [TagWidth-1:0] in_tag_i,  // early
   output logic out_valid_o,  // early; the block is complete
@@ -42,25 +42,29 @@ module tp_quantise_core #(
 
   // ---- fill: write the RAM, collect the magnitudes ----
 
-  logic              half_q;  // half that fills
-  logic [31:0]       any_q;  // OR of the magnitudes of the block so far
-  logic [31:0]       any_beat;
-  logic              end_q;
-  logic              launch;  // the next cycle begins to convert
-  logic              start_q;
-  logic [ 2:0]       delay_q;
-  logic [ 2:0]       wait_q;
-  logic [ 3:0][31:0] bank_data;  // quad of the half that converts
+  logic                   half_q;  // half that fills
+  logic [Lanes-1:0][31:0] data_q;
+  logic [     31:7]       any_q;  // OR of the magnitudes of the block so far, a cycle behind
+  logic [     31:0]       any_beat;
+  logic                   valid_q;
+  logic                   first_q;
+  logic                   end_q;
+  logic                   end_q2;
+  logic                   launch;  // the next cycle begins to convert
+  logic                   start_q;
+  logic [      2:0]       delay_q;
+  logic [      2:0]       wait_q;
+  logic [      3:0][31:0] bank_data;  // quad of the half that converts
 
-  logic              read_now;
-  logic [ 2:0]       read_quad;
+  logic                   read_now;
+  logic [      2:0]       read_quad;
 
   // State of a block, handed from stage to stage when its first quad moves on.
   logic half_end_q, half_end_q2;
   logic [2:0] last_quad_q, last_quad_q2;
   logic [5:0] count_q, count_q2;  // elements of the block; the rest of its quads is 0
   logic [2:0] place_q, place_q2, place_q3, place_q4;
-  logic [4:0] min_q, max_q, min_q2, max_q2;
+  logic [4:0] min_q, max_q, max_q2;
   logic [TagWidth-1:0] tag_q, tag_q2, tag_q3, tag_q4, tag_q5;
 
   for (genvar bank = 0; bank < 4; bank++) begin : gen_bank
@@ -81,10 +85,11 @@ module tp_quantise_core #(
 
   assign launch = (end_q && wait_q == '0) || delay_q == 3'd1;
 
+  // The magnitudes begin from a register of their own: the elements come from far away.
   logic [Lanes-1:0][31:0] magnitude;
   for (genvar lane = 0; lane < int'(Lanes); lane++) begin : gen_magnitude
     tp_magnitude u_magnitude (
-      .value_i    (in_data_i[lane]),
+      .value_i    (data_q[lane]),
       .magnitude_o(magnitude[lane])
     );
   end
@@ -97,11 +102,15 @@ module tp_quantise_core #(
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
       half_q  <= 1'b0;
+      valid_q <= 1'b0;
       end_q   <= 1'b0;
+      end_q2  <= 1'b0;
       start_q <= 1'b0;
       delay_q <= '0;
     end else begin
+      valid_q <= in_valid_i;
       end_q   <= in_valid_i && in_end_i;
+      end_q2  <= end_q;
       start_q <= launch;
       if (end_q) delay_q <= wait_q;
       else if (delay_q != '0) delay_q <= delay_q - 3'd1;
@@ -110,7 +119,9 @@ module tp_quantise_core #(
   end
 
   always_ff @(posedge clk_i) begin
-    if (in_valid_i) any_q <= any_beat | (in_element_i == '0 ? '0 : any_q);
+    data_q  <= in_data_i;
+    first_q <= in_element_i == '0;
+    if (valid_q) any_q <= any_beat[31:7] | (first_q ? '0 : any_q);
     if (in_valid_i && in_end_i) begin
       half_end_q  <= half_q;
       wait_q      <= in_wait_i;
@@ -123,36 +134,45 @@ module tp_quantise_core #(
     end
   end
 
-  // ---- exponent: bits of the OR, then the limits ----
+  // ---- exponent: bits of the OR, within the limits ----
 
-  logic [4:0] need;  // exponent that the block asks for, 0..25
-  logic [4:0] need_q;
-  logic [4:0] exponent;
-  logic [4:0] exponent_q;  // while the block shifts
-  logic [4:0] exponent_q2;
-  logic [4:0] exponent_q3;
-  logic       clip_q;
-  logic [30:7] past_q2, past_q3;
+  // Bits of a magnitude that are too much for the largest exponent: from bit 7 + max on.
+  function automatic logic [31:7] past_bits(input logic [4:0] exponent_max);
+    past_bits = 25'h1ff_ffff << exponent_max;
+  endfunction
 
+  logic [31:7] any_hold_q;  // of a block that waits
+  logic [31:7] any;
+  logic        asks_past;  // the block asks for more than the largest exponent
+  logic [31:7] floor_q;  // the bit that asks for the smallest exponent, if that is not 0
+  logic [31:7] past_q2;
+  logic [30:7] past_q3;
+  logic [ 4:0] exponent;
+  logic [ 4:0] exponent_q;  // while the block shifts
+  logic [ 4:0] exponent_q2;
+  logic [ 4:0] exponent_q3;
+  logic        clip_q;
+
+  assign any = end_q2 ? any_q : any_hold_q;
+  assign asks_past = |(any & past_q2);
+
+  // Limits are bits beside those of the elements: no comparison behind their encoding.
   always_comb begin
-    need = '0;
-    for (int unsigned i = 7; i < 32; i++) if (any_q[i]) need = 5'(i - 6);
-  end
-
-  always_comb begin
-    exponent = need_q;
-    if (need_q < min_q2) exponent = min_q2;
-    else if (need_q > max_q2) exponent = max_q2;
+    exponent = '0;
+    for (int unsigned i = 7; i < 32; i++) begin
+      if ((any[i] && !past_q2[i]) || floor_q[i]) exponent = 5'(i - 6);
+    end
+    if (asks_past) exponent = max_q2;
   end
 
   always_ff @(posedge clk_i) begin
-    if (end_q) need_q <= need;
+    if (end_q2) any_hold_q <= any_q;
     if (launch) begin
       half_end_q2  <= half_end_q;
       last_quad_q2 <= last_quad_q;
       count_q2     <= count_q;
       place_q2     <= place_q;
-      min_q2       <= min_q;
+      floor_q      <= 25'((26'd1 << min_q) >> 1);
       max_q2       <= max_q;
       past_q2      <= past_bits(max_q);
       tag_q2       <= tag_q;
@@ -175,11 +195,6 @@ module tp_quantise_core #(
     by_4   = e[2] ? by_8[15:4] : by_8[11:0];
     by_2   = e[1] ? by_4[11:2] : by_4[9:0];
     window = e[0] ? by_2[9:1] : by_2[8:0];
-  endfunction
-
-  // Bits of a magnitude that are too much for the largest exponent: from bit 7 + max on.
-  function automatic logic [30:7] past_bits(input logic [4:0] exponent_max);
-    past_bits = 24'hff_ffff << exponent_max;
   endfunction
 
   function automatic logic is_past(input logic [31:7] x, input logic [30:7] bits);
@@ -221,7 +236,7 @@ module tp_quantise_core #(
       shift_valid_q <= read_now;
       clip_valid_q  <= shift_valid_q;
       out_valid_q   <= clip_valid_q && clip_last_q;
-      clip_q        <= start_q && need_q > max_q2;
+      clip_q        <= start_q && asks_past;
     end
   end
 
@@ -238,7 +253,7 @@ module tp_quantise_core #(
     end
     if (start_q) begin
       exponent_q <= exponent;
-      past_q3    <= past_q2;
+      past_q3    <= past_q2[30:7];
       place_q3   <= place_q2;
       tag_q3     <= tag_q2;
     end
@@ -299,6 +314,7 @@ module tp_quantise_core #(
 
   `TP_ASSERT(BlocksApart_A, !(start_q && read_busy_q))
   `TP_ASSERT(WaitsAlone_A, !(end_q && delay_q != '0))
+  `TP_ASSERT(MinLegal_A, !(in_valid_i && in_end_i) || in_min_i <= 5'd25)
   `TP_ASSERT(ElementAligned_A, !in_valid_i || 32'(in_element_i) % Lanes == 0)
   `TP_COVER(BackToBack_C, start_q && shift_valid_q && shift_last_q)
   `TP_COVER(Clip_C, clip_q)
