@@ -2,14 +2,15 @@
 //
 // tp_dot8: the dot product of eight pairs of int8, in LUTs.
 //
-// Out   sum of a * b, exact, 3 cycles later; stays until the next.
+// Out   sum of a * b, exact, 3 cycles later, for one cycle.
 // Rate  one product per cycle.
 // Not   is no DSP block: those belong to the matrix unit.
 //
 // In synthesis the lanes are added first, for each bit of b by itself, and the eight sums then by
 // their weights: the words stay narrow for longer than with eight products. Two lanes are one
 // carry chain with the gates inside. TP_DOT8_PLANES selects this form in simulation, which
-// otherwise multiplies. Two levels of adders before each register.
+// otherwise multiplies. Two levels of adders before each register, none of which has an enable: it
+// would have to reach all of them. In simulation they have one, which saves time.
 
 `include "tp_assert.svh"
 
@@ -26,13 +27,7 @@ module tp_dot8 (
   output logic signed [18:0]      out_data_o   // early; -130,048..131,072
 );
 
-  logic        [ 1:0] valid_q;
   logic signed [18:0] sum_q;
-
-  always_ff @(posedge clk_i) begin
-    if (!rst_ni) valid_q <= '0;
-    else valid_q <= {valid_q[0], in_valid_i};
-  end
 
   assign out_data_o = sum_q;
 
@@ -91,15 +86,19 @@ module tp_dot8 (
   end
 
   always_ff @(posedge clk_i) begin
-    if (in_valid_i) four_q <= four;
-    if (valid_q[0]) two_bits_q <= two_bits;
+    four_q     <= four;
+    two_bits_q <= two_bits;
 `ifdef TP_PLANT_BUG
-    if (valid_q[1]) sum_q <= {15'(four_bits[0][14:4]) + four_bits[1], four_bits[0][3:0]};
+    sum_q <= {15'(four_bits[0][14:4]) + four_bits[1], four_bits[0][3:0]};
 `else
-    if (valid_q[1]) sum_q <= {15'($signed(four_bits[0][14:4])) + four_bits[1], four_bits[0][3:0]};
+    sum_q <= {15'($signed(four_bits[0][14:4])) + four_bits[1], four_bits[0][3:0]};
 `endif
   end
+
+  logic unused_valid;
+  assign unused_valid = ^{rst_ni, in_valid_i};
 `else
+  logic        [ 1:0] valid_q;
   logic signed [18:0] dot;
   logic signed [18:0] dot_q;
   logic signed [18:0] dot_q2;
@@ -117,12 +116,17 @@ module tp_dot8 (
   end
 
   always_ff @(posedge clk_i) begin
+    if (!rst_ni) valid_q <= '0;
+    else valid_q <= {valid_q[0], in_valid_i};
+  end
+
+  always_ff @(posedge clk_i) begin
     if (in_valid_i) dot_q <= dot;
     if (valid_q[0]) dot_q2 <= dot_q;
     if (valid_q[1]) sum_q <= dot_q2;
   end
-`endif
 
   `TP_COVER(Product_C, valid_q[1])
+`endif
 
 endmodule

@@ -3,13 +3,14 @@
 // tp_mul8: products of 8-bit numbers in LUTs, in any number of lanes side by side.
 //
 // In    per lane a signed a and an unsigned b.
-// Out   a * b, exact in 16 bits, 2 cycles later; stays until the next.
+// Out   a * b, exact in 16 bits, 2 cycles later, for one cycle.
 // Rate  one product per lane and cycle.
 // Not   is no DSP block: those belong to the matrix unit.
 //
 // In synthesis the product is the sum of four pairs of gated rows, so that no DSP block is taken;
 // each pair is one carry chain with the gates inside. TP_MUL8_ROWS selects this form in simulation,
-// which otherwise multiplies. Two levels of adders, a register, one level, a register.
+// which otherwise multiplies. Two levels of adders, a register, one level, a register, all without an
+// enable: it would have to reach all lanes. In simulation they have one, which saves time.
 
 `include "tp_assert.svh"
 
@@ -75,14 +76,12 @@ module tp_mul8 #(
     end
 
     always_ff @(posedge clk_i) begin
-      if (in_valid_i) begin
-        low_q  <= {10'($signed(pair[0][9:2])) + pair[1], pair[0][1:0]};
-        high_q <= {10'($signed(pair[2][9:2])) + pair[3], pair[2][1:0]};
-      end
+      low_q  <= {10'($signed(pair[0][9:2])) + pair[1], pair[0][1:0]};
+      high_q <= {10'($signed(pair[2][9:2])) + pair[3], pair[2][1:0]};
 `ifdef TP_PLANT_BUG
-      if (valid_q) out_data_q[lane] <= 16'(low_q) + {high_q, 4'b0001};
+      out_data_q[lane] <= 16'(low_q) + {high_q, 4'b0001};
 `else
-      if (valid_q) out_data_q[lane] <= 16'(low_q) + {high_q, 4'b0000};
+      out_data_q[lane] <= 16'(low_q) + {high_q, 4'b0000};
 `endif
     end
   end

@@ -237,7 +237,8 @@ module tp_framer_rx
   end
 
   always_ff @(posedge clk_i) begin
-    if (commit) bank_header_q[write_bank_q] <= header_q;
+    // Stays when the frame is accepted, which does not wait for the CRC to be looked at.
+    if (!full_q[write_bank_q]) bank_header_q[write_bank_q] <= header_q;
     if (frame_move) begin
       word_left_q  <= frame_words;
       read_index_q <= '0;

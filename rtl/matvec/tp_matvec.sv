@@ -100,7 +100,9 @@ module tp_matvec #(
   assign pass_interval_less = !order ? interval_less :
       matvec.planes ? 9'(2 * LastBlocks2 - 1) : 9'(LastBlocks1 - 1);
 
-  // Held while the command is issued.
+  // Held while the command is issued. What nothing looks at without a command follows the input as
+  // long as the unit is free, so that it does not wait for whether there is one.
+  logic free_q;
   logic logits_q;
   logic planes_q;
   logic [1:0] codebook_q;
@@ -110,21 +112,25 @@ module tp_matvec #(
   logic [2:0] slot_q;
   logic [7:0] block_last_q;
   logic [8:0] interval_last_q;
-  logic [15:0] token_q;
+  logic [15-GroupBits:0] token_row_q;
+  logic [GroupBits-1:0] token_group_q;
   logic [IndexBits-1:0] row_groups_q;  // minus 1, when block-major
   always_ff @(posedge clk_i) begin
     if (cmd_valid_i) begin
+      shift_q       <= embed.shift;
+      token_group_q <= cmd_i.token[GroupBits-1:0];
+    end
+    if (free_q) begin
       logits_q        <= is_logits;
       planes_q        <= matvec.planes;
       codebook_q      <= matvec.codebook;
       align_q         <= matvec.align;
-      shift_q         <= embed.shift;
       source_q        <= matvec.source;
       slot_q          <= cmd_i.slot;
       block_last_q    <= matvec.blocks - 8'd1;
       interval_last_q <= pass_interval_less;
       row_groups_q    <= IndexBits'(row_groups) - 1'b1;
-      token_q         <= cmd_i.token;
+      token_row_q     <= cmd_i.token[15:GroupBits];
     end
   end
 
@@ -139,7 +145,6 @@ module tp_matvec #(
 
   state_e state_q;
   state_e state_d;
-  logic free_q;
   logic free_d;
   logic beat_q;
   logic beat_d;
@@ -281,12 +286,10 @@ module tp_matvec #(
   logic [AddressBits-1:0] row_beats_q;
   logic [            7:0] factor_q;
   logic                   multiply;
-  logic [           15:0] token_row;
   logic [           16:0] token_beats;
 
   assign multiply = state_q == StEmbed && prelude_q && phase_q != 4'd0;
-  assign token_row = token_q >> GroupBits;
-  assign token_beats = planes_q ? {token_row, 1'b0} : {1'b0, token_row};
+  assign token_beats = 17'(token_row_q) << planes_q;
 
   // After eight steps the factor is 0.
   always_ff @(posedge clk_i) begin
@@ -484,7 +487,7 @@ module tp_matvec #(
   logic [Groups-1:0][135:0] group_weights;
   logic [135:0] token_weights;
   assign group_weights = weights_q;
-  assign token_weights = group_weights[token_q[GroupBits-1:0]];
+  assign token_weights = group_weights[token_group_q];
 
   tp_embed #(
     .Codebooks(Codebooks)
