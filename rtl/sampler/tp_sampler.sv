@@ -472,6 +472,8 @@ module tp_sampler
   logic better;
   logic [32+IdWidth:0] sum_rest;
   logic [32:0] upper_rest;
+  logic upper_larger;
+  logic [31:0] larger_rest;
   logic unused_rest;
   assign {sum_better, sum_rest} =
       {1'b0, best_valid_q, sum_q[31], best_q[30:0], sum_id_q[IdWidth-1:0]} -
@@ -479,7 +481,9 @@ module tp_sampler
   assign {upper_better, upper_rest} = {1'b0, best_valid_q, upper_q[31], best_q[30:0]} -
                                       {1'b0, sum_valid_q, best_q[31], upper_q[30:0]};
   assign better = upper_counts_q ? upper_better : sum_better;
-  assign unused_rest = ^{sum_rest, upper_rest};
+  assign {upper_larger, larger_rest} = {1'b0, logit_data_i[1][31], logit_data_i[0][30:0]} -
+                                       {1'b0, logit_data_i[0][31], logit_data_i[1][30:0]};
+  assign unused_rest = ^{sum_rest, upper_rest, larger_rest};
 
   // The gate of the noise lies in the carry cells, its register beside them.
   logic noise_adds_q;
@@ -507,7 +511,7 @@ module tp_sampler
       sum_id_q <= 16'(logit_index_i[IdWidth-1:0]);
     end
     upper_q <= logit_data_i[1];
-    upper_counts_q <= fast_q && logit_both_i && $signed(logit_data_i[1]) > $signed(logit_data_i[0]);
+    upper_counts_q <= fast_q && logit_both_i && upper_larger;
     if (better) begin
       best_q     <= upper_counts_q ? upper_q : sum_q;
       best_key_q <= sum_key_q;

@@ -38,68 +38,136 @@ module tp_sort_merge #(
   end
   always_ff @(posedge clk_i) if (step_i) first_data_q <= data_i;
 
-  logic take_a, take_b, valid_a, valid_b, odd_a, odd_b;
+  logic take_a_q;
+  logic take_b, valid_a, valid_b, odd_a, odd_b;
+  logic valid_next_a, valid_next_b, odd_next_a, odd_next_b;
   logic [Width-1:0] a;
   logic [Width-1:0] b;
+  logic [KeyWidth-1:0] key_next_a;
+  logic [KeyWidth-1:0] key_next_b;
   tp_sort_run #(
-    .RunLog(RunLog),
-    .Width (Width)
+    .RunLog  (RunLog),
+    .KeyWidth(KeyWidth),
+    .Width   (Width)
   ) u_a (
-    .clk_i  (clk_i),
-    .rst_ni (rst_ni),
-    .clear_i(clear_i),
-    .step_i (step_i),
-    .write_i(first_q),
-    .data_i (first_data_q),
-    .take_i (take_a),
-    .valid_o(valid_a),
-    .odd_o  (odd_a),
-    .data_o (a)
+    .clk_i       (clk_i),
+    .rst_ni      (rst_ni),
+    .clear_i     (clear_i),
+    .step_i      (step_i),
+    .write_i     (first_q),
+    .data_i      (first_data_q),
+    .take_i      (take_a_q),
+    .valid_o     (valid_a),
+    .odd_o       (odd_a),
+    .data_o      (a),
+    .valid_next_o(valid_next_a),
+    .odd_next_o  (odd_next_a),
+    .key_next_o  (key_next_a)
   );
   tp_sort_run #(
-    .RunLog(RunLog),
-    .Width (Width)
+    .RunLog  (RunLog),
+    .KeyWidth(KeyWidth),
+    .Width   (Width)
   ) u_b (
-    .clk_i  (clk_i),
-    .rst_ni (rst_ni),
-    .clear_i(clear_i),
-    .step_i (step_i),
-    .write_i(valid_i && in_q[RunLog]),
-    .data_i (data_i),
-    .take_i (take_b),
-    .valid_o(valid_b),
-    .odd_o  (odd_b),
-    .data_o (b)
+    .clk_i       (clk_i),
+    .rst_ni      (rst_ni),
+    .clear_i     (clear_i),
+    .step_i      (step_i),
+    .write_i     (valid_i && in_q[RunLog]),
+    .data_i      (data_i),
+    .take_i      (take_b),
+    .valid_o     (valid_b),
+    .odd_o       (odd_b),
+    .data_o      (b),
+    .valid_next_o(valid_next_b),
+    .odd_next_o  (odd_next_b),
+    .key_next_o  (key_next_b)
   );
 
   // From the first entry of a second run on, each step gives an entry. What is not in front has
   // been taken, or belongs to the next pair of runs.
   logic [RunLog+1:0] out_q;
   logic              going_q;
-  logic              going;
-  logic              here_a;
-  logic              here_b;
+  logic              given_q;
   logic [ Width-1:0] data_q;
-  assign going  = going_q || valid_b;
-  assign here_a = valid_a && odd_a == out_q[RunLog+1];
-  assign here_b = valid_b && odd_b == out_q[RunLog+1];
-  assign take_a = going && here_a && (!here_b || a[Width-1-:KeyWidth] >= b[Width-1-:KeyWidth]);
-  assign take_b = going && !take_a;
+  logic [RunLog+1:0] out_next;
+  logic              going_next;
+  logic              here_next_a;
+  logic              here_next_b;
+  logic              at_least;
+  assign out_next    = out_q + (RunLog + 2)'(going_q);
+  assign going_next  = going_q || valid_next_b;
+  assign here_next_a = valid_next_a && odd_next_a == out_next[RunLog+1];
+  assign here_next_b = valid_next_b && odd_next_b == out_next[RunLog+1];
+  assign take_b      = going_q && !take_a_q;
+
+  // Which entry a step takes is decided in the step before, for both that this one may take: so
+  // the comparisons end in a register, and all that they steer begins there.
+  if (RunLog == 0) begin : gen_single
+    // The entries of a pair come to the front together.
+    tp_sort_compare #(
+      .Width(KeyWidth)
+    ) u_both (
+      .a_i       (key_next_a),
+      .b_i       (key_next_b),
+      .c_i       ('1),
+      .pick_b_i  (1'b1),
+      .at_least_o(at_least)
+    );
+  end else begin : gen_runs
+    // Where nothing of the second run is in front, the step takes the last entry of a pair; the
+    // first run of the next pair is in front or behind it.
+    logic after_a;
+    logic after_b;
+    tp_sort_compare #(
+      .Width(KeyWidth)
+    ) u_after_a (
+      .a_i       (key_next_a),
+      .b_i       (b[Width-1-:KeyWidth]),
+      .c_i       (key_next_b),
+      .pick_b_i  (valid_b),
+      .at_least_o(after_a)
+    );
+    tp_sort_compare #(
+      .Width(KeyWidth)
+    ) u_after_b (
+      .a_i       (a[Width-1-:KeyWidth]),
+      .b_i       (key_next_b),
+      .c_i       ('1),
+      .pick_b_i  (1'b1),
+      .at_least_o(after_b)
+    );
+    assign at_least = take_a_q ? after_a : after_b;
+  end
 
   always_ff @(posedge clk_i) begin
     if (clear_i) begin
-      out_q   <= '0;
-      going_q <= 1'b0;
-    end else if (step_i && going) begin
-      out_q   <= out_q + 1'b1;
-      going_q <= 1'b1;
+      out_q    <= '0;
+      going_q  <= 1'b0;
+      given_q  <= 1'b0;
+      take_a_q <= 1'b0;
+    end else if (step_i) begin
+      out_q    <= out_next;
+      going_q  <= going_next;
+      given_q  <= going_q;
+      take_a_q <= going_next && here_next_a && (!here_next_b || at_least);
     end
   end
-  always_ff @(posedge clk_i) if (step_i) data_q <= take_a ? a : b;
+  always_ff @(posedge clk_i) if (step_i) data_q <= take_a_q ? a : b;
 
-  assign valid_o = going_q;
+  assign valid_o = given_q;
   assign data_o  = data_q;
 
-  `TP_ASSERT(OneIsHere_A, !(step_i && going) || here_a || here_b)
+  // Only the assertions look at these.
+  logic here_a;
+  logic here_b;
+  logic larger_a;
+  assign larger_a = a[Width-1-:KeyWidth] >= b[Width-1-:KeyWidth];
+  assign here_a   = valid_a && odd_a == out_q[RunLog+1];
+  assign here_b   = valid_b && odd_b == out_q[RunLog+1];
+
+  `TP_ASSERT(OneIsHere_A, !(step_i && going_q) || here_a || here_b)
+  `TP_ASSERT(LargerIsTaken_A, !(step_i && going_q) || take_a_q == (here_a && (!here_b || larger_a)))
+  `TP_ASSERT(FrontGoes_A, going_q || !valid_b)
 
 endmodule

@@ -3,37 +3,48 @@
 // tp_sort_run: waiting room of tp_sort_merge: runs of 2^RunLog entries in order, next one in front.
 //
 // In    an entry with write_i, in steps only.
-// Out   the front entry, and whether its run is an odd one.
+// Out   the front entry, and whether its run is an odd one; what these two are after a step, and
+//       the key of the entry that it may bring to the front.
 // Rate  one entry in and one out per step; one that finds it empty is in front two steps later.
 // Not   holds more than a run beside the front entry: the owner's schedule takes care of it.
 
 `include "tp_assert.svh"
 
 module tp_sort_run #(
-  parameter int unsigned RunLog = 4,
-  parameter int unsigned Width  = 34
+  parameter int unsigned RunLog   = 4,
+  parameter int unsigned KeyWidth = 25,
+  parameter int unsigned Width    = 34
 ) (
-  input  logic             clk_i,
-  input  logic             rst_ni,   // of the assertion alone
-  input  logic             clear_i,  // early
-  input  logic             step_i,   // early; nothing moves without
-  input  logic             write_i,
-  input  logic [Width-1:0] data_i,
-  input  logic             take_i,   // late; the front entry leaves
-  output logic             valid_o,  // early
-  output logic             odd_o,    // early
-  output logic [Width-1:0] data_o    // early
+  input  logic                clk_i,
+  input  logic                rst_ni,        // of the assertion alone
+  input  logic                clear_i,       // early
+  input  logic                step_i,        // early; nothing moves without
+  input  logic                write_i,
+  input  logic [   Width-1:0] data_i,
+  input  logic                take_i,        // early; the front entry leaves
+  output logic                valid_o,       // early
+  output logic                odd_o,         // early
+  output logic [   Width-1:0] data_o,        // early
+  output logic                valid_next_o,  // late
+  output logic                odd_next_o,    // late
+  output logic [KeyWidth-1:0] key_next_o     // late
 );
 
   logic [ RunLog:0] written_q;
   logic [ RunLog:0] read_q;
+  logic             free;
   logic             load;
+  logic             valid_next;
+  logic             odd_next;
   logic             valid_q;
   logic             odd_q;
   logic [Width-1:0] word;
   logic [Width-1:0] data_q;
 
-  assign load = written_q != read_q && (!valid_q || take_i);
+  assign free = !valid_q || take_i;
+  assign load = written_q != read_q && free;
+  assign valid_next = load || !free;
+  assign odd_next = free ? read_q[RunLog] : odd_q;
 
   always_ff @(posedge clk_i) begin
     if (clear_i) begin
@@ -43,12 +54,12 @@ module tp_sort_run #(
     end else if (step_i) begin
       if (write_i) written_q <= written_q + 1'b1;
       if (load) read_q <= read_q + 1'b1;
-      valid_q <= load || (valid_q && !take_i);
+      valid_q <= valid_next;
     end
   end
   always_ff @(posedge clk_i) begin
     // Loads nothing of meaning when it runs empty, which spares the way a comparison.
-    if (step_i && (!valid_q || take_i)) begin
+    if (step_i && free) begin
       odd_q  <= read_q[RunLog];
       data_q <= word;
     end
@@ -73,8 +84,11 @@ module tp_sort_run #(
   end
 
   assign valid_o = valid_q;
-  assign odd_o   = odd_q;
-  assign data_o  = data_q;
+  assign odd_o = odd_q;
+  assign data_o = data_q;
+  assign valid_next_o = valid_next;
+  assign odd_next_o = odd_next;
+  assign key_next_o = word[Width-1-:KeyWidth];
 
   logic [RunLog:0] waiting;
   assign waiting = written_q - read_q;

@@ -116,7 +116,7 @@ module tp_top_k
 
   // Half a block is enough: when so many entries wait, no more are needed to complete the list.
   logic [PlacesLog-1:0] block_in_q;
-  logic [  PlacesLog:0] block_read_q;
+  logic [  PlacesLog:0] block_read_q;  // behind the front one; 0 in the last place
   logic                 block_write;
   logic [    Width-1:0] block_word;
   logic [    Width-1:0] block_q;
@@ -132,13 +132,14 @@ module tp_top_k
     .write_enable_i (block_write),
     .write_address_i(block_in_q[PlacesLog-2:0]),
     .write_data_i   (run[PlacesLog]),
-    .read_address_i (last_place_q ? '0 : block_read_q[PlacesLog-2:0]),
+    .read_address_i (block_read_q[PlacesLog-2:0]),
     .read_data_o    (block_word)
   );
 
   // ---- two lists: one is read, the other one written; the roles change with the last place. The
-  //      memory shows the entry behind the front one; the front ones of the next list are read in
-  //      the last two places ----
+  //      memory shows the second one behind the front one; the first three of the next list are
+  //      read in the last three places. What a place takes is decided in the one before, for both
+  //      that this one may take ----
 
   logic                 going_q;  // the first step only loads what is in front
   logic                 writing_q;
@@ -146,28 +147,55 @@ module tp_top_k
   logic                 half_q;  // that is written
   logic [PlacesLog-1:0] place_q;  // that is written
   logic [  PlacesLog:0] list_read_q;
-  logic                 take_list;
+  logic                 take_list_q;
+  logic                 after_list;
+  logic                 after_block;
   logic                 list_read;
-  logic                 next_list_q;  // the second place from the end: the next list is read
+  logic [          1:0] next_list_q;  // the third and the second place from the end
+  logic                 next_list;  // the last three places: the next list is read
   logic                 some_read_q;  // what the memory shows is of a list
   logic                 exists_q;
   logic [  PlacesLog:0] list_address;
   logic [    Width-1:0] list_word;
   logic [    Width-1:0] list_q;
+  logic [    Width-1:0] list_behind_q;
 `ifdef TP_PLANT_BUG
   // The planted fault lets an equal key pass.
-  assign take_list = list_q[Width-1-:KeyWidth] > block_q[Width-1-:KeyWidth];
+  localparam bit Strict = 1'b1;
 `else
-  assign take_list = list_q[Width-1-:KeyWidth] >= block_q[Width-1-:KeyWidth];
+  localparam bit Strict = 1'b0;
 `endif
+  tp_sort_compare #(
+    .Width (KeyWidth),
+    .Strict(Strict)
+  ) u_after_list (
+    .a_i       (list_behind_q[Width-1-:KeyWidth]),
+    .b_i       (block_word[Width-1-:KeyWidth]),
+    .c_i       (block_q[Width-1-:KeyWidth]),
+    .pick_b_i  (last_place_q),
+    .at_least_o(after_list)
+  );
+  tp_sort_compare #(
+    .Width (KeyWidth),
+    .Strict(Strict)
+  ) u_after_block (
+    .a_i       (list_q[Width-1-:KeyWidth]),
+    .b_i       (block_word[Width-1-:KeyWidth]),
+    .c_i       ('1),
+    .pick_b_i  (1'b1),
+    .at_least_o(after_block)
+  );
+  always_ff @(posedge clk_i) begin
+    if (list_step_q) take_list_q <= last_place_q || take_list_q ? after_list : after_block;
+  end
 
+  assign next_list = last_place_q || next_list_q != '0;
   always_comb begin
     if (!list_step_q) list_address = {!half_q, place_i[PlacesLog-1:0]};
-    else if (last_place_q) list_address = {half_q, PlacesLog'(1)};
-    else if (next_list_q) list_address = {half_q, PlacesLog'(0)};
+    else if (next_list) list_address = {half_q, PlacesLog'({last_place_q, next_list_q[0]})};
     else list_address = {!half_q, list_read_q[PlacesLog-1:0]};
   end
-  assign list_read = list_step_q ? take_list || next_list_q || last_place_q : read_i;
+  assign list_read = list_step_q ? take_list_q || next_list : read_i;
   tp_ram #(
     .Width(Width),
     .Depth(2 * Places)
@@ -175,52 +203,55 @@ module tp_top_k
     .clk_i          (clk_i),
     .write_enable_i (list_step_q && writing_q),
     .write_address_i({half_q, place_q}),
-    .write_data_i   (take_list ? list_q : block_q),
+    .write_data_i   (take_list_q ? list_q : block_q),
     .read_enable_i  (list_read),
     .read_address_i (list_address),
     .read_data_o    (list_word)
   );
   always_ff @(posedge clk_i) begin
     // Before the first list there is nothing to be taken.
-    if (list_step_q && list_read) some_read_q <= last_place_q || next_list_q ? writing_q : some_q;
+    if (list_step_q && list_read) some_read_q <= next_list ? writing_q : some_q;
     exists_q <= 32'(place_i) < Places;
   end
 
   always_ff @(posedge clk_i) begin
     if (clear_q) begin
       block_in_q   <= '0;
+      block_read_q <= '0;
       going_q      <= 1'b0;
       writing_q    <= 1'b0;
       some_q       <= 1'b0;
       half_q       <= 1'b0;
       place_q      <= '1;
       last_place_q <= 1'b1;
-      next_list_q  <= 1'b0;
+      next_list_q  <= '0;
     end else if (list_step_q) begin
       if (run_valid[PlacesLog]) block_in_q <= block_in_q + 1'b1;
       going_q <= run_valid[PlacesLog];
       if (going_q) begin
         writing_q <= 1'b1;
         place_q <= place_q + 1'b1;
-        next_list_q <= place_q == PlacesLog'(Places - 3);
-        last_place_q <= next_list_q;
+        next_list_q <= {place_q == PlacesLog'(Places - 4), next_list_q[1]};
+        last_place_q <= next_list_q[0];
         if (last_place_q) begin
           half_q       <= !half_q;
           some_q       <= writing_q;
           block_read_q <= (PlacesLog + 1)'(1);
-          list_read_q  <= (PlacesLog + 1)'(2);
+          list_read_q  <= (PlacesLog + 1)'(3);
         end else begin
-          if (take_list) list_read_q <= list_read_q + 1'b1;
-          else block_read_q <= block_read_q + 1'b1;
+          if (take_list_q) list_read_q <= list_read_q + 1'b1;
+          if (next_list_q[0]) block_read_q <= '0;
+          else if (!take_list_q) block_read_q <= block_read_q + 1'b1;
         end
       end
     end
   end
   always_ff @(posedge clk_i) begin
-    if (list_step_q && (last_place_q || !take_list)) block_q <= block_word;
-    if (list_step_q && (last_place_q || take_list)) begin
-      list_q <= list_word;
-      list_q[Width-1] <= list_word[Width-1] && some_read_q;
+    if (list_step_q && (last_place_q || !take_list_q)) block_q <= block_word;
+    if (list_step_q && (last_place_q || take_list_q)) list_q <= list_behind_q;
+    if (list_step_q && (last_place_q || next_list_q[0] || take_list_q)) begin
+      list_behind_q <= list_word;
+      list_behind_q[Width-1] <= list_word[Width-1] && some_read_q;
     end
   end
 

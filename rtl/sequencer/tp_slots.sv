@@ -128,6 +128,8 @@ module tp_slots
   slots_t asked_q;  // its token is reported; only of active slots
   slots_t stop_hit_q;
   tp_pkg::sampling_t [Slots-1:0] sampling_q;
+  logic [31:0] table_word_q;  // a cycle later
+  slots_t word_writes;
 
   state_e state_q;
   state_e state_d;
@@ -357,6 +359,8 @@ module tp_slots
   slots_t here;
   assign here = slots_t'(1) << index_q;
 
+  always_ff @(posedge clk_i) table_word_q <= table_data_i.data;
+
   for (genvar s = 0; s < int'(Slots); s++) begin : gen_slot
     logic run_here;
     logic finish_here;
@@ -394,33 +398,43 @@ module tp_slots
       end
     end
 
+    // What the sampler takes stands near it, so it is written a cycle later, from registers.
+    logic [11:0] word_write_q;
+    assign word_writes[s] = word_write_q != '0;
+    always_ff @(posedge clk_i) begin
+      for (int unsigned w = 0; w < 12; w++) begin
+        word_write_q[w] <= table_valid_i && table_data_i.slot == 3'(s) &&
+                           table_data_i.index == 4'(w);
+      end
+      if (word_write_q[0]) sampling_q[s].top_k <= table_word_q[22:16];
+      if (word_write_q[1]) sampling_q[s].temperature <= table_word_q[19:0];
+      if (word_write_q[2]) sampling_q[s].seed[31:0] <= table_word_q;
+      if (word_write_q[3]) sampling_q[s].seed[63:32] <= table_word_q;
+      if (word_write_q[9]) begin
+        sampling_q[s].penalty_positive <= table_word_q[11:0];
+        sampling_q[s].penalty_negative <= table_word_q[27:16];
+      end
+      if (word_write_q[10]) begin
+        sampling_q[s].top_p_cut  <= table_word_q[15:0];
+        sampling_q[s].candidates <= table_word_q[22:16];
+      end
+      if (word_write_q[11]) sampling_q[s].min_p_gap <= table_word_q[23:0];
+    end
+
     always_ff @(posedge clk_i) begin
       if (table_valid_i && table_data_i.slot == 3'(s)) begin
         unique case (table_data_i.index)
           4'd0: begin
-            wants_all_q[s]      <= table_data_i.data[8];
-            sampling_q[s].top_k <= table_data_i.data[22:16];
-            stop_count_q[s]     <= table_data_i.data[27:24];
-            write_q[s]          <= '0;
-            read_q[s]           <= '0;
+            wants_all_q[s]  <= table_data_i.data[8];
+            stop_count_q[s] <= table_data_i.data[27:24];
+            write_q[s]      <= '0;
+            read_q[s]       <= '0;
           end
-          4'd1: sampling_q[s].temperature <= table_data_i.data[19:0];
-          4'd2: sampling_q[s].seed[31:0] <= table_data_i.data;
-          4'd3: sampling_q[s].seed[63:32] <= table_data_i.data;
           4'd4: begin
             context_q[s]  <= table_data_i.data[15:0];
             position_q[s] <= table_data_i.data[31:16];
           end
-          4'd9: begin
-            sampling_q[s].penalty_positive <= table_data_i.data[11:0];
-            sampling_q[s].penalty_negative <= table_data_i.data[27:16];
-          end
-          4'd10: begin
-            sampling_q[s].top_p_cut  <= table_data_i.data[15:0];
-            sampling_q[s].candidates <= table_data_i.data[22:16];
-          end
-          4'd11: sampling_q[s].min_p_gap <= table_data_i.data[23:0];
-          default: ;  // stop tokens have their own memory
+          default: ;  // sampling is above; stop tokens have their own memory
         endcase
       end
       if (feed_valid_i && feed_slot_i == 3'(s)) begin
@@ -604,6 +618,7 @@ module tp_slots
     end
   end
 
+  `TP_ASSERT(WrittenInTime_A, !open_valid_i || word_writes == '0)
   `TP_ASSERT(RunOfStopped_A, !run_valid_i || !(|(running_q & (slots_t'(1) << run_data_i.slot))))
   `TP_ASSERT(EndOfStep_A, !end_valid_i || state_q == StStep)
   `TP_ASSERT(AskedIsActive_A, (asked_q & ~active_q) == '0)
