@@ -88,7 +88,7 @@ module tp_attention
   tp_map_pkg::attention_t                  instruction;
   logic                                    accept;
   logic                                    busy_q;
-  logic                                    done;
+  logic                                    done_q;
   logic                   [           2:0] slot_q;
   logic                   [          15:0] position_q;
   logic                                    sets_q;
@@ -115,7 +115,7 @@ module tp_attention
       start_q <= '0;
     end else begin
       if (accept) busy_q <= 1'b1;
-      else if (done) busy_q <= 1'b0;
+      else if (done_q) busy_q <= 1'b0;
       if (accept || busy_q) start_q <= {start_q[MergeDelay-2:0], start_last_part};
     end
   end
@@ -531,7 +531,8 @@ module tp_attention
     .out_saturated_o(result_saturated)
   );
 
-  logic       block_last;
+  logic       unused_last;
+  logic       end_next;
   logic [7:0] block_index;  // in the order of the chunks: (group, turn, part, set)
 
   tp_quantise #(
@@ -549,7 +550,8 @@ module tp_attention
     .block_index_o(block_index),
     .block_data_o,
     .block_exponent_o,
-    .block_last_o (block_last),
+    .block_last_o (unused_last),
+    .end_next_o   (end_next),
     .clips_o
   );
 
@@ -561,8 +563,8 @@ module tp_attention
     assign block_index_o = block_index;
   end
 
-  assign done         = block_valid_o && block_last;
-  assign done_valid_o = done;
+  always_ff @(posedge clk_i) done_q <= end_next && rst_ni;
+  assign done_valid_o = done_q;
   assign done_slot_o  = block_slot_o;
 
   logic [2:0] saturations_q;

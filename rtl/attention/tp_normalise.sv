@@ -104,8 +104,7 @@ module tp_normalise
   // ---- 8..10: the last shift ----
   tp_round_shift #(
     .Lanes(4),
-    .Width(46),
-    .Ahead(1'b1)
+    .Width(46)
   ) u_shift (
     .clk_i,
     .rst_ni,

@@ -3,8 +3,8 @@
 // tp_round_shift: signed numbers over a power of two, rounded half up and clamped to int32.
 //
 // In    Lanes numbers that share one shift s; the port takes s - 1, so that left shifts need no
-//       negation: their count is the complement. With Ahead the shift comes one cycle before its
-//       numbers, and is decoded by then.
+//       negation: their count is the complement. The shift comes one cycle before its numbers, and
+//       is decoded by then.
 // Out   bits equal tp_rnd_sat32(v, s) for every v and s, and the event that tp_sat32() counts.
 // Rate  one beat per cycle, latency 3.
 //
@@ -16,14 +16,13 @@
 
 module tp_round_shift #(
   parameter int unsigned Lanes = 2,
-  parameter int unsigned Width = 40,  // bits of a number, 34..63
-  parameter bit Ahead = 1'b0  // the shift comes one cycle earlier
+  parameter int unsigned Width = 40  // bits of a number, 34..63
 ) (
   input  logic                               clk_i,
   input  logic                               rst_ni,
   input  logic                               in_valid_i,      // early
   input  logic        [Lanes-1:0][Width-1:0] in_data_i,       // late; signed
-  input  logic signed [      8:0]            in_shift_i,      // early; s - 1
+  input  logic signed [      8:0]            in_shift_i,      // late; s - 1 of the next cycle
   output logic                               out_valid_o,     // early
   output logic        [Lanes-1:0][     31:0] out_data_o,      // early; int32
   output logic        [Lanes-1:0]            out_saturated_o  // early; only with valid
@@ -49,7 +48,8 @@ module tp_round_shift #(
 
   typedef struct packed {
     logic             is_far;
-    logic [Bytes+4:0] by_bytes;  // bit i: i bytes; the last one: leaves only the sign
+    logic [Bytes+3:0] by_bytes;  // bit i: i bytes
+    logic [4:0]       fill;      // bit i: byte i of the result's twice is only the sign
     logic [Bytes-1:0] above;     // bit i: byte i is shifted out above the result
     logic [2:0]       fine;
   } shift_t;
@@ -59,7 +59,7 @@ module tp_round_shift #(
     shift.is_far   = is_far;
     shift.by_bytes = '0;
     for (int unsigned i = 0; i < Bytes + 4; i++) shift.by_bytes[i] = coarse == 4'(i);
-    shift.by_bytes[Bytes+4] = shift.by_bytes[Bytes+3:0] == '0;
+    for (int unsigned i = 0; i < 5; i++) shift.fill[i] = 32'(coarse) >= Bytes + 4 - i;
     for (int unsigned i = 0; i < Bytes; i++) shift.above[i] = is_far || 32'(coarse) < i;
     shift.fine = amount[2:0];
   end
@@ -74,7 +74,7 @@ module tp_round_shift #(
   for (genvar lane = 0; lane < Lanes; lane++) begin : gen_lane
     logic   [Bytes-1:0][7:0] data;
     logic                    sign;
-    shift_t                  here;
+    shift_t                  here_q;
     logic   [      2:0]      fine_q;
     logic   [Bytes-1:0]      is_large;  // the byte holds more than signs, and is shifted out
     logic   [      4:0][7:0] bytes;
@@ -101,43 +101,25 @@ module tp_round_shift #(
     assign sign = in_data_i[lane][Width-1];
 
     // A decoded shift of each lane's own: it reaches all bits of the lane.
-    if (Ahead) begin : gen_ahead
-      shift_t here_q;
-      (* keep *)
-      always_ff @(posedge clk_i) here_q <= shift;
-      assign here = here_q;
-      always_comb begin
-        bytes = '0;
-        // Byte i of the result's twice is byte i + coarse of v * 2^32.
-        for (int unsigned i = 0; i < 5; i++) begin
-          for (int unsigned k = 0; k < Bytes; k++) begin
-            bytes[i] |= data[k] & {8{here.by_bytes[k+4-i]}};
-          end
-          for (int unsigned k = Bytes + 4 - i; k < Bytes + 5; k++) begin
-            bytes[i] |= {8{sign && here.by_bytes[k]}};
-          end
-        end
+    (* keep *)
+    always_ff @(posedge clk_i) here_q <= shift;
+
+    // Byte i of the result's twice is byte i + coarse of v * 2^32.
+    always_comb begin
+      for (int unsigned i = 0; i < 5; i++) begin
+        bytes[i] = {8{sign && here_q.fill[i]}};
+        for (int unsigned k = 0; k < Bytes; k++) bytes[i] |= data[k] & {8{here_q.by_bytes[k+4-i]}};
       end
-    end else begin : gen_at_once
-      // Straight from the bits of the shift: by single bytes, which needs no decoding, then by 4.
-      logic [19:0][7:0] wide;
-      logic [16:0][7:0] by_ones;
-      logic             unused_by_bytes;
-      assign here            = shift;
-      assign wide            = {{8 * (16 - Bytes) {sign}}, data, 32'd0};
-      assign by_ones         = wide[5'(coarse[1:0])+:17];
-      assign bytes           = by_ones[{1'b0, coarse[3:2], 2'b00}+:5];
-      assign unused_by_bytes = ^here.by_bytes;
     end
 
     always_comb begin
       for (int unsigned i = 0; i < Bytes; i++) begin
-        is_large[i] = data[i] != {8{sign}} && here.above[i];
+        is_large[i] = data[i] != {8{sign}} && here_q.above[i];
       end
     end
 
     (* keep *)
-    always_ff @(posedge clk_i) fine_q <= here.fine;
+    always_ff @(posedge clk_i) fine_q <= here_q.fine;
 
     assign by_four = fine_q[2] ? bytes_q[39:4] : bytes_q[35:0];
     assign by_two = fine_q[1] ? by_four[35:2] : by_four[33:0];
@@ -149,7 +131,7 @@ module tp_round_shift #(
     always_ff @(posedge clk_i) begin
       bytes_q    <= bytes;
       is_large_q <= is_large;
-      is_far_q   <= here.is_far;
+      is_far_q   <= here_q.is_far;
       sign_q     <= sign;
       shifted_q  <= shifted;
       is_lost_q  <= is_lost;

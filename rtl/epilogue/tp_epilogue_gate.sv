@@ -50,7 +50,9 @@ module tp_epilogue_gate
   logic gate_last_q;
   logic [2:0] gate_slot_q;
   logic [4:0] gate_cap_q;
-  logic block_last;
+  logic unused_last;
+  logic end_next;
+  logic done_q;
 
   assign gate_here = pair_valid_i && pair_place_i.kind == TP_DEST_GATE;
 
@@ -98,11 +100,14 @@ module tp_epilogue_gate
     .block_index_o   (block_index_o),
     .block_data_o    (block_data_o),
     .block_exponent_o(block_exponent_o),
-    .block_last_o    (block_last),
+    .block_last_o    (unused_last),
+    .end_next_o      (end_next),
     .clips_o         (clips_o)
   );
 
-  assign gate_done_valid_o = block_valid_o && block_last;
+  always_ff @(posedge clk_i) done_q <= end_next && rst_ni;
+
+  assign gate_done_valid_o = done_q;
   assign gate_done_slot_o  = block_slot_o;
   assign saturated_o       = gate_saturated && gate_valid;
 

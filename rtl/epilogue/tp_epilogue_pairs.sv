@@ -3,7 +3,7 @@
 // tp_epilogue_pairs: cuts row groups into pairs of rows and joins them with their command.
 //
 // In    commands; row groups and pairs of the embedding in the order of the commands; norm shifts.
-// Out   stage 1 of the epilogue: accumulators, their shift and the pair's place.
+// Out   stage 1 of the epilogue: accumulators and the place of a pair; their shift a cycle ahead.
 // Rate  one pair per cycle, every second cycle for LOGITS of a slot that is not fast. A row group
 //       whose beats are fewer than its interval (at least Groups / 2 cycles, of such LOGITS Groups)
 //       waits for the difference: every command ends a constant time after its last interval.
@@ -33,7 +33,7 @@ module tp_epilogue_pairs
   output logic pair_valid_o,  // early
   output place_t pair_place_o,  // early
   output logic [1:0][39:0] pair_data_o,  // early; signed
-  output logic signed [8:0] pair_shift_o  // early; right shift of the accumulators, minus 1
+  output logic signed [8:0] pair_shift_o  // late; right shift of the next cycle's pair, minus 1
 );
 
   localparam int unsigned Pairs = Groups / 2;  // of a row group
@@ -105,17 +105,19 @@ module tp_epilogue_pairs
   // come a long way.
   logic context_valid_q;
   index_t context_index_q;
-  front_t front_q;
+  front_t front_in_q;
   logic [DelayWidth-1:0] delay_in_q;
 
   always_ff @(posedge clk_i) begin
     context_valid_q <= cmd_valid_i && rst_ni;
     context_index_q <= write_q;
-    front_q         <= front_in;
+    front_in_q      <= front_in;
     delay_in_q      <= delay_in;
   end
 
-  front_t front;
+  // What belongs to the next pair and the next row group is read a cycle ahead.
+  front_t front_read;
+  front_t front_q;  // of the command of the next pair
   logic [DelayWidth-1:0] delay_read;
   logic [DelayWidth-1:0] delay_q;  // of the command of the next row group
   logic at_once_q;  // and whether it is 0
@@ -127,9 +129,9 @@ module tp_epilogue_pairs
     .clk_i          (clk_i),
     .write_enable_i (context_valid_q),
     .write_address_i(context_index_q),
-    .write_data_i   (front_q),
-    .read_address_i (fire_q),
-    .read_data_o    (front)
+    .write_data_i   (front_in_q),
+    .read_address_i (fire_q + index_t'(fire_end)),
+    .read_data_o    (front_read)
   );
 
   tp_ram_async #(
@@ -145,6 +147,7 @@ module tp_epilogue_pairs
   );
 
   always_ff @(posedge clk_i) begin
+    front_q   <= front_read;
     delay_q   <= delay_read;
     at_once_q <= delay_read == '0;
   end
@@ -212,7 +215,7 @@ module tp_epilogue_pairs
     // Where logits leave one by one, their pairs come every second cycle.
     always_comb begin
       schedule_start = '0;
-      for (int unsigned i = 1; i < Pairs; i++) schedule_start[front.slow?2*i-1 : i-1] = 1'b1;
+      for (int unsigned i = 1; i < Pairs; i++) schedule_start[front_q.slow?2*i-1 : i-1] = 1'b1;
     end
 
     always_ff @(posedge clk_i) begin
@@ -243,10 +246,9 @@ module tp_epilogue_pairs
   place_t place_q;
   logic [15:0] pair;  // of the command
   logic [1:0][39:0] acc_q;
-  logic signed [8:0] shift_q;
   logic [5:0] factor_shift;
 
-  assign factor_shift = front.norm ? factor_shift_i[front.slot] : '0;
+  assign factor_shift = front_q.norm ? factor_shift_i[front_q.slot] : '0;
 
   // What stage 1 holds says how far the command is, so that the count does not wait for the choice
   // below.
@@ -260,15 +262,14 @@ module tp_epilogue_pairs
   always_ff @(posedge clk_i) begin
     place_q <= '{
         last: fire_last,
-        kind: front.kind,
-        slot: front.slot,
-        norm: front.norm,
-        bias: front.bias,
-        head_norm: front.head_norm,
+        kind: front_q.kind,
+        slot: front_q.slot,
+        norm: front_q.norm,
+        bias: front_q.bias,
+        head_norm: front_q.head_norm,
         index: fire_q,
         pair: rst_ni ? pair : '0
     };
-    shift_q <= front.shift + $signed({3'b0, factor_shift});
     if (embed_valid_i) begin
       acc_q[0] <= 40'($signed(embed_data_i[0]));
       acc_q[1] <= 40'($signed(embed_data_i[1]));
@@ -281,10 +282,10 @@ module tp_epilogue_pairs
   assign pair_valid_o = pair_valid_q;
   assign pair_place_o = place_q;
   assign pair_data_o  = acc_q;
-  assign pair_shift_o = shift_q;
+  assign pair_shift_o = front_q.shift + $signed({3'b0, factor_shift});
 
   logic unused_bits;
-  assign unused_bits = ^{matvec, embed, cmd_i, rest_pair, rest_last, front.slow};
+  assign unused_bits = ^{matvec, embed, cmd_i, rest_pair, rest_last, front_q.slow};
 
   `TP_ASSERT(
       CommandIsOurs_A,
@@ -293,8 +294,8 @@ module tp_epilogue_pairs
   // Half of the contexts are for commands whose pairs are still on their way to a destination.
   `TP_ASSERT(ContextsEnough_A, 32'(level_q) <= Commands / 2)
   `TP_ASSERT(RowHasContext_A, !(row_valid_i || fire) || level_q != '0)
-  `TP_ASSERT(RowsAreNoEmbedding_A, !first_fire || front.kind != KindEmbed)
-  `TP_ASSERT(EmbeddingIsNoRows_A, !embed_valid_i || front.kind == KindEmbed)
+  `TP_ASSERT(RowsAreNoEmbedding_A, !first_fire || front_q.kind != KindEmbed)
+  `TP_ASSERT(EmbeddingIsNoRows_A, !embed_valid_i || front_q.kind == KindEmbed)
   `TP_ASSERT(OnePairPerCycle_A,
              32'(row_now) + 32'(hold_fire) + 32'(rest_fire) + 32'(embed_valid_i) <= 1)
   `TP_ASSERT(HoldIsFree_A, !(row_valid_i && !at_once_q) || (start_q >> 1) == '0)

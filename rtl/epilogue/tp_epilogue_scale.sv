@@ -2,7 +2,7 @@
 //
 // tp_epilogue_scale: from accumulators to numbers, with norm factor and bias.
 //
-// In    stage 1 of the epilogue; norm factors; configuration space BIAS.
+// In    stage 1 of the epilogue, its shift a cycle ahead; norm factors; configuration space BIAS.
 // Out   stage 7: v = sat32(y + bias), y and its saturations as tp_matvec_scale().
 // Rate  one pair per cycle; valid_o[s] and the places belong to stage s.
 
@@ -23,7 +23,7 @@ module tp_epilogue_scale
   input  logic                          pair_valid_i,         // early
   input  place_t                        pair_place_i,         // early
   input  logic        [      1:0][39:0] pair_data_i,          // early; signed
-  input  logic signed [      8:0]       pair_shift_i,         // early
+  input  logic signed [      8:0]       pair_shift_i,         // late; of the next cycle's pair
   input  logic        [Slots-1:0][16:0] factor_rm_i,          // early
   input  logic                          cfg_valid_i,          // early
   input  logic        [      3:0]       cfg_space_i,          // early

@@ -114,8 +114,7 @@ module tp_swiglu (
 
   tp_round_shift #(
     .Lanes(1),
-    .Width(36),
-    .Ahead(1'b1)
+    .Width(36)
   ) u_round (
     .clk_i          (clk_i),
     .rst_ni         (rst_ni),

@@ -48,6 +48,7 @@ module tp_head_quantise (
   tag_t            tag_in;
   tag_t            tag_out;
   logic            block_valid;
+  logic            unused_next;
   logic [4:0]      block_exponent;
   logic [3:0][4:0] exponents_q;
   logic            clip;
@@ -100,6 +101,7 @@ module tp_head_quantise (
     .in_min_i      (exponent_min),
     .in_max_i      (exponent_max > 6'd31 ? 5'd31 : exponent_max[4:0]),
     .in_tag_i      (tag_in),
+    .next_valid_o  (unused_next),
     .out_valid_o   (block_valid),
     .out_data_o    (word_data_o),
     .out_exponent_o(block_exponent),

@@ -124,7 +124,11 @@ module tp_framer_tx
     end
     if (take) held_q <= word_data_i;
     if (move && state_q == StPayload) begin
-      left_q  <= left_q - 9'd1;
+      left_q <= left_q - 9'd1;
+    end
+    // The other bytes of the word whose first one is sent. Taken over until it is, and moved with
+    // every further byte, without a look at the state: other states do not look at it.
+    if (lane_q == '0 || free) begin
       shift_q <= lane_q == '0 ? {8'd0, held_q[31:8]} : {8'd0, shift_q[31:8]};
     end
   end

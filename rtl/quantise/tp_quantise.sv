@@ -29,6 +29,7 @@ module tp_quantise #(
   output logic [    255:0]       block_data_o,      // early; int8, -127..127, element 0 lowest
   output logic [      4:0]       block_exponent_o,  // early; 0..25
   output logic                   block_last_o,      // early; last block of the vector
+  output logic                   end_next_o,        // late; the next cycle brings such a block
   output logic [      1:0]       clips_o            // early; blocks that needed more than the cap
 );
 
@@ -36,6 +37,7 @@ module tp_quantise #(
   logic [7:0] index_q;
   logic       block_end;
   logic       clip;
+  logic       next_valid;
 
   assign block_end = in_last_i || element_q == 5'(32 - Lanes);
 
@@ -73,6 +75,7 @@ module tp_quantise #(
     .in_min_i      (5'd0),
     .in_max_i      (in_cap_i),
     .in_tag_i      ({in_last_i, in_slot_i, index_q}),
+    .next_valid_o  (next_valid),
     .out_valid_o   (block_valid_o),
     .out_data_o    (block_data_o),
     .out_exponent_o(block_exponent_o),
@@ -81,6 +84,9 @@ module tp_quantise #(
   );
 
   assign clips_o = {1'b0, clip};
+
+  // A block has eight quads: its tag stands since the first of them.
+  assign end_next_o = next_valid && block_last_o;
 
   `TP_ASSERT(IndexFits_A, !(in_valid_i && block_end && !in_last_i) || index_q != 8'hff)
   `TP_COVER(ShortBlock_C, in_valid_i && in_last_i && element_q != 5'(32 - Lanes))

@@ -31,6 +31,7 @@ module tp_quantise_core #(
   input logic [4:0] in_min_i,  // early; smallest exponent, 0..25
   input logic [4:0] in_max_i,  // early; largest exponent
   input logic [TagWidth-1:0] in_tag_i,  // early
+  output logic next_valid_o,  // late; a block will be complete in the next cycle
   output logic out_valid_o,  // early; the block is complete
   output logic [255:0] out_data_o,  // early; int8, -127..127, element 0 lowest
   output logic [4:0] out_exponent_o,  // early
@@ -235,7 +236,7 @@ module tp_quantise_core #(
       read_busy_q   <= read_now && !read_last;
       shift_valid_q <= read_now;
       clip_valid_q  <= shift_valid_q;
-      out_valid_q   <= clip_valid_q && clip_last_q;
+      out_valid_q   <= next_valid_o;
       clip_q        <= start_q && asks_past;
     end
   end
@@ -306,6 +307,7 @@ module tp_quantise_core #(
     end
   end
 
+  assign next_valid_o   = clip_valid_q && clip_last_q;
   assign out_valid_o    = out_valid_q;
   assign out_data_o     = word_q;
   assign out_exponent_o = exponent_q3;

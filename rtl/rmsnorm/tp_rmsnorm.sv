@@ -38,8 +38,8 @@ module tp_rmsnorm #(
   input  logic [      3:0]       cfg_space_i,       // early
   input  logic [     31:0]       cfg_address_i,     // early
   input  logic [     31:0]       cfg_data_i,        // early
-  output logic                   done_valid_o,      // late; blocks complete, factor in time
-  output logic [      2:0]       done_slot_o,       // late
+  output logic                   done_valid_o,      // early; blocks complete, factor in time
+  output logic [      2:0]       done_slot_o,       // early
   output logic                   block_valid_o,     // early
   output logic [      2:0]       block_slot_o,      // early
   output logic [      7:0]       block_index_o,     // early
@@ -106,6 +106,7 @@ module tp_rmsnorm #(
   logic [1:0][31:0] h_q3;
   logic [3:0] saturations_q;
   logic block_last;
+  logic end_next;
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) valid <= '0;
@@ -171,6 +172,7 @@ module tp_rmsnorm #(
     .block_data_o    (block_data_o),
     .block_exponent_o(block_exponent_o),
     .block_last_o    (block_last),
+    .end_next_o      (end_next),
     .clips_o         (clips_o)
   );
 
@@ -346,27 +348,39 @@ module tp_rmsnorm #(
   logic       wait_q;  // the blocks came first
   logic [2:0] wait_slot_q;
   logic       blocks_end;
-  logic       done;
+  logic       near;
+  logic [3:0] nears;
+  logic       is_waiting;
+  logic       done_q;  // found out a cycle ahead: it has a long way
+  logic [2:0] done_slot_q;
 
   assign blocks_end = block_valid_o && block_last;
-  assign done       = (blocks_end || wait_q) && (near_q || nears_q != '0);
+  assign near       = busy_q && (left_q == 11'd7 || (first_q && left_q < 11'd7));
+  assign nears      = nears_q + 4'(near_q) - 4'(done_q);
+  assign is_waiting = (blocks_end || wait_q) && !done_q;
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
       near_q  <= 1'b0;
       nears_q <= '0;
       wait_q  <= 1'b0;
+      done_q  <= 1'b0;
     end else begin
-      near_q  <= busy_q && (left_q == 11'd7 || (first_q && left_q < 11'd7));
-      nears_q <= nears_q + 4'(near_q) - 4'(done);
-      wait_q  <= (blocks_end || wait_q) && !done;
+      near_q  <= near;
+      nears_q <= nears;
+      wait_q  <= is_waiting;
+      done_q  <= (end_next || is_waiting) && (near || nears != '0);
     end
   end
 
-  always_ff @(posedge clk_i) if (blocks_end) wait_slot_q <= block_slot_o;
+  // The slot of a block stands a cycle before the block.
+  always_ff @(posedge clk_i) begin
+    if (blocks_end) wait_slot_q <= block_slot_o;
+    done_slot_q <= wait_q && !done_q ? wait_slot_q : block_slot_o;
+  end
 
-  assign done_valid_o   = done;
-  assign done_slot_o    = wait_q ? wait_slot_q : block_slot_o;
+  assign done_valid_o   = done_q;
+  assign done_slot_o    = done_slot_q;
   assign factor_rm_o    = factor_rm_q;
   assign factor_shift_o = factor_shift_q;
   assign saturations_o  = saturations_q;
