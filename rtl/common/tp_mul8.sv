@@ -9,8 +9,8 @@
 //
 // In synthesis the product is the sum of four pairs of gated rows, so that no DSP block is taken;
 // each pair is one carry chain with the gates inside. TP_MUL8_ROWS selects this form in simulation,
-// which otherwise multiplies. Two levels of adders, a register, one level, a register, all without an
-// enable: it would have to reach all lanes. In simulation they have one, which saves time.
+// which otherwise multiplies. Two levels of adders, a register, one level, a register, without an
+// enable, which would have to reach all lanes. In simulation they have one, which saves time.
 
 `include "tp_assert.svh"
 

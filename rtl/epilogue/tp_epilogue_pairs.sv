@@ -192,12 +192,15 @@ module tp_epilogue_pairs
   (* keep *)
   always_ff @(posedge clk_i) hold_here_q <= start[0] && rst_ni;
 
-  always_ff @(posedge clk_i) begin
-    if (row_valid_i && !at_once_q) begin
-      hold_q      <= row_data_i;
-      hold_last_q <= row_last_i;
-    end
+  // What is held follows the input until it has to stay, so that nothing wide waits for whether
+  // there is a row. The lanes come from all over the device: each has an enable of its own.
+  for (genvar lane = 0; lane < int'(Groups); lane++) begin : gen_hold
+    logic follow_q;
+    (* keep *)
+    always_ff @(posedge clk_i) follow_q <= (start >> 1) == '0 || !rst_ni;
+    always_ff @(posedge clk_i) if (follow_q) hold_q[lane] <= row_data_i[lane];
   end
+  always_ff @(posedge clk_i) if ((start_q >> 1) == '0) hold_last_q <= row_last_i;
 
   if (Pairs == 1) begin : gen_no_rest
     assign rest_fire = 1'b0;
@@ -218,13 +221,20 @@ module tp_epilogue_pairs
       for (int unsigned i = 1; i < Pairs; i++) schedule_start[front_q.slow?2*i-1 : i-1] = 1'b1;
     end
 
+    // Follows the first pair until there is a rest.
+    logic follow_q;
+    (* keep *)
+    always_ff @(posedge clk_i) begin
+      follow_q <= (!first_fire && (schedule_q >> 1) == '0) || !rst_ni;
+    end
+
     always_ff @(posedge clk_i) begin
       if (!rst_ni) schedule_q <= '0;
       else schedule_q <= first_fire ? schedule_start : schedule_q >> 1;
     end
 
     always_ff @(posedge clk_i) begin
-      if (first_fire) begin
+      if (follow_q) begin
         rest_q      <= first_group[Groups-1:2];
         rest_last_q <= first_last;
       end else if (rest_fire) begin
@@ -298,7 +308,7 @@ module tp_epilogue_pairs
   `TP_ASSERT(EmbeddingIsNoRows_A, !embed_valid_i || front_q.kind == KindEmbed)
   `TP_ASSERT(OnePairPerCycle_A,
              32'(row_now) + 32'(hold_fire) + 32'(rest_fire) + 32'(embed_valid_i) <= 1)
-  `TP_ASSERT(HoldIsFree_A, !(row_valid_i && !at_once_q) || (start_q >> 1) == '0)
+  `TP_ASSERT(HoldIsFree_A, !row_valid_i || (start_q >> 1) == '0)
   `TP_COVER(Delayed_C, hold_fire)
 
 endmodule
