@@ -35,7 +35,7 @@
 #define TP_FRAME_MARKER 167u /* first byte of every frame */
 #define TP_CYCLES_FIRST_ISSUE 3u /* from activation to the first issue of the lowest slot */
 #define TP_CYCLES_NEXT_ISSUE 12u /* from an issue to the earliest next issue of the same slot */
-#define TP_CYCLES_ROWS 18u /* MATVEC: from issue to the last rows, beside the intervals */
+#define TP_CYCLES_ROWS 19u /* MATVEC: from issue to the last rows, beside the intervals */
 #define TP_CYCLES_RESIDUAL 7u /* from rows to the last x of RESIDUAL, beside Groups / 2 */
 #define TP_CYCLES_HEADS 12u /* from rows to the end of QUERY, KEY, VALUE, beside Groups / 2, word */
 #define TP_CYCLES_WORD_8 6u /* from the last pair of a word to the word, heads of 8 */
@@ -47,7 +47,7 @@
 #define TP_CYCLES_GREEDY 2u /* from the last logit to the token of a fast slot: plainly greedy */
 #define TP_CYCLES_SAMPLER 57u /* from the last logit to the token of others, without a list */
 #define TP_CYCLES_LIST 310u /* added by the sorted list of top-k or candidates */
-#define TP_CYCLES_EMBED 36u /* EMBED: from issue to its last x, beside 16 per block */
+#define TP_CYCLES_EMBED 37u /* EMBED: from issue to its last x, beside 16 per block */
 #define TP_CYCLES_NORM 14u /* from the last x to the last block of its norm */
 #define TP_CYCLES_FACTOR 6u /* a completion is so much earlier than the last x + elements / 4 */
 #define TP_CYCLES_ANGLES 10u /* ANGLES: from issue to completion, beside 2 per pair */

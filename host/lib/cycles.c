@@ -255,13 +255,14 @@ bool tp__block_major_follows(const struct tp_limits *limits, const struct tp_op_
     const struct tp_matrix_order order = {limits->groups, row_groups, down->blocks, planes, true};
     for (uint32_t block = 0; block < down->blocks; block++) {
         // Both counted from the issue of GATE. A full block is complete so long after its last row
-        // group as the last block; a read asks for it one cycle after it or later.
+        // group as the last block; a read asks for it one cycle after it or later;
+        // the first read is two cycles after the issue.
         uint32_t row_groups_read = 2 * TP_BLOCK * (block + 1) / limits->groups;
         uint32_t complete =
             block + 1 == down->blocks
                 ? whole.complete
                 : TP_CYCLES_ROWS + row_groups_read * interval + TP_CYCLES_GATE + limits->groups / 2;
-        uint32_t read = whole.occupy + 1 + tp_matrix_beat(&order, 0, block);
+        uint32_t read = whole.occupy + 2 + tp_matrix_beat(&order, 0, block);
         if (read < complete + 2) {
             return false;
         }

@@ -52,7 +52,7 @@ package tp_map_pkg;
   // from an issue to the earliest next issue of the same slot
   localparam int unsigned TP_CYCLES_NEXT_ISSUE = 12;
   // MATVEC: from issue to the last rows, beside the intervals
-  localparam int unsigned TP_CYCLES_ROWS = 18;
+  localparam int unsigned TP_CYCLES_ROWS = 19;
   // from rows to the last x of RESIDUAL, beside Groups / 2
   localparam int unsigned TP_CYCLES_RESIDUAL = 7;
   // from rows to the end of QUERY, KEY, VALUE, beside Groups / 2, word
@@ -76,7 +76,7 @@ package tp_map_pkg;
   // added by the sorted list of top-k or candidates
   localparam int unsigned TP_CYCLES_LIST = 310;
   // EMBED: from issue to its last x, beside 16 per block
-  localparam int unsigned TP_CYCLES_EMBED = 36;
+  localparam int unsigned TP_CYCLES_EMBED = 37;
   // from the last x to the last block of its norm
   localparam int unsigned TP_CYCLES_NORM = 14;
   // a completion is so much earlier than the last x + elements / 4

@@ -69,8 +69,8 @@ module tp_matvec #(
   localparam int unsigned LastBlocks1 = IntervalMin;
   localparam int unsigned LastBlocks2 = (IntervalMin + 1) / 2;
   localparam int unsigned IndexBits = $clog2(TP_ACCUMULATORS);
-  // From the address of a beat to the beat in codes_q, and to its row.
-  localparam int unsigned ReadStages = 3;
+  // From a beat to its codes in weights_q, and to its row.
+  localparam int unsigned ReadStages = 4;
   localparam int unsigned RowStages = ReadStages + 15;
 
   // ---- command ----
@@ -297,31 +297,46 @@ module tp_matvec #(
     factor_q    <= phase_q == 4'd0 ? block_last_q + 8'd1 : factor_q >> 1;
   end
 
-  // Each group counts by itself, all alike: its block RAMs are many, and those of all lie over the
-  // whole width of the device.
-  for (genvar group = 0; group < Groups; group++) begin : gen_address
-    logic                   read_q;
-    logic [AddressBits-1:0] address_q;
-    logic [AddressBits-1:0] summand;
+  logic [AddressBits-1:0] address_q;
+  logic [AddressBits-1:0] summand;
+  assign summand = beat_q ? AddressBits'(1) : row_beats_q;
+  always_ff @(posedge clk_i) begin
+    if (free_q) address_q <= matvec.weight_base[AddressBits-1:0];
+    else if (beat_q || (multiply && factor_q[0])) address_q <= address_q + summand;
+  end
 
-    assign summand = beat_q ? AddressBits'(1) : row_beats_q;
+  // Memories lie over the whole width of the device: each group has registers of its own for the
+  // way to them, all alike, and so has the way to the blocks.
+  for (genvar group = 0; group < Groups; group++) begin : gen_address
+    logic                   read_here_q;
+    logic [AddressBits-1:0] address_here_q;
 
     (* keep *)
     always_ff @(posedge clk_i) begin
-      read_q <= beat_d && rst_ni;
-      if (cmd_valid_i) address_q <= matvec.weight_base[AddressBits-1:0];
-      else if (beat_q || (multiply && factor_q[0])) address_q <= address_q + summand;
+      read_here_q    <= beat_q && rst_ni;
+      address_here_q <= address_q;
     end
 
-    assign weight_read_o[group]    = read_q;
-    assign weight_address_o[group] = address_q;
+    assign weight_read_o[group]    = read_here_q;
+    assign weight_address_o[group] = address_here_q;
+  end
+
+  logic read_q;
+  logic [1:0] source_q2;
+  logic [2:0] slot_q2;
+  logic [7:0] block_q2;
+  always_ff @(posedge clk_i) begin
+    read_q    <= beat_q && rst_ni;
+    source_q2 <= source_q;
+    slot_q2   <= slot_q;
+    block_q2  <= block_q;
   end
 
   assign free_o         = free_q;
-  assign read_valid_o   = beat_q;
-  assign block_source_o = source_q;
-  assign block_slot_o   = slot_q;
-  assign block_index_o  = block_q;
+  assign read_valid_o   = read_q;
+  assign block_source_o = source_q2;
+  assign block_slot_o   = slot_q2;
+  assign block_index_o  = block_q2;
 
   // ---- what travels with a beat until its data is there ----
 
@@ -339,11 +354,8 @@ module tp_matvec #(
   logic [RowStages-2:1] load_q;  // the sum of the row so far is needed
   logic [RowStages:1] save_q;  // the sum is kept for the next pass
   logic [RowStages:1] row_last_q;
-  beat_t beat_data_q;
-  beat_t beat_data_q2;
-  beat_t beat_data_q3;
-  logic [5:0] align_beat_q;
-  logic [5:0] align_beat_q2;
+  beat_t [ReadStages:1] beat_data_q;
+  logic [ReadStages-1:1][5:0] align_beat_q;
   logic signed [7:0] room_q;
   logic [Groups*136-1:0] weights_q;
   logic [255:0] values_q;
@@ -371,21 +383,19 @@ module tp_matvec #(
 
   always_ff @(posedge clk_i) begin
     row_last_q <= {row_last_q[RowStages-1:1], row_groups_zero_q};
-    beat_data_q <= '{
+    beat_data_q[1] <= '{
         first: block_q == pass_q,
         last: block_q == block_last_q,
         high: !plane_q,
         two_planes: planes_q,
         codebook: codebook_q
     };
-    align_beat_q <= align_q;
-    align_beat_q2 <= align_beat_q;
-    beat_data_q2 <= beat_data_q;
-    beat_data_q3 <= beat_data_q2;
+    beat_data_q[ReadStages:2] <= beat_data_q[ReadStages-1:1];
+    align_beat_q <= {align_beat_q[ReadStages-2:1], align_q};
     // The memories keep what they gave, so these need no enable, which would reach 800 flip-flops.
     weights_q <= weight_data_i;
     values_q <= block_data_i;
-    room_q <= 8'({2'b0, align_beat_q2}) - 8'({3'b0, block_exponent_i});
+    room_q <= 8'({2'b0, align_beat_q[ReadStages-1]}) - 8'({3'b0, block_exponent_i});
   end
 
   // ---- configuration ----
@@ -420,7 +430,7 @@ module tp_matvec #(
     (* keep *)
     always_ff @(posedge clk_i) begin
       valid_q        <= rows_valid_q[ReadStages-1] && rst_ni;
-      beat_here_q    <= beat_data_q2;
+      beat_here_q    <= beat_data_q[ReadStages-1];
       write_here_q   <= table_write_q && rst_ni;
       address_here_q <= table_address_q;
       data_here_q    <= table_data_q;
@@ -498,10 +508,10 @@ module tp_matvec #(
     .table_address_i(table_address_q),
     .table_data_i   (table_data_q),
     .valid_i        (embed_valid_q[ReadStages]),
-    .high_i         (beat_data_q3.high),
-    .last_i         (beat_data_q3.last),
-    .two_planes_i   (beat_data_q3.two_planes),
-    .codebook_i     (beat_data_q3.codebook),
+    .high_i         (beat_data_q[ReadStages].high),
+    .last_i         (beat_data_q[ReadStages].last),
+    .two_planes_i   (beat_data_q[ReadStages].two_planes),
+    .codebook_i     (beat_data_q[ReadStages].codebook),
     .shift_i        (shift_q),
     .codes_i        (token_weights[127:0]),
     .scale_i        (token_weights[135:128]),

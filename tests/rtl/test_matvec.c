@@ -29,8 +29,8 @@ enum {
     EVENTS_MAX = 60000,
     WEIGHT_WORDS = (GROUPS * 136 + 31) / 32,
     /* From the acceptance of a command, as rtl/matvec/README.md states. */
-    ROW_LATENCY = 18,
-    EMBED_LATENCY = 29
+    ROW_LATENCY = 19,
+    EMBED_LATENCY = 30
 };
 
 struct beat {
