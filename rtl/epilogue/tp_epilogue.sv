@@ -90,7 +90,7 @@ module tp_epilogue
   output logic [1:0] clips_o  // early
 );
 
-  `TP_REQUIRE(Groups == 2 || Groups == 4 || Groups == 8)
+  `TP_REQUIRE(Groups == 1 || Groups == 2 || Groups == 4 || Groups == 8)
   `TP_REQUIRE(Slots >= 1 && Slots <= 8)
   `TP_REQUIRE(DimMax >= 32 && DimMax % 32 == 0 && DimMax <= 8160)
   `TP_REQUIRE(ConstantPairs >= 2 && ConstantPairs <= 65536)

@@ -57,13 +57,13 @@ module tp_matvec #(
 
   import tp_map_pkg::*;
 
-  `TP_REQUIRE(Groups == 2 || Groups == 4 || Groups == 8)
+  `TP_REQUIRE(Groups == 1 || Groups == 2 || Groups == 4 || Groups == 8)
   `TP_REQUIRE(Codebooks == 1 || Codebooks == 2 || Codebooks == 4)
 
   localparam int unsigned GroupBits = $clog2(Groups);
   localparam int unsigned TableBits = $clog2(16 * Codebooks);
   // The epilogue takes two rows per cycle, the sampler two of a fast slot, else one.
-  localparam int unsigned IntervalMin = Groups / 2;
+  localparam int unsigned IntervalMin = Groups > 1 ? Groups / 2 : 1;
   localparam int unsigned IntervalMinLogits = Groups;
   // Blocks of the last pass of a block-major command, by planes: they take IntervalMin cycles.
   localparam int unsigned LastBlocks1 = IntervalMin;
@@ -484,7 +484,11 @@ module tp_matvec #(
   logic [Groups-1:0][135:0] group_weights;
   logic [135:0] token_weights;
   assign group_weights = weights_q;
-  assign token_weights = group_weights[token_q[GroupBits-1:0]];
+  if (Groups > 1) begin : gen_token_weights
+    assign token_weights = group_weights[token_q[GroupBits-1:0]];
+  end else begin : gen_only_weights
+    assign token_weights = group_weights[0];
+  end
 
   tp_embed #(
     .Codebooks(Codebooks)
@@ -515,9 +519,9 @@ module tp_matvec #(
   `TP_ASSERT(CommandOnlyWhenFree_A, !cmd_valid_i || free_q)
   `TP_ASSERT(CommandIsOurs_A, !cmd_valid_i || is_embed || matvec.opcode == TP_OP_MATVEC)
   `TP_ASSERT(CommandHasBlocks_A, !cmd_valid_i || matvec.blocks != 8'd0)
-  `TP_ASSERT(RowsFillGroups_A, !cmd_valid_i || is_embed || matvec.rows[GroupBits-1:0] == '0)
+  `TP_ASSERT(RowsFillGroups_A, !cmd_valid_i || is_embed || (matvec.rows & 17'(Groups - 1)) == '0)
   `TP_ASSERT(TwoCyclesAtLeast_A,
-             !cmd_valid_i || is_embed || interval_less > 9'd0 || matvec.rows[16:GroupBits] > 1)
+             !cmd_valid_i || is_embed || interval_less > 9'd0 || row_groups > 17'd1)
   // Two cycles lie between the load and the save of a sum.
   `TP_ASSERT(OrderHasNoLogits_A, !cmd_valid_i || !order || !is_logits)
   `TP_ASSERT(OrderRows_A,

@@ -145,7 +145,7 @@ START_TEST(prediction_is_the_rule_played_cycle_by_cycle)
 {
     struct tp_random random;
     tp_random_init(&random, tp_test_seed(_i), 0);
-    struct tp_limits limits = {.groups = 2u << tp_random_below(&random, 3),
+    struct tp_limits limits = {.groups = 1u << tp_random_below(&random, 4),
                                .slots = 1 + tp_random_below(&random, TP_SLOTS_MAX)};
     uint32_t program[PROGRAM_MAX * TP_INSTRUCTION_WORDS];
     uint32_t count = 2 + tp_random_below(&random, PROGRAM_MAX - 2);
