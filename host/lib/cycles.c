@@ -72,6 +72,12 @@ static struct tp_duration matvec_cycles(const struct tp_limits *limits, const ui
     return (struct tp_duration){.occupy = token + 1, .complete = token, .pace = issue};
 }
 
+// Chunks of 16 cycles in a page of ATTENTION: with 16 lanes a word takes two.
+static uint32_t page_chunks(const struct tp_limits *limits, const struct tp_op_attention *op)
+{
+    return op->words * op->turns * (limits->attention_lanes == 16 ? 2 : 1);
+}
+
 struct tp_duration tp__instruction_cycles(const struct tp_limits *limits, const uint32_t *words,
                                           const struct tp_step_slot *slot)
 {
@@ -100,8 +106,10 @@ struct tp_duration tp__instruction_cycles(const struct tp_limits *limits, const 
         uint32_t pages = slot->position / TP_PAGE + 1;
         // The mix waits for the scores of all words of a head.
         uint32_t head_words = op.head_log2 > 5 ? 1u << (op.head_log2 - 5) : 1;
-        uint32_t chunks = op.words * op.turns * pages + head_words - 1;
-        uint32_t cycles = TP_CYCLES_ATTENTION + 8 * op.sets + TP_PAGE * chunks;
+        uint32_t chunks = page_chunks(limits, &op) * pages + head_words - 1;
+        // Half a word ends 4 quads earlier.
+        uint32_t rest = TP_CYCLES_ATTENTION + 8 * op.sets - (limits->attention_lanes == 16 ? 4 : 0);
+        uint32_t cycles = rest + TP_PAGE * chunks;
         return (struct tp_duration){.occupy = cycles + 1, .complete = cycles};
     }
     default:
@@ -237,9 +245,9 @@ uint32_t tp__early_position(const struct tp_limits *limits, const uint32_t *valu
     // The row can be read by what is issued one cycle after that, so from the next cycle on;
     // ATTENTION asks for the first row of chunk c 16 c + 1 cycles after its issue.
     uint32_t visible = done + 2 - TP_CYCLES_NEXT_ISSUE;
-    uint32_t columns = attention->words * attention->turns;
+    uint32_t chunks = page_chunks(limits, attention);
     uint32_t position = 0;
-    while (1 + TP_PAGE * columns * (position / TP_PAGE) + position % TP_PAGE < visible) {
+    while (1 + TP_PAGE * chunks * (position / TP_PAGE) + position % TP_PAGE < visible) {
         position++;
     }
     return position;

@@ -46,7 +46,7 @@ static const struct tp_limits roomy = {.groups = 4,
                                        .codebooks = 1,
                                        .head_norm = 1,
                                        .head_log2_max = 7,
-                                       .query_sets = 2};
+                                       .attention_lanes = 64};
 
 static tp_status write_machine(void *user, uint32_t space, uint32_t address, const uint32_t *words,
                                size_t count, struct tp_error *error)
@@ -247,7 +247,7 @@ START_TEST(one_query_set_computes_the_bits_of_two)
     struct tp_source_model source;
     load(&shapes[_i], &source);
     struct tp_limits one_set = roomy;
-    one_set.query_sets = 1;
+    one_set.attention_lanes = 32;
     struct tp_machine *one = machine_with(&source, &one_set);
     struct tp_machine *two = machine_with(&source, &roomy);
     uint32_t vocab = source.shape.vocab;

@@ -203,6 +203,8 @@ START_TEST(attention_is_early_where_the_last_row_is_read_late_enough)
     tp_matvec_pack(&value, words);
     // Position p is asked for in cycle 1 + p, with two columns in 1 + 32 (p / 16) + p % 16.
     ck_assert_uint_eq(tp__early_position(&limits, words, &attention), 43);
+    const struct tp_limits halves = {.groups = 4, .slots = 4, .attention_lanes = 16};
+    ck_assert_uint_eq(tp__early_position(&halves, words, &attention), 27);
     attention.turns = 2;
     ck_assert_uint_eq(tp__early_position(&limits, words, &attention), 27);
     attention.words = 2;
