@@ -68,14 +68,15 @@ static const struct {
     struct tp_limits limits;
 } configurations[] = {
     {"",
-     {4, 8, 1u << 20, 1u << 20, 4096, 8192, 16384, 65536, 4096, 1024, 1u << 15, 32767, 3, 1, 7, 2}},
+     {4, 8, 1u << 20, 1u << 20, 4096, 8192, 16384, 65536, 4096, 1024, 1u << 15, 32767, 3, 1, 7,
+      64}},
 #define TP_CONFIG(name, groups, slots, weight_beats, kv_rows, dim_max, query_max, hidden_max,      \
                   vocab_max, positions_max, program_max, gain_quads, constant_pairs, codebooks,    \
-                  head_norm, head_log2_max, query_sets, text)                                      \
+                  head_norm, head_log2_max, attention_lanes, text)                                 \
     {#name,                                                                                        \
      {groups, slots, weight_beats, kv_rows, dim_max, query_max, hidden_max, vocab_max,             \
       positions_max, program_max, gain_quads, constant_pairs, codebooks, head_norm, head_log2_max, \
-      query_sets}},
+      attention_lanes}},
 #include "tp_configs.def"
 #undef TP_CONFIG
 };
@@ -103,7 +104,7 @@ static void send_hello(struct emulator *e, uint8_t sequence)
     p[2] = (uint8_t)l->groups;
     p[3] = (uint8_t)l->slots;
     p[4] = (uint8_t)(l->head_norm | TP_HELLO_FULL_SAMPLING |
-                     (l->query_sets == 1 ? TP_HELLO_ONE_SET : 0));
+                     TP_HELLO_LANES * (64 / l->attention_lanes / 2));
     p[5] = (uint8_t)l->codebooks;
     p[6] = TP_TOP_K_MAX;
     p[7] = (uint8_t)l->head_log2_max;

@@ -80,9 +80,9 @@ struct tp_device_info {
     uint32_t constant_pairs;
     uint32_t codebooks;
     uint32_t head_norm;
-    uint32_t head_log2_max;  ///< log2 of the largest head size
-    uint32_t query_sets;     ///< queries of a KV head that attention serves at a time, 1 or 2
-    bool counts_cycles;      ///< false: an emulator, it has no clock
+    uint32_t head_log2_max;    ///< log2 of the largest head size
+    uint32_t attention_lanes;  ///< elements that attention multiplies at a time: 64, 32, 16
+    bool counts_cycles;        ///< false: an emulator, it has no clock
 };
 
 /** Lists the devices that can be opened here, preferred ones first.

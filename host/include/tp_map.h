@@ -31,7 +31,7 @@
 #define TP_SLOT_BYTES 48u /* payload of a SLOT frame */
 #define TP_CANDIDATES_MAX 30u /* most candidates of a CANDIDATES frame */
 #define TP_HELLO_FULL_SAMPLING 2u /* flag in HELLO_REPLY: all of SLOT's sampling fields count */
-#define TP_HELLO_ONE_SET 4u /* flag in HELLO_REPLY: attention has one query set, not two */
+#define TP_HELLO_LANES 4u /* this times n in the flags of HELLO_REPLY: 64 >> n attention lanes */
 #define TP_FRAME_MARKER 167u /* first byte of every frame */
 #define TP_CYCLES_FIRST_ISSUE 3u /* from activation to the first issue of the lowest slot */
 #define TP_CYCLES_NEXT_ISSUE 12u /* from an issue to the earliest next issue of the same slot */
@@ -51,7 +51,7 @@
 #define TP_CYCLES_NORM 14u /* from the last x to the last block of its norm */
 #define TP_CYCLES_FACTOR 6u /* a completion is so much earlier than the last x + elements / 4 */
 #define TP_CYCLES_ANGLES 10u /* ANGLES: from issue to completion, beside 2 per pair */
-#define TP_CYCLES_ATTENTION 72u /* ATTENTION: beside 16 per chunk and 8 with two sets */
+#define TP_CYCLES_ATTENTION 72u /* ATTENTION: beside 16 per chunk, 8 with two sets, less 4 with halves */
 
 #define TP_OP_END 0u /* the program of this slot ends */
 #define TP_OP_EMBED 1u /* the token's row of the embedding into the residual x, and its norm */

@@ -142,7 +142,7 @@ static bool is_defined_alike(const json_t *manifest, const struct tp_board_info 
         {"Codebooks", device->codebooks},
         {"HeadNorm", device->head_norm},
         {"HeadLog2Max", device->head_log2_max},
-        {"QuerySets", device->query_sets},
+        {"AttentionLanes", device->attention_lanes},
     };
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
         if (defined(manifest, pairs[i].key) != pairs[i].value) {

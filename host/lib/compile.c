@@ -41,7 +41,7 @@ const struct tp_limits tp__limits_most = {.groups = 4,
                                           .codebooks = TP_CODEBOOKS_MAX,
                                           .head_norm = 1,
                                           .head_log2_max = 7,
-                                          .query_sets = 2};
+                                          .attention_lanes = 64};
 
 struct compiler {
     const struct tp_quantised_model *model;
@@ -425,7 +425,8 @@ static void emit_attention(struct compiler *c, uint32_t layer, const struct plac
     emit_heads(c, layer, TP_MATRIX_VALUE, &l->value, &l->attention_gain);
 
     // A device with one set takes the sets as more turns, which are in the same order.
-    uint32_t sets = plan->layout.sets <= c->image->limits.query_sets ? plan->layout.sets : 1;
+    uint32_t sets_max = tp_limits_query_sets(&c->image->limits);
+    uint32_t sets = plan->layout.sets <= sets_max ? plan->layout.sets : 1;
     struct tp_op_attention attention = {.opcode = TP_OP_ATTENTION,
                                         .drain = 1,
                                         .sets = sets - 1,

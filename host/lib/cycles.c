@@ -13,6 +13,13 @@ static uint32_t larger(uint32_t a, uint32_t b)
     return a > b ? a : b;
 }
 
+// Cycles of a row group in the epilogue, which takes two rows a cycle. A single group gives one row
+// at a time; the epilogue waits for the second.
+static uint32_t pair_cycles(const struct tp_limits *limits)
+{
+    return larger(1, limits->groups / 2);
+}
+
 // From the last pair of x to the end of its norm: its last block, of which a short one waits as
 // long as one of 8 pairs would have needed, or so near to the factor that the next matrix finds it.
 static uint32_t norm_cycles(uint32_t elements)
@@ -25,7 +32,7 @@ static uint32_t norm_cycles(uint32_t elements)
 // From the rows of the last row group to the end of the instruction; not for LOGITS.
 static uint32_t tail_cycles(const struct tp_limits *limits, const struct tp_op_matvec *op)
 {
-    uint32_t serial = limits->groups / 2;  // two rows a cycle
+    uint32_t serial = pair_cycles(limits);
     uint32_t head_norm =
         op->head_norm != 0 ? (1u << op->head_log2) + TP_CYCLES_HEAD_NORM : 0;  // 2 per pair
     uint32_t word = op->head_log2 == 3   ? TP_CYCLES_WORD_8
@@ -50,7 +57,7 @@ static struct tp_duration matvec_cycles(const struct tp_limits *limits, const ui
     tp_matvec_unpack(words, &op);
     // The sampler takes two logits a cycle of a fast slot, else one.
     bool slow = op.dest == TP_DEST_LOGITS && !slot->fast;
-    uint32_t least = slow ? limits->groups : larger(1, limits->groups / 2);
+    uint32_t least = slow ? limits->groups : pair_cycles(limits);
     uint32_t interval = larger(op.blocks * (op.planes + 1), least);
     uint32_t issue = op.rows / limits->groups * interval;
     uint32_t rows = TP_CYCLES_ROWS + issue;
@@ -60,8 +67,15 @@ static struct tp_duration matvec_cycles(const struct tp_limits *limits, const ui
     }
     // The sampler holds the unit until it is done.
     uint32_t sampler = TP_CYCLES_SAMPLER + (slot->list ? TP_CYCLES_LIST : 0);
-    uint32_t token = rows + TP_CYCLES_LOGIT + least + (slow ? sampler : TP_CYCLES_GREEDY);
+    uint32_t last_logits = slow ? 2 * pair_cycles(limits) : pair_cycles(limits);
+    uint32_t token = rows + TP_CYCLES_LOGIT + last_logits + (slow ? sampler : TP_CYCLES_GREEDY);
     return (struct tp_duration){.occupy = token + 1, .complete = token, .pace = issue};
+}
+
+// Chunks of 16 cycles in a page of ATTENTION: with 16 lanes a word takes two.
+static uint32_t page_chunks(const struct tp_limits *limits, const struct tp_op_attention *op)
+{
+    return op->words * op->turns * (limits->attention_lanes == 16 ? 2 : 1);
 }
 
 struct tp_duration tp__instruction_cycles(const struct tp_limits *limits, const uint32_t *words,
@@ -92,8 +106,10 @@ struct tp_duration tp__instruction_cycles(const struct tp_limits *limits, const 
         uint32_t pages = slot->position / TP_PAGE + 1;
         // The mix waits for the scores of all words of a head.
         uint32_t head_words = op.head_log2 > 5 ? 1u << (op.head_log2 - 5) : 1;
-        uint32_t chunks = op.words * op.turns * pages + head_words - 1;
-        uint32_t cycles = TP_CYCLES_ATTENTION + 8 * op.sets + TP_PAGE * chunks;
+        uint32_t chunks = page_chunks(limits, &op) * pages + head_words - 1;
+        // Half a word ends 4 quads earlier.
+        uint32_t rest = TP_CYCLES_ATTENTION + 8 * op.sets - (limits->attention_lanes == 16 ? 4 : 0);
+        uint32_t cycles = rest + TP_PAGE * chunks;
         return (struct tp_duration){.occupy = cycles + 1, .complete = cycles};
     }
     default:
@@ -229,9 +245,9 @@ uint32_t tp__early_position(const struct tp_limits *limits, const uint32_t *valu
     // The row can be read by what is issued one cycle after that, so from the next cycle on;
     // ATTENTION asks for the first row of chunk c 16 c + 1 cycles after its issue.
     uint32_t visible = done + 2 - TP_CYCLES_NEXT_ISSUE;
-    uint32_t columns = attention->words * attention->turns;
+    uint32_t chunks = page_chunks(limits, attention);
     uint32_t position = 0;
-    while (1 + TP_PAGE * columns * (position / TP_PAGE) + position % TP_PAGE < visible) {
+    while (1 + TP_PAGE * chunks * (position / TP_PAGE) + position % TP_PAGE < visible) {
         position++;
     }
     return position;
@@ -258,10 +274,10 @@ bool tp__block_major_follows(const struct tp_limits *limits, const struct tp_op_
         // group as the last block; a read asks for it one cycle after it or later;
         // the first read is two cycles after the issue.
         uint32_t row_groups_read = 2 * TP_BLOCK * (block + 1) / limits->groups;
-        uint32_t complete =
-            block + 1 == down->blocks
-                ? whole.complete
-                : TP_CYCLES_ROWS + row_groups_read * interval + TP_CYCLES_GATE + limits->groups / 2;
+        uint32_t complete = block + 1 == down->blocks
+                                ? whole.complete
+                                : TP_CYCLES_ROWS + row_groups_read * interval + TP_CYCLES_GATE +
+                                      pair_cycles(limits);
         uint32_t read = whole.occupy + 2 + tp_matrix_beat(&order, 0, block);
         if (read < complete + 2) {
             return false;

@@ -20,7 +20,8 @@ static const struct tp_backend *const backends[] = {&tp__backend_sim, &tp__backe
 static const struct tp_device_info configurations[] = {
 #define TP_CONFIG(name_, groups_, slots_, weight_beats_, kv_rows_, dim_max_, query_max_,           \
                   hidden_max_, vocab_max_, positions_max_, program_max_, gain_quads_,              \
-                  constant_pairs_, codebooks_, head_norm_, head_log2_max_, query_sets_, text_)     \
+                  constant_pairs_, codebooks_, head_norm_, head_log2_max_, attention_lanes_,       \
+                  text_)                                                                           \
     {.name = #name_,                                                                               \
      .text = text_,                                                                                \
      .groups = groups_,                                                                            \
@@ -38,7 +39,7 @@ static const struct tp_device_info configurations[] = {
      .codebooks = codebooks_,                                                                      \
      .head_norm = head_norm_,                                                                      \
      .head_log2_max = head_log2_max_,                                                              \
-     .query_sets = query_sets_},
+     .attention_lanes = attention_lanes_},
 #include "tp_configs.def"
 #undef TP_CONFIG
 };
@@ -429,7 +430,7 @@ static tp_status hello(tp_device *device, struct tp_error *error)
     info->slots = p[3];
     info->head_norm = p[4] & 1u;
     device->has_full_sampling = (p[4] & TP_HELLO_FULL_SAMPLING) != 0;
-    info->query_sets = (p[4] & TP_HELLO_ONE_SET) != 0 ? 1 : 2;
+    info->attention_lanes = 64u >> (p[4] / TP_HELLO_LANES % 4);
     info->codebooks = p[5];
     info->head_log2_max = p[7];
     info->weight_beats = tp__get32(p + 8);
@@ -468,7 +469,7 @@ struct tp_limits tp__limits_of(const struct tp_device_info *info)
                               .codebooks = info->codebooks,
                               .head_norm = info->head_norm,
                               .head_log2_max = info->head_log2_max,
-                              .query_sets = info->query_sets};
+                              .attention_lanes = info->attention_lanes};
 }
 
 static const struct tp_backend *find_backend(const char *name, const char **rest)

@@ -107,7 +107,9 @@ struct tp_machine *tp_machine_create(const struct tp_limits *limits)
         l->query_max % TP_BLOCK != 0 || l->hidden_max == 0 || l->hidden_max % TP_BLOCK != 0 ||
         l->positions_max % TP_PAGE != 0 || l->positions_max == 0 || l->kv_rows == 0 ||
         l->weight_beats == 0 || l->program_max == 0 || l->vocab_max == 0 || l->head_log2_max < 3 ||
-        l->head_log2_max > 7 || l->query_sets == 0 || l->query_sets > 2) {
+        l->head_log2_max > 7 ||
+        (l->attention_lanes != 64 && l->attention_lanes != 32 &&
+         (l->attention_lanes != 16 || l->head_log2_max > 4))) {
         return NULL;
     }
     struct tp_machine *m = calloc(1, sizeof *m);
@@ -415,7 +417,7 @@ static bool prepare(struct tp_machine *m, struct instruction *in, bool *no_memor
         const struct tp_op_attention *op = &in->attention;
         uint64_t count = (uint64_t)op->words * op->turns * (op->sets + 1);
         uint32_t group = op->head_log2 > 5 ? 1u << (op->head_log2 - 5) : 1;
-        return op->words != 0 && op->turns != 0 && op->sets < l->query_sets &&
+        return op->words != 0 && op->turns != 0 && op->sets < tp_limits_query_sets(l) &&
                count * TP_BLOCK <= l->query_max && op->head_log2 >= 3 &&
                op->head_log2 <= l->head_log2_max && op->words % group == 0 && op->key_base <= 10 &&
                op->value_base <= 10;

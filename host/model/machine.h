@@ -27,8 +27,14 @@ struct tp_limits {
     uint32_t codebooks;
     uint32_t head_norm;
     uint32_t head_log2_max;
-    uint32_t query_sets;
+    uint32_t attention_lanes; /* 64, 32 or 16 */
 };
+
+/* Queries of a KV word that one ATTENTION can serve at a time. */
+static inline uint32_t tp_limits_query_sets(const struct tp_limits *limits)
+{
+    return limits->attention_lanes == 64 ? 2 : 1;
+}
 
 /* What one section of the steps has met. A step of one slot begins with section 0, and each
  * EMBED and RESIDUAL ends one: the embedding, then attention and FFN of each layer, then the

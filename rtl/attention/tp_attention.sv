@@ -6,10 +6,10 @@
 // Out   one quantised block per query word, in query order (block flow); bits equal those of
 //       tp_attention() and tp_quantise_block() with the exponents 0..cap.
 // Rate  16 cycles for each page and column; done 16 * columns * pages + 80 cycles after the
-//       command, 8 less with one set, 16 or 48 more with heads of 64 or 128; free again in the next
-//       cycle.
+//       command, 8 less with one set, 16 or 48 more with heads of 64 or 128; with 16 lanes 32 *
+//       columns * pages + 68. Free again in the next cycle.
 // Not   takes no command before it is done, no head size but powers of two from 8 to 2^HeadLog2Max,
-//       and no second set with QuerySets 1.
+//       and no second set but with 64 lanes.
 //
 // Three stages follow each other chunk by chunk, a chunk being the 16 positions of a page for one
 // column of queries (two words with two sets): scores and maxima, then weights and mix, then merge.
@@ -19,6 +19,9 @@
 // A head of 64 or 128 elements takes 2 or 4 chunks, one for each of its words. Its scores are
 // complete with the last one, so that the mix of its first word follows 2 or 4 chunks behind the
 // scores instead of one.
+//
+// With 16 lanes a word takes two chunks, one for each half, which come one after the other; its
+// heads are of 8 or 16 elements, so that none lies in both.
 
 `include "tp_assert.svh"
 
@@ -29,7 +32,7 @@ module tp_attention
   parameter int unsigned QueryWords = 4,
   parameter int unsigned ColumnsMax = 4,
   parameter int unsigned HeadLog2Max = 5,
-  parameter int unsigned QuerySets = 2
+  parameter int unsigned Lanes = 64  // 64: two query sets; 32: one; 16: one, words in halves
 ) (
   input  logic                          clk_i,
   input  logic                          rst_ni,
@@ -70,6 +73,9 @@ module tp_attention
   output logic             [  1:0]      clips_o             // early
 );
 
+  localparam int unsigned QuerySets = Lanes == 64 ? 2 : 1;
+  localparam int unsigned Groups = Lanes == 16 ? 2 : 4;  // of 8 lanes, in a set
+  localparam bit Halves = Lanes == 16;
   // Cycles from the first K request to the first V request, and to the first merge.
   localparam int unsigned ValueDelay = 28;
   localparam int unsigned MergeDelay = 52;
@@ -81,8 +87,13 @@ module tp_attention
   `TP_REQUIRE(Slots >= 1 && Slots <= tp_map_pkg::TP_SLOTS_MAX)
   `TP_REQUIRE(QueryWords >= 1 && QueryWords <= 256)
   `TP_REQUIRE(ColumnsMax >= 1 && ColumnsMax <= QueryWords)
-  `TP_REQUIRE(HeadLog2Max >= 5 && HeadLog2Max <= 7)
-  `TP_REQUIRE(QuerySets == 1 || QuerySets == 2)
+  `TP_REQUIRE(HeadLog2Max >= 4 && HeadLog2Max <= 7)
+  `TP_REQUIRE(Lanes == 64 || Lanes == 32 || (Lanes == 16 && HeadLog2Max == 4))
+
+  // What the lanes of a set take of a word.
+  function automatic logic [64*Groups-1:0] lanes_of(input logic [255:0] word, input logic half);
+    lanes_of = half ? word[255:256-64*Groups] : word[64*Groups-1:0];
+  endfunction
 
   // ---- command ----
   tp_map_pkg::attention_t                  instruction;
@@ -182,11 +193,12 @@ module tp_attention
   logic                  unused_value_last_chunk;
   logic [          11:0] unused_merge_page;
   logic [           7:0] unused_merge_word;
-  logic [           1:0] unused_merge_part;
+  logic [           1:0] merge_part;
 
   tp_attention_scan #(
     .ColumnBits(ColumnBits),
-    .WideHeads (WideHeads)
+    .WideHeads (WideHeads),
+    .Halves    (Halves)
   ) u_key_scan (
     .clk_i,
     .rst_ni,
@@ -208,7 +220,8 @@ module tp_attention
 
   tp_attention_scan #(
     .ColumnBits(ColumnBits),
-    .WideHeads (WideHeads)
+    .WideHeads (WideHeads),
+    .Halves    (Halves)
   ) u_value_scan (
     .clk_i,
     .rst_ni,
@@ -230,7 +243,8 @@ module tp_attention
 
   tp_attention_scan #(
     .ColumnBits(ColumnBits),
-    .WideHeads (WideHeads)
+    .WideHeads (WideHeads),
+    .Halves    (Halves)
   ) u_merge_scan (
     .clk_i,
     .rst_ni,
@@ -243,7 +257,7 @@ module tp_attention
     .step_o      (merge_step),
     .page_o      (unused_merge_page),
     .word_o      (unused_merge_word),
-    .part_o      (unused_merge_part),
+    .part_o      (merge_part),
     .column_o    (merge_column),
     .first_page_o(merge_first_page),
     .last_page_o (merge_last_page),
@@ -270,7 +284,7 @@ module tp_attention
   logic [ 5:1] value_first_q;
   logic [ 5:1] value_last_q;
   logic [ 2:1] value_keep_q;
-  logic [ 1:0] value_part_q  [ 1:2];
+  logic [ 1:0] value_part_q  [ 1:4];
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
@@ -292,18 +306,26 @@ module tp_attention
       key_part_q[1] <= key_part;
       for (int unsigned i = 2; i <= 14; i++) key_part_q[i] <= key_part_q[i-1];
       value_part_q[1] <= value_part;
-      value_part_q[2] <= value_part_q[1];
+      for (int unsigned i = 2; i <= 4; i++) value_part_q[i] <= value_part_q[i-1];
     end
   end
+
+  // Half of the word whose K row comes, is taken; whose V row comes.
+  logic key_half;
+  logic key_half_q;
+  logic value_half;
+  assign key_half   = Halves && key_part_q[4][0];
+  assign key_half_q = Halves && key_part_q[5][0];
+  assign value_half = Halves && value_part_q[4][0];
 
   // ---- query buffer ----
   logic [ColumnBits-1:0] query_column_q[1:3];
   logic [7:0] query_index;
   logic [255:0] query_data;
   logic [3:0][4:0] query_exponents;
-  logic [255:0] second_q;
+  logic [64*Groups-1:0] second_q;
   logic [3:0][4:0] second_exponents_q;
-  logic [1:0][255:0] query_q;
+  logic [1:0][64*Groups-1:0] query_q;
   logic [1:0][3:0][4:0] query_exponents_q;
 
   always_ff @(posedge clk_i) begin
@@ -332,17 +354,17 @@ module tp_attention
 
   always_ff @(posedge clk_i) begin
     if (key_valid_q[3] && key_first_q[3]) begin
-      second_q           <= query_data;
+      second_q           <= query_data[64*Groups-1:0];
       second_exponents_q <= query_exponents;
     end
     if (key_valid_q[4] && key_first_q[4]) begin
-      query_q           <= {second_q, query_data};
+      query_q           <= {second_q, lanes_of(query_data, key_half)};
       query_exponents_q <= {second_exponents_q, query_exponents};
     end
   end
 
   // ---- operands, and the exponents of V on their way beside the scores ----
-  logic [255:0] key_q;
+  logic [64*Groups-1:0] key_q;
   logic [3:0][7:0] key_exponents_q;
   logic [3:0][3:0] key_low;
   logic [Groups-1:0][5:0] offset_q[6:13];  // e_V of each lane group
@@ -354,12 +376,13 @@ module tp_attention
 
   always_ff @(posedge clk_i) begin
     if (key_valid_q[4]) begin
-      key_q           <= key_data_i;
+      key_q           <= lanes_of(key_data_i, key_half);
       key_exponents_q <= key_exponents_i;
     end
     if (key_valid_q[5]) begin
       for (int unsigned i = 0; i < Groups; i++) begin
-        offset_q[6][i] <= 6'(value_base_q) + 6'(key_exponents_q[head_of(head_log2_q, 2'(i))][7:4]);
+        offset_q[6][i] <= 6'(value_base_q) +
+            6'(key_exponents_q[head_of(head_log2_q, group_of(2'(i), key_half_q))][7:4]);
       end
     end
     for (int unsigned i = 7; i <= 13; i++) if (key_valid_q[i-1]) offset_q[i] <= offset_q[i-1];
@@ -401,15 +424,16 @@ module tp_attention
   logic [SecondSet:0] page_done;
 
   for (genvar set = 0; set < int'(QuerySets); set++) begin : gen_set
-    scored_t [Groups-1:0]      scored;
-    logic    [Groups-1:0][7:0] p;
-    logic    [     255:0]      value_here_q;
+    scored_t [   Groups-1:0]      scored;
+    logic    [   Groups-1:0][7:0] p;
+    logic    [64*Groups-1:0]      value_here_q;
 
     // Each set has its own: one of both would have to reach all their multipliers.
     (* keep *)
-    always_ff @(posedge clk_i) value_here_q <= value_data_i;
+    always_ff @(posedge clk_i) value_here_q <= lanes_of(value_data_i, value_half);
 
     tp_score #(
+      .Groups   (Groups),
       .WideHeads(WideHeads)
     ) u_score (
       .clk_i,
@@ -419,6 +443,7 @@ module tp_attention
       .in_valid_i       (key_valid_q[5]),
       .in_first_part_i  (key_part_q[5] == 2'd0),
       .in_last_part_i   (key_part_q[5] == last_part_q),
+      .in_half_i        (key_half_q),
       .key_i            (key_q),
       .query_i          (query_q[set]),
       .key_exponents_i  (key_low),
@@ -429,6 +454,7 @@ module tp_attention
     );
 
     tp_softmax #(
+      .Groups   (Groups),
       .WideHeads(WideHeads)
     ) u_softmax (
       .clk_i,
@@ -447,7 +473,9 @@ module tp_attention
       .page_o     (page[set])
     );
 
-    tp_mix u_mix (
+    tp_mix #(
+      .Groups(Groups)
+    ) u_mix (
       .clk_i,
       .rst_ni,
       .in_valid_i (value_valid_q[5]),
@@ -470,10 +498,20 @@ module tp_attention
   logic  [         3:0][31:0] total_mix;
   sums_t                      total_sums;
 
-  // The second half of a step is no query with one set.
+  // A set has 8 quads in a chunk, of half a word 4; the other steps are no query.
   logic                       is_query;
+  logic  [         2:0]       merge_quad;
+  logic  [         3:0]       merge_last_step;
   logic  [WordBits-1:0]       merge_word;
-  assign is_query = sets_q || !merge_step[3];
+  if (Halves) begin : gen_half_quads
+    assign is_query        = merge_step[3:2] == 2'd0;
+    assign merge_quad      = {merge_part[0], merge_step[1:0]};
+    assign merge_last_step = 4'd3;
+  end else begin : gen_quads
+    assign is_query        = sets_q || !merge_step[3];
+    assign merge_quad      = merge_step[2:0];
+    assign merge_last_step = {sets_q, 3'd7};
+  end
 
   // Whether the step is one of the second set, for what is wide.
   logic second_next;
@@ -496,7 +534,7 @@ module tp_attention
     .in_valid_i (merge_valid && is_query),
     .in_first_i (merge_first_page),
     .in_word_i  (merge_word),
-    .in_quad_i  (merge_step[2:0]),
+    .in_quad_i  (merge_quad),
     .in_mix_i   (second_mix_q ? quad[SecondSet] : quad[0]),
     .in_page_i  (second_sums_q ? page[SecondSet] : page[0]),
     .out_valid_o(total_valid),
@@ -511,7 +549,7 @@ module tp_attention
   always_ff @(posedge clk_i) begin
     if (busy_q) begin
       is_output_q <= {is_output_q[4:1], merge_last_page};
-      is_last_q   <= {is_last_q[15:1], merge_last_chunk && merge_step == {sets_q, 3'd7}};
+      is_last_q   <= {is_last_q[15:1], merge_last_chunk && merge_step == merge_last_step};
     end
   end
 
@@ -576,7 +614,7 @@ module tp_attention
 
   logic unused_bits;
   assign unused_bits = ^{cmd_i.fast, cmd_i.token, instruction, query_slot_i, query_index_i,
-                         query_index};
+                         query_index, query_data, merge_part};
 
   // Only the assertions look at it.
   logic [15:0] unused_columns;
@@ -600,7 +638,8 @@ module tp_attention
              !query_valid_i || (32'(query_index_i) < QueryWords && 32'(query_slot_i) < Slots))
   `TP_ASSERT(WholeHeads_A, !accept || (instruction.words & 8'(last_part_of(instruction.head_log2
              ))) == '0)
-  `TP_ASSERT(ScoredInStep_A, scored_valid[0] == (key_valid_q[14] && key_part_end == last_part_q))
+  `TP_ASSERT(ScoredInStep_A,
+             scored_valid[0] == (key_valid_q[14] && (Halves || key_part_end == last_part_q)))
   `TP_ASSERT(MergeAfterMix_A, !(merge_valid && merge_step == 4'd0) || $past(page_done[0]))
   `TP_ASSERT(SecondInStep_A, !merge_valid || second_mix_q == merge_step[3])
   `TP_ASSERT(SetsInStep_A, &scored_valid == |scored_valid && &page_done == |page_done)

@@ -2,14 +2,12 @@
 //
 // tp_attention_pkg: number types of the attention unit.
 //
-// The unit works on groups of 8 lanes, 4 of them in a query set. A head of 16 or 32 elements covers
-// 2 or 4 groups, which then all carry the head's numbers: nothing behind the scores needs to know
-// the head size. A head of 64 or 128 elements has 2 or 4 parts, words of 32; between scores and mix
-// group i carries the level of part i.
+// The unit works on groups of 8 lanes, 4 of them in a query set, 2 when it takes a word in halves.
+// A head of 16 or 32 elements covers 2 or 4 groups, which then all carry the head's numbers:
+// nothing behind the scores needs to know the head size. A head of 64 or 128 elements has 2 or 4
+// parts, words of 32; between scores and mix group i carries the level of part i.
 
 package tp_attention_pkg;
-  localparam int unsigned Groups = 4;
-
   // Whole log2 units: a score rounded down, without and with the exponent of V.
   typedef logic signed [17:0] rounded_t;
   typedef logic signed [18:0] level_t;
@@ -41,13 +39,18 @@ package tp_attention_pkg;
     logic [23:0] weight;   // page: 12 bits; total at 2,048 positions: 24 bits
   } sums_t;
 
-  // Index of the head that lane group g belongs to, among the heads of a word.
+  // Index of the head that group g of a word's four belongs to, among the heads of the word.
   function automatic logic [1:0] head_of(input logic [2:0] head_log2, input logic [1:0] group);
     unique case (head_log2)
       3'd3: head_of = group;
       3'd4: head_of = {1'b0, group[1]};
       default: head_of = 2'd0;
     endcase
+  endfunction
+
+  // Among the four groups of a word the i-th one that is worked on; half: of the second half.
+  function automatic logic [1:0] group_of(input logic [1:0] i, input logic half);
+    group_of = {i[1] || half, i[0]};
   endfunction
 
   // Words of a head, minus 1.

@@ -1,32 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// tp_mix: sums p * v over the positions of a page, 32 elements of one query set.
+// tp_mix: sums p * v over the positions of a page, the elements of one query set.
 //
-// In    a V word and the p of its lane groups, 16 in a page.
+// In    a V word, or half of one, and the p of its lane groups, 16 in a page.
 // Out   page_done_o 3 cycles after the last position; from the next cycle on the page's sums, four
 //       a cycle, again and again until the next page is done.
 // Rate  one position per cycle, pages back to back.
 
 `include "tp_assert.svh"
 
-module tp_mix
-  import tp_attention_pkg::*;
-(
-  input  logic                    clk_i,
-  input  logic                    rst_ni,
-  input  logic                    in_valid_i,   // early
-  input  logic                    in_first_i,   // early; first of a page
-  input  logic                    in_last_i,    // early; last of a page
-  input  logic [Groups-1:0][ 7:0] in_p_i,       // early; 0..253
-  input  logic [      31:0][ 7:0] in_value_i,   // early; int8
-  output logic                    page_done_o,  // early
-  output logic [       3:0][19:0] quad_data_o   // late; signed
+module tp_mix #(
+  parameter int unsigned Groups = 4  // of 8 lanes
+) (
+  input  logic                      clk_i,
+  input  logic                      rst_ni,
+  input  logic                      in_valid_i,   // early
+  input  logic                      in_first_i,   // early; first of a page
+  input  logic                      in_last_i,    // early; last of a page
+  input  logic [  Groups-1:0][ 7:0] in_p_i,       // early; 0..253
+  input  logic [8*Groups-1:0][ 7:0] in_value_i,   // early; int8
+  output logic                      page_done_o,  // early
+  output logic [         3:0][19:0] quad_data_o   // late; signed
 );
 
-  logic [Groups-1:0]       product_valid;
-  logic [Groups-1:0][ 1:0] last_q;
-  logic                    done_q;
-  logic [      31:0][19:0] hold_q;
+  logic [  Groups-1:0]       product_valid;
+  logic [  Groups-1:0][ 1:0] last_q;
+  logic                      done_q;
+  logic [8*Groups-1:0][19:0] hold_q;
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) done_q <= 1'b0;
@@ -81,9 +81,9 @@ module tp_mix
 
   // Each of the four has a counter of its own.
   for (genvar i = 0; i < 4; i++) begin : gen_quad
-    logic [2:0] quad_q;
+    logic [$clog2(Groups):0] quad_q;
     (* keep *)
-    always_ff @(posedge clk_i) quad_q <= done_q ? '0 : quad_q + 3'd1;
+    always_ff @(posedge clk_i) quad_q <= done_q ? '0 : quad_q + 1'b1;
     assign quad_data_o[i] = hold_q[{quad_q, 2'(i)}];
   end
 

@@ -15,22 +15,24 @@
 module tp_score
   import tp_attention_pkg::*;
 #(
+  parameter int unsigned Groups = 4,  // of 8 lanes; 2: half of a word at a time
   parameter bit WideHeads = 1'b0  // heads above 32, which span words
 ) (
-  input  logic                      clk_i,
-  input  logic                      rst_ni,
-  input  logic    [       2:0]      head_log2_i,        // early; 3..7, constant
-  input  logic    [       4:0]      key_base_i,         // early; constant
-  input  logic                      in_valid_i,         // early
-  input  logic                      in_first_part_i,    // early; first word of the head
-  input  logic                      in_last_part_i,     // early; last word of the head
-  input  logic    [      31:0][7:0] key_i,              // early; int8
-  input  logic    [      31:0][7:0] query_i,            // early; int8
-  input  logic    [Groups-1:0][3:0] key_exponents_i,    // early; of the heads, over the base
-  input  logic    [Groups-1:0][4:0] query_exponents_i,  // early; of the heads
-  input  logic    [Groups-1:0][5:0] value_exponents_i,  // early; of the groups; at 8
-  output logic                      out_valid_o,        // early
-  output scored_t [Groups-1:0]      out_scored_o        // early
+  input  logic                        clk_i,
+  input  logic                        rst_ni,
+  input  logic    [         2:0]      head_log2_i,        // early; 3..7, constant
+  input  logic    [         4:0]      key_base_i,         // early; constant
+  input  logic                        in_valid_i,         // early
+  input  logic                        in_first_part_i,    // early; first word of the head
+  input  logic                        in_last_part_i,     // early; last word of the head
+  input  logic                        in_half_i,          // early; which half; 0 for whole words
+  input  logic    [8*Groups-1:0][7:0] key_i,              // early; int8
+  input  logic    [8*Groups-1:0][7:0] query_i,            // early; int8
+  input  logic    [         3:0][3:0] key_exponents_i,    // early; of the heads, over the base
+  input  logic    [         3:0][4:0] query_exponents_i,  // early; of the heads
+  input  logic    [  Groups-1:0][5:0] value_exponents_i,  // early; of the groups; at 8
+  output logic                        out_valid_o,        // early
+  output scored_t [  Groups-1:0]      out_scored_o        // early
 );
 
   // valid_q[i] is high i cycles after in_valid_i.
@@ -68,15 +70,19 @@ module tp_score
       .sum_o(sum16[i])
     );
 
-    tp_ecp5_carry #(
-      .Width(20)
-    ) u_sum32 (
-      .a_i  (sum16_q[i]),
-      .b_i  ('1),
-      .c_i  (sum16_q[i^2]),
-      .d_i  ({20{head_log2_i >= 3'd5}}),
-      .sum_o(dot[i])
-    );
+    if (Groups == 4) begin : gen_sum32
+      tp_ecp5_carry #(
+        .Width(20)
+      ) u_sum32 (
+        .a_i  (sum16_q[i]),
+        .b_i  ('1),
+        .c_i  (sum16_q[i^2]),
+        .d_i  ({20{head_log2_i >= 3'd5}}),
+        .sum_o(dot[i])
+      );
+    end else begin : gen_no_sum32
+      assign dot[i] = sum16_q[i];
+    end
   end
 
   always_ff @(posedge clk_i) begin
@@ -95,8 +101,9 @@ module tp_score
   always_ff @(posedge clk_i) begin
     if (in_valid_i) begin
       for (int unsigned i = 0; i < Groups; i++) begin
-        exponent_q[i] <= 7'(key_base_i) + 7'(key_exponents_i[head_of(head_log2_i, 2'(i))]) +
-            7'(query_exponents_i[head_of(head_log2_i, 2'(i))]);
+        exponent_q[i] <= 7'(key_base_i) +
+            7'(key_exponents_i[head_of(head_log2_i, group_of(2'(i), in_half_i))]) +
+            7'(query_exponents_i[head_of(head_log2_i, group_of(2'(i), in_half_i))]);
       end
     end
     if (valid_q[1]) exponent_q2 <= exponent_q;
@@ -292,7 +299,10 @@ module tp_score
   assign out_valid_o  = valid_q[9] && is_complete;
   assign out_scored_o = scored_q;
 
+  `TP_REQUIRE(Groups == 4 || (Groups == 2 && !WideHeads))
+
   `TP_ASSERT(HeadSize_A, !in_valid_i || (head_log2_i >= 3'd3 && (WideHeads || head_log2_i <= 3'd5)))
+  `TP_ASSERT(HeadInHalf_A, !in_valid_i || Groups == 4 || head_log2_i <= 3'd4)
   `TP_COVER(Clamped_C, valid_q[7] && is_clamped_q[0])
 
 endmodule

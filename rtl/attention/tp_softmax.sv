@@ -17,7 +17,8 @@
 module tp_softmax
   import tp_attention_pkg::*;
 #(
-  parameter bit WideHeads = 1'b0  // heads above 32, which span words
+  parameter int unsigned Groups = 4,  // of 8 lanes
+  parameter bit WideHeads = 1'b0  // heads above 32, which span words; with 4 groups
 ) (
   input  logic                      clk_i,
   input  logic                      rst_ni,
@@ -34,6 +35,8 @@ module tp_softmax
   input  logic                      page_load_i,  // early; 6 cycles after the page's last step
   output sums_t                     page_o        // late
 );
+
+  localparam int unsigned GroupBits = $clog2(Groups);
 
   // ---- scores of a page, and its maxima ----
   logic     [       3:0] write_step_q;
@@ -100,9 +103,9 @@ module tp_softmax
   end
 
   // Group whose levels count for group i.
-  logic [1:0] from[Groups];
+  logic [GroupBits-1:0] from[Groups];
   for (genvar i = 0; i < Groups; i++) begin : gen_from
-    assign from[i] = WideHeads && mix_wide_i ? mix_part_i : 2'(i);
+    assign from[i] = WideHeads && mix_wide_i ? mix_part_i[GroupBits-1:0] : GroupBits'(i);
   end
 
   always_ff @(posedge clk_i) begin
@@ -206,17 +209,17 @@ module tp_softmax
   end
 
   // Each of the two parts that are far apart has a counter of its own.
-  logic [2:0] weight_quad_q;
-  logic [2:0] level_quad_q;
+  logic [GroupBits:0] weight_quad_q;
+  logic [GroupBits:0] level_quad_q;
   (* keep *)
   always_ff @(posedge clk_i) begin
-    weight_quad_q <= page_load_i ? '0 : weight_quad_q + 3'd1;
-    level_quad_q  <= page_load_i ? '0 : level_quad_q + 3'd1;
+    weight_quad_q <= page_load_i ? '0 : weight_quad_q + 1'b1;
+    level_quad_q  <= page_load_i ? '0 : level_quad_q + 1'b1;
   end
 
   always_comb begin
-    page_o       = page_q[weight_quad_q[2:1]];
-    page_o.level = page_q[level_quad_q[2:1]].level;
+    page_o       = page_q[weight_quad_q[GroupBits:1]];
+    page_o.level = page_q[level_quad_q[GroupBits:1]].level;
   end
 
   logic unused_part;

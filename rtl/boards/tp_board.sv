@@ -23,7 +23,7 @@ module tp_board #(
   parameter int unsigned Codebooks = 2,
   parameter int unsigned HeadNorm = 1,
   parameter int unsigned HeadLog2Max = 5,
-  parameter int unsigned QuerySets = 2,
+  parameter int unsigned AttentionLanes = 64,
   parameter int unsigned BuildId = 0,
   parameter int unsigned CoreKhz = 100000,
   parameter int unsigned Baud = 3000000
@@ -97,7 +97,7 @@ module tp_board #(
     .Codebooks(Codebooks),
     .HeadNorm(HeadNorm),
     .HeadLog2Max(HeadLog2Max),
-    .QuerySets(QuerySets),
+    .AttentionLanes(AttentionLanes),
     .BuildId(BuildId)
   ) u_core (
     .clk_i(clk_i),

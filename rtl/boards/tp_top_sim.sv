@@ -23,7 +23,7 @@ module tp_top_sim #(
   parameter int unsigned Codebooks = 2,
   parameter int unsigned HeadNorm = 1,
   parameter int unsigned HeadLog2Max = 5,
-  parameter int unsigned QuerySets = 2,
+  parameter int unsigned AttentionLanes = 64,
   parameter int unsigned BuildId = 0
 ) (
   input  logic       clk_i,
@@ -56,7 +56,7 @@ module tp_top_sim #(
     .Codebooks(Codebooks),
     .HeadNorm(HeadNorm),
     .HeadLog2Max(HeadLog2Max),
-    .QuerySets(QuerySets),
+    .AttentionLanes(AttentionLanes),
     .BuildId(BuildId)
   ) u_core (
     .clk_i(clk_i),

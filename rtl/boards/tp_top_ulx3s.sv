@@ -23,7 +23,7 @@ module tp_top_ulx3s #(
   parameter int unsigned Codebooks = 2,
   parameter int unsigned HeadNorm = 1,
   parameter int unsigned HeadLog2Max = 5,
-  parameter int unsigned QuerySets = 2,
+  parameter int unsigned AttentionLanes = 64,
   parameter int unsigned BuildId = 0,
   parameter int unsigned CoreKhz = 100000,
   parameter int unsigned Baud = 3000000
@@ -64,7 +64,7 @@ module tp_top_ulx3s #(
     .Codebooks(Codebooks),
     .HeadNorm(HeadNorm),
     .HeadLog2Max(HeadLog2Max),
-    .QuerySets(QuerySets),
+    .AttentionLanes(AttentionLanes),
     .BuildId(BuildId),
     .CoreKhz(CoreKhz),
     .Baud(Baud)

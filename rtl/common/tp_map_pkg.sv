@@ -43,8 +43,8 @@ package tp_map_pkg;
   localparam int unsigned TP_CANDIDATES_MAX = 30;
   // flag in HELLO_REPLY: all of SLOT's sampling fields count
   localparam int unsigned TP_HELLO_FULL_SAMPLING = 2;
-  // flag in HELLO_REPLY: attention has one query set, not two
-  localparam int unsigned TP_HELLO_ONE_SET = 4;
+  // this times n in the flags of HELLO_REPLY: 64 >> n attention lanes
+  localparam int unsigned TP_HELLO_LANES = 4;
   // first byte of every frame
   localparam int unsigned TP_FRAME_MARKER = 167;
   // from activation to the first issue of the lowest slot
@@ -83,7 +83,7 @@ package tp_map_pkg;
   localparam int unsigned TP_CYCLES_FACTOR = 6;
   // ANGLES: from issue to completion, beside 2 per pair
   localparam int unsigned TP_CYCLES_ANGLES = 10;
-  // ATTENTION: beside 16 per chunk and 8 with two sets
+  // ATTENTION: beside 16 per chunk, 8 with two sets, less 4 with halves
   localparam int unsigned TP_CYCLES_ATTENTION = 72;
 
   // the program of this slot ends

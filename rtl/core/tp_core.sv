@@ -26,7 +26,7 @@ module tp_core #(
   parameter int unsigned Codebooks = 2,
   parameter int unsigned HeadNorm = 1,
   parameter int unsigned HeadLog2Max = 5,
-  parameter int unsigned QuerySets = 2,
+  parameter int unsigned AttentionLanes = 64,
   parameter int unsigned BuildId = 0,
   // A prompt that fills the context fits a slot's queue.
   localparam int unsigned QueueDepth = 1 << $clog2(PositionsMax > 128 ? PositionsMax : 128)
@@ -52,7 +52,7 @@ module tp_core #(
 
   `TP_REQUIRE(DimMax % 32 == 0 && QueryMax % 32 == 0 && HiddenMax % 32 == 0)
   `TP_REQUIRE(PositionsMax % 16 == 0)
-  `TP_REQUIRE(HeadLog2Max >= 5 && HeadLog2Max <= 7)
+  `TP_REQUIRE(HeadLog2Max >= 4 && HeadLog2Max <= 7)
 
   typedef struct packed {
     logic valid;
@@ -260,7 +260,7 @@ module tp_core #(
     .Codebooks      (Codebooks),
     .HeadNorm       (HeadNorm),
     .HeadLog2Max    (HeadLog2Max),
-    .QuerySets      (QuerySets),
+    .AttentionLanes (AttentionLanes),
     .QueueDepth     (QueueDepth),
     .BuildId        (BuildId),
     .SaturationPorts(4),
@@ -750,7 +750,7 @@ module tp_core #(
     .QueryWords (QueryWords),
     .ColumnsMax (QueryWords),
     .HeadLog2Max(HeadLog2Max),
-    .QuerySets  (QuerySets)
+    .Lanes      (AttentionLanes)
   ) u_attention (
     .clk_i            (clk_i),
     .rst_ni           (attention_rst_n),

@@ -24,7 +24,7 @@ module tp_epilogue
   parameter int unsigned DimMax        = 64,    // elements of x, a multiple of 32
   parameter int unsigned ConstantPairs = 256,   // of bias and of centre constants
   parameter bit          HeadNorm      = 1'b0,
-  parameter int unsigned HeadLog2Max   = 5,     // log2 of the largest head size, 5..7
+  parameter int unsigned HeadLog2Max   = 5,     // log2 of the largest head size, 4..7
   parameter int unsigned GainQuads     = 256,   // of the head norm's copy of the gains
   parameter int unsigned FfnBlocks     = 6      // blocks of the FFN's activation memory
 ) (
@@ -90,11 +90,11 @@ module tp_epilogue
   output logic [1:0] clips_o  // early
 );
 
-  `TP_REQUIRE(Groups == 2 || Groups == 4 || Groups == 8)
+  `TP_REQUIRE(Groups == 1 || Groups == 2 || Groups == 4 || Groups == 8)
   `TP_REQUIRE(Slots >= 1 && Slots <= 8)
   `TP_REQUIRE(DimMax >= 32 && DimMax % 32 == 0 && DimMax <= 8160)
   `TP_REQUIRE(ConstantPairs >= 2 && ConstantPairs <= 65536)
-  `TP_REQUIRE(HeadLog2Max >= 5 && HeadLog2Max <= 7)
+  `TP_REQUIRE(HeadLog2Max >= 4 && HeadLog2Max <= 7)
   `TP_REQUIRE(FfnBlocks >= 1 && FfnBlocks <= 256)
 
   matvec_t matvec;  // the fields of EMBED are where MATVEC has them

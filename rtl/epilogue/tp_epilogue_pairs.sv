@@ -7,6 +7,7 @@
 // Rate  one pair per cycle, every second cycle for LOGITS of a slot that is not fast. A row group
 //       whose beats are fewer than its interval (at least Groups / 2 cycles, of such LOGITS Groups)
 //       waits for the difference: every command ends a constant time after its last interval.
+//       Of one group two rows that follow each other make a pair.
 // Not   stores no second row group: they keep that distance.
 
 `include "tp_assert.svh"
@@ -36,8 +37,33 @@ module tp_epilogue_pairs
   output logic signed [8:0] pair_shift_o  // late; right shift of the next cycle's pair, minus 1
 );
 
-  localparam int unsigned Pairs = Groups / 2;  // of a row group
-  localparam int unsigned DelayWidth = $clog2(Groups);
+  localparam int unsigned Rows = Groups > 1 ? Groups : 2;  // that come together
+  localparam int unsigned Pairs = Rows / 2;
+  localparam int unsigned DelayWidth = $clog2(Rows);
+
+  // ---- rows that come together: a row group, or two of a single row ----
+
+  logic                  rows_valid;
+  logic [Rows-1:0][39:0] rows_data;
+  logic                  rows_last;
+
+  if (Groups == 1) begin : gen_join
+    logic        has_first_q;
+    logic [39:0] first_q;
+    always_ff @(posedge clk_i) begin
+      if (!rst_ni) has_first_q <= 1'b0;
+      else if (row_valid_i) has_first_q <= !has_first_q;
+      if (row_valid_i) first_q <= row_data_i;
+    end
+    assign rows_valid = row_valid_i && has_first_q;
+    assign rows_data  = {row_data_i, first_q};
+
+    `TP_ASSERT(WholePairs_A, !(row_valid_i && row_last_i) || has_first_q)
+  end else begin : gen_whole
+    assign rows_valid = row_valid_i;
+    assign rows_data  = row_data_i;
+  end
+  assign rows_last = row_last_i;
 
   // ---- contexts ----
 
@@ -161,27 +187,27 @@ module tp_epilogue_pairs
   logic fire;
   logic fire_last;
   logic first_last;
-  logic [Groups-2:0] start;
-  logic [Groups-2:0] start_q;  // bit i: the held row group begins in i cycles
+  logic [Rows-2:0] start;
+  logic [Rows-2:0] start_q;  // bit i: the held row group begins in i cycles
   logic hold_here_q;  // start_q[0] for what is wide
-  logic [Groups-1:0][39:0] hold_q;
-  logic [Groups-1:0][39:0] first_group;
+  logic [Rows-1:0][39:0] hold_q;
+  logic [Rows-1:0][39:0] first_group;
   logic hold_last_q;
   logic [1:0][39:0] rest_pair;
   logic rest_last;
 
-  assign row_now     = row_valid_i && at_once_q;
+  assign row_now     = rows_valid && at_once_q;
   assign hold_fire   = start_q[0];
   assign first_fire  = row_now || hold_fire;
-  assign first_group = hold_here_q ? hold_q : row_data_i;
-  assign first_last  = hold_fire ? hold_last_q : row_last_i;
+  assign first_group = hold_here_q ? hold_q : rows_data;
+  assign first_last  = hold_fire ? hold_last_q : rows_last;
   assign fire        = first_fire || rest_fire || embed_valid_i;
   assign fire_end    = fire && fire_last;
-  assign row_end     = (row_valid_i && row_last_i) || (embed_valid_i && embed_last_i);
+  assign row_end     = (rows_valid && rows_last) || (embed_valid_i && embed_last_i);
 
   always_comb begin
     start = start_q >> 1;
-    if (row_valid_i && !at_once_q) start[delay_q-1'b1] = 1'b1;
+    if (rows_valid && !at_once_q) start[delay_q-1'b1] = 1'b1;
   end
 
   always_ff @(posedge clk_i) begin
@@ -194,13 +220,13 @@ module tp_epilogue_pairs
 
   // What is held follows the input until it has to stay, so that nothing wide waits for whether
   // there is a row. The lanes come from all over the device: each has an enable of its own.
-  for (genvar lane = 0; lane < int'(Groups); lane++) begin : gen_hold
+  for (genvar lane = 0; lane < int'(Rows); lane++) begin : gen_hold
     logic follow_q;
     (* keep *)
     always_ff @(posedge clk_i) follow_q <= (start >> 1) == '0 || !rst_ni;
-    always_ff @(posedge clk_i) if (follow_q) hold_q[lane] <= row_data_i[lane];
+    always_ff @(posedge clk_i) if (follow_q) hold_q[lane] <= rows_data[lane];
   end
-  always_ff @(posedge clk_i) if ((start_q >> 1) == '0) hold_last_q <= row_last_i;
+  always_ff @(posedge clk_i) if ((start_q >> 1) == '0) hold_last_q <= rows_last;
 
   if (Pairs == 1) begin : gen_no_rest
     assign rest_fire = 1'b0;
@@ -209,10 +235,10 @@ module tp_epilogue_pairs
     assign fire_last = embed_valid_i ? embed_last_i : first_last;
   end else begin : gen_rest
     localparam int unsigned Steps = 2 * (Pairs - 1);
-    localparam int unsigned RestWidth = 40 * (Groups - 2);
+    localparam int unsigned RestWidth = 40 * (Rows - 2);
     logic [Steps-1:0] schedule_q;  // bit i: a further pair in i cycles
     logic [Steps-1:0] schedule_start;
-    logic [Groups-3:0][39:0] rest_q;
+    logic [Rows-3:0][39:0] rest_q;
     logic rest_last_q;
 
     // Where logits leave one by one, their pairs come every second cycle.
@@ -235,7 +261,7 @@ module tp_epilogue_pairs
 
     always_ff @(posedge clk_i) begin
       if (follow_q) begin
-        rest_q      <= first_group[Groups-1:2];
+        rest_q      <= first_group[Rows-1:2];
         rest_last_q <= first_last;
       end else if (rest_fire) begin
         rest_q <= RestWidth'({80'b0, rest_q} >> 80);
@@ -303,12 +329,12 @@ module tp_epilogue_pairs
   `TP_ASSERT(SlotInRange_A, !cmd_valid_i || 32'(cmd_i.slot) < Slots)
   // Half of the contexts are for commands whose pairs are still on their way to a destination.
   `TP_ASSERT(ContextsEnough_A, 32'(level_q) <= Commands / 2)
-  `TP_ASSERT(RowHasContext_A, !(row_valid_i || fire) || level_q != '0)
+  `TP_ASSERT(RowHasContext_A, !(rows_valid || fire) || level_q != '0)
   `TP_ASSERT(RowsAreNoEmbedding_A, !first_fire || front_q.kind != KindEmbed)
   `TP_ASSERT(EmbeddingIsNoRows_A, !embed_valid_i || front_q.kind == KindEmbed)
   `TP_ASSERT(OnePairPerCycle_A,
              32'(row_now) + 32'(hold_fire) + 32'(rest_fire) + 32'(embed_valid_i) <= 1)
-  `TP_ASSERT(HoldIsFree_A, !row_valid_i || (start_q >> 1) == '0)
+  `TP_ASSERT(HoldIsFree_A, !rows_valid || (start_q >> 1) == '0)
   `TP_COVER(Delayed_C, hold_fire)
 
 endmodule

@@ -57,13 +57,14 @@ module tp_matvec #(
 
   import tp_map_pkg::*;
 
-  `TP_REQUIRE(Groups == 2 || Groups == 4 || Groups == 8)
+  `TP_REQUIRE(Groups == 1 || Groups == 2 || Groups == 4 || Groups == 8)
   `TP_REQUIRE(Codebooks == 1 || Codebooks == 2 || Codebooks == 4)
 
   localparam int unsigned GroupBits = $clog2(Groups);
+  localparam int unsigned TokenBits = GroupBits > 0 ? GroupBits : 1;
   localparam int unsigned TableBits = $clog2(16 * Codebooks);
   // The epilogue takes two rows per cycle, the sampler two of a fast slot, else one.
-  localparam int unsigned IntervalMin = Groups / 2;
+  localparam int unsigned IntervalMin = Groups > 1 ? Groups / 2 : 1;
   localparam int unsigned IntervalMinLogits = Groups;
   // Blocks of the last pass of a block-major command, by planes: they take IntervalMin cycles.
   localparam int unsigned LastBlocks1 = IntervalMin;
@@ -113,12 +114,12 @@ module tp_matvec #(
   logic [7:0] block_last_q;
   logic [8:0] interval_last_q;
   logic [15-GroupBits:0] token_row_q;
-  logic [GroupBits-1:0] token_group_q;
+  logic [TokenBits-1:0] token_group_q;  // group that holds the token's row
   logic [IndexBits-1:0] row_groups_q;  // minus 1, when block-major
   always_ff @(posedge clk_i) begin
     if (cmd_valid_i) begin
       shift_q       <= embed.shift;
-      token_group_q <= cmd_i.token[GroupBits-1:0];
+      token_group_q <= TokenBits'(cmd_i.token & 16'(Groups - 1));
     end
     if (free_q) begin
       logits_q        <= is_logits;
@@ -497,7 +498,11 @@ module tp_matvec #(
   logic [Groups-1:0][135:0] group_weights;
   logic [135:0] token_weights;
   assign group_weights = weights_q;
-  assign token_weights = group_weights[token_group_q];
+  if (Groups > 1) begin : gen_token_weights
+    assign token_weights = group_weights[token_group_q];
+  end else begin : gen_only_weights
+    assign token_weights = group_weights[0];
+  end
 
   tp_embed #(
     .Codebooks(Codebooks)
@@ -522,15 +527,15 @@ module tp_matvec #(
   );
 
   logic unused_bits;
-  assign unused_bits = ^{matvec, embed, token_beats, cmd_i.position, cmd_i.token, cfg_address_i,
+  assign unused_bits = ^{token_group_q, matvec, embed, token_beats, cmd_i.position, cmd_i.token, cfg_address_i,
                          cfg_data_i};
 
   `TP_ASSERT(CommandOnlyWhenFree_A, !cmd_valid_i || free_q)
   `TP_ASSERT(CommandIsOurs_A, !cmd_valid_i || is_embed || matvec.opcode == TP_OP_MATVEC)
   `TP_ASSERT(CommandHasBlocks_A, !cmd_valid_i || matvec.blocks != 8'd0)
-  `TP_ASSERT(RowsFillGroups_A, !cmd_valid_i || is_embed || matvec.rows[GroupBits-1:0] == '0)
+  `TP_ASSERT(RowsFillGroups_A, !cmd_valid_i || is_embed || (matvec.rows & 17'(Groups - 1)) == '0)
   `TP_ASSERT(TwoCyclesAtLeast_A,
-             !cmd_valid_i || is_embed || interval_less > 9'd0 || matvec.rows[16:GroupBits] > 1)
+             !cmd_valid_i || is_embed || interval_less > 9'd0 || row_groups > 17'd1)
   // Two cycles lie between the load and the save of a sum.
   `TP_ASSERT(OrderHasNoLogits_A, !cmd_valid_i || !order || !is_logits)
   `TP_ASSERT(OrderRows_A,

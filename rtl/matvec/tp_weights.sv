@@ -29,7 +29,7 @@ module tp_weights #(
   output logic [Groups*136-1:0]                  data_o          // early
 );
 
-  `TP_REQUIRE(Groups == 2 || Groups == 4 || Groups == 8)
+  `TP_REQUIRE(Groups == 1 || Groups == 2 || Groups == 4 || Groups == 8)
   `TP_REQUIRE(Depth >= 2 && Depth <= 1 << 24)
 
   localparam int unsigned ScaleLanes = (Groups + 3) / 4;

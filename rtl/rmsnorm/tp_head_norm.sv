@@ -18,7 +18,7 @@
 `include "tp_assert.svh"
 
 module tp_head_norm #(
-  parameter int unsigned HeadLog2Max = 5  // log2 of the largest head size, 5..7
+  parameter int unsigned HeadLog2Max = 5  // log2 of the largest head size, 4..7
 ) (
   input logic clk_i,
   input logic rst_ni,
@@ -36,7 +36,7 @@ module tp_head_norm #(
   output logic [3:0] saturations_o  // early; elements clamped in this cycle
 );
 
-  `TP_REQUIRE(HeadLog2Max >= 5 && HeadLog2Max <= 7)
+  `TP_REQUIRE(HeadLog2Max >= 4 && HeadLog2Max <= 7)
 
   // At most 2 P + 11 pairs arrive between the write of a pair and its last read.
   localparam int unsigned Depth = 2 << HeadLog2Max;

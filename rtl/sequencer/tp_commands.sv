@@ -15,26 +15,26 @@ module tp_commands
   import tp_link_pkg::*;
   import tp_control_pkg::*;
 #(
-  parameter  int unsigned Groups        = 4,
-  parameter  int unsigned Slots         = 4,
-  parameter  int unsigned WeightBeats   = 1024,
-  parameter  int unsigned KvRows        = 512,
-  parameter  int unsigned DimMax        = 64,
-  parameter  int unsigned QueryMax      = 128,
-  parameter  int unsigned HiddenMax     = 192,
-  parameter  int unsigned VocabMax      = 512,
-  parameter  int unsigned PositionsMax  = 64,
-  parameter  int unsigned ProgramMax    = 64,
-  parameter  int unsigned GainQuads     = 256,
-  parameter  int unsigned ConstantPairs = 256,
-  parameter  int unsigned Frequencies   = 64,
-  parameter  int unsigned Codebooks     = 2,
-  parameter  int unsigned HeadNorm      = 1,
-  parameter  int unsigned HeadLog2Max   = 5,
-  parameter  int unsigned QuerySets     = 2,
-  parameter  int unsigned QueueDepth    = 256,
-  parameter  int unsigned BuildId       = 0,
-  localparam int unsigned LevelWidth    = $clog2(QueueDepth + 1)
+  parameter  int unsigned Groups         = 4,
+  parameter  int unsigned Slots          = 4,
+  parameter  int unsigned WeightBeats    = 1024,
+  parameter  int unsigned KvRows         = 512,
+  parameter  int unsigned DimMax         = 64,
+  parameter  int unsigned QueryMax       = 128,
+  parameter  int unsigned HiddenMax      = 192,
+  parameter  int unsigned VocabMax       = 512,
+  parameter  int unsigned PositionsMax   = 64,
+  parameter  int unsigned ProgramMax     = 64,
+  parameter  int unsigned GainQuads      = 256,
+  parameter  int unsigned ConstantPairs  = 256,
+  parameter  int unsigned Frequencies    = 64,
+  parameter  int unsigned Codebooks      = 2,
+  parameter  int unsigned HeadNorm       = 1,
+  parameter  int unsigned HeadLog2Max    = 5,
+  parameter  int unsigned AttentionLanes = 64,
+  parameter  int unsigned QueueDepth     = 256,
+  parameter  int unsigned BuildId        = 0,
+  localparam int unsigned LevelWidth     = $clog2(QueueDepth + 1)
 ) (
   input logic clk_i,
   input logic rst_ni,
@@ -100,8 +100,11 @@ module tp_commands
 
   localparam int unsigned SlotWidth = Slots > 1 ? $clog2(Slots) : 1;
   localparam logic [7:0] HelloFlags = 8'(HeadNorm | TP_HELLO_FULL_SAMPLING |
-                                         (QuerySets == 1 ? TP_HELLO_ONE_SET : 0));
+                                         TP_HELLO_LANES * (6 - $clog2(
+      AttentionLanes
+  )));
 
+  `TP_REQUIRE(AttentionLanes == 64 || AttentionLanes == 32 || AttentionLanes == 16)
   `TP_REQUIRE(Groups >= 1 && Groups <= 8 && VocabMax <= 65536 && PositionsMax <= 65535)
   `TP_REQUIRE(KvRows % 16 == 0 && DimMax % 32 == 0 && QueryMax % 32 == 0 && HiddenMax % 32 == 0)
 

@@ -3,8 +3,8 @@
 // Claims that tp_attention gives the blocks of tp_attention() and tp_quantise_block(), bit for bit,
 // with their counts of saturations and clips, for every shape that the parameters allow; that it
 // takes exactly 16 * columns * pages + 80 cycles, 8 less with one set, 16 or 48 more with heads of
-// 64 or 128; and that neither rows after the current position nor query words of other slots
-// matter.
+// 64 or 128, with 16 lanes 32 * columns * pages + 68; and that neither rows after the current
+// position nor query words of other slots matter.
 //
 // Random codes and exponents with scores from flat to clamped, against a KV memory in C with the
 // read latency of tp_kv; longest context with the largest numbers; several commands one after the
@@ -20,8 +20,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#ifndef TP_PARAM_QuerySets
-#define TP_PARAM_QuerySets 2
+#ifndef TP_PARAM_Lanes
+#define TP_PARAM_Lanes 64
 #endif
 
 enum {
@@ -29,7 +29,9 @@ enum {
     QUERY_WORDS = TP_PARAM_QueryWords,
     COLUMNS_MAX = TP_PARAM_ColumnsMax,
     HEAD_LOG2_MAX = TP_PARAM_HeadLog2Max,
-    QUERY_SETS = TP_PARAM_QuerySets,
+    LANES = TP_PARAM_Lanes,
+    QUERY_SETS = LANES == 64 ? 2 : 1,
+    HALVES = LANES == 16 ? 2 : 1,  // chunks of a word
     READ_LATENCY = 4,
     LATENCY = 80,
     POSITIONS_MAX = 2048,
@@ -336,9 +338,9 @@ static void attend(struct bench *b)
                  &b->q_exponents[0][0], &out[0][0], &expected);
     send_queries(b);
     memset(&b->counted, 0, sizeof b->counted);
-    uint32_t columns = b->shape.words * b->shape.turns;
+    uint32_t columns = HALVES * b->shape.words * b->shape.turns;
     uint32_t complete = 16 * (columns * (b->position / 16 + 1) + parts_of(b) - 1) + LATENCY -
-                        8 * (2 - b->shape.sets);
+                        8 * (2 - b->shape.sets) - 4 * (HALVES - 1);
     uint32_t blocks = 0;
     ck_assert_uint_eq(tp_dut_get(b->dut, "free_o"), 1);
     send_command(b);

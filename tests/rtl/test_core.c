@@ -66,8 +66,8 @@
 #ifndef TP_PARAM_HeadLog2Max
 #define TP_PARAM_HeadLog2Max 5
 #endif
-#ifndef TP_PARAM_QuerySets
-#define TP_PARAM_QuerySets 2
+#ifndef TP_PARAM_AttentionLanes
+#define TP_PARAM_AttentionLanes 64
 #endif
 
 enum {
@@ -97,7 +97,7 @@ static const struct tp_limits limits = {
     .codebooks = TP_PARAM_Codebooks,
     .head_norm = TP_PARAM_HeadNorm,
     .head_log2_max = HEAD_LOG2_MAX,
-    .query_sets = TP_PARAM_QuerySets,
+    .attention_lanes = TP_PARAM_AttentionLanes,
 };
 
 /* One slot as the bench expects it. */
@@ -590,7 +590,7 @@ static struct shape make_shape(struct bench *b, uint32_t head_log2)
     shape.head_log2 = head_log2;
     do {
         shape.words = head_words * (1 + below(b, 2));
-        shape.sets = below(b, limits.query_sets);
+        shape.sets = below(b, tp_limits_query_sets(&limits));
         shape.turns = 1 + below(b, 4);
     } while (shape.words * shape.turns * (shape.sets + 1) > TP_PARAM_QueryMax / 32);
     shape.layers = 1 + below(b, 2);

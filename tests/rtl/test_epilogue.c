@@ -36,7 +36,8 @@
 enum {
     GROUPS = TP_PARAM_Groups,
     SLOTS = TP_PARAM_Slots,
-    PAIRS = GROUPS / 2,
+    ROWS = GROUPS > 1 ? GROUPS : 2,  // that are taken together
+    PAIRS = ROWS / 2,
     HEAD_NORM = TP_PARAM_HeadNorm,
     HEAD_LOG2_MAX = TP_PARAM_HeadLog2Max,
     DIM = 64,  // parameters of the unit that the variants leave alone
@@ -44,8 +45,8 @@ enum {
     GAIN_QUADS = 256,
     HIDDEN = 192,
     ROWS_MAX = 2 * HIDDEN,
-    CYCLES = 24000,
-    COMMANDS_END = CYCLES - 2000,
+    CYCLES = GROUPS > 1 ? 24000 : 36000,
+    COMMANDS_END = CYCLES - (GROUPS > 1 ? 2000 : 6000),
     // From the last beat of a row group to its rows, and from an EMBED to its first pair.
     MATVEC_LATENCY = 18,
     EMBED_LATENCY = 29,
@@ -143,7 +144,7 @@ static bool is_slow(const struct job *job)
 static uint32_t taken(const struct job *job, uint32_t pair)
 {
     uint32_t step = is_slow(job) ? 2 : 1;
-    return job->cycle[pair / PAIRS] + job->delay + pair % PAIRS * step;
+    return job->cycle[(2 * pair + 1) / GROUPS] + job->delay + pair % PAIRS * step;
 }
 
 // gain_base, cap: of the norm.
@@ -317,11 +318,11 @@ static uint32_t pick_rows(struct bench *b, const struct tp_op_matvec *op)
     uint32_t hidden = (uint32_t)tp_random_range(&b->random, 2, HIDDEN / 4) * 4;
     switch (op->dest) {
     case TP_DEST_RESIDUAL:
-        return GROUPS * (uint32_t)tp_random_range(&b->random, 32 / GROUPS, DIM / GROUPS);
+        return ROWS * (uint32_t)tp_random_range(&b->random, 32 / ROWS, DIM / ROWS);
     case TP_DEST_GATE:
         return 2 * hidden;
     case TP_DEST_LOGITS:
-        return GROUPS * (uint32_t)tp_random_range(&b->random, 1, 40);
+        return ROWS * (uint32_t)tp_random_range(&b->random, 1, 40);
     default:
         return 32 * parts * (uint32_t)tp_random_range(&b->random, 1, most / parts);
     }
@@ -353,7 +354,7 @@ static void pick_op(struct bench *b, struct job *job)
     op->constant_base = tp_random_below(random, CONSTANT_PAIRS - 128 + 1);
     op->kv_base = tp_random_below(random, 1u << 24);
     op->epsilon = tp_random_u32(random);
-    if (op->dest == TP_DEST_LOGITS) op->epsilon = op->rows - tp_random_below(random, GROUPS);
+    if (op->dest == TP_DEST_LOGITS) op->epsilon = op->rows - tp_random_below(random, ROWS);
     job->position = tp_random_below(random, 65536);
     uint32_t beats = op->blocks * (op->planes + 1);
     job->fast = tp_random_chance(random, 128);

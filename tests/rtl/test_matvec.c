@@ -19,6 +19,7 @@
 
 enum {
     GROUPS = TP_PARAM_Groups,
+    PAIRS = GROUPS > 1 ? GROUPS / 2 : 1,  // of rows, in a row group
     CODEBOOKS = TP_PARAM_Codebooks,
     BLOCK = 32,
     BEATS = 4096,
@@ -42,7 +43,7 @@ struct event {
     uint64_t cycle;
     bool is_row;
     bool last;
-    int64_t data[GROUPS];  // rows, or the two elements
+    int64_t data[2 * PAIRS];  // rows, or the two elements
 };
 
 struct bench {
@@ -323,13 +324,13 @@ static void expect_rows(struct bench *bench, const struct tp_op_matvec *op, bool
     static int8_t codes[BLOCKS_MAX * BLOCK];
     static uint8_t scales[BLOCKS_MAX];
     uint32_t beats = op->blocks * (op->planes + 1);
-    uint32_t least = op->dest == TP_DEST_LOGITS && !fast ? GROUPS : GROUPS / 2;
+    uint32_t least = op->dest == TP_DEST_LOGITS && !fast ? GROUPS : PAIRS;
     uint32_t interval = beats > least ? beats : least;
     uint32_t row_groups = op->rows / GROUPS;
     uint64_t first = bench->cycle + ROW_LATENCY + beats;
     if (op->order != 0) {
         // All rows leave in the last pass, Groups / 2 cycles apart; with two planes at least two.
-        uint32_t last_pass = GROUPS / 2 > op->planes + 1 ? GROUPS / 2 : op->planes + 1;
+        uint32_t last_pass = PAIRS > op->planes + 1 ? PAIRS : op->planes + 1;
         first = bench->cycle + ROW_LATENCY + row_groups * (beats - last_pass) + last_pass;
         interval = last_pass;
     }
