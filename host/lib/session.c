@@ -234,7 +234,7 @@ static void take_options(tp_session *session, const struct tp_session_options *o
         session->stop_token_count +=
             own_stops(tokenizer, session->stop_tokens + session->stop_token_count);
     }
-    session->sampling = sampling_of(device, options);
+    session->sampling = sampling_of(session->device, options);
 }
 
 static bool take_candidate_memory(tp_session *session)
