@@ -68,15 +68,15 @@ static const struct {
     struct tp_limits limits;
 } configurations[] = {
     {"",
-     {4, 8, 1u << 20, 1u << 20, 4096, 8192, 16384, 65536, 4096, 1024, 1u << 15, 32767, 3, 1, 7,
-      64}},
+     {4, 8, 1u << 20, 1u << 20, 4096, 8192, 16384, 65536, 4096, 1024, 1u << 15, 32767, 3, 1, 7, 64,
+      TP_TOP_K_MAX}},
 #define TP_CONFIG(name, groups, slots, weight_beats, kv_rows, dim_max, query_max, hidden_max,      \
                   vocab_max, positions_max, program_max, gain_quads, constant_pairs, codebooks,    \
-                  head_norm, head_log2_max, attention_lanes, text)                                 \
+                  head_norm, head_log2_max, attention_lanes, top_k, text)                          \
     {#name,                                                                                        \
      {groups, slots, weight_beats, kv_rows, dim_max, query_max, hidden_max, vocab_max,             \
       positions_max, program_max, gain_quads, constant_pairs, codebooks, head_norm, head_log2_max, \
-      attention_lanes}},
+      attention_lanes, top_k}},
 #include "tp_configs.def"
 #undef TP_CONFIG
 };
@@ -106,7 +106,7 @@ static void send_hello(struct emulator *e, uint8_t sequence)
     p[4] = (uint8_t)(l->head_norm | TP_HELLO_FULL_SAMPLING |
                      TP_HELLO_LANES * (64 / l->attention_lanes / 2));
     p[5] = (uint8_t)l->codebooks;
-    p[6] = TP_TOP_K_MAX;
+    p[6] = (uint8_t)l->top_k;
     p[7] = (uint8_t)l->head_log2_max;
     tp__put32(p + 8, l->weight_beats);
     tp__put32(p + 12, l->kv_rows);
@@ -209,9 +209,9 @@ static uint8_t handle_write(struct emulator *e, const struct tp_frame *frame)
     return TP_ACK_OK;
 }
 
-static bool sampling_fits(const struct tp_sampling *sampling)
+static bool sampling_fits(const struct tp_limits *limits, const struct tp_sampling *sampling)
 {
-    return sampling->temperature >> 20 == 0 && sampling->top_k <= TP_TOP_K_MAX &&
+    return sampling->temperature >> 20 == 0 && sampling->top_k <= limits->top_k &&
            sampling->penalty_positive >> 12 == 0 && sampling->penalty_negative >> 12 == 0 &&
            sampling->min_p_gap >> 24 == 0;
 }
@@ -239,9 +239,10 @@ static uint8_t handle_slot(struct emulator *e, const struct tp_frame *frame)
     slot->sampling.top_p_cut = tp__get16(p + 40);
     slot->candidates = p[42];
     slot->sampling.min_p_gap = tp__get32(p + 44);
-    slot->open = sampling_fits(&slot->sampling) && slot->candidates <= TP_TOP_K_MAX &&
-                 slot->stop_count <= TP_STOP_MAX && slot->context != 0 &&
-                 slot->context <= e->limits.positions_max && slot->position < slot->context;
+    slot->open = sampling_fits(&e->limits, &slot->sampling) &&
+                 slot->candidates <= e->limits.top_k && slot->stop_count <= TP_STOP_MAX &&
+                 slot->context != 0 && slot->context <= e->limits.positions_max &&
+                 slot->position < slot->context;
     uint32_t index = 0;
     if (!e->prepared) {
         // The memory of the steps is taken here, never later.

@@ -82,6 +82,7 @@ struct tp_device_info {
     uint32_t head_norm;
     uint32_t head_log2_max;    ///< log2 of the largest head size
     uint32_t attention_lanes;  ///< elements that attention multiplies at a time: 64, 32, 16
+    uint32_t top_k;            ///< the most that a session may ask for, and its candidates
     bool counts_cycles;        ///< false: an emulator, it has no clock
 };
 
@@ -646,16 +647,16 @@ typedef void (*tp_logits_callback)(void *user, uint32_t position, const int32_t 
 /** How a session samples; all 0 is greedy. The settings work one after the other. First
  *  repetition_penalty: the logits of the last 64 tokens of the session are divided by it where they
  *  are positive, else multiplied with it, in greedy sampling too. Then top_k: the k most likely
- *  tokens stay; where it is 0 and top_p or min_p is not, 64. Then top_p: of these the most likely
- *  ones stay whose probabilities, at temperature 1 and among these, reach p together; and min_p: of
- *  these those stay that have at least min_p times the probability of the first. Last temperature:
- *  of what is left one token is drawn.
+ *  tokens stay; where it is 0 and top_p or min_p is not, as many as the device sorts. Then top_p:
+ * of these the most likely ones stay whose probabilities, at temperature 1 and among these, reach p
+ * together; and min_p: of these those stay that have at least min_p times the probability of the
+ * first. Last temperature: of what is left one token is drawn.
  *
  *  Log probabilities are natural logarithms, at temperature 1 over the whole vocabulary, after the
  *  penalty and before everything else. */
 struct tp_session_options {
     float temperature;         ///< 0 = greedy: top_k, top_p, min_p do not count; else 0.01..100
-    uint32_t top_k;            ///< 0 = all, else 1..64
+    uint32_t top_k;            ///< 0 = all, else 1..top_k of the device, at most 64
     uint64_t seed;             ///< of the session's random stream
     float repetition_penalty;  ///< 0 or 1 = off, else 1..3.9
     float top_p;               ///< 0 or 1 = off, else below 1

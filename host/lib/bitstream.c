@@ -143,6 +143,7 @@ static bool is_defined_alike(const json_t *manifest, const struct tp_board_info 
         {"HeadNorm", device->head_norm},
         {"HeadLog2Max", device->head_log2_max},
         {"AttentionLanes", device->attention_lanes},
+        {"TopK", device->top_k},
     };
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
         if (defined(manifest, pairs[i].key) != pairs[i].value) {

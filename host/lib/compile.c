@@ -41,7 +41,8 @@ const struct tp_limits tp__limits_most = {.groups = 4,
                                           .codebooks = TP_CODEBOOKS_MAX,
                                           .head_norm = 1,
                                           .head_log2_max = 7,
-                                          .attention_lanes = 64};
+                                          .attention_lanes = 64,
+                                          .top_k = TP_TOP_K_MAX};
 
 struct compiler {
     const struct tp_quantised_model *model;

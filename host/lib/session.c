@@ -6,6 +6,7 @@
 // next run. The device's thread appends sampled tokens and the reason of the end; the reader turns
 // them into text. All fields are guarded by the device's mutex, but for those of the reader's side.
 
+#include <inttypes.h>
 #include <math.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -113,9 +114,9 @@ static tp_status check_sampling(const tp_device *device, const struct tp_session
         return tp__fail(error, TP_ERROR_INVALID,
                         "the temperature must be 0 (greedy) or 0.01 to 100");
     }
-    if (options->top_k > TP_TOP_K_MAX) {
-        return tp__fail(error, TP_ERROR_INVALID, "top-k must be 0 (off) or 1 to %u",
-                        (unsigned)TP_TOP_K_MAX);
+    if (options->top_k > device->limits.top_k) {
+        return tp__fail(error, TP_ERROR_INVALID, "top-k must be 0 (off) or 1 to %" PRIu32 " on %s",
+                        device->limits.top_k, device->info.name);
     }
     if (options->repetition_penalty != 0.0f &&
         !between(options->repetition_penalty, 1.0, penalty_most + 1e-6)) {
@@ -128,9 +129,10 @@ static tp_status check_sampling(const tp_device *device, const struct tp_session
     if (!between(options->min_p, 0.0, 1.0)) {
         return tp__fail(error, TP_ERROR_INVALID, "min-p must be 0 (off) to 1");
     }
-    if (options->candidates > TP_TOP_K_MAX) {
-        return tp__fail(error, TP_ERROR_INVALID, "at most %u candidates can be asked for",
-                        (unsigned)TP_TOP_K_MAX);
+    if (options->candidates > device->limits.top_k) {
+        return tp__fail(error, TP_ERROR_INVALID,
+                        "at most %" PRIu32 " candidates can be asked for on %s",
+                        device->limits.top_k, device->info.name);
     }
     bool full = options->repetition_penalty > 1.0f || options->min_p > 0.0f ||
                 (options->top_p > 0.0f && options->top_p < 1.0f) || options->candidates != 0;
@@ -191,7 +193,8 @@ static tp_status check_options(const tp_device *device, const struct tp_session_
 }
 
 // The numbers that the device takes (docs/numbers.md, section 6).
-static struct tp_sampling sampling_of(const struct tp_session_options *options)
+static struct tp_sampling sampling_of(const tp_device *device,
+                                      const struct tp_session_options *options)
 {
     struct tp_sampling sampling = {.top_k = options->top_k, .seed = options->seed};
     if (options->temperature > 0.0f) {
@@ -211,7 +214,7 @@ static struct tp_sampling sampling_of(const struct tp_session_options *options)
         sampling.min_p_gap = (uint32_t)lround(-log((double)options->min_p) * 4096.0) + 1;
     }
     if (sampling.top_k == 0 && (sampling.top_p_cut != 0 || sampling.min_p_gap != 0)) {
-        sampling.top_k = TP_TOP_K_MAX;
+        sampling.top_k = device->limits.top_k;
     }
     return sampling;
 }
@@ -231,7 +234,7 @@ static void take_options(tp_session *session, const struct tp_session_options *o
         session->stop_token_count +=
             own_stops(tokenizer, session->stop_tokens + session->stop_token_count);
     }
-    session->sampling = sampling_of(options);
+    session->sampling = sampling_of(session->device, options);
 }
 
 static bool take_candidate_memory(tp_session *session)

@@ -28,6 +28,7 @@ struct tp_limits {
     uint32_t head_norm;
     uint32_t head_log2_max;
     uint32_t attention_lanes; /* 64, 32 or 16 */
+    uint32_t top_k;           /* that the sampler sorts */
 };
 
 /* Queries of a KV word that one ATTENTION can serve at a time. */

@@ -42,7 +42,7 @@ struct field {
 };
 struct config {
     const char *name;
-    unsigned values[16];
+    unsigned values[17];
 };
 
 #define TP_CONSTANT(name, value, text) {#name, value, text},
@@ -68,18 +68,18 @@ static const struct field fields[] = {
 
 #define TP_CONFIG(name, groups, slots, weight_beats, kv_rows, dim_max, query_max, hidden_max,      \
                   vocab_max, positions_max, program_max, gain_quads, constant_pairs, codebooks,    \
-                  head_norm, head_log2_max, attention_lanes, text)                                 \
+                  head_norm, head_log2_max, attention_lanes, top_k, text)                          \
     {#name,                                                                                        \
      {groups, slots, weight_beats, kv_rows, dim_max, query_max, hidden_max, vocab_max,             \
       positions_max, program_max, gain_quads, constant_pairs, codebooks, head_norm, head_log2_max, \
-      attention_lanes}},
+      attention_lanes, top_k}},
 static const struct config configs[] = {
 #include "../include/tp_configs.def"
 };
-static const char *const config_parameters[16] = {
-    "Groups",    "Slots",    "WeightBeats",  "KvRows",        "DimMax",    "QueryMax",
-    "HiddenMax", "VocabMax", "PositionsMax", "ProgramMax",    "GainQuads", "ConstantPairs",
-    "Codebooks", "HeadNorm", "HeadLog2Max",  "AttentionLanes"};
+static const char *const config_parameters[17] = {
+    "Groups",    "Slots",    "WeightBeats",  "KvRows",         "DimMax",    "QueryMax",
+    "HiddenMax", "VocabMax", "PositionsMax", "ProgramMax",     "GainQuads", "ConstantPairs",
+    "Codebooks", "HeadNorm", "HeadLog2Max",  "AttentionLanes", "TopK"};
 
 struct board {
     const char *name;

@@ -32,7 +32,8 @@ module tp_attention
   parameter int unsigned QueryWords = 4,
   parameter int unsigned ColumnsMax = 4,
   parameter int unsigned HeadLog2Max = 5,
-  parameter int unsigned Lanes = 64  // 64: two query sets; 32: one; 16: one, words in halves
+  parameter int unsigned Lanes = 64,  // 64: two query sets; 32: one; 16: one, words in halves
+  parameter int unsigned HardGroups = 0  // groups of 8 products of the mix in hard multipliers
 ) (
   input  logic                          clk_i,
   input  logic                          rst_ni,
@@ -474,7 +475,8 @@ module tp_attention
     );
 
     tp_mix #(
-      .Groups(Groups)
+      .Groups    (Groups),
+      .HardGroups(HardGroups)
     ) u_mix (
       .clk_i,
       .rst_ni,

@@ -10,7 +10,8 @@
 `include "tp_assert.svh"
 
 module tp_mix #(
-  parameter int unsigned Groups = 4  // of 8 lanes
+  parameter int unsigned Groups = 4,  // of 8 lanes
+  parameter int unsigned HardGroups = 0  // of them with hard multipliers
 ) (
   input  logic                      clk_i,
   input  logic                      rst_ni,
@@ -42,7 +43,8 @@ module tp_mix #(
     logic [7:0][19:0] sum_q;
 
     tp_mul8 #(
-      .Lanes(8)
+      .Lanes(8),
+      .Hard (group < int'(HardGroups))
     ) u_product (
       .clk_i,
       .rst_ni,

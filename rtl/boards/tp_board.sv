@@ -24,6 +24,7 @@ module tp_board #(
   parameter int unsigned HeadNorm = 1,
   parameter int unsigned HeadLog2Max = 5,
   parameter int unsigned AttentionLanes = 64,
+  parameter int unsigned TopK = 64,
   parameter int unsigned BuildId = 0,
   parameter int unsigned CoreKhz = 100000,
   parameter int unsigned Baud = 3000000
@@ -98,6 +99,7 @@ module tp_board #(
     .HeadNorm(HeadNorm),
     .HeadLog2Max(HeadLog2Max),
     .AttentionLanes(AttentionLanes),
+    .TopK(TopK),
     .BuildId(BuildId)
   ) u_core (
     .clk_i(clk_i),

@@ -24,6 +24,7 @@ module tp_top_sim #(
   parameter int unsigned HeadNorm = 1,
   parameter int unsigned HeadLog2Max = 5,
   parameter int unsigned AttentionLanes = 64,
+  parameter int unsigned TopK = 64,
   parameter int unsigned BuildId = 0
 ) (
   input  logic       clk_i,
@@ -57,6 +58,7 @@ module tp_top_sim #(
     .HeadNorm(HeadNorm),
     .HeadLog2Max(HeadLog2Max),
     .AttentionLanes(AttentionLanes),
+    .TopK(TopK),
     .BuildId(BuildId)
   ) u_core (
     .clk_i(clk_i),

@@ -27,6 +27,7 @@ module tp_core #(
   parameter int unsigned HeadNorm = 1,
   parameter int unsigned HeadLog2Max = 5,
   parameter int unsigned AttentionLanes = 64,
+  parameter int unsigned TopK = 64,
   parameter int unsigned BuildId = 0,
   // A prompt that fills the context fits a slot's queue.
   localparam int unsigned QueueDepth = 1 << $clog2(PositionsMax > 128 ? PositionsMax : 128)
@@ -49,6 +50,8 @@ module tp_core #(
   localparam int unsigned Frequencies = 64;
   localparam int unsigned RotationPairs = 1 << (HeadLog2Max - 1);  // of a head
   localparam int unsigned QueryWords = QueryMax / 32;
+  // With one matrix group hard multipliers are left, of the few that small devices have.
+  localparam bit SpareMultipliers = Groups == 1;
 
   `TP_REQUIRE(DimMax % 32 == 0 && QueryMax % 32 == 0 && HiddenMax % 32 == 0)
   `TP_REQUIRE(PositionsMax % 16 == 0)
@@ -261,6 +264,7 @@ module tp_core #(
     .HeadNorm       (HeadNorm),
     .HeadLog2Max    (HeadLog2Max),
     .AttentionLanes (AttentionLanes),
+    .TopK           (TopK),
     .QueueDepth     (QueueDepth),
     .BuildId        (BuildId),
     .SaturationPorts(4),
@@ -547,9 +551,10 @@ module tp_core #(
   // ---- norm ----
 
   tp_rmsnorm #(
-    .Slots    (Slots),
-    .DimMax   (DimMax),
-    .GainQuads(GainQuads)
+    .Slots      (Slots),
+    .DimMax     (DimMax),
+    .GainQuads  (GainQuads),
+    .HardSquares(SpareMultipliers)
   ) u_rmsnorm (
     .clk_i           (clk_i),
     .rst_ni          (rmsnorm_rst_n),
@@ -750,7 +755,8 @@ module tp_core #(
     .QueryWords (QueryWords),
     .ColumnsMax (QueryWords),
     .HeadLog2Max(HeadLog2Max),
-    .Lanes      (AttentionLanes)
+    .Lanes      (AttentionLanes),
+    .HardGroups (SpareMultipliers ? 1 : 0)
   ) u_attention (
     .clk_i            (clk_i),
     .rst_ni           (attention_rst_n),
@@ -790,6 +796,7 @@ module tp_core #(
 
   tp_sampler #(
     .Slots       (Slots),
+    .TopK        (TopK),
     .VocabMax    (VocabMax),
     .PositionsMax(PositionsMax)
   ) u_sampler (

@@ -22,7 +22,8 @@
 module tp_rmsnorm #(
   parameter int unsigned Slots = 4,
   parameter int unsigned DimMax = 64,  // elements of x, a multiple of 32
-  parameter int unsigned GainQuads = 256  // quads of the gain memory
+  parameter int unsigned GainQuads = 256,  // quads of the gain memory
+  parameter bit HardSquares = 1'b0  // 1: squares in hard multipliers
 ) (
   input  logic                   clk_i,
   input  logic                   rst_ni,
@@ -303,7 +304,9 @@ module tp_rmsnorm #(
   end
 
   for (genvar i = 0; i < 4; i++) begin : gen_square
-    tp_square u_square (
+    tp_square #(
+      .Hard(HardSquares)
+    ) u_square (
       .clk_i      (clk_i),
       .rst_ni     (rst_ni),
       .in_valid_i (quad_valid[4]),

@@ -32,6 +32,7 @@ module tp_commands
   parameter  int unsigned HeadNorm       = 1,
   parameter  int unsigned HeadLog2Max    = 5,
   parameter  int unsigned AttentionLanes = 64,
+  parameter  int unsigned TopK           = 64,
   parameter  int unsigned QueueDepth     = 256,
   parameter  int unsigned BuildId        = 0,
   localparam int unsigned LevelWidth     = $clog2(QueueDepth + 1)
@@ -257,11 +258,11 @@ module tp_commands
   always_comb begin
     field_bad = 1'b0;
     unique case (check_index_q)
-      4'd0: field_bad = 32'(word_q[23:16]) > TP_TOP_K_MAX || 32'(word_q[31:24]) > TP_STOP_MAX;
+      4'd0: field_bad = 32'(word_q[23:16]) > TopK || 32'(word_q[31:24]) > TP_STOP_MAX;
       4'd1: field_bad = word_q[31:20] != '0;
       4'd4: field_bad = 32'(word_q[15:0]) > PositionsMax || word_q[31:16] >= word_q[15:0];
       4'd9: field_bad = word_q[15:12] != '0 || word_q[31:28] != '0;
-      4'd10: field_bad = 32'(word_q[23:16]) > TP_TOP_K_MAX;
+      4'd10: field_bad = 32'(word_q[23:16]) > TopK;
       4'd11: field_bad = word_q[31:24] != '0;
       default: ;
     endcase
@@ -516,7 +517,7 @@ module tp_commands
     if (hello_q) begin
       unique case (index_q[3:0])
         4'd0: answer_word_data_o = {8'(Slots), 8'(Groups), 16'(TP_PROTOCOL_VERSION)};
-        4'd1: answer_word_data_o = {8'(HeadLog2Max), 8'(TP_TOP_K_MAX), 8'(Codebooks), HelloFlags};
+        4'd1: answer_word_data_o = {8'(HeadLog2Max), 8'(TopK), 8'(Codebooks), HelloFlags};
         4'd2: answer_word_data_o = WeightBeats;
         4'd3: answer_word_data_o = KvRows;
         4'd4: answer_word_data_o = {16'(QueryMax), 16'(DimMax)};

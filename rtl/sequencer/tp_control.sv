@@ -32,6 +32,7 @@ module tp_control
   parameter int unsigned HeadNorm        = 1,
   parameter int unsigned HeadLog2Max     = 5,
   parameter int unsigned AttentionLanes  = 64,
+  parameter int unsigned TopK            = 64,
   parameter int unsigned QueueDepth      = 256,
   parameter int unsigned EventDepth      = 64,
   parameter int unsigned BuildId         = 0,
@@ -197,6 +198,7 @@ module tp_control
     .HeadNorm      (HeadNorm),
     .HeadLog2Max   (HeadLog2Max),
     .AttentionLanes(AttentionLanes),
+    .TopK          (TopK),
     .QueueDepth    (QueueDepth),
     .BuildId       (BuildId)
   ) u_commands (

@@ -46,7 +46,8 @@ static const struct tp_limits roomy = {.groups = 4,
                                        .codebooks = 1,
                                        .head_norm = 1,
                                        .head_log2_max = 7,
-                                       .attention_lanes = 64};
+                                       .attention_lanes = 64,
+                                       .top_k = TP_TOP_K_MAX};
 
 static tp_status write_machine(void *user, uint32_t space, uint32_t address, const uint32_t *words,
                                size_t count, struct tp_error *error)

@@ -66,6 +66,9 @@
 #ifndef TP_PARAM_HeadLog2Max
 #define TP_PARAM_HeadLog2Max 5
 #endif
+#ifndef TP_PARAM_TopK
+#define TP_PARAM_TopK 64
+#endif
 #ifndef TP_PARAM_AttentionLanes
 #define TP_PARAM_AttentionLanes 64
 #endif
@@ -98,6 +101,7 @@ static const struct tp_limits limits = {
     .head_norm = TP_PARAM_HeadNorm,
     .head_log2_max = HEAD_LOG2_MAX,
     .attention_lanes = TP_PARAM_AttentionLanes,
+    .top_k = TP_PARAM_TopK,
 };
 
 /* One slot as the bench expects it. */
@@ -659,14 +663,14 @@ static void open_slot(struct bench *b, uint32_t s)
     session->logits = logits;
     sampling->seed = tp_random_u64(&b->random);
     sampling->temperature = below(b, 3) ? below(b, 1u << 14) : 0;
-    sampling->top_k = below(b, 2) ? 0 : 1 + below(b, 64);
+    sampling->top_k = below(b, 2) ? 0 : 1 + below(b, limits.top_k);
     if (below(b, 2)) sampling->top_p_cut = below(b, 65536);
     if (below(b, 2)) sampling->min_p_gap = 1 + below(b, 1u << 14);
     if (below(b, 2)) {
         sampling->penalty_positive = 1 + below(b, 1024);
         sampling->penalty_negative = 1024 + below(b, 3072);
     }
-    session->candidates = below(b, 2) ? 0 : 1 + below(b, 64);
+    session->candidates = below(b, 2) ? 0 : 1 + below(b, limits.top_k);
     session->all_logits = below(b, 3) == 0;
     session->context = b->pages_per_slot * TP_PAGE;
     send_slot(b, s);
