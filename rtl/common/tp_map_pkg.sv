@@ -83,7 +83,7 @@ package tp_map_pkg;
   localparam int unsigned TP_CYCLES_FACTOR = 6;
   // ANGLES: from issue to completion, beside 2 per pair
   localparam int unsigned TP_CYCLES_ANGLES = 10;
-  // ATTENTION: beside 16 per chunk, 8 with two sets, less 4 with halves
+  // ATTENTION: beside 16 per chunk; sets 8 more, halves 4 less
   localparam int unsigned TP_CYCLES_ATTENTION = 72;
 
   // the program of this slot ends
