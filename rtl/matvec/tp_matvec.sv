@@ -527,8 +527,8 @@ module tp_matvec #(
   );
 
   logic unused_bits;
-  assign unused_bits = ^{token_group_q, matvec, embed, token_beats, cmd_i.position, cmd_i.token, cfg_address_i,
-                         cfg_data_i};
+  assign unused_bits = ^{matvec, embed, token_beats, token_group_q, cmd_i.position, cmd_i.token,
+                         cfg_address_i, cfg_data_i};
 
   `TP_ASSERT(CommandOnlyWhenFree_A, !cmd_valid_i || free_q)
   `TP_ASSERT(CommandIsOurs_A, !cmd_valid_i || is_embed || matvec.opcode == TP_OP_MATVEC)
