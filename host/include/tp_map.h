@@ -51,7 +51,7 @@
 #define TP_CYCLES_NORM 14u /* from the last x to the last block of its norm */
 #define TP_CYCLES_FACTOR 6u /* a completion is so much earlier than the last x + elements / 4 */
 #define TP_CYCLES_ANGLES 10u /* ANGLES: from issue to completion, beside 2 per pair */
-#define TP_CYCLES_ATTENTION 72u /* ATTENTION: beside 16 per chunk, 8 with two sets, less 4 with halves */
+#define TP_CYCLES_ATTENTION 72u /* ATTENTION: beside 16 a chunk, 8 of a second set, -4 of halves */
 
 #define TP_OP_END 0u /* the program of this slot ends */
 #define TP_OP_EMBED 1u /* the token's row of the embedding into the residual x, and its norm */

@@ -83,7 +83,7 @@ package tp_map_pkg;
   localparam int unsigned TP_CYCLES_FACTOR = 6;
   // ANGLES: from issue to completion, beside 2 per pair
   localparam int unsigned TP_CYCLES_ANGLES = 10;
-  // ATTENTION: beside 16 per chunk, 8 with two sets, less 4 with halves
+  // ATTENTION: beside 16 a chunk, 8 of a second set, -4 of halves
   localparam int unsigned TP_CYCLES_ATTENTION = 72;
 
   // the program of this slot ends
