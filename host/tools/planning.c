@@ -13,13 +13,13 @@
 enum { CONFIGURATIONS_MAX = 64, NEEDS_MAX = 32, MEAN_POSITIONS = 256 };
 
 // What a core takes at least beside its lanes, and each group of lanes. The LUTs are a lower bound,
-// estimated: synthesis gives ulx3s-45f, of two groups, 44,800. Memory comes in units: 512 beats
-// take 4 block RAMs a group, 512 rows of keys and values 16.
+// estimated: synthesis gives ulx3s-45f, of one group, 36,000. Memory comes in units: 512 beats take
+// 4 block RAMs a group, 512 rows of keys and values 16.
 enum {
     LUTS_BESIDE = 27000,
     LUTS_OF_GROUP = 2800,
-    MULTIPLIERS_BESIDE = 23,
-    BLOCK_RAMS_BESIDE = 20,
+    MULTIPLIERS_BESIDE = 27,
+    BLOCK_RAMS_BESIDE = 18,
     BLOCK_RAMS_OF_BEATS = 4,
     BLOCK_RAMS_OF_ROWS = 16,
     UNIT_ROWS = 512
