@@ -35,6 +35,11 @@ module tp_score
   output scored_t [  Groups-1:0]      out_scored_o        // early
 );
 
+  // Each set has its own: it steers all groups.
+  logic [2:0] head_log2_q;
+  (* keep *)
+  always_ff @(posedge clk_i) head_log2_q <= head_log2_i;
+
   // valid_q[i] is high i cycles after in_valid_i.
   logic [9:1] valid_q;
   always_ff @(posedge clk_i) begin
@@ -66,7 +71,7 @@ module tp_score
       .a_i  (20'($signed(sum8[i]))),
       .b_i  ('1),
       .c_i  (20'($signed(sum8[i^1]))),
-      .d_i  ({20{head_log2_i >= 3'd4}}),
+      .d_i  ({20{head_log2_q >= 3'd4}}),
       .sum_o(sum16[i])
     );
 
@@ -77,7 +82,7 @@ module tp_score
         .a_i  (sum16_q[i]),
         .b_i  ('1),
         .c_i  (sum16_q[i^2]),
-        .d_i  ({20{head_log2_i >= 3'd5}}),
+        .d_i  ({20{head_log2_q >= 3'd5}}),
         .sum_o(dot[i])
       );
     end else begin : gen_no_sum32
@@ -102,8 +107,8 @@ module tp_score
     if (in_valid_i) begin
       for (int unsigned i = 0; i < Groups; i++) begin
         exponent_q[i] <= 7'(key_base_i) +
-            7'(key_exponents_i[head_of(head_log2_i, group_of(2'(i), in_half_i))]) +
-            7'(query_exponents_i[head_of(head_log2_i, group_of(2'(i), in_half_i))]);
+            7'(key_exponents_i[head_of(head_log2_q, group_of(2'(i), in_half_i))]) +
+            7'(query_exponents_i[head_of(head_log2_q, group_of(2'(i), in_half_i))]);
       end
     end
     if (valid_q[1]) exponent_q2 <= exponent_q;
@@ -182,7 +187,7 @@ module tp_score
 `else
     assign kept_sum = sum;
 `endif
-    assign is_wide     = head_log2_i > 3'd5;
+    assign is_wide     = head_log2_q > 3'd5;
     assign is_complete = last_part_q[9];
 
     always_ff @(posedge clk_i) if (valid_q[7]) wide_score_q <= clamped;
@@ -301,8 +306,8 @@ module tp_score
 
   `TP_REQUIRE(Groups == 4 || (Groups == 2 && !WideHeads))
 
-  `TP_ASSERT(HeadSize_A, !in_valid_i || (head_log2_i >= 3'd3 && (WideHeads || head_log2_i <= 3'd5)))
-  `TP_ASSERT(HeadInHalf_A, !in_valid_i || Groups == 4 || head_log2_i <= 3'd4)
+  `TP_ASSERT(HeadSize_A, !in_valid_i || (head_log2_q >= 3'd3 && (WideHeads || head_log2_q <= 3'd5)))
+  `TP_ASSERT(HeadInHalf_A, !in_valid_i || Groups == 4 || head_log2_q <= 3'd4)
   `TP_COVER(Clamped_C, valid_q[7] && is_clamped_q[0])
 
 endmodule

@@ -142,7 +142,9 @@ module tp_epilogue_pairs
   end
 
   // What belongs to the next pair and the next row group is read a cycle ahead.
-  front_t front_read;
+  front_t front_here;
+  front_t front_ahead;
+  front_t front_ahead_q;  // of the command behind that of the next pair
   front_t front_q;  // of the command of the next pair
   logic [DelayWidth-1:0] delay_read;
   logic [DelayWidth-1:0] delay_q;  // of the command of the next row group
@@ -156,8 +158,20 @@ module tp_epilogue_pairs
     .write_enable_i (context_valid_q),
     .write_address_i(context_index_q),
     .write_data_i   (front_in_q),
-    .read_address_i (fire_q + index_t'(fire_end)),
-    .read_data_o    (front_read)
+    .read_address_i (fire_q),
+    .read_data_o    (front_here)
+  );
+
+  tp_ram_async #(
+    .Width($bits(front_t)),
+    .Depth(Commands)
+  ) u_front_ahead (
+    .clk_i          (clk_i),
+    .write_enable_i (context_valid_q),
+    .write_address_i(context_index_q),
+    .write_data_i   (front_in_q),
+    .read_address_i (fire_q + 1'b1),
+    .read_data_o    (front_ahead)
   );
 
   tp_ram_async #(
@@ -173,8 +187,9 @@ module tp_epilogue_pairs
   );
 
   always_ff @(posedge clk_i) begin
-    front_q   <= front_read;
-    delay_q   <= delay_read;
+    front_ahead_q <= front_ahead;
+    front_q <= fire_end ? front_ahead_q : front_here;
+    delay_q <= delay_read;
     at_once_q <= delay_read == '0;
   end
 
@@ -330,6 +345,8 @@ module tp_epilogue_pairs
   // Half of the contexts are for commands whose pairs are still on their way to a destination.
   `TP_ASSERT(ContextsEnough_A, 32'(level_q) <= Commands / 2)
   `TP_ASSERT(RowHasContext_A, !(rows_valid || fire) || level_q != '0)
+  // The context behind is read once more before it is needed.
+  `TP_ASSERT(EndsApart_A, !(fire_end && $past(fire_end)))
   `TP_ASSERT(RowsAreNoEmbedding_A, !first_fire || front_q.kind != KindEmbed)
   `TP_ASSERT(EmbeddingIsNoRows_A, !embed_valid_i || front_q.kind == KindEmbed)
   `TP_ASSERT(OnePairPerCycle_A,

@@ -72,13 +72,17 @@ module tp_rmsnorm #(
   assign cfg_gain = cfg_valid_i && cfg_space_i == tp_map_pkg::TP_SPACE_GAIN &&
                     cfg_address_i < 2 * GainQuads;
 
+  // Decoded a cycle before it is written.
+  logic        epsilon_low_q;
+  logic        epsilon_high_q;
+  logic [31:0] epsilon_data_q;
   always_ff @(posedge clk_i) begin
-    if (cfg_register && cfg_address_i == 32'(tp_map_pkg::TP_REGISTER_NORM_EPSILON)) begin
-      epsilon_q[31:0] <= cfg_data_i;
-    end
-    if (cfg_register && cfg_address_i == 32'(tp_map_pkg::TP_REGISTER_NORM_EPSILON_HIGH)) begin
-      epsilon_q[47:32] <= cfg_data_i[15:0];
-    end
+    epsilon_low_q <= cfg_register && cfg_address_i == 32'(tp_map_pkg::TP_REGISTER_NORM_EPSILON);
+    epsilon_high_q <= cfg_register &&
+        cfg_address_i == 32'(tp_map_pkg::TP_REGISTER_NORM_EPSILON_HIGH);
+    epsilon_data_q <= cfg_data_i;
+    if (epsilon_low_q) epsilon_q[31:0] <= epsilon_data_q;
+    if (epsilon_high_q) epsilon_q[47:32] <= epsilon_data_q[15:0];
   end
 
   tp_ram #(
@@ -271,6 +275,11 @@ module tp_rmsnorm #(
     rights[9:3] <= rights[8:2];
   end
 
+  // Of stage 3, for each element by itself.
+  logic [3:0][4:0] right_here_q;
+  (* keep *)
+  always_ff @(posedge clk_i) right_here_q <= {4{rights[2]}};
+
   logic [3:0][15:0] scaled_q4;  // signed
   logic [3:0][30:0] square;  // of stage 7
   logic [47:0] epsilon_q8;
@@ -287,7 +296,7 @@ module tp_rmsnorm #(
 
   always_ff @(posedge clk_i) begin
     if (quad_valid[3]) begin
-      for (int unsigned i = 0; i < 4; i++) scaled_q4[i] <= 16'($signed(x[i]) >>> rights[3]);
+      for (int unsigned i = 0; i < 4; i++) scaled_q4[i] <= 16'($signed(x[i]) >>> right_here_q[i]);
     end
     if (quad_valid[7]) begin
       sum_q8 <= (33'(square[0]) + 33'(square[1])) + (33'(square[2]) + 33'(square[3]));

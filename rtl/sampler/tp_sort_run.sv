@@ -6,7 +6,8 @@
 // Out   the front entry, and whether its run is an odd one; what these two are after a step, and
 //       the key of the entry that it may bring to the front.
 // Rate  one entry in and one out per step; one that finds it empty is in front two steps later.
-// Not   holds more than a run beside the front entry: the owner's schedule takes care of it.
+// Not   holds more than a run beside the front entry and the one behind it: the owner's schedule
+//       takes care of it.
 
 `include "tp_assert.svh"
 
@@ -30,10 +31,17 @@ module tp_sort_run #(
   output logic [KeyWidth-1:0] key_next_o     // late
 );
 
+  // An entry goes from the memory to the register behind the front one, then to the front; when
+  // there is nothing in the memory, it goes past it.
   logic [ RunLog:0] written_q;
-  logic [ RunLog:0] read_q;
+  logic [ RunLog:0] read_q;  // entries that are not in the memory any more
+  logic             empty;
   logic             free;
-  logic             load;
+  logic             free_behind;
+  logic             load_behind;
+  logic             behind_valid_q;
+  logic             behind_odd_q;
+  logic [Width-1:0] behind_q;
   logic             valid_next;
   logic             odd_next;
   logic             valid_q;
@@ -41,34 +49,41 @@ module tp_sort_run #(
   logic [Width-1:0] word;
   logic [Width-1:0] data_q;
 
-  assign free = !valid_q || take_i;
-  assign load = written_q != read_q && free;
-  assign valid_next = load || !free;
-  assign odd_next = free ? read_q[RunLog] : odd_q;
+  assign empty       = written_q == read_q;
+  assign free        = !valid_q || take_i;
+  assign free_behind = !behind_valid_q || free;
+  assign load_behind = free_behind && (!empty || write_i);
+  assign valid_next  = behind_valid_q || !free;
+  assign odd_next    = free ? behind_odd_q : odd_q;
 
   always_ff @(posedge clk_i) begin
     if (clear_i) begin
-      written_q <= '0;
-      read_q    <= '0;
-      valid_q   <= 1'b0;
+      written_q      <= '0;
+      read_q         <= '0;
+      behind_valid_q <= 1'b0;
+      valid_q        <= 1'b0;
     end else if (step_i) begin
       if (write_i) written_q <= written_q + 1'b1;
-      if (load) read_q <= read_q + 1'b1;
-      valid_q <= valid_next;
+      if (load_behind) read_q <= read_q + 1'b1;
+      behind_valid_q <= load_behind || !free_behind;
+      valid_q        <= valid_next;
     end
   end
   always_ff @(posedge clk_i) begin
     // Loads nothing of meaning when it runs empty, which spares the way a comparison.
+    if (step_i && free_behind) begin
+      behind_odd_q <= read_q[RunLog];
+      behind_q     <= empty ? data_i : word;
+    end
     if (step_i && free) begin
-      odd_q  <= read_q[RunLog];
-      data_q <= word;
+      odd_q  <= behind_odd_q;
+      data_q <= behind_q;
     end
   end
 
+  // A run of one entry needs no memory.
   if (RunLog == 0) begin : gen_single
-    logic [Width-1:0] word_q;
-    always_ff @(posedge clk_i) if (step_i && write_i) word_q <= data_i;
-    assign word = word_q;
+    assign word = data_i;
   end else begin : gen_memory
     tp_ram_async #(
       .Width(Width),
@@ -88,14 +103,16 @@ module tp_sort_run #(
   assign data_o = data_q;
   assign valid_next_o = valid_next;
   assign odd_next_o = odd_next;
-  assign key_next_o = word[Width-1-:KeyWidth];
+  assign key_next_o = behind_q[Width-1-:KeyWidth];
 
+  // Only the assertions look at these.
   logic [RunLog:0] waiting;
-  assign waiting = written_q - read_q;
-  // Only the assertion looks at it.
-  logic unused_reset;
+  logic            unused_reset;
+  assign waiting      = written_q - read_q;
   assign unused_reset = rst_ni;
 
-  `TP_ASSERT(NoOverrun_A, clear_i || !step_i || !write_i || load || 32'(waiting) < (1 << RunLog))
+  `TP_ASSERT(
+      NoOverrun_A,
+      clear_i || !step_i || !write_i || load_behind || 32'(waiting) < (RunLog == 0 ? 0 : 1 << RunLog))
 
 endmodule

@@ -121,9 +121,10 @@ module tp_top_k
   logic [    Width-1:0] block_word;
   logic [    Width-1:0] block_q;
   logic                 last_place_q;  // place_q is the last one
-  assign block_write = list_step_q && run_valid[PlacesLog] &&
-                       !(block_in_q[PlacesLog-1] &&
-                         block_read_q <= {2'b00, block_in_q[PlacesLog-2:0]});
+  logic [PlacesLog-1:0] block_in_next;
+  logic [  PlacesLog:0] block_read_next;
+  logic                 enough_q;
+  assign block_write = list_step_q && run_valid[PlacesLog] && !enough_q;
   tp_ram_async #(
     .Width(Width),
     .Depth(Places / 2)
@@ -214,10 +215,21 @@ module tp_top_k
     exists_q <= 32'(place_i) < Places;
   end
 
+  always_comb begin
+    block_in_next   = block_in_q + PlacesLog'(run_valid[PlacesLog]);
+    block_read_next = block_read_q;
+    if (going_q) begin
+      if (last_place_q) block_read_next = (PlacesLog + 1)'(1);
+      else if (next_list_q[0]) block_read_next = '0;
+      else if (!take_list_q) block_read_next = block_read_q + 1'b1;
+    end
+  end
+
   always_ff @(posedge clk_i) begin
     if (clear_q) begin
       block_in_q   <= '0;
       block_read_q <= '0;
+      enough_q     <= 1'b0;
       going_q      <= 1'b0;
       writing_q    <= 1'b0;
       some_q       <= 1'b0;
@@ -226,7 +238,10 @@ module tp_top_k
       last_place_q <= 1'b1;
       next_list_q  <= '0;
     end else if (list_step_q) begin
-      if (run_valid[PlacesLog]) block_in_q <= block_in_q + 1'b1;
+      block_in_q <= block_in_next;
+      block_read_q <= block_read_next;
+      enough_q     <= block_in_next[PlacesLog-1] &&
+                      block_read_next <= {2'b00, block_in_next[PlacesLog-2:0]};
       going_q <= run_valid[PlacesLog];
       if (going_q) begin
         writing_q <= 1'b1;
@@ -234,14 +249,11 @@ module tp_top_k
         next_list_q <= {place_q == PlacesLog'(Places - 4), next_list_q[1]};
         last_place_q <= next_list_q[0];
         if (last_place_q) begin
-          half_q       <= !half_q;
-          some_q       <= writing_q;
-          block_read_q <= (PlacesLog + 1)'(1);
-          list_read_q  <= (PlacesLog + 1)'(3);
-        end else begin
-          if (take_list_q) list_read_q <= list_read_q + 1'b1;
-          if (next_list_q[0]) block_read_q <= '0;
-          else if (!take_list_q) block_read_q <= block_read_q + 1'b1;
+          half_q      <= !half_q;
+          some_q      <= writing_q;
+          list_read_q <= (PlacesLog + 1)'(3);
+        end else if (take_list_q) begin
+          list_read_q <= list_read_q + 1'b1;
         end
       end
     end
