@@ -111,8 +111,7 @@ module tp_sort_run #(
   assign waiting      = written_q - read_q;
   assign unused_reset = rst_ni;
 
-  `TP_ASSERT(
-      NoOverrun_A,
-      clear_i || !step_i || !write_i || load_behind || 32'(waiting) < (RunLog == 0 ? 0 : 1 << RunLog))
+  localparam int unsigned Entries = RunLog == 0 ? 0 : 1 << RunLog;
+  `TP_ASSERT(NoOverrun_A, clear_i || !step_i || !write_i || load_behind || 32'(waiting) < Entries)
 
 endmodule
