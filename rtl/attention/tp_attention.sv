@@ -341,14 +341,24 @@ module tp_attention
   // is the same one.
   assign query_index = query_of(8'(query_column_q[3]), last_part_q, sets_q, key_first_q[3]);
 
+  // Words are written a cycle after they come: the first is read three cycles after a command.
+  logic query_write_q;
+  logic [SlotBits+WordBits-1:0] query_address_q;
+  logic [275:0] query_word_q;
+  always_ff @(posedge clk_i) begin
+    query_write_q   <= query_valid_i && rst_ni;
+    query_address_q <= {query_slot_i[SlotBits-1:0], query_index_i[WordBits-1:0]};
+    query_word_q    <= {query_exponents_i, query_data_i};
+  end
+
   tp_ram_async #(
     .Width(256 + 20),
     .Depth(1 << (SlotBits + WordBits))
   ) u_query (
     .clk_i,
-    .write_enable_i (query_valid_i),
-    .write_address_i({query_slot_i[SlotBits-1:0], query_index_i[WordBits-1:0]}),
-    .write_data_i   ({query_exponents_i, query_data_i}),
+    .write_enable_i (query_write_q),
+    .write_address_i(query_address_q),
+    .write_data_i   (query_word_q),
     .read_address_i ({slot_q[SlotBits-1:0], query_index[WordBits-1:0]}),
     .read_data_o    ({query_exponents, query_data})
   );

@@ -52,7 +52,7 @@ module tp_top_k
   // Both reach all of the unit, so they are registers. The lists have a copy, which is near.
   logic                 clear_q;
   logic                 step;
-  logic                 step_q;
+  logic [PlacesLog-1:0] step_q;
   logic                 list_step_q;
   logic                 insert_q;
   logic                 insert_last_q;
@@ -63,8 +63,9 @@ module tp_top_k
   logic                 done_q;
 
   assign step = !clear_q && (insert_i || insert_last_q || push_q > 8'd1);
+  // Each merger has its own.
   (* keep *)
-  always_ff @(posedge clk_i) step_q <= step;
+  always_ff @(posedge clk_i) step_q <= {PlacesLog{step}};
   (* keep *)
   always_ff @(posedge clk_i) list_step_q <= step;
   always_ff @(posedge clk_i) clear_q <= clear_i || !rst_ni;
@@ -104,7 +105,7 @@ module tp_top_k
       .clk_i  (clk_i),
       .rst_ni (rst_ni),
       .clear_i(clear_q),
-      .step_i (step_q),
+      .step_i (step_q[k]),
       .valid_i(run_valid[k]),
       .data_i (run[k]),
       .valid_o(run_valid[k+1]),
@@ -116,9 +117,11 @@ module tp_top_k
 
   // Half a block is enough: when so many entries wait, no more are needed to complete the list.
   logic [PlacesLog-1:0] block_in_q;
-  logic [  PlacesLog:0] block_read_q;  // behind the front one; 0 in the last place
+  logic [  PlacesLog:0] block_read_q;  // of the entry behind the front one; 0 in the last place
+  logic [  PlacesLog:0] block_ahead_q;  // of the one behind that
   logic                 block_write;
   logic [    Width-1:0] block_word;
+  logic [    Width-1:0] block_behind_q;
   logic [    Width-1:0] block_q;
   logic                 last_place_q;  // place_q is the last one
   logic [PlacesLog-1:0] block_in_next;
@@ -133,7 +136,7 @@ module tp_top_k
     .write_enable_i (block_write),
     .write_address_i(block_in_q[PlacesLog-2:0]),
     .write_data_i   (run[PlacesLog]),
-    .read_address_i (block_read_q[PlacesLog-2:0]),
+    .read_address_i (block_ahead_q[PlacesLog-2:0]),
     .read_data_o    (block_word)
   );
 
@@ -171,7 +174,7 @@ module tp_top_k
     .Strict(Strict)
   ) u_after_list (
     .a_i       (list_behind_q[Width-1-:KeyWidth]),
-    .b_i       (block_word[Width-1-:KeyWidth]),
+    .b_i       (block_behind_q[Width-1-:KeyWidth]),
     .c_i       (block_q[Width-1-:KeyWidth]),
     .pick_b_i  (last_place_q),
     .at_least_o(after_list)
@@ -181,7 +184,7 @@ module tp_top_k
     .Strict(Strict)
   ) u_after_block (
     .a_i       (list_q[Width-1-:KeyWidth]),
-    .b_i       (block_word[Width-1-:KeyWidth]),
+    .b_i       (block_behind_q[Width-1-:KeyWidth]),
     .c_i       ('1),
     .pick_b_i  (1'b1),
     .at_least_o(after_block)
@@ -213,6 +216,23 @@ module tp_top_k
     // Before the first list there is nothing to be taken.
     if (list_step_q && list_read) some_read_q <= next_list ? writing_q : some_q;
     exists_q <= 32'(place_i) < Places;
+  end
+
+  // The entry behind the front one is in a register; one that only comes goes past the memory.
+  logic block_load;
+  logic block_arrives;
+  assign block_load = going_q ? last_place_q || next_list_q[0] || !take_list_q :
+      run_valid[PlacesLog];
+  assign block_arrives = run_valid[PlacesLog] && {1'b0, block_in_q} == block_ahead_q;
+  always_ff @(posedge clk_i) begin
+    if (clear_q) block_ahead_q <= '0;
+    else if (list_step_q) begin
+      if (next_list_q[1]) block_ahead_q <= '0;
+      else if (block_load) block_ahead_q <= block_ahead_q + 1'b1;
+    end
+  end
+  always_ff @(posedge clk_i) begin
+    if (list_step_q && block_load) block_behind_q <= block_arrives ? run[PlacesLog] : block_word;
   end
 
   always_comb begin
@@ -259,7 +279,7 @@ module tp_top_k
     end
   end
   always_ff @(posedge clk_i) begin
-    if (list_step_q && (last_place_q || !take_list_q)) block_q <= block_word;
+    if (list_step_q && (last_place_q || !take_list_q)) block_q <= block_behind_q;
     if (list_step_q && (last_place_q || take_list_q)) list_q <= list_behind_q;
     if (list_step_q && (last_place_q || next_list_q[0] || take_list_q)) begin
       list_behind_q <= list_word;
@@ -284,6 +304,6 @@ module tp_top_k
   `TP_ASSERT(IdFits_A, !insert_q || 32'(insert_id_i) < (1 << IdWidth))
   `TP_ASSERT(OneAtATime_A, !insert_q || (push_q == '0 && !waiting_q))
   `TP_ASSERT(InTime_A, !done_q || push_q == '0)
-  `TP_COVER(Second_C, step_q && some_q)
+  `TP_COVER(Second_C, list_step_q && some_q)
 
 endmodule
