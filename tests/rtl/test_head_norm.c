@@ -154,7 +154,7 @@ static void run(uint64_t seed, uint32_t gap)
         struct head h = random_head(&b, head_log2);
         send(&b, &h, gap);
     }
-    for (int k = 0; k < 4 * PAIRS_MAX; k++) idle(&b);
+    for (int k = 0; k < 2 * PAIRS_MAX + LATENCY; k++) idle(&b);
     ck_assert_uint_eq(b.count, 0);
     ck_assert_uint_eq(b.saturations, b.expected.saturations);
     ck_assert_uint_gt(b.saturations, 0);
