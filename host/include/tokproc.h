@@ -648,9 +648,9 @@ typedef void (*tp_logits_callback)(void *user, uint32_t position, const int32_t 
  *  repetition_penalty: the logits of the last 64 tokens of the session are divided by it where they
  *  are positive, else multiplied with it, in greedy sampling too. Then top_k: the k most likely
  *  tokens stay; where it is 0 and top_p or min_p is not, as many as the device sorts. Then top_p:
- * of these the most likely ones stay whose probabilities, at temperature 1 and among these, reach p
- * together; and min_p: of these those stay that have at least min_p times the probability of the
- * first. Last temperature: of what is left one token is drawn.
+ *  of these the most likely ones stay whose probabilities, at temperature 1 and among these, reach
+ *  p together; and min_p: of these those stay that have at least min_p times the probability of the
+ *  first. Last temperature: of what is left one token is drawn.
  *
  *  Log probabilities are natural logarithms, at temperature 1 over the whole vocabulary, after the
  *  penalty and before everything else. */

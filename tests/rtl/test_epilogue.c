@@ -47,9 +47,10 @@ enum {
     ROWS_MAX = 2 * HIDDEN,
     CYCLES = GROUPS > 1 ? 24000 : 36000,
     COMMANDS_END = CYCLES - (GROUPS > 1 ? 2000 : 6000),
-    // From the last beat of a row group to its rows, and from an EMBED to its first pair.
-    MATVEC_LATENCY = 18,
-    EMBED_LATENCY = 29,
+    // From the last beat of a row group to its rows, and from an EMBED to its first pair, as
+    // rtl/matvec/README.md states.
+    MATVEC_LATENCY = TP_CYCLES_ROWS,
+    EMBED_LATENCY = 30,
     // From the cycle in which a pair is taken.
     GAIN_LATENCY = 6,
     X_LATENCY = 8,
