@@ -82,7 +82,8 @@ struct tp_device_info {
     uint32_t head_norm;
     uint32_t head_log2_max;    ///< log2 of the largest head size
     uint32_t attention_lanes;  ///< elements that attention multiplies at a time: 64, 32, 16
-    uint32_t top_k;            ///< the most that a session may ask for, and its candidates
+    uint32_t top_k;            ///< the most that a session may ask for, and its candidates; 0: no
+                               ///< session has top_k, top_p, min_p or candidates
     bool counts_cycles;        ///< false: an emulator, it has no clock
 };
 
@@ -675,7 +676,7 @@ struct tp_session_options {
 
 /** A new session in a free slot of the device. options may be NULL (greedy).
  *  error  TP_ERROR_INVALID  no model is loaded, or an option is out of its range
- *         TP_ERROR_UNSUPPORTED  the device has no penalty, top-p, min-p and candidates
+ *         TP_ERROR_UNSUPPORTED  the device has no penalty, top-k, top-p, min-p and candidates
  *         TP_ERROR_FULL     all slots (or all shares of the KV memory) are taken
  *         TP_ERROR_TIMEOUT, TP_ERROR_DEVICE, TP_ERROR_NO_MEMORY */
 TP_MUST_USE tp_status tp_session_create(tp_device *device, const struct tp_session_options *options,

@@ -107,9 +107,7 @@ struct tp_duration tp__instruction_cycles(const struct tp_limits *limits, const 
         // The mix waits for the scores of all words of a head.
         uint32_t head_words = op.head_log2 > 5 ? 1u << (op.head_log2 - 5) : 1;
         uint32_t chunks = page_chunks(limits, &op) * pages + head_words - 1;
-        // Half a word ends 4 quads earlier.
-        uint32_t rest = TP_CYCLES_ATTENTION + 8 * op.sets - (limits->attention_lanes == 16 ? 4 : 0);
-        uint32_t cycles = rest + TP_PAGE * chunks;
+        uint32_t cycles = TP_CYCLES_ATTENTION + 8 * op.sets + TP_PAGE * chunks;
         return (struct tp_duration){.occupy = cycles + 1, .complete = cycles};
     }
     default:

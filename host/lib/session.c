@@ -114,6 +114,13 @@ static tp_status check_sampling(const tp_device *device, const struct tp_session
         return tp__fail(error, TP_ERROR_INVALID,
                         "the temperature must be 0 (greedy) or 0.01 to 100");
     }
+    bool cuts = options->min_p > 0.0f || (options->top_p > 0.0f && options->top_p < 1.0f);
+    bool sorts = options->top_k != 0 || cuts || options->candidates != 0;
+    if (sorts && device->limits.top_k == 0) {
+        return tp__fail(error, TP_ERROR_UNSUPPORTED,
+                        "%s does not sort tokens: it has no top-k, top-p, min-p and candidates",
+                        device->info.name);
+    }
     if (options->top_k > device->limits.top_k) {
         return tp__fail(error, TP_ERROR_INVALID, "top-k must be 0 (off) or 1 to %" PRIu32 " on %s",
                         device->limits.top_k, device->info.name);
@@ -134,8 +141,7 @@ static tp_status check_sampling(const tp_device *device, const struct tp_session
                         "at most %" PRIu32 " candidates can be asked for on %s",
                         device->limits.top_k, device->info.name);
     }
-    bool full = options->repetition_penalty > 1.0f || options->min_p > 0.0f ||
-                (options->top_p > 0.0f && options->top_p < 1.0f) || options->candidates != 0;
+    bool full = options->repetition_penalty > 1.0f || cuts || options->candidates != 0;
     if (full && !device->has_full_sampling) {
         return tp__fail(error, TP_ERROR_UNSUPPORTED,
                         "%s has no repetition penalty, top-p, min-p and candidates - try: -d emu",

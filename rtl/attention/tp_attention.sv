@@ -7,7 +7,7 @@
 //       tp_attention() and tp_quantise_block() with the exponents 0..cap.
 // Rate  16 cycles for each page and column; done 16 * columns * pages + 80 cycles after the
 //       command, 8 less with one set, 16 or 48 more with heads of 64 or 128; with 16 lanes 32 *
-//       columns * pages + 68. Free again in the next cycle.
+//       columns * pages + 72. Free again in the next cycle.
 // Not   takes no command before it is done, no head size but powers of two from 8 to 2^HeadLog2Max,
 //       and no second set but with 64 lanes.
 //
@@ -77,6 +77,7 @@ module tp_attention
   localparam int unsigned QuerySets = Lanes == 64 ? 2 : 1;
   localparam int unsigned Groups = Lanes == 16 ? 2 : 4;  // of 8 lanes, in a set
   localparam bit Halves = Lanes == 16;
+  localparam int unsigned Beat = Halves ? 2 : 4;  // sums that are merged and normalised at a time
   // Cycles from the first K request to the first V request, and to the first merge.
   localparam int unsigned ValueDelay = 28;
   localparam int unsigned MergeDelay = 52;
@@ -430,7 +431,7 @@ module tp_attention
   localparam int unsigned SecondSet = QuerySets - 1;  // the first one, if there is no second
 
   sums_t [SecondSet:0] page;
-  logic [SecondSet:0][3:0][19:0] quad;
+  logic [SecondSet:0][Beat-1:0][19:0] beat;
   logic [SecondSet:0] scored_valid;
   logic [SecondSet:0] page_done;
 
@@ -466,7 +467,8 @@ module tp_attention
 
     tp_softmax #(
       .Groups   (Groups),
-      .WideHeads(WideHeads)
+      .WideHeads(WideHeads),
+      .Beat     (Beat)
     ) u_softmax (
       .clk_i,
       .rst_ni,
@@ -486,7 +488,8 @@ module tp_attention
 
     tp_mix #(
       .Groups    (Groups),
-      .HardGroups(HardGroups)
+      .HardGroups(HardGroups),
+      .Beat      (Beat)
     ) u_mix (
       .clk_i,
       .rst_ni,
@@ -496,7 +499,7 @@ module tp_attention
       .in_p_i     (p),
       .in_value_i (value_here_q),
       .page_done_o(page_done[set]),
-      .quad_data_o(quad[set])
+      .beat_data_o(beat[set])
     );
   end
 
@@ -506,23 +509,20 @@ module tp_attention
   end
 
   // ---- merge, and in the last page on to the output ----
-  logic                       total_valid;
-  logic  [         3:0][31:0] total_mix;
-  sums_t                      total_sums;
+  logic                                 total_valid;
+  logic  [             Beat-1:0][31:0] total_mix;
+  sums_t                                total_sums;
 
-  // A set has 8 quads in a chunk, of half a word 4; the other steps are no query.
-  logic                       is_query;
-  logic  [         2:0]       merge_quad;
-  logic  [         3:0]       merge_last_step;
-  logic  [WordBits-1:0]       merge_word;
-  if (Halves) begin : gen_half_quads
-    assign is_query        = merge_step[3:2] == 2'd0;
-    assign merge_quad      = {merge_part[0], merge_step[1:0]};
-    assign merge_last_step = 4'd3;
+  // A set has 8 beats in a chunk: quads of a word or pairs of half a one; the other steps are no
+  // query.
+  logic                                 is_query;
+  logic  [$clog2(32/Beat)-1:0]          merge_beat;
+  logic  [        WordBits-1:0]          merge_word;
+  assign is_query = sets_q || !merge_step[3];
+  if (Halves) begin : gen_pairs
+    assign merge_beat = {merge_part[0], merge_step[2:0]};
   end else begin : gen_quads
-    assign is_query        = sets_q || !merge_step[3];
-    assign merge_quad      = merge_step[2:0];
-    assign merge_last_step = {sets_q, 3'd7};
+    assign merge_beat = merge_step[2:0];
   end
 
   // Whether the step is one of the second set, for what is wide.
@@ -539,15 +539,16 @@ module tp_attention
   assign merge_word = sets_q ? WordBits'({merge_column, merge_step[3]}) : WordBits'(merge_column);
 
   tp_merge #(
-    .QueryWords(QueryWords)
+    .QueryWords(QueryWords),
+    .Beat      (Beat)
   ) u_merge (
     .clk_i,
     .rst_ni,
     .in_valid_i (merge_valid && is_query),
     .in_first_i (merge_first_page),
     .in_word_i  (merge_word),
-    .in_quad_i  (merge_quad),
-    .in_mix_i   (second_mix_q ? quad[SecondSet] : quad[0]),
+    .in_beat_i  (merge_beat),
+    .in_mix_i   (second_mix_q ? beat[SecondSet] : beat[0]),
     .in_page_i  (second_sums_q ? page[SecondSet] : page[0]),
     .out_valid_o(total_valid),
     .out_mix_o  (total_mix),
@@ -561,15 +562,17 @@ module tp_attention
   always_ff @(posedge clk_i) begin
     if (busy_q) begin
       is_output_q <= {is_output_q[4:1], merge_last_page};
-      is_last_q   <= {is_last_q[15:1], merge_last_chunk && merge_step == merge_last_step};
+      is_last_q   <= {is_last_q[15:1], merge_last_chunk && merge_step == {sets_q, 3'd7}};
     end
   end
 
-  logic             result_valid;
-  logic [3:0][31:0] result;
-  logic [3:0]       result_saturated;
+  logic                  result_valid;
+  logic [Beat-1:0][31:0] result;
+  logic [Beat-1:0]       result_saturated;
 
-  tp_normalise u_normalise (
+  tp_normalise #(
+    .Lanes(Beat)
+  ) u_normalise (
     .clk_i,
     .rst_ni,
     .shift_i        (shift_q),
@@ -586,7 +589,7 @@ module tp_attention
   logic [7:0] block_index;  // in the order of the chunks: (group, turn, part, set)
 
   tp_quantise #(
-    .Lanes(4)
+    .Lanes(Beat)
   ) u_quantise (
     .clk_i,
     .rst_ni,

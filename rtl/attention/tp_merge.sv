@@ -2,7 +2,8 @@
 //
 // tp_merge: adds the sums of a page to those of the pages before it, in the larger of their units.
 //
-// In    per query word 8 beats: four elements of the page's mix, and the sums of their lane group.
+// In    per query word 32 / Beat beats: Beat elements of the page's mix, and the sums of their lane
+//       group.
 // Out   the same with all pages so far, 5 cycles later, also kept for the next page.
 // Rate  one beat per cycle; a word comes again after 16 cycles at the earliest.
 // Not   checks the sums for overflow: 2,048 positions fit (docs/numbers.md, section 6).
@@ -13,34 +14,38 @@ module tp_merge
   import tp_attention_pkg::*;
 #(
   parameter  int unsigned QueryWords = 4,
-  localparam int unsigned WordBits   = QueryWords > 1 ? $clog2(QueryWords) : 1
+  parameter  int unsigned Beat       = 4,                                       // elements: 4, 2
+  localparam int unsigned WordBits   = QueryWords > 1 ? $clog2(QueryWords) : 1,
+  localparam int unsigned BeatBits   = $clog2(32 / Beat)
 ) (
   input  logic                             clk_i,
   input  logic                             rst_ni,
   input  logic                             in_valid_i,   // early
   input  logic                             in_first_i,   // early; first page
   input  logic        [WordBits-1:0]       in_word_i,    // early
-  input  logic        [         2:0]       in_quad_i,    // early
-  input  logic        [         3:0][19:0] in_mix_i,     // late; signed
+  input  logic        [BeatBits-1:0]       in_beat_i,    // early; of the word
+  input  logic        [    Beat-1:0][19:0] in_mix_i,     // late; signed
   input  sums_t                            in_page_i,    // late
   output logic                             out_valid_o,  // early
-  output logic signed [         3:0][31:0] out_mix_o,    // early; unit 2^(level - 12)
+  output logic signed [    Beat-1:0][31:0] out_mix_o,    // early; unit 2^(level - 12)
   output sums_t                            out_total_o   // early; weight's unit 2^(rounded - 12)
 );
 
-  localparam int unsigned Depth = 8 << WordBits;
+  localparam int unsigned AddressWidth = WordBits + BeatBits;
+  localparam int unsigned Depth = 1 << AddressWidth;
+  localparam int unsigned GroupBits = $clog2(8 / Beat);  // beats of a lane group
 
   // valid_q[i] is high i cycles after in_valid_i.
-  logic [           5:1] valid_q;
-  logic [WordBits+3-1:0] address;
-  logic [WordBits+3-1:0] address_q[1:5];
+  logic [             5:1] valid_q;
+  logic [AddressWidth-1:0] address;
+  logic [AddressWidth-1:0] address_q[1:5];
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) valid_q <= '0;
     else valid_q <= {valid_q[4:1], in_valid_i};
   end
 
-  assign address = {in_word_i, in_quad_i};
+  assign address = {in_word_i, in_beat_i};
   always_ff @(posedge clk_i) begin
     address_q[1] <= address;
     for (int unsigned i = 2; i <= 5; i++) address_q[i] <= address_q[i-1];
@@ -50,28 +55,28 @@ module tp_merge
   // would have to reach all of them.
 
   // ---- 0: fetch the total, 1: the old mix ----
-  sums_t             old_sums;
-  sums_t             total_q4;
-  logic  [3:0][31:0] mix_q4;
+  sums_t                  old_sums;
+  sums_t                  total_q4;
+  logic  [Beat-1:0][31:0] mix_q4;
 
-  // One entry for each lane group, so two quads write the same.
+  // One entry for each lane group, so all its beats write the same.
   tp_ram #(
     .Width($bits(sums_t)),
-    .Depth(Depth / 2),
+    .Depth(Depth >> GroupBits),
     .Distributed(Depth <= 64)
   ) u_sums (
     .clk_i,
     .write_enable_i (valid_q[5]),
-    .write_address_i(address_q[5][WordBits+3-1:1]),
+    .write_address_i(address_q[5][AddressWidth-1:GroupBits]),
     .write_data_i   (total_q4),
     .read_enable_i  (in_valid_i),
-    .read_address_i (address[WordBits+3-1:1]),
+    .read_address_i (address[AddressWidth-1:GroupBits]),
     .read_data_o    (old_sums)
   );
 
-  logic              first_q;
-  logic  [3:0][19:0] page_mix_q;
-  sums_t             page_sums_q;
+  logic                   first_q;
+  logic  [Beat-1:0][19:0] page_mix_q;
+  sums_t                  page_sums_q;
 
   always_ff @(posedge clk_i) begin
     first_q     <= in_first_i;
@@ -86,7 +91,7 @@ module tp_merge
   logic signed [19:0]       mix_rise_q;
   logic        [18:0]       mix_fall_q;
   logic                     first_q2;
-  logic        [ 3:0][19:0] page_mix_q2;
+  logic        [Beat-1:0][19:0] page_mix_q2;
   sums_t                    old_sums_q2;
   sums_t                    page_sums_q2;
 
@@ -152,19 +157,19 @@ module tp_merge
   end
 
   // ---- 1 to 4 for each element of the mix, with control registers of its own ----
-  for (genvar i = 0; i < 4; i++) begin : gen_element
-    logic        [WordBits+3-1:0] read_address_q;
-    logic        [WordBits+3-1:0] write_address_q;
-    logic                         write_q;
-    logic                         is_first_q2;
-    logic                         is_fall_q2;
-    logic        [           4:0] right_q;
-    logic signed [          31:0] page_q2;
-    logic signed [          31:0] old_q2;
-    logic signed [          31:0] moved_q;
-    logic signed [          31:0] kept_q;
-    logic signed [          31:0] moved_q2;
-    logic signed [          31:0] kept_q2;
+  for (genvar i = 0; i < int'(Beat); i++) begin : gen_element
+    logic        [AddressWidth-1:0] read_address_q;
+    logic        [AddressWidth-1:0] write_address_q;
+    logic                           write_q;
+    logic                           is_first_q2;
+    logic                           is_fall_q2;
+    logic        [             4:0] right_q;
+    logic signed [            31:0] page_q2;
+    logic signed [            31:0] old_q2;
+    logic signed [            31:0] moved_q;
+    logic signed [            31:0] kept_q;
+    logic signed [            31:0] moved_q2;
+    logic signed [            31:0] kept_q2;
 
     (* keep *)
     always_ff @(posedge clk_i) begin

@@ -3,15 +3,16 @@
 // tp_mix: sums p * v over the positions of a page, the elements of one query set.
 //
 // In    a V word, or half of one, and the p of its lane groups, 16 in a page.
-// Out   page_done_o 3 cycles after the last position; from the next cycle on the page's sums, four
-//       a cycle, again and again until the next page is done.
+// Out   page_done_o 3 cycles after the last position; from the next cycle on the page's sums, Beat
+//       of them a cycle, again and again until the next page is done.
 // Rate  one position per cycle, pages back to back.
 
 `include "tp_assert.svh"
 
 module tp_mix #(
   parameter int unsigned Groups = 4,  // of 8 lanes
-  parameter int unsigned HardGroups = 0  // of them with hard multipliers
+  parameter int unsigned HardGroups = 0,  // of them with hard multipliers
+  parameter int unsigned Beat = 4  // sums that leave in a cycle: 4, 2
 ) (
   input  logic                      clk_i,
   input  logic                      rst_ni,
@@ -21,7 +22,7 @@ module tp_mix #(
   input  logic [  Groups-1:0][ 7:0] in_p_i,       // early; 0..253
   input  logic [8*Groups-1:0][ 7:0] in_value_i,   // early; int8
   output logic                      page_done_o,  // early
-  output logic [         3:0][19:0] quad_data_o   // late; signed
+  output logic [    Beat-1:0][19:0] beat_data_o   // late; signed
 );
 
   logic [  Groups-1:0]       product_valid;
@@ -81,12 +82,13 @@ module tp_mix #(
     end
   end
 
-  // Each of the four has a counter of its own.
-  for (genvar i = 0; i < 4; i++) begin : gen_quad
-    logic [$clog2(Groups):0] quad_q;
+  // Each sum of a beat has a counter of its own.
+  localparam int unsigned BeatBits = $clog2(Beat);
+  for (genvar i = 0; i < int'(Beat); i++) begin : gen_beat
+    logic [$clog2(8*Groups/Beat)-1:0] beat_q;
     (* keep *)
-    always_ff @(posedge clk_i) quad_q <= done_q ? '0 : quad_q + 1'b1;
-    assign quad_data_o[i] = hold_q[{quad_q, 2'(i)}];
+    always_ff @(posedge clk_i) beat_q <= done_q ? '0 : beat_q + 1'b1;
+    assign beat_data_o[i] = hold_q[{beat_q, BeatBits'(i)}];
   end
 
   assign page_done_o = done_q;

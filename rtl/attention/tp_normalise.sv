@@ -2,24 +2,26 @@
 //
 // tp_normalise: sums of the mix over the sum of weights, as int32.
 //
-// In    four elements of the mix and the sums of their head.
+// In    Lanes elements of the mix and the sums of their head.
 // Out   o = sat32(rnd(rnd(mix, k - 9) * reciprocal, shift - (level - rounded))), 11 cycles later.
-// Rate  one beat per cycle. Costs 8 multipliers of 18 x 18.
+// Rate  one beat per cycle. Costs two multipliers of 18 x 18 a lane.
 
 `include "tp_assert.svh"
 
 module tp_normalise
   import tp_attention_pkg::*;
-(
+#(
+  parameter int unsigned Lanes = 4
+) (
   input  logic                    clk_i,
   input  logic                    rst_ni,
   input  logic signed [7:0]       shift_i,         // early; 25 - edge, constant
   input  logic                    in_valid_i,      // early
-  input  logic        [3:0][31:0] in_mix_i,        // early; signed
+  input  logic        [Lanes-1:0][31:0] in_mix_i,        // early; signed
   input  sums_t                   in_total_i,      // early
   output logic                    out_valid_o,     // early
-  output logic        [3:0][31:0] out_data_o,      // early; int32
-  output logic        [3:0]       out_saturated_o  // early; only with valid
+  output logic        [Lanes-1:0][31:0] out_data_o,      // early; int32
+  output logic        [Lanes-1:0]       out_saturated_o  // early; only with valid
 );
 
   logic [8:1] valid_q;
@@ -41,12 +43,12 @@ module tp_normalise
   );
 
   // ---- 1: rnd by k - 9 = 3..14, 2: its rounding, 3..5: wait for the factor ----
-  logic signed [31:0] mix_q              [  4];
-  logic signed [29:0] halves_q           [  4];  // twice the number
-  logic signed [28:0] mean_q             [  4];  // |mix| < 2^31, so 29 bits
-  logic signed [28:0] mean_q2            [  4];
-  logic signed [28:0] mean_q3            [  4];
-  logic signed [28:0] mean_q4            [  4];
+  logic signed [31:0] mix_q              [Lanes];
+  logic signed [29:0] halves_q           [Lanes];  // twice the number
+  logic signed [28:0] mean_q             [Lanes];  // |mix| < 2^31, so 29 bits
+  logic signed [28:0] mean_q2            [Lanes];
+  logic signed [28:0] mean_q3            [Lanes];
+  logic signed [28:0] mean_q4            [Lanes];
   logic signed [ 8:0] shift_q            [1:7];  // last shift minus 1
   level_t             distance;  // 0..46
 
@@ -56,7 +58,7 @@ module tp_normalise
   always_ff @(posedge clk_i) begin
     shift_q[1] <= 9'(shift_i) - 9'd1 - 9'(distance);
     for (int unsigned i = 2; i <= 7; i++) shift_q[i] <= shift_q[i-1];
-    for (int unsigned i = 0; i < 4; i++) begin
+    for (int unsigned i = 0; i < Lanes; i++) begin
       mix_q[i]    <= in_mix_i[i];
       halves_q[i] <= 30'(mix_q[i] >>> (exponent - 5'd10));
       mean_q[i]   <= 29'((31'(halves_q[i]) + 31'sd1) >>> 1);
@@ -67,11 +69,11 @@ module tp_normalise
   end
 
   // ---- 6: two partial products in DSP blocks, 7: their sum ----
-  logic [3:0][33:0] low;
-  logic [3:0][28:0] high;
-  logic [3:0][45:0] product_q;
+  logic [Lanes-1:0][33:0] low;
+  logic [Lanes-1:0][28:0] high;
+  logic [Lanes-1:0][45:0] product_q;
 
-  for (genvar i = 0; i < 4; i++) begin : gen_product
+  for (genvar i = 0; i < int'(Lanes); i++) begin : gen_product
     tp_ecp5_multiply #(
       .WidthA (17),
       .WidthB (17),
@@ -98,12 +100,12 @@ module tp_normalise
   end
 
   always_ff @(posedge clk_i) begin
-    for (int unsigned i = 0; i < 4; i++) product_q[i] <= 46'(low[i]) + {high[i], 17'd0};
+    for (int unsigned i = 0; i < Lanes; i++) product_q[i] <= 46'(low[i]) + {high[i], 17'd0};
   end
 
   // ---- 8..10: the last shift ----
   tp_round_shift #(
-    .Lanes(4),
+    .Lanes(Lanes),
     .Width(46)
   ) u_shift (
     .clk_i,

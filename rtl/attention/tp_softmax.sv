@@ -7,7 +7,7 @@
 //       head above 32 is mixed word after word; its group i holds the levels of word i, and the
 //       last word's steps are the ones that must come in time.
 // Out   p for the mix, 3 cycles after its step; from the cycle after page_load_i on the page's
-//       maxima and the sum of its weights, two cycles for each group, again and again.
+//       maxima and the sum of its weights, 8 / Beat cycles for each group, again and again.
 // Rate  one position per cycle in each of both roles, pages back to back.
 //
 // weight = sum rnd(T, m - f), p = rnd(T, n - f - e_V); see tp_attention() of the model.
@@ -18,7 +18,8 @@ module tp_softmax
   import tp_attention_pkg::*;
 #(
   parameter int unsigned Groups = 4,  // of 8 lanes
-  parameter bit WideHeads = 1'b0  // heads above 32, which span words; with 4 groups
+  parameter bit WideHeads = 1'b0,  // heads above 32, which span words; with 4 groups
+  parameter int unsigned Beat = 4  // sums that the mix gives in a cycle: 4, 2
 ) (
   input  logic                      clk_i,
   input  logic                      rst_ni,
@@ -208,18 +209,19 @@ module tp_softmax
     end
   end
 
-  // Each of the two parts that are far apart has a counter of its own.
-  logic [GroupBits:0] weight_quad_q;
-  logic [GroupBits:0] level_quad_q;
+  // Each of the two parts that are far apart has a counter of its own, which counts beats.
+  localparam int unsigned BeatBits = $clog2(8 / Beat);  // beats of a group
+  logic [GroupBits+BeatBits-1:0] weight_beat_q;
+  logic [GroupBits+BeatBits-1:0] level_beat_q;
   (* keep *)
   always_ff @(posedge clk_i) begin
-    weight_quad_q <= page_load_i ? '0 : weight_quad_q + 1'b1;
-    level_quad_q  <= page_load_i ? '0 : level_quad_q + 1'b1;
+    weight_beat_q <= page_load_i ? '0 : weight_beat_q + 1'b1;
+    level_beat_q  <= page_load_i ? '0 : level_beat_q + 1'b1;
   end
 
   always_comb begin
-    page_o       = page_q[weight_quad_q[GroupBits:1]];
-    page_o.level = page_q[level_quad_q[GroupBits:1]].level;
+    page_o       = page_q[weight_beat_q[BeatBits+:GroupBits]];
+    page_o.level = page_q[level_beat_q[BeatBits+:GroupBits]].level;
   end
 
   logic unused_part;

@@ -121,8 +121,7 @@ module tp_epilogue_x
     tp_ram #(
       .Width         (32),
       .Depth         (XDepth),
-      .OutputRegister(1'b1),
-      .Distributed   (XDepth <= 32)
+      .OutputRegister(1'b1)
     ) u_x (
       .clk_i          (clk_i),
       .write_enable_i (x_valid_q),

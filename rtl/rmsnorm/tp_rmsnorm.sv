@@ -238,8 +238,7 @@ module tp_rmsnorm #(
     tp_ram #(
       .Width         (32),
       .Depth         (2 ** XAddressWidth),
-      .OutputRegister(1'b1),
-      .Distributed   (XAddressWidth <= 4)
+      .OutputRegister(1'b1)
     ) u_ram (
       .clk_i          (clk_i),
       .write_enable_i (x_valid_i && x_pair_i[0] == 1'(bank / 2)),

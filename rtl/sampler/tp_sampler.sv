@@ -22,7 +22,7 @@ module tp_sampler
   import tp_sampler_pkg::*;
 #(
   parameter int unsigned Slots        = 4,
-  parameter int unsigned TopK         = 64,   // sorted entries; no slot asks for more
+  parameter int unsigned TopK         = 64,   // sorted entries; no slot asks for more; 0: no list
   parameter int unsigned VocabMax     = 512,
   parameter int unsigned PositionsMax = 64
 ) (
@@ -54,7 +54,7 @@ module tp_sampler
 );
 
   `TP_REQUIRE(Slots >= 1 && Slots <= 8)
-  `TP_REQUIRE(TopK >= 2 && TopK <= tp_map_pkg::TP_TOP_K_MAX)
+  `TP_REQUIRE(TopK != 1 && TopK <= tp_map_pkg::TP_TOP_K_MAX)
 
   localparam int unsigned SlotBits = Slots > 1 ? $clog2(Slots) : 1;
   localparam int unsigned IdWidth = $clog2(VocabMax);
@@ -102,9 +102,9 @@ module tp_sampler
       fast_q     <= seen_q.fast;
     end
     greedy_q <= sampling_q.temperature == 20'd0;
-    sort_q <= sampling_q.temperature != 20'd0 && sampling_q.top_k != 7'd0;
-    list_q   <= (sampling_q.temperature != 20'd0 && sampling_q.top_k != 7'd0) ||
-                sampling_q.candidates != 7'd0;
+    sort_q <= TopK != 0 && sampling_q.temperature != 20'd0 && sampling_q.top_k != 7'd0;
+    list_q <= TopK != 0 && ((sampling_q.temperature != 20'd0 && sampling_q.top_k != 7'd0) ||
+                            sampling_q.candidates != 7'd0);
     penalty_q <= sampling_q.penalty_positive != '0;
   end
 
@@ -270,23 +270,6 @@ module tp_sampler
   logic list_done;
   assign insert = valid_q[ScaleStages-1] && pass_q[ScaleStages-1] == PassLogits && list_q;
 
-  tp_top_k #(
-    .TopK   (TopK),
-    .IdWidth(IdWidth)
-  ) u_top_k (
-    .clk_i        (clk_i),
-    .rst_ni       (rst_ni),
-    .clear_i      (start_q),
-    .insert_i     (insert),
-    .insert_last_i(last_q[ScaleStages-1]),
-    .insert_key_i (key_q),
-    .insert_id_i  (index[ScaleStages]),
-    .done_o       (list_done),
-    .read_i       (read_weigh || read_draw),
-    .place_i      (read_place),
-    .entry_o      (entry)
-  );
-
   // ---- weights of the logits and of the list; what top-p and min-p leave of it ----
 
   localparam int unsigned WeightLast = ScaleStages + WeightStages;
@@ -319,24 +302,52 @@ module tp_sampler
     .list_valid_o(list_sum_valid),
     .list_sum_o  (list_sum)
   );
-  tp_cut #(
-    .SumDelay(WeightStages + SumStages)
-  ) u_cut (
-    .clk_i      (clk_i),
-    .rst_ni     (rst_ni),
-    .top_p_cut_i(sampling_q.top_p_cut),
-    .min_p_gap_i(sampling_q.min_p_gap),
-    .start_i    (list_done),
-    .weigh_o    (read_weigh),
-    .draw_o     (read_draw),
-    .place_o    (read_place),
-    .key_valid_i(valid_q[ScaleStages] && pass_q[ScaleStages] == PassWeigh),
-    .key_i      (key_q),
-    .sum_valid_i(list_sum_valid),
-    .sum_i      (list_sum),
-    .sum_clear_o(list_clear),
-    .left_o     (left)
-  );
+  if (TopK != 0) begin : gen_list
+    tp_top_k #(
+      .TopK   (TopK),
+      .IdWidth(IdWidth)
+    ) u_top_k (
+      .clk_i        (clk_i),
+      .rst_ni       (rst_ni),
+      .clear_i      (start_q),
+      .insert_i     (insert),
+      .insert_last_i(last_q[ScaleStages-1]),
+      .insert_key_i (key_q),
+      .insert_id_i  (index[ScaleStages]),
+      .done_o       (list_done),
+      .read_i       (read_weigh || read_draw),
+      .place_i      (read_place),
+      .entry_o      (entry)
+    );
+    tp_cut #(
+      .SumDelay(WeightStages + SumStages)
+    ) u_cut (
+      .clk_i      (clk_i),
+      .rst_ni     (rst_ni),
+      .top_p_cut_i(sampling_q.top_p_cut),
+      .min_p_gap_i(sampling_q.min_p_gap),
+      .start_i    (list_done),
+      .weigh_o    (read_weigh),
+      .draw_o     (read_draw),
+      .place_o    (read_place),
+      .key_valid_i(valid_q[ScaleStages] && pass_q[ScaleStages] == PassWeigh),
+      .key_i      (key_q),
+      .sum_valid_i(list_sum_valid),
+      .sum_i      (list_sum),
+      .sum_clear_o(list_clear),
+      .left_o     (left)
+    );
+  end else begin : gen_no_list
+    assign list_done  = 1'b0;
+    assign read_weigh = 1'b0;
+    assign read_draw  = 1'b0;
+    assign read_place = '0;
+    assign list_clear = 1'b0;
+    assign left       = 1'b0;
+    assign entry      = '0;
+    logic unused_list;
+    assign unused_list = ^{insert, list_sum_valid, list_sum, list_done, sampling_q};
+  end
 
   // ---- candidates to be reported ----
 

@@ -335,27 +335,38 @@ module tp_control
     .word_data_o   (logits_word_data)
   );
 
-  tp_candidates #(
-    .Slots   (Slots),
-    .VocabMax(VocabMax)
-  ) u_candidates (
-    .clk_i            (clk_i),
-    .rst_ni           (rst_ni),
-    .candidate_valid_i(candidate_valid_i),
-    .candidate_i      (candidate_i),
-    .token_valid_i    (token_valid_i),
-    .token_slot_i     (token_slot_i),
-    .ranking_i        (ranking_i),
-    .drain_i          (report),
-    .drain_slot_i     (report_slot),
-    .drained_o        (reported),
-    .frame_valid_o    (candidates_frame_valid),
-    .frame_ready_i    (logits_frame_ready),
-    .frame_length_o   (candidates_frame_length),
-    .word_valid_o     (candidates_word_valid),
-    .word_ready_i     (logits_word_ready),
-    .word_data_o      (candidates_word_data)
-  );
+  // Without a sorted list no slot has candidates.
+  if (TopK != 0) begin : gen_candidates
+    tp_candidates #(
+      .Slots   (Slots),
+      .VocabMax(VocabMax)
+    ) u_candidates (
+      .clk_i            (clk_i),
+      .rst_ni           (rst_ni),
+      .candidate_valid_i(candidate_valid_i),
+      .candidate_i      (candidate_i),
+      .token_valid_i    (token_valid_i),
+      .token_slot_i     (token_slot_i),
+      .ranking_i        (ranking_i),
+      .drain_i          (report),
+      .drain_slot_i     (report_slot),
+      .drained_o        (reported),
+      .frame_valid_o    (candidates_frame_valid),
+      .frame_ready_i    (logits_frame_ready),
+      .frame_length_o   (candidates_frame_length),
+      .word_valid_o     (candidates_word_valid),
+      .word_ready_i     (logits_word_ready),
+      .word_data_o      (candidates_word_data)
+    );
+  end else begin : gen_no_candidates
+    assign reported                = 1'b0;
+    assign candidates_frame_valid  = 1'b0;
+    assign candidates_frame_length = '0;
+    assign candidates_word_valid   = 1'b0;
+    assign candidates_word_data    = '0;
+    logic unused_candidates;
+    assign unused_candidates = ^{candidate_valid_i, candidate_i, ranking_i, report, report_slot};
+  end
 
   tp_events #(
     .Slots(Slots),

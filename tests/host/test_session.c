@@ -589,23 +589,28 @@ START_TEST(small_configurations_hold_the_same_tokens)
 }
 END_TEST
 
-START_TEST(a_device_that_sorts_few_refuses_a_larger_top_k)
+START_TEST(a_device_without_a_list_refuses_what_needs_one)
 {
+    static const struct tp_session_options refused[] = {
+        {.temperature = 1.0f, .top_k = 1},
+        {.temperature = 1.0f, .top_p = 0.9f},
+        {.temperature = 1.0f, .min_p = 0.1f},
+        {.candidates = 1},
+    };
     tp_device_close(device);
     device = NULL;
     OK(tp_device_open(context, "emu:ulx3s-45f", &device, &error));
     const struct tp_load_options load = {.format = TP_FORMAT_Q8};
     OK(tp_device_load(device, model, &load, &error));
     tp_session *session = NULL;
-    struct tp_session_options options = {.temperature = 1.0f, .top_k = 17};
-    ck_assert_int_eq(tp_session_create(device, &options, &session, &error), TP_ERROR_INVALID);
-    ck_assert_ptr_nonnull(strstr(error.text, "1 to 16"));
-    options = (struct tp_session_options){.candidates = 17};
-    ck_assert_int_eq(tp_session_create(device, &options, &session, &error), TP_ERROR_INVALID);
-    ck_assert_ptr_nonnull(strstr(error.text, "at most 16"));
-    // Top-p alone takes as many as there are.
-    options = (struct tp_session_options){
-        .temperature = 1.0f, .top_p = 0.9f, .candidates = 16, .ignore_eos = true};
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+        ck_assert_int_eq(tp_session_create(device, &refused[i], &session, &error),
+                         TP_ERROR_UNSUPPORTED);
+        ck_assert_ptr_nonnull(strstr(error.text, "does not sort tokens"));
+    }
+    // What is off is no cut.
+    const struct tp_session_options options = {
+        .temperature = 1.0f, .top_p = 1.0f, .repetition_penalty = 1.3f, .ignore_eos = true};
     session = open_session(&options);
     struct heard heard;
     generate(session, 5, &heard);
@@ -662,7 +667,7 @@ Suite *tp_test_suite(void)
     tcase_add_test(tc, bad_arguments_are_refused_and_harm_nothing);
     tcase_add_test(tc, bad_settings_are_refused);
     tcase_add_test(tc, small_configurations_hold_the_same_tokens);
-    tcase_add_test(tc, a_device_that_sorts_few_refuses_a_larger_top_k);
+    tcase_add_test(tc, a_device_without_a_list_refuses_what_needs_one);
     tcase_add_test(tc, contexts_never_meet);
     suite_add_tcase(suite, tc);
     return suite;

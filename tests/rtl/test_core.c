@@ -663,14 +663,14 @@ static void open_slot(struct bench *b, uint32_t s)
     session->logits = logits;
     sampling->seed = tp_random_u64(&b->random);
     sampling->temperature = below(b, 3) ? below(b, 1u << 14) : 0;
-    sampling->top_k = below(b, 2) ? 0 : 1 + below(b, limits.top_k);
+    sampling->top_k = below(b, 2) ? 0 : below(b, limits.top_k + 1);
     if (below(b, 2)) sampling->top_p_cut = below(b, 65536);
     if (below(b, 2)) sampling->min_p_gap = 1 + below(b, 1u << 14);
     if (below(b, 2)) {
         sampling->penalty_positive = 1 + below(b, 1024);
         sampling->penalty_negative = 1024 + below(b, 3072);
     }
-    session->candidates = below(b, 2) ? 0 : 1 + below(b, limits.top_k);
+    session->candidates = below(b, 2) ? 0 : below(b, limits.top_k + 1);
     session->all_logits = below(b, 3) == 0;
     session->context = b->pages_per_slot * TP_PAGE;
     send_slot(b, s);
