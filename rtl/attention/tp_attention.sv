@@ -509,15 +509,15 @@ module tp_attention
   end
 
   // ---- merge, and in the last page on to the output ----
-  logic                                 total_valid;
-  logic  [             Beat-1:0][31:0] total_mix;
-  sums_t                                total_sums;
+  logic                              total_valid;
+  logic  [           Beat-1:0][31:0] total_mix;
+  sums_t                             total_sums;
 
   // A set has 8 beats in a chunk: quads of a word or pairs of half a one; the other steps are no
   // query.
-  logic                                 is_query;
-  logic  [$clog2(32/Beat)-1:0]          merge_beat;
-  logic  [        WordBits-1:0]          merge_word;
+  logic                              is_query;
+  logic  [$clog2(32/Beat)-1:0]       merge_beat;
+  logic  [       WordBits-1:0]       merge_word;
   assign is_query = sets_q || !merge_step[3];
   if (Halves) begin : gen_pairs
     assign merge_beat = {merge_part[0], merge_step[2:0]};

@@ -14,7 +14,7 @@ module tp_merge
   import tp_attention_pkg::*;
 #(
   parameter  int unsigned QueryWords = 4,
-  parameter  int unsigned Beat       = 4,                                       // elements: 4, 2
+  parameter  int unsigned Beat       = 4,                                        // elements: 4, 2
   localparam int unsigned WordBits   = QueryWords > 1 ? $clog2(QueryWords) : 1,
   localparam int unsigned BeatBits   = $clog2(32 / Beat)
 ) (
@@ -85,15 +85,15 @@ module tp_merge
   end
 
   // ---- 1: how far the maxima are apart, both ways round ----
-  logic signed [18:0]       weight_rise_q;
-  logic        [17:0]       weight_fall_q;
-  logic signed [19:0]       mix_rise;
-  logic signed [19:0]       mix_rise_q;
-  logic        [18:0]       mix_fall_q;
-  logic                     first_q2;
+  logic signed [    18:0]       weight_rise_q;
+  logic        [    17:0]       weight_fall_q;
+  logic signed [    19:0]       mix_rise;
+  logic signed [    19:0]       mix_rise_q;
+  logic        [    18:0]       mix_fall_q;
+  logic                         first_q2;
   logic        [Beat-1:0][19:0] page_mix_q2;
-  sums_t                    old_sums_q2;
-  sums_t                    page_sums_q2;
+  sums_t                        old_sums_q2;
+  sums_t                        page_sums_q2;
 
   assign mix_rise = 20'(page_sums_q.level) - 20'(old_sums.level);
 

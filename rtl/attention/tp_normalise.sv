@@ -13,13 +13,13 @@ module tp_normalise
 #(
   parameter int unsigned Lanes = 4
 ) (
-  input  logic                    clk_i,
-  input  logic                    rst_ni,
-  input  logic signed [7:0]       shift_i,         // early; 25 - edge, constant
-  input  logic                    in_valid_i,      // early
+  input  logic                          clk_i,
+  input  logic                          rst_ni,
+  input  logic signed [      7:0]       shift_i,         // early; 25 - edge, constant
+  input  logic                          in_valid_i,      // early
   input  logic        [Lanes-1:0][31:0] in_mix_i,        // early; signed
-  input  sums_t                   in_total_i,      // early
-  output logic                    out_valid_o,     // early
+  input  sums_t                         in_total_i,      // early
+  output logic                          out_valid_o,     // early
   output logic        [Lanes-1:0][31:0] out_data_o,      // early; int32
   output logic        [Lanes-1:0]       out_saturated_o  // early; only with valid
 );
@@ -42,14 +42,16 @@ module tp_normalise
     .factor_o  (factor)
   );
 
-  // ---- 1: rnd by k - 9 = 3..14, 2: its rounding, 3..5: wait for the factor ----
+  // ---- 1: k - 10, for each lane by itself, 2: rnd by k - 9 = 3..14, 3: its rounding, 4..5: wait
+  //      for the factor ----
   logic signed [31:0] mix_q              [Lanes];
+  logic signed [31:0] mix_q2             [Lanes];
+  logic        [ 3:0] right_q            [Lanes];  // 2..13
   logic signed [29:0] halves_q           [Lanes];  // twice the number
   logic signed [28:0] mean_q             [Lanes];  // |mix| < 2^31, so 29 bits
   logic signed [28:0] mean_q2            [Lanes];
   logic signed [28:0] mean_q3            [Lanes];
-  logic signed [28:0] mean_q4            [Lanes];
-  logic signed [ 8:0] shift_q            [1:7];  // last shift minus 1
+  logic signed [ 8:0] shift_q            [  1:7];  // last shift minus 1
   level_t             distance;  // 0..46
 
   // The exponent of V that the largest part of the sum has.
@@ -60,12 +62,16 @@ module tp_normalise
     for (int unsigned i = 2; i <= 7; i++) shift_q[i] <= shift_q[i-1];
     for (int unsigned i = 0; i < Lanes; i++) begin
       mix_q[i]    <= in_mix_i[i];
-      halves_q[i] <= 30'(mix_q[i] >>> (exponent - 5'd10));
+      mix_q2[i]   <= mix_q[i];
+      halves_q[i] <= 30'(mix_q2[i] >>> right_q[i]);
       mean_q[i]   <= 29'((31'(halves_q[i]) + 31'sd1) >>> 1);
     end
     mean_q2 <= mean_q;
     mean_q3 <= mean_q2;
-    mean_q4 <= mean_q3;
+  end
+  (* keep *)
+  always_ff @(posedge clk_i) begin
+    for (int unsigned i = 0; i < Lanes; i++) right_q[i] <= 4'(exponent - 5'd10);
   end
 
   // ---- 6: two partial products in DSP blocks, 7: their sum ----
@@ -82,7 +88,7 @@ module tp_normalise
       .Latency(1)
     ) u_low (
       .clk_i(clk_i),
-      .a_i  (mean_q4[i][16:0]),
+      .a_i  (mean_q3[i][16:0]),
       .b_i  (factor),
       .out_o(low[i])
     );
@@ -93,7 +99,7 @@ module tp_normalise
       .Latency(1)
     ) u_high (
       .clk_i(clk_i),
-      .a_i  (mean_q4[i][28:17]),
+      .a_i  (mean_q3[i][28:17]),
       .b_i  (factor),
       .out_o(high[i])
     );

@@ -293,9 +293,22 @@ module tp_rmsnorm #(
   logic [Slots-1:0][16:0] factor_rm_q;
   logic [Slots-1:0][5:0] factor_shift_q;
 
+  // The 16 bits that are left of a number: one narrowing step for each bit of the shift.
+  function automatic logic [15:0] shifted(input logic [31:0] value, input logic [4:0] amount);
+    logic [30:0] by_16;
+    logic [22:0] by_8;
+    logic [18:0] by_4;
+    logic [16:0] by_2;
+    by_16   = amount[4] ? {{15{value[31]}}, value[31:16]} : value[30:0];
+    by_8    = amount[3] ? by_16[30:8] : by_16[22:0];
+    by_4    = amount[2] ? by_8[22:4] : by_8[18:0];
+    by_2    = amount[1] ? by_4[18:2] : by_4[16:0];
+    shifted = amount[0] ? by_2[16:1] : by_2[15:0];
+  endfunction
+
   always_ff @(posedge clk_i) begin
     if (quad_valid[3]) begin
-      for (int unsigned i = 0; i < 4; i++) scaled_q4[i] <= 16'($signed(x[i]) >>> right_here_q[i]);
+      for (int unsigned i = 0; i < 4; i++) scaled_q4[i] <= shifted(x[i], right_here_q[i]);
     end
     if (quad_valid[7]) begin
       sum_q8 <= (33'(square[0]) + 33'(square[1])) + (33'(square[2]) + 33'(square[3]));

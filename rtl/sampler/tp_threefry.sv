@@ -4,7 +4,8 @@
 //
 // Out   random_o: first word of Threefry-2x32 with 20 rounds; bits equal tp_random().
 // Rate  one number per cycle, latency 26: one stage per round, one per key injection.
-// Not   carries no seed and position with a token: both hold while any token is inside.
+// Not   carries no seed and position with a token: both hold while any token is inside, and stand a
+//       cycle before the first.
 
 `include "tp_assert.svh"
 
@@ -43,7 +44,11 @@ module tp_threefry (
   logic [31:0] x0[Stages+1];
   logic [31:0] x1[Stages+1];
 
-  assign x0[0] = 32'(position_i);
+  // A register of its own: the slot's position is far away.
+  logic [15:0] position_q;
+  (* keep *)
+  always_ff @(posedge clk_i) position_q <= position_i;
+  assign x0[0] = 32'(position_q);
   assign x1[0] = 32'(token_i);
 
   for (genvar s = 1; s <= Stages; s++) begin : gen_stage
