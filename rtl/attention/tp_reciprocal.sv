@@ -2,7 +2,7 @@
 //
 // tp_reciprocal: 2^(16 + k) / v for v of 13 to 24 bits, k = bits(v) - 1, by interpolation.
 //
-// Out   k after 1 cycle, the factor, 32768..65536, after 6; both stay until the next.
+// Out   k after 1 cycle, for this one cycle; the factor, 32768..65536, after 6, until the next.
 // Rate  one number per cycle.
 //
 // TD[i] - (((TD[i] - TD[i + 1]) * g + 512) >> 10), i the five bits of v below its leading one, g
@@ -31,11 +31,10 @@ module tp_reciprocal (
   logic [14:0] fraction_q;
 
   always_ff @(posedge clk_i) begin
-    if (in_valid_i) begin
-      value_q    <= in_data_i[22:0];
-      exponent_q <= '0;
-      for (int unsigned i = 12; i < 24; i++) if (in_data_i[i]) exponent_q <= 5'(i);
-    end
+    // Read in the next cycle only, so without an enable.
+    value_q    <= in_data_i[22:0];
+    exponent_q <= '0;
+    for (int unsigned i = 12; i < 24; i++) if (in_data_i[i]) exponent_q <= 5'(i);
     if (valid_q[1]) fraction_q <= 15'((value_q << (5'd23 - exponent_q)) >> 8);
   end
 
