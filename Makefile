@@ -318,6 +318,8 @@ $(BUILD)/sim/%-trace.so: FORCE
 	$(MAKE) BUILD=$(BUILD)/traced TRACE=1 $(BUILD)/traced/sim/$*.so
 	cp -pu $(BUILD)/traced/sim/$*.so $@
 .PHONY: FORCE
+# What test_trace.sh looks at, the configuration that is quickest to build.
+TRACED_SIM := $(if $(SIMS),$(BUILD)/sim/ulx3s-45f-trace.so)
 FORCE:
 
 SIM_FILES := sim/system/sim_device.cc $(wildcard sim/system/*.h)
@@ -428,7 +430,7 @@ test-programs: $(TEST_PROGRAMS) $(BUILD)/test/tokenize $(BUILD)/bench/processor 
 test: ## Runs every test; the last line counts them.
 	mkdir -p $(BUILD)
 	echo "building; $(BUILD)/test-build.log has the details"
-	$(MAKE) -k build test-programs > $(BUILD)/test-build.log 2>&1 || \
+	$(MAKE) -k build test-programs $(TRACED_SIM) > $(BUILD)/test-build.log 2>&1 || \
 	  { echo "some programs do not build ($(BUILD)/test-build.log):"; \
 	    grep -A8 -E 'rror' $(BUILD)/test-build.log | head -80; }
 	$(RUNNER) $(ALL_TESTS)
@@ -437,6 +439,7 @@ test: ## Runs every test; the last line counts them.
 test-%:
 	$(if $(strip $(call matching,$*)),,$(error no test is named $*))
 	$(MAKE) $(if $(filter %.py,$(call matching,$*)),$(BUILD)/test/tokenize) \
+	  $(if $(filter %test_trace.sh,$(call matching,$*)),$(BUILD)/tokproc $(TRACED_SIM)) \
 	  $(patsubst %,$(BUILD)/test/%,$(filter-out formal/% %.sh %.py,$(call matching,$*)))
 	$(RUNNER) $(call matching,$*)
 matching = $(filter model/$(1)_model model/$(1)_model.% model/$(1) model/$(1).% rtl/$(1) \
