@@ -318,9 +318,9 @@ $(BUILD)/sim/%-trace.so: FORCE
 	$(MAKE) BUILD=$(BUILD)/traced TRACE=1 $(BUILD)/traced/sim/$*.so
 	cp -pu $(BUILD)/traced/sim/$*.so $@
 .PHONY: FORCE
+FORCE:
 # What test_trace.sh looks at, the configuration that is quickest to build.
 TRACED_SIM := $(if $(SIMS),$(BUILD)/sim/ulx3s-45f-trace.so)
-FORCE:
 
 SIM_FILES := sim/system/sim_device.cc $(wildcard sim/system/*.h)
 # sim_library: folder, optimisation

@@ -548,6 +548,7 @@ START_TEST(bad_settings_are_refused)
     ck_assert_int_eq(tp_session_create(device, &options, &session, &error), TP_ERROR_INVALID);
     options = (struct tp_session_options){.top_k = 65};
     ck_assert_int_eq(tp_session_create(device, &options, &session, &error), TP_ERROR_INVALID);
+    ck_assert_ptr_nonnull(strstr(error.text, "1 to 64"));
     options = (struct tp_session_options){.repetition_penalty = 0.5f};
     ck_assert_int_eq(tp_session_create(device, &options, &session, &error), TP_ERROR_INVALID);
     options = (struct tp_session_options){.repetition_penalty = 4.0f};
@@ -560,6 +561,7 @@ START_TEST(bad_settings_are_refused)
     ck_assert_int_eq(tp_session_create(device, &options, &session, &error), TP_ERROR_INVALID);
     options = (struct tp_session_options){.candidates = 65};
     ck_assert_int_eq(tp_session_create(device, &options, &session, &error), TP_ERROR_INVALID);
+    ck_assert_ptr_nonnull(strstr(error.text, "at most 64"));
     options = (struct tp_session_options){.stop_strings = {""}, .stop_string_count = 1};
     ck_assert_int_eq(tp_session_create(device, &options, &session, &error), TP_ERROR_INVALID);
     options = (struct tp_session_options){.stop_tokens = {VOCAB}, .stop_token_count = 1};

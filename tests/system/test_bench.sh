@@ -8,23 +8,12 @@
 
 BUILD=${TP_BUILD:-build}
 PROCESSOR=$BUILD/bench/processor
-count=0
-failed=0
+. tests/common/tap.sh
 
 if [ ! -x "$PROCESSOR" ]; then
     echo "skipped: $PROCESSOR was not built"
     exit 77
 fi
-
-report() {
-    count=$((count + 1))
-    if [ "$1" = 0 ]; then
-        echo "ok $count - $2"
-    else
-        failed=$((failed + 1))
-        echo "not ok $count - $2"
-    fi
-}
 
 for model in models/tokproc-stories.bin models/tokproc-weather.bin; do
     out=$("$PROCESSOR" "$model" 48 1 2> /dev/null)
@@ -42,5 +31,4 @@ report $? "a model that is not there is refused"
 [ $? = 2 ]
 report $? "no tokens are refused"
 
-echo "1..$count"
-[ "$failed" = 0 ]
+finish

@@ -18,25 +18,16 @@ QUICK="--calibrate models/prompts.txt"
 FAST="-d emu --config ulx3s-85f --format fp4 $QUICK"
 ROOM=$(mktemp -d) || exit 1
 trap 'rm -rf "$ROOM"' EXIT
-count=0
-failed=0
+. tests/common/tap.sh
 
 if [ ! -x "$TOKPROC" ]; then
     echo "skipped: $TOKPROC was not built"
     exit 77
 fi
 
-# report STATUS NAME: one test; STATUS 0 is a pass, else the outputs are shown.
-report() {
-    count=$((count + 1))
-    if [ "$1" = 0 ]; then
-        echo "ok $count - $2"
-    else
-        failed=$((failed + 1))
-        echo "not ok $count - $2"
-        sed 's/^/# err: /' "$ROOM/err" | head -20
-        tail -n 5 "$ROOM/out" | cut -c 1-200 | sed 's/^/# out: /'
-    fi
+explain() {
+    sed 's/^/# err: /' "$ROOM/err" | head -20
+    tail -n 5 "$ROOM/out" | cut -c 1-200 | sed 's/^/# out: /'
 }
 
 # run ARGUMENTS: leaves $ROOM/out, $ROOM/err and $status.
@@ -441,5 +432,4 @@ report $? "Ctrl-C ends the preparation with status 130"
 [ "$(cat "$ROOM/err")" = "tokproc: interrupted" ]
 report $? "Ctrl-C during the preparation: one line"
 
-echo "1..$count"
-[ "$failed" = 0 ]
+finish

@@ -11,8 +11,7 @@ LIBRARY=${LIBRARY:-${TP_BUILD:-build}/libtokproc.a}
 MODEL=models/tokproc-stories.bin
 ROOM=$(mktemp -d) || exit 1
 trap 'rm -rf "$ROOM"' EXIT
-count=0
-failed=0
+. tests/common/tap.sh
 
 for file in "$TOKPROC" "$LIBRARY" "$MODEL"; do
     if [ ! -e "$file" ]; then
@@ -21,16 +20,8 @@ for file in "$TOKPROC" "$LIBRARY" "$MODEL"; do
     fi
 done
 
-# report STATUS NAME
-report() {
-    count=$((count + 1))
-    if [ "$1" = 0 ]; then
-        echo "ok $count - $2"
-    else
-        failed=$((failed + 1))
-        echo "not ok $count - $2"
-        sed 's/^/# /' "$ROOM/out" "$ROOM/err" 2>/dev/null
-    fi
+explain() {
+    sed 's/^/# /' "$ROOM/out" "$ROOM/err" 2>/dev/null
 }
 
 build() {
@@ -63,5 +54,4 @@ fails lost "lost on the link" "a lost event fails the run"
 fails noise "lost on the link" "a broken event fails the run"
 build -DABI=99 -o "$ROOM/faulty.so"
 fails none "another version" "a device of another version is refused"
-echo "1..$count"
-[ "$failed" = 0 ]
+finish

@@ -20,8 +20,7 @@ MODEL=$MODELS/stories260K.gguf
 TEXT=$MODELS/tinystories-sample.txt
 ROOM=$(mktemp -d) || exit 1
 trap 'rm -rf "$ROOM"' EXIT
-count=0
-failed=0
+. tests/common/tap.sh
 
 for file in "$TOKPROC" "$MODEL" "$TEXT"; do
     if [ ! -e "$file" ]; then
@@ -29,17 +28,6 @@ for file in "$TOKPROC" "$MODEL" "$TEXT"; do
         exit 77
     fi
 done
-
-# report STATUS NAME
-report() {
-    count=$((count + 1))
-    if [ "$1" = 0 ]; then
-        echo "ok $count - $2"
-    else
-        failed=$((failed + 1))
-        echo "not ok $count - $2"
-    fi
-}
 
 # figure EXPRESSION FILES: prints the value of a Python expression of the objects a, b in the files.
 figure() {
@@ -96,5 +84,4 @@ at_most 6000 "$(figure 'a["cycles_per_token"]' "$ROOM/bench")" "fp4: cycles per 
 [ "$(figure '(a["tokens"], a["cycles_counted"])' "$ROOM/bench")" = "(256, 0)" ]
 report $? "256 tokens, predicted: the emulator counts no cycles"
 
-echo "1..$count"
-[ "$failed" = 0 ]
+finish

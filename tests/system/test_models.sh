@@ -13,24 +13,15 @@
 TOKPROC=${TOKPROC:-build/tokproc}
 ROOM=$(mktemp -d) || exit 1
 trap 'rm -rf "$ROOM"' EXIT
-count=0
-failed=0
+. tests/common/tap.sh
 
 if [ ! -e "$TOKPROC" ]; then
     echo "skipped: $TOKPROC is not there"
     exit 77
 fi
 
-# report STATUS NAME
-report() {
-    count=$((count + 1))
-    if [ "$1" = 0 ]; then
-        echo "ok $count - $2"
-    else
-        failed=$((failed + 1))
-        echo "not ok $count - $2"
-        sed 's/^/# /' "$ROOM/err" | head -20
-    fi
+explain() {
+    sed 's/^/# /' "$ROOM/err" | head -20
 }
 
 # close KEY FILE KEY FILE LIMIT NAME: two values of JSON lines differ by at most LIMIT
@@ -68,5 +59,4 @@ close nats_per_token "$ROOM/float" reference_nats_per_token "$ROOM/float" 0.01 \
     "tokproc-stories: 4 bits in integers and the float training"
 check tokproc-weather eval-weather.txt
 
-echo "1..$count"
-[ "$failed" = 0 ]
+finish

@@ -16,24 +16,15 @@ TEXT=models/eval.txt
 MODELS=${TP_MODELS:-../shared/models}
 ROOM=$(mktemp -d) || exit 1
 trap 'rm -rf "$ROOM"' EXIT
-count=0
-failed=0
+. tests/common/tap.sh
 
 if [ ! -x "$TOKPROC" ]; then
     echo "skipped: $TOKPROC was not built"
     exit 77
 fi
 
-# report STATUS NAME: one test; STATUS 0 is a pass.
-report() {
-    count=$((count + 1))
-    if [ "$1" = 0 ]; then
-        echo "ok $count - $2"
-    else
-        failed=$((failed + 1))
-        echo "not ok $count - $2"
-        head -n 5 "$ROOM/err" | sed 's/^/# /'
-    fi
+explain() {
+    head -n 5 "$ROOM/err" | sed 's/^/# /'
 }
 
 run() {
@@ -161,5 +152,4 @@ else
     echo "# skipped: the payload of other files: $MODELS is not there"
 fi
 
-echo "1..$count"
-[ "$failed" = 0 ]
+finish

@@ -8,8 +8,7 @@ BUILD=${TP_BUILD:-build}
 TOKPROC=${TOKPROC:-$BUILD/tokproc}
 ROOM=$(mktemp -d) || exit 1
 trap 'rm -rf "$ROOM"' EXIT
-count=0
-failed=0
+. tests/common/tap.sh
 
 for file in README.md "$BUILD/libtokproc.a" "$TOKPROC"; do
     if [ ! -e "$file" ]; then
@@ -18,16 +17,8 @@ for file in README.md "$BUILD/libtokproc.a" "$TOKPROC"; do
     fi
 done
 
-# report STATUS NAME
-report() {
-    count=$((count + 1))
-    if [ "$1" = 0 ]; then
-        echo "ok $count - $2"
-    else
-        failed=$((failed + 1))
-        echo "not ok $count - $2"
-        sed 's/^/# /' "$ROOM/log" | head -20
-    fi
+explain() {
+    sed 's/^/# /' "$ROOM/log" | head -20
 }
 
 : > "$ROOM/log"
@@ -75,5 +66,4 @@ done
 [ ! -s "$ROOM/log" ]
 report $? "make targets exist"
 
-echo "1..$count"
-[ "$failed" = 0 ]
+finish

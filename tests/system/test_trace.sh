@@ -13,24 +13,15 @@ CONFIG=ulx3s-45f
 MODEL=models/tokproc-stories.bin
 ROOM=$(mktemp -d) || exit 1
 trap 'rm -rf "$ROOM"' EXIT
-count=0
-failed=0
+. tests/common/tap.sh
 
 if [ ! -e "build/sim/$CONFIG-trace.so" ]; then
     echo "skipped: make build/sim/$CONFIG-trace.so"
     exit 77
 fi
 
-# report STATUS NAME
-report() {
-    count=$((count + 1))
-    if [ "$1" = 0 ]; then
-        echo "ok $count - $2"
-    else
-        failed=$((failed + 1))
-        echo "not ok $count - $2"
-        tail -3 "$ROOM/err" | sed 's/^/# /'
-    fi
+explain() {
+    tail -3 "$ROOM/err" | sed 's/^/# /'
 }
 
 # span WAVE TRACE STEP: 0 if the wave is of this step and the one before, 3 if not.
@@ -67,5 +58,4 @@ span "$ROOM/wave16.fst" "$ROOM/trace16.json" 17 2>> "$ROOM/err"
 [ $? = 3 ]
 report $? "the same is told from another step's"
 
-echo "1..$count"
-[ $failed = 0 ]
+finish
