@@ -28,8 +28,8 @@ CC     := gcc
 CXX    := g++
 # For fuzzing.
 CLANG  := clang
-# For Verilated units: a third quicker than gcc at what it makes of them.
-DUT_CXX := clang++
+# For what Verilator makes: a third quicker than gcc, and so is the code.
+VM_CXX := clang++
 
 COVERAGE ?= 0
 TRACE    ?= 0
@@ -180,6 +180,10 @@ NETLIST_FILES := sim/netlist.py $(wildcard sim/ecp5/*.v)
 netlist = $(if $(findstring .netlist,$(1)), \
             $(BUILD)/netlist/$(firstword $(subst .netlist, ,$(1))).json)
 
+# unit_files: what Verilator wrote, as FOLDER/PREFIX*.cpp, into FOLDER/unit.inc. Compiled as one
+# file: most of the time of a file goes into Verilator's headers.
+unit_files = for file in $(1)*.cpp; do echo "\#include \"$${file\#\#*/}\""; done > $(dir $(1))unit.inc
+
 define verilate_unit
 $(PYTHON) sim/rtl_sources.py tp_$(call unit,$*) --depfile $(@D)/rtl.d --target $@ \
   $(if $(filter planted,$(call variant,$*)),--plant $(@D)/planted.sv) > $(@D)/sources.f
@@ -196,9 +200,9 @@ $(BUILD)/dut/%/dut.a: sim/rtl_sources.py sim/dut/make_ports.py sim/dut/dut.cc si
 	$(if $(call netlist,$*), \
 	  $(call verilate_netlist,tp_$(call unit,$*),$(call netlist,$*),Vdut,$(@D)),$(verilate_unit))
 	$(PYTHON) sim/dut/make_ports.py $(@D)/Vdut.h > $(@D)/ports.inc
-	for file in $(@D)/Vdut*.cpp; do echo "#include \"$${file##*/}\""; done > $(@D)/unit.inc
+	$(call unit_files,$(@D)/Vdut)
 	for source in sim/dut/dut.cc $(wildcard sim/dut/dut_$(call unit,$*).cc); do \
-	  $(DUT_CXX) -std=gnu++17 -O1 -w $(VM_FLAGS) -Isim/dut -I$(@D) -c $$source \
+	  $(VM_CXX) -std=gnu++17 -O1 -w $(VM_FLAGS) -Isim/dut -I$(@D) -c $$source \
 	    -o $(@D)/$$(basename $$source .cc).o || exit 1; done
 	rm -f $@
 	ar rcs $@ $(@D)/dut*.o
@@ -323,21 +327,20 @@ TRACED_SIM := $(if $(SIMS),$(BUILD)/sim/ulx3s-45f-trace.so)
 SIM_FILES := sim/system/sim_device.cc $(wildcard sim/system/*.h)
 # sim_library: folder, optimisation
 define sim_library
-$(MAKE) -C $(1) -s -f Vsim.mk OPT_FAST=$(2) OPT_SLOW=-O1 OPT_GLOBAL=$(2) Vsim__ALL.a > /dev/null
-$(CXX) -std=gnu++17 -O3 -g -fPIC -Wall -Wextra $(VM_FLAGS) $(INCLUDES) \
-  -isystem $(1) -DTP_CONFIG_NAME=\"$*\" -c sim/system/sim_device.cc -o $(1)/sim_device.o
-$(CXX) -shared -O3 $(1)/sim_device.o $(1)/Vsim__ALL.a $(VM_OBJS) $(SIM_OBJS) \
-  $(VM_LIBS) -lpthread -o $@
+$(call unit_files,$(1)/Vsim)
+$(VM_CXX) -std=gnu++17 $(2) -fPIC -Wall -Wextra $(VM_FLAGS) $(INCLUDES) -isystem $(1) \
+  -DTP_CONFIG_NAME=\"$*\" -c sim/system/sim_device.cc -o $(1)/sim_device.o
+$(CXX) -shared $(1)/sim_device.o $(VM_OBJS) $(SIM_OBJS) $(VM_LIBS) -lpthread -o $@
 endef
 
 $(BUILD)/sim/%.so: $(SIM_FILES) sim/rtl_sources.py sim/waivers.vlt $(BUILD)/tp_genmap \
                    $(VM_OBJS) $(SIM_OBJS)
-	@echo "  make $@"; mkdir -p $(BUILD)/sim/$*
+	@echo "  make $@"; mkdir -p $(BUILD)/sim/$*; rm -f $(BUILD)/sim/$*/Vsim*.cpp
 	$(PYTHON) sim/rtl_sources.py tp_top_sim --depfile $(BUILD)/sim/$*/rtl.d --target $@ \
 	  > $(BUILD)/sim/$*/sources.f
 	$(VERILATOR) -Wno-fatal --x-assign fast --x-initial fast --noassert $(VERILATOR_EXTRA) \
 	  $$($(BUILD)/tp_genmap --verilator $*) --top-module tp_top_sim --prefix Vsim \
-	  --Mdir $(BUILD)/sim/$* -CFLAGS -fPIC -f $(BUILD)/sim/$*/sources.f
+	  --Mdir $(BUILD)/sim/$* -f $(BUILD)/sim/$*/sources.f
 	$(call sim_library,$(BUILD)/sim/$*,-O3)
 -include $(wildcard $(BUILD)/sim/*/rtl.d)
 
@@ -347,8 +350,8 @@ $(BUILD)/netlist/sim/%.json: sim/rtl_sources.py $(BUILD)/tp_genmap
 -include $(wildcard $(BUILD)/netlist/sim/*.d)
 
 $(BUILD)/netlist/sim/%.so: $(BUILD)/netlist/sim/%.json $(SIM_FILES) $(NETLIST_FILES) $(VM_OBJS)
-	@echo "  make $@"; mkdir -p $(BUILD)/netlist/sim/$*
-	$(call verilate_netlist,tp_top_sim,$<,Vsim,$(BUILD)/netlist/sim/$*,-CFLAGS -fPIC)
+	@echo "  make $@"; mkdir -p $(BUILD)/netlist/sim/$*; rm -f $(BUILD)/netlist/sim/$*/Vsim*.cpp
+	$(call verilate_netlist,tp_top_sim,$<,Vsim,$(BUILD)/netlist/sim/$*,)
 	$(call sim_library,$(BUILD)/netlist/sim/$*,-O1)
 
 # ---- targets -------------------------------------------------------------------------------------

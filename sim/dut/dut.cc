@@ -2,8 +2,7 @@
 //
 // The generic shim: the Verilated unit Vdut behind the C functions of dut.h.
 //
-// unit.inc names all files that Verilator made of the unit: one compilation of all takes half the
-// time of one each, most of which goes into Verilator's headers.
+// unit.inc includes all files that Verilator made of the unit.
 // ports.inc is made by make_ports.py from Vdut.h. With tracing built in, TP_WAVE names the FST
 // file.
 

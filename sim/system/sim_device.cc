@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// tp_top_sim behind the C functions of sim_device.h.
+// tp_top_sim behind the C functions of sim_device.h. unit.inc includes all files that Verilator made
+// of it.
 
 #include "sim_device.h"
 
 #include <memory>
 #include <new>
 
-#include "Vsim.h"
+#include "unit.inc"
 #include "verilated.h"
 #if VM_TRACE
 #include "tp_map.h"
