@@ -182,7 +182,8 @@ netlist = $(if $(findstring .netlist,$(1)), \
 
 # unit_files: what Verilator wrote, as FOLDER/PREFIX*.cpp, into FOLDER/unit.inc. Compiled as one
 # file: most of the time of a file goes into Verilator's headers.
-unit_files = for file in $(1)*.cpp; do echo "\#include \"$${file\#\#*/}\""; done > $(dir $(1))unit.inc
+unit_files = for file in $(1)*.cpp; do echo "\#include \"$${file\#\#*/}\""; done \
+             > $(dir $(1))unit.inc
 
 define verilate_unit
 $(PYTHON) sim/rtl_sources.py tp_$(call unit,$*) --depfile $(@D)/rtl.d --target $@ \

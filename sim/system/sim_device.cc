@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// tp_top_sim behind the C functions of sim_device.h. unit.inc includes all files that Verilator made
-// of it.
+// tp_top_sim behind the C functions of sim_device.h. unit.inc includes all files that Verilator
+// made of it.
 
 #include "sim_device.h"
 
