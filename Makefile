@@ -36,13 +36,18 @@ TRACE    ?= 0
 
 # ---- C ------------------------------------------------------------------------------------------
 
+# Without libusb (make LIBUSB=) the library has no boards on USB.
+LIBUSB   := $(shell pkg-config --exists libusb-1.0 2>/dev/null && echo libusb-1.0)
+# system_includes: package
+system_includes = $(patsubst -I%,-isystem %,$(shell pkg-config --cflags $(1) 2>/dev/null))
+
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror
 INCLUDES := -Ihost/include -Ihost/model -Ihost/lib -Ihost/backends -Ihost/reference \
-            -Ihost/tools -Isim/system
+            -Ihost/tools -Isim/system $(if $(LIBUSB),$(call system_includes,$(LIBUSB)))
 CFLAGS   := -std=c11 -g -fPIC -D_POSIX_C_SOURCE=200809L $(WARNINGS) $(INCLUDES) -MMD -MP
 SANITIZE := -O2 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 LIBS     := -Wl,--as-needed -ljansson -lcrypto -lpcre2-8 -lutf8proc -lm -ldl -lpthread \
-            -Wl,--no-as-needed
+            $(if $(LIBUSB),$(shell pkg-config --libs $(LIBUSB))) -Wl,--no-as-needed
 ifeq ($(COVERAGE),1)
 OPTIMISE := -O0 --coverage
 SANITIZE := -O0 --coverage
@@ -52,6 +57,7 @@ endif
 
 MODEL_SRCS := $(wildcard host/model/*.c)
 LIB_SRCS   := $(MODEL_SRCS) $(wildcard host/lib/*.c host/backends/*.c host/reference/*.c)
+LIB_SRCS   := $(filter-out host/backends/$(if $(LIBUSB),no_usb.c,usb.c),$(LIB_SRCS))
 TOOL_SRCS  := $(filter-out host/tools/tp_genmap.c,$(wildcard host/tools/*.c))
 COMMON_SRCS := $(wildcard tests/common/*.c)
 
@@ -65,6 +71,8 @@ $(BUILD)/obj/%.o: %.c
 $(BUILD)/san/%.o: %.c
 	@echo "  make $@"; mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(SANITIZE) -Itests/common -Isim/dut -c $< -o $@
+
+$(BUILD)/%/tests/common/usb_server.o: CFLAGS += $(call system_includes,umockdev-1.0)
 
 # Archives, so that a test takes only what it needs: stream.c wants a Verilated unit, other common
 # files the library.
@@ -364,7 +372,7 @@ help: ## Lists the targets.
 
 PACKAGES := build-essential verilator check pkg-config libjansson-dev libpcre2-dev \
             libutf8proc-dev libssl-dev zlib1g-dev clang-format gcovr python3-venv help2man clang \
-            libclang-rt-14-dev
+            libclang-rt-14-dev libusb-1.0-0-dev libumockdev-dev
 
 .PHONY: setup
 setup: ## Installs the Debian packages and the pinned tools in build/venv; safe to run again.
@@ -612,6 +620,8 @@ format-check: ## Fails when `make format` would change a file.
 PREFIX ?= /usr/local
 LIBDIR ?= $(PREFIX)/lib
 PYTHONDIR ?= $(PREFIX)/lib/python3/dist-packages
+# udev reads this folder of /usr and of /usr/local.
+UDEVDIR ?= $(PREFIX)/lib/udev/rules.d
 VERBS = $(shell $(BUILD)/tokproc --verbs)
 
 define pkg_config
@@ -653,10 +663,10 @@ api: ## Writes docs/api.md from the header.
 	$(PYTHON) docs/make_api.py $(HEADERS) > docs/api.md
 
 .PHONY: install
-install: build man ## Installs everything under PREFIX (DESTDIR, LIBDIR).
+install: build man ## Installs everything under PREFIX (DESTDIR, LIBDIR, UDEVDIR).
 	install -d $(addprefix $(DESTDIR),$(PREFIX)/bin $(PREFIX)/include $(LIBDIR)/pkgconfig \
 	  $(LIBDIR)/tokproc $(PREFIX)/share/tokproc $(PREFIX)/share/man/man1 $(PREFIX)/share/man/man3 \
-	  $(PREFIX)/share/bash-completion/completions $(PYTHONDIR))
+	  $(PREFIX)/share/bash-completion/completions $(PYTHONDIR) $(UDEVDIR))
 	install -m 755 $(BUILD)/tokproc $(DESTDIR)$(PREFIX)/bin/
 	install -m 644 $(HEADERS) $(DESTDIR)$(PREFIX)/include/
 	install -m 644 $(BUILD)/libtokproc.a $(DESTDIR)$(LIBDIR)/
@@ -674,13 +684,14 @@ install: build man ## Installs everything under PREFIX (DESTDIR, LIBDIR).
 	$(BUILD)/tokproc --completion-bash \
 	  > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/tokproc
 	install -m 644 $(BUILD)/python/*.py $(DESTDIR)$(PYTHONDIR)/
+	install -m 644 host/usb/70-tokproc.rules $(DESTDIR)$(UDEVDIR)/
 
 .PHONY: uninstall
 uninstall: ## Removes what `make install` installed.
 	rm -rf $(addprefix $(DESTDIR),$(PREFIX)/bin/tokproc $(HEADERS:host/%=$(PREFIX)/%) \
 	  $(LIBDIR)/libtokproc.* $(LIBDIR)/pkgconfig/tokproc.pc $(LIBDIR)/tokproc \
 	  $(PREFIX)/share/tokproc $(PREFIX)/share/bash-completion/completions/tokproc \
-	  $(PYTHONDIR)/tokproc.py $(PYTHONDIR)/tokproc_c.py)
+	  $(PYTHONDIR)/tokproc.py $(PYTHONDIR)/tokproc_c.py $(UDEVDIR)/70-tokproc.rules)
 	rm -f $(DESTDIR)$(PREFIX)/share/man/man[13]/tokproc*.[13]
 
 .PHONY: clean

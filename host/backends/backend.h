@@ -5,20 +5,28 @@
 #ifndef TP_BACKEND_H
 #define TP_BACKEND_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "error.h"
 
 struct tp_backend {
-    /** First part of a device's name: "emu", "sim". */
+    /** First part of a device's name: "emu", "sim", "usb". */
     const char *kind;
+    /** True: the device outlives the program, so nobody knows its state when it is opened. */
+    bool is_persistent;
+    /** Seconds after which a frame without an answer is repeated; 0: none gets lost on the way. */
+    double patience_s;
+    /** Most frames under way without an answer; 0: as many as there is room for. */
+    uint32_t frames_max;
 
     /** Opens the device that `name` (the part after "kind:", may be empty) means. All memory that
      *  exchange() needs is taken here. `folder` is where simulated devices lie.
      *  out    state  given to the other calls, until close
      *  error  TP_ERROR_NOT_FOUND  no such device
      *         TP_ERROR_DEVICE     it exists but cannot be opened; the text says why
+     *         TP_ERROR_BUSY       another program uses it
      *         TP_ERROR_NO_MEMORY */
     tp_status (*open)(const char *name, const char *folder, void **state, struct tp_error *error);
 
@@ -36,5 +44,10 @@ struct tp_backend {
 
 extern const struct tp_backend tp__backend_emulator;
 extern const struct tp_backend tp__backend_sim;
+extern const struct tp_backend tp__backend_usb;
+
+/** Factor of all wall-clock limits, for devices that are simulated behind a real transport: that of
+ *  the environment variable TP_TIME_SCALE, else 1. */
+double tp__time_scale(void);
 
 #endif

@@ -101,3 +101,10 @@ double tp__seconds(void)
     (void)clock_gettime(CLOCK_MONOTONIC, &now);
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
+
+double tp__time_scale(void)
+{
+    const char *text = getenv("TP_TIME_SCALE");
+    double scale = text == NULL ? 1 : strtod(text, NULL);
+    return scale > 0 ? scale : 1;
+}

@@ -10,12 +10,15 @@
 
 #include "cycles.h"
 #include "internal.h"
+#include "usb.h"
 
+enum { USB_BOARDS_MAX = 16 };
 enum { CHUNK_BYTES = 4096, WRITE_WORDS_MAX = 62, CANCEL_BYTES = 4 };
 // Room that other frames leave: one CANCEL of each slot always fits.
 enum { CANCEL_ROOM_BYTES = TP_SLOTS_MAX * (TP_FRAME_OVERHEAD + CANCEL_BYTES) };
 
-static const struct tp_backend *const backends[] = {&tp__backend_sim, &tp__backend_emulator};
+static const struct tp_backend *const backends[] = {&tp__backend_sim, &tp__backend_emulator,
+                                                    &tp__backend_usb};
 
 static const struct tp_device_info configurations[] = {
 #define TP_CONFIG(name_, groups_, slots_, weight_beats_, kv_rows_, dim_max_, query_max_,           \
@@ -304,7 +307,7 @@ static void *run_thread(void *user)
         }
         if (taken != 0 || got != 0) {
             device->moved_at = tp__seconds();
-        } else if (status == TP_OK && tp__seconds() - device->moved_at > TP_DEVICE_SILENCE_S) {
+        } else if (status == TP_OK && tp__seconds() - device->moved_at > TP_DEVICE_SILENCE_S * tp__time_scale()) {
             status = tp__fail(&error, TP_ERROR_TIMEOUT, "%s: no byte moved for %d s",
                               device->info.name, TP_DEVICE_SILENCE_S);
         }
@@ -598,6 +601,16 @@ tp_status tp_device_list(tp_context *context, struct tp_device_info *infos, size
         tp_device_close(emulator);
     }
     (*count)++;
+    struct tp_usb_board boards[USB_BOARDS_MAX];
+    size_t board_count = tp__usb_boards(boards, USB_BOARDS_MAX);
+    for (size_t i = 0; i < board_count && i < USB_BOARDS_MAX; i++, (*count)++) {
+        if (*count < max) {
+            struct tp_device_info *info = &infos[*count];
+            *info = (struct tp_device_info){.counts_cycles = true};
+            memcpy(info->name, boards[i].name, sizeof boards[i].name);
+            memcpy(info->text, boards[i].text, sizeof boards[i].text);
+        }
+    }
     return TP_OK;
 }
 

@@ -3,7 +3,8 @@
 #
 # Claims about `make install`: from the installed files alone a C program, a C++ program and a
 # Python program build and stream a story; the shared library shows what the header declares and
-# nothing else; manual pages and completion cover every verb; `make uninstall` leaves no file.
+# nothing else; manual pages and completion cover every verb; the udev rule is there; `make uninstall`
+# leaves no file.
 #
 # TP_TIME_LIMIT_S: 900
 
@@ -153,6 +154,11 @@ completion() {
         - "$TO/share/bash-completion/completions/tokproc"
 }
 check "completion in bash" completion
+
+udev_rule() {
+    cmp host/usb/70-tokproc.rules "$TO/lib/udev/rules.d/70-tokproc.rules"
+}
+check "the udev rule of boards on USB is where udev looks" udev_rule
 
 check "make uninstall" make -s BUILD="$BUILD" PREFIX="$TO" uninstall
 empty() {
