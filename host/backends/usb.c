@@ -669,6 +669,9 @@ size_t tp__usb_boards(struct tp_usb_board *list, size_t max)
 
 const struct tp_backend tp__backend_usb = {
     .kind = "usb",
+    .is_persistent = true,
+    .patience_s = 0.25,
+    .frames_max = 32,  // of 265 bytes at 1.2 MB/s 7 ms, some times the way there and back
     .open = usb_open,
     .close = usb_close,
     .exchange = usb_exchange,

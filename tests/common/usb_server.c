@@ -73,6 +73,7 @@ struct tp_usb_port {
     bool is_ready;
     pthread_t thread;
     bool is_gone;
+    bool is_removed;  // from the test bed too
     UMockdevIoctlClient *claimer;
     struct list pending[PIPES];
     struct list finished;
@@ -703,13 +704,21 @@ struct tp_usb_port *tp_usb_server_plug(struct tp_usb_server *server, const struc
 
 void tp_usb_server_unplug(struct tp_usb_port *port)
 {
-    pthread_mutex_lock(&port->server->mutex);
+    struct tp_usb_server *server = port->server;
+    pthread_mutex_lock(&server->mutex);
     bool was_gone = port->is_gone;
     unplug_locked(port);
-    pthread_mutex_unlock(&port->server->mutex);
+    while (was_gone && !port->is_removed) {
+        (void)pthread_cond_wait(&server->changed, &server->mutex);
+    }
+    pthread_mutex_unlock(&server->mutex);
     if (!was_gone) {
-        umockdev_testbed_uevent(port->server->bed, port->system_path, "remove");
-        umockdev_testbed_remove_device(port->server->bed, port->system_path);
+        umockdev_testbed_uevent(server->bed, port->system_path, "remove");
+        umockdev_testbed_remove_device(server->bed, port->system_path);
+        pthread_mutex_lock(&server->mutex);
+        port->is_removed = true;
+        pthread_cond_broadcast(&server->changed);
+        pthread_mutex_unlock(&server->mutex);
     }
 }
 

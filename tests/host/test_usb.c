@@ -44,7 +44,7 @@ enum {
 };
 
 static tp_context *context;
-static tp_model *model;
+static tp_model *model;  // quantised once
 static struct tp_usb_server *server;
 static struct tp_error error;
 
@@ -118,7 +118,7 @@ static tp_status run_session(tp_device *device, struct run *run)
 
 static tp_device *open_loaded(const char *name, struct run *run)
 {
-    const struct tp_load_options load = {.format = TP_FORMAT_NF4, .sessions = 1};
+    const struct tp_load_options load = {.sessions = 1};
     tp_device *device = NULL;
     run->status = tp_device_open(context, name, &device, &run->error);
     if (run->status == TP_OK) {
@@ -168,7 +168,7 @@ static struct tp_usb_port *plug(const struct tp_usb_plug *how)
     struct tp_usb_plug plug = *how;
     plug.place = plug.place == NULL ? "1-1" : plug.place;
     plug.function.device = &tp__backend_emulator;
-    plug.function.name = "";
+    plug.function.name = "small";
     plug.function.serial = plug.function.serial == NULL ? "A1" : plug.function.serial;
     plug.function.tamper = lie;
     return tp_usb_server_plug(server, &plug);
@@ -186,11 +186,15 @@ static void setup(void)
     tp_test_write_file(&file, path, sizeof path);
     const struct tp_model_options options = {.path = path};
     OK(tp_context_create(&hooks, &context, &error));
-    OK(tp_model_open(context, &options, &model, &error));
+    const struct tp_quantise_options quantise = {.format = TP_FORMAT_NF4, .plain = true};
+    tp_model *origin = NULL;
+    OK(tp_model_open(context, &options, &origin, &error));
+    OK(tp_model_quantise(origin, &quantise, &model, &error));
+    tp_model_close(origin);
     (void)unlink(path);
     tp_test_bytes_free(&file);
     for (uint32_t i = 0; i < BOARDS; i++) {
-        expected[i] = play("emu", i);
+        expected[i] = play("emu:small", i);
         ck_assert_uint_eq(expected[i].count, TOKENS);
     }
     server = tp_usb_server_start();
