@@ -43,7 +43,7 @@ static const struct option table[] = {
     {'z', false, "tokenizer", "FILE", KIND_TEXT, FIELD(tokenizer), 0, 0,
      "tokenizer; default: inside or beside the model, or MODEL's name with -tok.bin"},
     {'d', true, "device", "NAME", KIND_DEVICE, 0, 0, 0,
-     "emu, sim, or a name of `tokproc devices`; default: sim when it was built, else emu"},
+     "emu, sim, usb, or a name of `tokproc devices`; default: sim when it was built, else emu"},
     {'C', false, "config", "NAME", KIND_TEXT, FIELD(config), 0, 0,
      "configuration of the device; default: the first that holds the model"},
     {'c', true, "context", "N", KIND_COUNT, FIELD(context), 1, 65535,
@@ -160,7 +160,7 @@ static void complete_value(const struct option *option)
         }
     }
     if (option->kind == KIND_DEVICE) {
-        printf("emu sim");
+        printf("emu sim usb");
     }
     printf("%s -- \"$word\")); return ;;\n", is_path ? "" : "\"");
 }

@@ -4,7 +4,7 @@
 # Claims: a device whose count of cycles differs from the prediction fails the run and the message
 # has both numbers; an event that is lost or broken on the link fails the run; a device of another
 # version of the library is refused. The same device without a fault streams the story, so it is the
-# fault that is found.
+# fault that is found. A program that is built without libusb links without it, and says so.
 
 TOKPROC=${TOKPROC:-build/tokproc}
 LIBRARY=${LIBRARY:-${TP_BUILD:-build}/libtokproc.a}
@@ -24,11 +24,14 @@ explain() {
     sed 's/^/# /' "$ROOM/out" "$ROOM/err" 2>/dev/null
 }
 
-build() {
-    gcc -std=c11 -D_POSIX_C_SOURCE=200809L -O1 -fPIC -shared -Wall -Wextra -Werror "$@" \
-        -Ihost/include -Ihost/model -Ihost/lib -Ihost/backends -Isim/system \
-        tests/system/faulty_device.c "$LIBRARY" \
+compile() {
+    gcc -std=c11 -D_POSIX_C_SOURCE=200809L -O1 -Wall -Wextra -Werror \
+        -Ihost/include -Ihost/model -Ihost/lib -Ihost/backends -Isim/system "$@" "$LIBRARY" \
         -ljansson -lcrypto -lpcre2-8 -lutf8proc -lm -ldl -lpthread
+}
+
+build() {
+    compile -fPIC -shared "$@" tests/system/faulty_device.c
 }
 
 run() {
@@ -54,4 +57,11 @@ fails lost "lost on the link" "a lost event fails the run"
 fails noise "lost on the link" "a broken event fails the run"
 build -DABI=99 -o "$ROOM/faulty.so"
 fails none "another version" "a device of another version is refused"
+
+# What stands before the archive is taken from there, not from it.
+compile -o "$ROOM/without" "${TP_BUILD:-build}"/obj/host/tools/*.o host/backends/no_usb.c
+report $? "without libusb the program builds"
+"$ROOM/without" run -m "$MODEL" -d usb -q > "$ROOM/out" 2> "$ROOM/err"
+[ $? = 1 ] && [ "$(wc -l < "$ROOM/err")" = 1 ] && grep -q "was built without USB" "$ROOM/err"
+report $? "and says that it has no boards on USB"
 finish

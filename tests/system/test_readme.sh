@@ -30,7 +30,8 @@ report $? "the example has 11 to 60 lines: $lines"
 
 ${CC:-gcc} -std=c11 -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror -Ihost/include \
     "$ROOM/example.c" "$BUILD/libtokproc.a" \
-    -ljansson -lcrypto -lpcre2-8 -lutf8proc -lm -ldl -lpthread -o "$ROOM/example" \
+    -ljansson -lcrypto -lpcre2-8 -lutf8proc $(pkg-config --libs libusb-1.0) -lm -ldl -lpthread \
+    -o "$ROOM/example" \
     > "$ROOM/log" 2>&1
 report $? "the example compiles"
 
