@@ -27,6 +27,7 @@ struct tp_backend {
      *  error  TP_ERROR_NOT_FOUND  no such device
      *         TP_ERROR_DEVICE     it exists but cannot be opened; the text says why
      *         TP_ERROR_BUSY       another program uses it
+     *         TP_ERROR_TIMEOUT    it does not answer
      *         TP_ERROR_NO_MEMORY */
     tp_status (*open)(const char *name, const char *folder, void **state, struct tp_error *error);
 

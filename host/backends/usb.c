@@ -517,8 +517,8 @@ static void usb_close(void *state)
     free(u);
 }
 
-static int LIBUSB_CALL left(libusb_context *context, libusb_device *device,
-                            libusb_hotplug_event event, void *user)
+static int LIBUSB_CALL note_left(libusb_context *context, libusb_device *device,
+                                 libusb_hotplug_event event, void *user)
 {
     struct usb *u = user;
     (void)context;
@@ -569,7 +569,7 @@ static tp_status open_link(struct usb *u, struct tp_error *error)
                         "%s does not know the request that opens the link - try: tokproc flash",
                         u->name);
     default:
-        return tp__fail(error, TP_ERROR_DEVICE,
+        return tp__fail(error, result == LIBUSB_ERROR_TIMEOUT ? TP_ERROR_TIMEOUT : TP_ERROR_DEVICE,
                         "%s does not answer (%s) - try: plug the board in again", u->name,
                         libusb_error_name(result));
     }

@@ -230,6 +230,11 @@ static const struct {
     {TP_USB_SILENT, true, NULL},
     {TP_USB_CANCEL, true, NULL},
     {TP_USB_LATE, true, NULL},
+    {TP_USB_LOST_ACK, false, NULL},
+    {TP_USB_LOST, false, NULL},
+    {TP_USB_DOUBLED, false, NULL},
+    {TP_USB_FLIPPED, false, NULL},
+    {TP_USB_BABBLE, false, NULL},
     {TP_USB_STALL_FOREVER, false, "stalls, also after it was reset"},
     {TP_USB_SILENT_FOREVER, false, "does not answer, also after it was reset"},
     {TP_USB_BABBLE_FOREVER, false, "too large, also after it was reset"},
@@ -486,13 +491,26 @@ START_TEST(boards_with_one_serial_number_are_told_by_place)
 }
 END_TEST
 
+// Other devices stand for the hubs.
+START_TEST(a_place_behind_a_hub_has_all_ports)
+{
+    (void)plug(&(struct tp_usb_plug){.place = "usb1", .function.subclass = 1});
+    (void)plug(&(struct tp_usb_plug){.place = "1-1", .function.subclass = 1});
+    (void)plug(&(struct tp_usb_plug){.place = "1-1.2"});
+    (void)plug(&(struct tp_usb_plug){.place = "1-1.4"});
+    says("usb:1-1", TP_ERROR_NOT_FOUND, "there is usb:1-1.2, usb:1-1.4");
+    const struct run run = play("usb:1-1.4", 0);
+    is_expected(&run);
+}
+END_TEST
+
 START_TEST(a_board_that_does_not_open_the_link_is_named)
 {
     (void)plug(&(struct tp_usb_plug){.function.is_ignorant = true});
     (void)plug(
         &(struct tp_usb_plug){.place = "1-2", .function.serial = "B2", .is_unanswered = true});
     says("usb:A1", TP_ERROR_DEVICE, "usb:A1 does not know the request");
-    says("usb:B2", TP_ERROR_DEVICE, "usb:B2 does not answer");
+    says("usb:B2", TP_ERROR_TIMEOUT, "usb:B2 does not answer");
 }
 END_TEST
 
@@ -528,6 +546,7 @@ Suite *tp_test_suite(void)
     tcase_add_test(tc, another_version_of_the_link_is_named);
     tcase_add_test(tc, several_boards_are_listed);
     tcase_add_test(tc, boards_with_one_serial_number_are_told_by_place);
+    tcase_add_test(tc, a_place_behind_a_hub_has_all_ports);
     tcase_add_test(tc, a_board_that_does_not_open_the_link_is_named);
     tcase_add_test(tc, the_rule_names_the_device);
     tcase_add_loop_test(tc, a_fault_of_any_transfer_ends_well, 0, sizeof faults / sizeof *faults);
