@@ -640,7 +640,7 @@ static tp_status usb_open(const char *name, const char *folder, void **state,
     // Some host controllers report a board that is gone as one that does not answer.
     (void)libusb_hotplug_register_callback(u->context, LIBUSB_HOTPLUG_EVENT_DEVICE_LEFT, 0,
                                            TP_USB_VENDOR, TP_USB_PRODUCT, LIBUSB_HOTPLUG_MATCH_ANY,
-                                           left, u, NULL);
+                                           note_left, u, NULL);
     *state = u;
     return TP_OK;
 }

@@ -176,7 +176,8 @@ static struct tp_usb_port *plug(const struct tp_usb_plug *how)
 
 static const struct tp_usb_plug plain;
 
-static void setup(void)
+// Once: all tests inherit model and expectations.
+static void prepare(void)
 {
     const struct tp_test_model made = {32, 40, 1, 2, 1, VOCAB, CONTEXT, false, 7};
     const struct tp_context_options hooks = {.progress = go_on};
@@ -197,14 +198,22 @@ static void setup(void)
         expected[i] = play("emu:small", i);
         ck_assert_uint_eq(expected[i].count, TOKENS);
     }
+}
+
+static void clean_up(void)
+{
+    tp_model_close(model);
+    tp_context_destroy(context);
+}
+
+static void setup(void)
+{
     server = tp_usb_server_start();
 }
 
 static void teardown(void)
 {
     tp_usb_server_stop(server);
-    tp_model_close(model);
-    tp_context_destroy(context);
 }
 
 START_TEST(a_board_gives_the_tokens_of_the_emulator)
@@ -536,6 +545,7 @@ Suite *tp_test_suite(void)
     setenv("TP_TIME_SCALE", "0.1", 0);
     Suite *suite = suite_create("usb");
     TCase *tc = tcase_create("boards");
+    tcase_add_unchecked_fixture(tc, prepare, clean_up);
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_set_timeout(tc, 120);
     tcase_add_test(tc, a_board_gives_the_tokens_of_the_emulator);
