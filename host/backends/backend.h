@@ -5,6 +5,7 @@
 #ifndef TP_BACKEND_H
 #define TP_BACKEND_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -13,6 +14,13 @@
 struct tp_backend {
     /** First part of a device's name: "emu", "sim". */
     const char *kind;
+    /** True: the device outlives the program, so nobody knows its state when it is opened. */
+    bool is_persistent;
+    /** Seconds of silence after which what has no answer is repeated, and a run without events is
+     *  begun anew; 0: nothing gets lost on the way, and silence is work. */
+    double patience_s;
+    /** Most WRITE frames under way without an answer; 0: as many as there is room for. */
+    uint32_t frames_max;
 
     /** Opens the device that `name` (the part after "kind:", may be empty) means. All memory that
      *  exchange() needs is taken here. `folder` is where simulated devices lie.
