@@ -16,9 +16,10 @@ struct tp_backend {
     const char *kind;
     /** True: the device outlives the program, so nobody knows its state when it is opened. */
     bool is_persistent;
-    /** Seconds after which a frame without an answer is repeated; 0: none gets lost on the way. */
+    /** Seconds of silence after which what has no answer is repeated, and a run without events is
+     *  begun anew; 0: nothing gets lost on the way, and silence is work. */
     double patience_s;
-    /** Most frames under way without an answer; 0: as many as there is room for. */
+    /** Most WRITE frames under way without an answer; 0: as many as there is room for. */
     uint32_t frames_max;
 
     /** Opens the device that `name` (the part after "kind:", may be empty) means. All memory that

@@ -49,7 +49,7 @@ struct emulator {
     bool no_memory;  // a step cannot be prepared: the device has failed
     struct emulated_slot slots[TP_SLOTS_MAX];
     struct tp_frame_decoder decoder;
-    bool answered;  // last_* are of a frame that was answered
+    bool answered;  // last_* are of the frame that was answered last
     uint8_t last_type;
     uint8_t last_sequence;
     uint8_t last_status;
@@ -371,33 +371,34 @@ static uint8_t handle(struct emulator *e, const struct tp_frame *frame)
     }
 }
 
-static void take_frame(struct emulator *e, const struct tp_frame *frame)
+// The status of a frame, which is executed unless it is a repetition.
+static uint8_t status_of(struct emulator *e, const struct tp_frame *frame)
 {
-    if (frame->type == TP_FRAME_SECTIONS && judge_sections(e, frame) == TP_ACK_OK) {
-        send_sections(e, frame->sequence, frame->payload[0]);
-        return;
-    }
-    if ((frame->type == TP_FRAME_HELLO || frame->type == TP_FRAME_STATISTICS) &&
-        frame->length == 0) {
-        if (frame->type == TP_FRAME_HELLO) {
-            send_hello(e, frame->sequence);
-        } else {
-            send_statistics(e, frame->sequence);
-        }
-        return;
+    if (frame->type == TP_FRAME_HELLO || frame->type == TP_FRAME_STATISTICS) {
+        return frame->length == 0 ? TP_ACK_OK : TP_ACK_LENGTH;
     }
     bool repeated = e->answered && frame->type != TP_FRAME_SECTIONS &&
                     frame->type == e->last_type && frame->sequence == e->last_sequence;
-    bool empty_kind = frame->type == TP_FRAME_HELLO || frame->type == TP_FRAME_STATISTICS;
-    uint8_t status = repeated     ? e->last_status
-                     : empty_kind ? (uint8_t)TP_ACK_LENGTH
-                                  : handle(e, frame);
+    return repeated ? e->last_status : handle(e, frame);
+}
+
+static void take_frame(struct emulator *e, const struct tp_frame *frame)
+{
+    uint8_t status = status_of(e, frame);
     e->answered = true;
     e->last_type = frame->type;
     e->last_sequence = frame->sequence;
     e->last_status = status;
-    const uint8_t payload[4] = {frame->type, status, 0, 0};
-    send(e, TP_FRAME_ACK, frame->sequence, payload, sizeof payload);
+    if (frame->type == TP_FRAME_HELLO && status == TP_ACK_OK) {
+        send_hello(e, frame->sequence);
+    } else if (frame->type == TP_FRAME_STATISTICS && status == TP_ACK_OK) {
+        send_statistics(e, frame->sequence);
+    } else if (frame->type == TP_FRAME_SECTIONS && status == TP_ACK_OK) {
+        send_sections(e, frame->sequence, frame->payload[0]);
+    } else {
+        const uint8_t payload[4] = {frame->type, status, 0, 0};
+        send(e, TP_FRAME_ACK, frame->sequence, payload, sizeof payload);
+    }
 }
 
 // ---- steps ----
@@ -484,7 +485,7 @@ static int step_slot(struct emulator *e, uint32_t s, bool *logits_part, int32_t 
     if (slot->position >= slot->context) {
         return TP_REASON_CONTEXT;
     }
-    return slot->cancelled ? (int)TP_REASON_CANCEL : -1;
+    return -1;
 }
 
 // Slots that take part in the next step, as a mask: of those that send logits only the lowest.
@@ -500,6 +501,29 @@ static uint8_t slots_of_step(const struct emulator *e)
         }
     }
     return (uint8_t)mask;
+}
+
+static void end_run(struct emulator *e, uint32_t s, uint8_t reason)
+{
+    struct emulated_slot *slot = &e->slots[s];
+    uint8_t p[4] = {(uint8_t)s, reason};
+    tp__put16(p + 2, (uint16_t)slot->position);
+    send_event(e, TP_FRAME_DONE, p, sizeof p);
+    slot->running = false;
+    slot->queue_count = 0;
+}
+
+// Between two steps; true when a run ended.
+static bool end_cancelled_runs(struct emulator *e)
+{
+    bool any = false;
+    for (uint32_t s = 0; s < e->limits.slots; s++) {
+        if (e->slots[s].running && e->slots[s].cancelled) {
+            end_run(e, s, TP_REASON_CANCEL);
+            any = true;
+        }
+    }
+    return any;
 }
 
 static bool run_step(struct emulator *e)
@@ -536,12 +560,7 @@ static bool run_step(struct emulator *e)
     send_event(e, TP_FRAME_STEP, step, sizeof step);
     for (uint32_t s = 0; s < e->limits.slots; s++) {
         if (tp__has_slot(step[8], s) && reason[s] >= 0) {
-            struct emulated_slot *slot = &e->slots[s];
-            uint8_t p[4] = {(uint8_t)s, (uint8_t)reason[s]};
-            tp__put16(p + 2, (uint16_t)slot->position);
-            send_event(e, TP_FRAME_DONE, p, sizeof p);
-            slot->running = false;
-            slot->queue_count = 0;
+            end_run(e, s, (uint8_t)reason[s]);
         }
     }
     return true;
@@ -608,7 +627,8 @@ static tp_status emulator_exchange(void *state, const uint8_t *out, size_t out_c
         return tp__fail(error, TP_ERROR_NO_MEMORY, "emu: no memory for the program's matrices");
     }
     // Steps only while no byte waits, so that a cancel is not overtaken, as on the device.
-    while (*out_taken == out_count && e->reply_count == 0 && run_step(e)) {
+    while (*out_taken == out_count && e->reply_count == 0 &&
+           (end_cancelled_runs(e) || run_step(e))) {
     }
     size_t count = e->reply_count - e->reply_first;
     count = count < in_max ? count : in_max;

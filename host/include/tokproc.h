@@ -154,15 +154,20 @@ void tp_device_close(tp_device *device);
 TP_MUST_USE tp_status tp_device_get_info(const tp_device *device, struct tp_device_info *info);
 
 struct tp_device_statistics {
-    uint64_t cycles_total;      ///< clock cycles since reset; 0 on an emulator
-    uint64_t cycles_steps;      ///< of all steps, counted by the device
-    uint64_t cycles_predicted;  ///< of the same steps, by the compiler; equal, or the device failed
+    uint64_t cycles_total;  ///< clock cycles; 0 on an emulator
+    // Of the steps that the device told of:
+    uint64_t cycles_steps;      ///< counted by the device
+    uint64_t cycles_predicted;  ///< by the compiler; equal, or the device failed
     uint64_t steps;
-    uint64_t tokens;       ///< positions processed, all sessions
-    uint64_t saturations;  ///< elements that were clamped
-    uint64_t clips;        ///< blocks that a quantiser clipped
-    uint64_t products;     ///< multiply-accumulates of the models' matrices, without any padding
+    uint64_t tokens;    ///< positions processed, all sessions
+    uint64_t products;  ///< multiply-accumulates of the models' matrices, without any padding
+
+    uint64_t steps_lost;   ///< further steps, whose event was lost on the link, or is on its way
+    uint64_t saturations;  ///< elements that were clamped, in all steps
+    uint64_t clips;        ///< blocks that a quantiser clipped, in all steps
     uint64_t frames_bad;   ///< broken frames, both directions
+    uint64_t frames_repeated;  ///< frames of the host that were sent again
+    uint64_t recoveries;       ///< times that a session's run was begun anew behind a loss
 };
 
 /** Counters since the device was opened.
@@ -716,7 +721,8 @@ TP_MUST_USE tp_status tp_session_generate(tp_session *session, uint32_t count,
  *  error  TP_ERROR_TIMEOUT   none yet
  *         TP_ERROR_INVALID   no run, and nothing left to read
  *         TP_ERROR_MISMATCH  predicted and counted cycles differ; the device is unusable
- *         TP_ERROR_DEVICE    the device failed */
+ *         TP_ERROR_DEVICE    the device failed, is gone, or was reset
+ *         TP_ERROR_LINK      losses on the link came faster than steps; the device is unusable */
 TP_MUST_USE tp_status tp_session_read(tp_session *session, struct tp_token *token, int timeout_ms,
                                       struct tp_error *error);
 

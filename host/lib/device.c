@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// An open device: its thread, which moves bytes, and the commands of the link (docs/link.md).
+// An open device and the requests of callers (docs/link.md); its thread is device_thread.c.
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -8,14 +8,17 @@
 #include <string.h>
 #include <time.h>
 
-#include "cycles.h"
 #include "internal.h"
 #include "usb.h"
 
-enum { USB_BOARDS_MAX = 16 };
-enum { CHUNK_BYTES = 4096, WRITE_WORDS_MAX = 62, CANCEL_BYTES = 4 };
-// Room that other frames leave: one CANCEL of each slot always fits.
-enum { CANCEL_ROOM_BYTES = TP_SLOTS_MAX * (TP_FRAME_OVERHEAD + CANCEL_BYTES) };
+enum {
+    USB_BOARDS_MAX = 16,
+    WRITE_WORDS_MAX = 62,
+    IDLE_POLLS_MAX = 4096  // questions whether all slots have ended, a millisecond between two
+};
+
+// Of back ends that lose nothing: longer than any step of a simulation.
+static const double patience_long_s = 20;
 
 static const struct tp_backend *const backends[] = {&tp__backend_sim, &tp__backend_emulator,
                                                     &tp__backend_usb};
@@ -48,280 +51,6 @@ static const struct tp_device_info configurations[] = {
 #undef TP_CONFIG
 };
 
-// ---- the thread ----
-
-static bool works(const tp_device *device)
-{
-    return device->failure.status == TP_OK;
-}
-
-// With the mutex held. The first failure stays.
-static void fail(tp_device *device, const struct tp_error *error)
-{
-    if (works(device)) {
-        device->failure = *error;
-        for (uint32_t s = 0; s < TP_SLOTS_MAX; s++) {
-            if (device->sessions[s] != NULL) {
-                tp__session_failed(device->sessions[s]);
-            }
-        }
-    }
-    pthread_cond_broadcast(&device->changed);
-}
-
-// An answer to a frame of the host.
-static void take_answer(tp_device *device, const struct tp_frame *frame)
-{
-    pthread_mutex_lock(&device->mutex);
-    if (frame->type == TP_FRAME_ACK) {
-        if (frame->payload[1] != TP_ACK_OK && device->ack_status == TP_ACK_OK) {
-            device->ack_status = frame->payload[1];
-            device->ack_type = frame->payload[0];
-        }
-    } else {
-        device->reply = *frame;
-    }
-    device->outstanding -= device->outstanding != 0 ? 1 : 0;
-    pthread_cond_broadcast(&device->changed);
-    pthread_mutex_unlock(&device->mutex);
-}
-
-// Notes a step for tp_device_record.
-static void record(tp_device *device, uint32_t number, uint32_t cycles,
-                   const struct tp_step_slot *slots)
-{
-    if (device->steps == NULL || device->step_count == device->step_max) {
-        return;
-    }
-    struct tp_step *step = &device->steps[device->step_count++];
-    *step = (struct tp_step){.number = number, .cycles = cycles};
-    for (uint32_t s = 0; s < TP_SLOTS_MAX; s++) {
-        step->active |= (slots[s].active ? 1u : 0u) << s;
-        step->logits |= (slots[s].logits ? 1u : 0u) << s;
-        step->list |= (slots[s].list ? 1u : 0u) << s;
-        step->fast |= (slots[s].fast ? 1u : 0u) << s;
-        step->positions[s] = slots[s].position;
-    }
-}
-
-// The contract of the machine: the compiler predicts each step to the cycle.
-static void check_step(tp_device *device, const struct tp_frame *frame)
-{
-    const uint8_t *p = frame->payload;
-    struct tp_step_slot slots[TP_SLOTS_MAX] = {{0}};
-    uint32_t cycles = tp__get32(p + 4);
-    for (uint32_t s = 0; s < device->limits.slots; s++) {
-        slots[s].active = tp__has_slot(p[8], s);
-        slots[s].logits = tp__has_slot(p[9], s);
-        slots[s].position = tp__get16(p + 12 + 2 * (size_t)s);
-        slots[s].list = device->sessions[s] != NULL && tp__session_has_list(device->sessions[s]);
-        slots[s].fast = device->sessions[s] != NULL && tp__session_is_fast(device->sessions[s]);
-        if (slots[s].active) {
-            device->products += tp__shape_products(&device->model->shape, slots[s].logits);
-        }
-    }
-    uint32_t predicted = tp__step_cycles(&device->limits, device->image->program,
-                                         device->image->program_count, slots);
-    device->cycles_predicted += predicted;
-    record(device, tp__get32(p), cycles, slots);
-    if (cycles != 0 && cycles != predicted) {
-        struct tp_error error;
-        error.status =
-            tp__fail(&error, TP_ERROR_MISMATCH,
-                     "%s: step %" PRIu32 " took %" PRIu32 " cycles, predicted were %" PRIu32
-                     " (slots %02x, logits %02x, position %" PRIu32 " of the lowest slot)",
-                     device->info.name, tp__get32(p), cycles, predicted, p[8], p[9],
-                     (uint32_t)tp__get16(p + 12));
-        fail(device, &error);
-    }
-}
-
-static void take_step(tp_device *device, const struct tp_frame *frame)
-{
-    pthread_mutex_lock(&device->mutex);
-    if (device->image != NULL) {
-        check_step(device, frame);
-    }
-    for (uint32_t s = 0; s < device->limits.slots; s++) {
-        if (tp__has_slot(frame->payload[8], s) && device->sessions[s] != NULL) {
-            tp__session_step(device->sessions[s]);
-        }
-    }
-    pthread_mutex_unlock(&device->mutex);
-}
-
-// The session of a slot, or NULL. With the mutex held; until leave_session it is not destroyed.
-static tp_session *enter_session(tp_device *device, uint32_t slot)
-{
-    device->entered = slot < TP_SLOTS_MAX ? device->sessions[slot] : NULL;
-    return device->entered;
-}
-
-// With the mutex held.
-static void leave_session(tp_device *device)
-{
-    device->entered = NULL;
-    pthread_cond_broadcast(&device->changed);
-}
-
-// Sessions take the mutex themselves: callbacks must run without it.
-static void tell_session(tp_session *session, const struct tp_frame *frame)
-{
-    const uint8_t *p = frame->payload;
-    switch (frame->type) {
-    case TP_FRAME_TOKEN:
-        tp__session_token(session, tp__get16(p + 2));
-        break;
-    case TP_FRAME_CANDIDATES:
-        tp__session_candidates(session, p, frame->length);
-        break;
-    case TP_FRAME_LOGITS:
-        tp__session_logits(session, tp__get32(p + 4), tp__get16(p + 2), p + 8);
-        break;
-    default:
-        tp__session_done(session, p[1], tp__get16(p + 2));
-        break;
-    }
-}
-
-static void take_slot_event(tp_device *device, const struct tp_frame *frame)
-{
-    pthread_mutex_lock(&device->mutex);
-    tp_session *session = enter_session(device, frame->payload[0]);
-    if (session != NULL) {
-        pthread_mutex_unlock(&device->mutex);
-        tell_session(session, frame);
-        pthread_mutex_lock(&device->mutex);
-        leave_session(device);
-    }
-    pthread_mutex_unlock(&device->mutex);
-}
-
-// Shortest payload of a device frame; 0 for types that the library does not know.
-static uint16_t least_length(uint8_t type)
-{
-    switch (type) {
-    case TP_FRAME_ACK:
-    case TP_FRAME_DONE:
-        return 4;
-    case TP_FRAME_HELLO_REPLY:
-        return 40;
-    case TP_FRAME_STATISTICS_REPLY:
-        return 56;
-    case TP_FRAME_SECTIONS_REPLY:
-        return 16 * TP_SECTIONS_PER_FRAME;
-    case TP_FRAME_TOKEN:
-        return 8;
-    case TP_FRAME_STEP:
-        return 28;
-    case TP_FRAME_LOGITS:
-        return 12;
-    case TP_FRAME_CANDIDATES:
-        return 24;
-    default:
-        return 0;
-    }
-}
-
-static void take_frame(tp_device *device, const struct tp_frame *frame)
-{
-    uint16_t least = least_length(frame->type);
-    if (least == 0 || frame->length < least ||
-        (frame->type == TP_FRAME_LOGITS &&
-         frame->length < 8 + 4 * (size_t)tp__get16(frame->payload + 2))) {
-        return;
-    }
-    if (frame->type < TP_FRAME_TOKEN) {
-        take_answer(device, frame);
-        return;
-    }
-    if (frame->sequence != device->event_sequence) {
-        struct tp_error error;
-        error.status =
-            tp__fail(&error, TP_ERROR_LINK, "%s: an event of the device was lost on the link",
-                     device->info.name);
-        pthread_mutex_lock(&device->mutex);
-        fail(device, &error);
-        pthread_mutex_unlock(&device->mutex);
-    }
-    device->event_sequence = (uint8_t)(frame->sequence + 1);
-    if (frame->type == TP_FRAME_STEP) {
-        take_step(device, frame);
-    } else {
-        take_slot_event(device, frame);
-    }
-}
-
-// With the mutex held: waits until there is something to do; false when the thread shall end.
-static bool wait_for_work(tp_device *device)
-{
-    while (!device->quit &&
-           (!works(device) ||
-            (device->out_count == 0 && device->outstanding == 0 && device->running == 0))) {
-        pthread_cond_wait(&device->changed, &device->mutex);
-        device->moved_at = tp__seconds();
-    }
-    return !device->quit;
-}
-
-// With the mutex held, which is given up in between: sessions with callbacks hear of the failure.
-static void tell_callbacks(tp_device *device)
-{
-    for (uint32_t s = 0; s < TP_SLOTS_MAX; s++) {
-        tp_session *session = enter_session(device, s);
-        if (session != NULL) {
-            pthread_mutex_unlock(&device->mutex);
-            tp__session_call_back(session);
-            pthread_mutex_lock(&device->mutex);
-            leave_session(device);
-        }
-    }
-}
-
-static void *run_thread(void *user)
-{
-    tp_device *device = user;
-    uint8_t out[CHUNK_BYTES];
-    uint8_t in[CHUNK_BYTES];
-    pthread_mutex_lock(&device->mutex);
-    while (wait_for_work(device)) {
-        struct tp_error error = {.status = TP_OK};
-        size_t count = device->out_count < CHUNK_BYTES ? device->out_count : CHUNK_BYTES;
-        size_t taken = 0;
-        size_t got = 0;
-        memcpy(out, device->out, count);
-        pthread_mutex_unlock(&device->mutex);
-        tp_status status = device->backend->exchange(device->state, out, count, &taken, in,
-                                                     sizeof in, &got, &error);
-        struct tp_frame frame;
-        for (size_t i = 0; i < got; i++) {
-            if (tp__frame_decode(&device->decoder, in[i], &frame)) {
-                take_frame(device, &frame);
-            }
-        }
-        pthread_mutex_lock(&device->mutex);
-        memmove(device->out, device->out + taken, device->out_count - taken);
-        device->out_count -= taken;
-        if (taken != 0) {
-            pthread_cond_broadcast(&device->changed);
-        }
-        if (taken != 0 || got != 0) {
-            device->moved_at = tp__seconds();
-        } else if (status == TP_OK && tp__seconds() - device->moved_at > TP_DEVICE_SILENCE_S * tp__time_scale()) {
-            status = tp__fail(&error, TP_ERROR_TIMEOUT, "%s: no byte moved for %d s",
-                              device->info.name, TP_DEVICE_SILENCE_S);
-        }
-        if (status != TP_OK) {
-            fail(device, &error);
-        }
-        if (!works(device)) {
-            tell_callbacks(device);
-        }
-    }
-    pthread_mutex_unlock(&device->mutex);
-    return NULL;
-}
-
 // ---- commands ----
 
 static const char *ack_text(uint8_t status)
@@ -336,66 +65,76 @@ static const char *ack_text(uint8_t status)
     return status < sizeof texts / sizeof *texts ? texts[status] : "unknown status";
 }
 
-// With the mutex held: waits for all answers and takes the first bad status.
-static tp_status wait_for_answers(tp_device *device, struct tp_error *error)
+static bool works(const tp_device *device)
 {
-    while (works(device) && device->outstanding != 0) {
-        pthread_cond_wait(&device->changed, &device->mutex);
-    }
-    if (!works(device)) {
-        return tp__fail(error, device->failure.status, "%s", device->failure.text);
-    }
-    uint8_t status = device->ack_status;
-    device->ack_status = TP_ACK_OK;
-    if (status != TP_ACK_OK) {
-        return tp__fail(error, TP_ERROR_DEVICE, "%s: frame type 0x%02x was refused: %s",
-                        device->info.name, device->ack_type, ack_text(status));
-    }
-    return TP_OK;
+    return device->failure.status == TP_OK;
 }
 
-tp_status tp__device_send(tp_device *device, uint8_t type, const uint8_t *payload, size_t length,
-                          bool wait, struct tp_error *error)
+// With the mutex held: gives a frame to the link, when there is room; false: the device failed.
+static bool push(tp_device *device, uint8_t type, const uint8_t *payload, size_t length)
 {
     struct tp_frame frame = {.type = type, .length = (uint16_t)length};
     if (length != 0) {
         memcpy(frame.payload, payload, length);
     }
+    while (works(device) && !tp__link_has_room(&device->link)) {
+        pthread_cond_wait(&device->changed, &device->mutex);
+    }
+    if (works(device)) {
+        tp__link_push(&device->link, &frame);
+        device->pushed++;
+        pthread_cond_broadcast(&device->changed);
+    }
+    return works(device);
+}
+
+static tp_status refused(const tp_device *device, uint8_t type, uint8_t status,
+                         struct tp_error *error)
+{
+    return tp__fail(error, TP_ERROR_DEVICE, "%s: frame type 0x%02x was refused: %s",
+                    device->info.name, type, ack_text(status));
+}
+
+// Sends a frame and waits for the answer, whatever it says.
+static tp_status ask(tp_device *device, uint8_t type, const uint8_t *payload, size_t length,
+                     struct tp_frame *answer, struct tp_error *error)
+{
     tp_status status = TP_OK;
     pthread_mutex_lock(&device->commands);
     pthread_mutex_lock(&device->mutex);
-    while (works(device) &&
-           device->out_count + TP_FRAME_BYTES_MAX > TP_DEVICE_OUT_BYTES - CANCEL_ROOM_BYTES) {
-        pthread_cond_wait(&device->changed, &device->mutex);
+    if (push(device, type, payload, length)) {
+        uint64_t number = device->pushed;
+        while (works(device) && device->link.answered < number) {
+            pthread_cond_wait(&device->changed, &device->mutex);
+        }
     }
-    frame.sequence = device->sequence++;
-    if (works(device)) {
-        device->out_count += tp__frame_encode(&frame, device->out + device->out_count);
-        device->outstanding++;
-        pthread_cond_broadcast(&device->changed);
-    }
-    if (wait) {
-        status = wait_for_answers(device, error);
-    } else if (!works(device)) {
+    *answer = device->answer;
+    uint8_t write_status = device->write_status;
+    device->write_status = TP_ACK_OK;
+    if (!works(device)) {
         status = tp__fail(error, device->failure.status, "%s", device->failure.text);
+    } else if (write_status != TP_ACK_OK) {
+        status = refused(device, TP_FRAME_WRITE, write_status, error);
     }
     pthread_mutex_unlock(&device->mutex);
     pthread_mutex_unlock(&device->commands);
     return status;
 }
 
-void tp__device_cancel(tp_device *device, uint32_t slot)
+tp_status tp__device_request(tp_device *device, uint8_t type, const uint8_t *payload, size_t length,
+                             struct tp_frame *answer, struct tp_error *error)
 {
-    struct tp_frame frame = {
-        .type = TP_FRAME_CANCEL, .length = CANCEL_BYTES, .payload = {(uint8_t)slot}};
-    pthread_mutex_lock(&device->mutex);
-    if (works(device)) {
-        frame.sequence = device->sequence++;
-        device->out_count += tp__frame_encode(&frame, device->out + device->out_count);
-        device->outstanding++;
-        pthread_cond_broadcast(&device->changed);
+    struct tp_frame got;
+    tp_status status = ask(device, type, payload, length, &got, error);
+    bool has_reply =
+        type == TP_FRAME_HELLO || type == TP_FRAME_STATISTICS || type == TP_FRAME_SECTIONS;
+    if (status == TP_OK && got.type == TP_FRAME_ACK && (has_reply || got.payload[1] != TP_ACK_OK)) {
+        return refused(device, type, got.payload[1], error);
     }
-    pthread_mutex_unlock(&device->mutex);
+    if (answer != NULL) {
+        *answer = got;
+    }
+    return status;
 }
 
 tp_status tp__device_write(tp_device *device, uint32_t space, uint32_t address,
@@ -409,7 +148,13 @@ tp_status tp__device_write(tp_device *device, uint32_t space, uint32_t address,
         for (size_t i = 0; i < part; i++) {
             tp__put32(payload + 8 + 4 * i, words[first + i]);
         }
-        status = tp__device_send(device, TP_FRAME_WRITE, payload, 8 + 4 * part, false, error);
+        pthread_mutex_lock(&device->commands);
+        pthread_mutex_lock(&device->mutex);
+        if (!push(device, TP_FRAME_WRITE, payload, 8 + 4 * part)) {
+            status = tp__fail(error, device->failure.status, "%s", device->failure.text);
+        }
+        pthread_mutex_unlock(&device->mutex);
+        pthread_mutex_unlock(&device->commands);
     }
     return status;
 }
@@ -418,13 +163,14 @@ tp_status tp__device_write(tp_device *device, uint32_t space, uint32_t address,
 
 static tp_status hello(tp_device *device, struct tp_error *error)
 {
-    tp_status status = tp__device_send(device, TP_FRAME_HELLO, NULL, 0, true, error);
+    struct tp_frame reply;
+    tp_status status = tp__device_request(device, TP_FRAME_HELLO, NULL, 0, &reply, error);
     if (status != TP_OK) {
         return status;
     }
-    const uint8_t *p = device->reply.payload;
+    const uint8_t *p = reply.payload;
     struct tp_device_info *info = &device->info;
-    if (device->reply.type != TP_FRAME_HELLO_REPLY || tp__get16(p) != TP_PROTOCOL_VERSION) {
+    if (tp__get16(p) != TP_PROTOCOL_VERSION) {
         return tp__fail(error, TP_ERROR_DEVICE,
                         "%s speaks version %u of the link, this library version %u - try: make "
                         "build",
@@ -490,6 +236,70 @@ static const struct tp_backend *find_backend(const char *name, const char **rest
     return NULL;
 }
 
+static tp_status read_counters(tp_device *device, struct tp_device_counters *counters,
+                               struct tp_error *error)
+{
+    struct tp_frame reply;
+    tp_status status = tp__device_request(device, TP_FRAME_STATISTICS, NULL, 0, &reply, error);
+    if (status == TP_OK) {
+        const uint8_t *p = reply.payload;
+        *counters = (struct tp_device_counters){.cycles_total = tp__get64(p),
+                                                .steps = tp__get64(p + 16),
+                                                .saturations = tp__get64(p + 32),
+                                                .clips = tp__get64(p + 40),
+                                                .frames_bad = tp__get32(p + 48)};
+    }
+    return status;
+}
+
+// Ends whatever a device still does for the program that had it before.
+static tp_status end_all_runs(tp_device *device, struct tp_error *error)
+{
+    const struct timespec pause = {.tv_nsec = 1000000};
+    tp_status status = TP_OK;
+    for (uint32_t s = 0; s < device->info.slots && status == TP_OK; s++) {
+        const uint8_t payload[4] = {(uint8_t)s};
+        status = tp__device_request(device, TP_FRAME_CANCEL, payload, sizeof payload, NULL, error);
+    }
+    // The counts of sections are told only while no slot runs.
+    const uint8_t payload[4] = {0};
+    struct tp_frame answer;
+    for (int i = 0; i < IDLE_POLLS_MAX && status == TP_OK; i++) {
+        status = ask(device, TP_FRAME_SECTIONS, payload, sizeof payload, &answer, error);
+        if (status != TP_OK || answer.type != TP_FRAME_ACK) {
+            return status;
+        }
+        (void)nanosleep(&pause, NULL);
+    }
+    return status != TP_OK
+               ? status
+               : tp__fail(error, TP_ERROR_DEVICE, "%s does not end what it does - try: reset it",
+                          device->info.name);
+}
+
+// Says hello and notes how the device stands.
+static tp_status greet(tp_device *device, struct tp_error *error)
+{
+    tp_status status = hello(device, error);
+    if (status == TP_OK && device->backend->is_persistent) {
+        status = end_all_runs(device, error);
+    }
+    if (status == TP_OK) {
+        status = read_counters(device, &device->opened, error);
+    }
+    if (status != TP_OK) {
+        return status;
+    }
+    pthread_mutex_lock(&device->mutex);
+    device->next_step = (uint32_t)device->opened.steps;
+    for (uint32_t s = 0; s < TP_SLOTS_MAX; s++) {
+        device->past[s] = (struct tp_slot_past){.is_open = device->backend->is_persistent,
+                                                .first_step = device->next_step};
+    }
+    pthread_mutex_unlock(&device->mutex);
+    return TP_OK;
+}
+
 tp_status tp_device_open(tp_context *context, const char *name, tp_device **device,
                          struct tp_error *error)
 {
@@ -502,14 +312,29 @@ tp_status tp_device_open(tp_context *context, const char *name, tp_device **devi
         return tp__fail(error, TP_ERROR_NOT_FOUND,
                         "no kind of device is called '%s' - try: tokproc devices", name);
     }
+    return tp__device_open(context, backend, name, rest, device, error);
+}
+
+tp_status tp__device_open(tp_context *context, const struct tp_backend *backend, const char *name,
+                          const char *rest, tp_device **device, struct tp_error *error)
+{
     tp_device *made = calloc(1, sizeof *made);
     if (made == NULL) {
         return tp__fail(error, TP_ERROR_NO_MEMORY, "no memory for a device");
     }
     made->context = context;
     made->backend = backend;
-    made->moved_at = tp__seconds();
+    made->heard_at = tp__seconds();
+    made->patience_s =
+        tp__time_scale() * (backend->patience_s > 0 ? backend->patience_s : patience_long_s);
     made->info.counts_cycles = backend != &tp__backend_emulator;
+    // Another program may have ended in the middle of a frame, and its last answers may still come.
+    made->knows_events = !backend->is_persistent;
+    tp__link_start(&made->link, backend->frames_max,
+                   backend->is_persistent ? (uint8_t)(tp__seconds() * 1e6) : 0);
+    if (backend->is_persistent) {
+        tp__link_end_frame(&made->link);
+    }
     memcpy(made->info.name, name, strlen(name) + 1);
     tp_status status = backend->open(rest, context->device_folder, &made->state, error);
     if (status != TP_OK) {
@@ -519,12 +344,12 @@ tp_status tp_device_open(tp_context *context, const char *name, tp_device **devi
     pthread_mutex_init(&made->commands, NULL);
     pthread_mutex_init(&made->mutex, NULL);
     pthread_cond_init(&made->changed, NULL);
-    if (pthread_create(&made->thread, NULL, run_thread, made) != 0) {
+    if (pthread_create(&made->thread, NULL, tp__device_thread, made) != 0) {
         backend->close(made->state);
         free(made);
         return tp__fail(error, TP_ERROR_NO_MEMORY, "%s: no thread can be started", name);
     }
-    status = hello(made, error);
+    status = greet(made, error);
     if (status != TP_OK) {
         tp_device_close(made);
         return status;
@@ -629,22 +454,20 @@ tp_status tp_device_get_statistics(tp_device *device, struct tp_device_statistic
     if (device == NULL || statistics == NULL) {
         return tp__fail(error, TP_ERROR_INVALID, "tp_device_get_statistics: an argument is NULL");
     }
-    tp_status status = tp__device_send(device, TP_FRAME_STATISTICS, NULL, 0, true, error);
+    struct tp_device_counters now;
+    tp_status status = read_counters(device, &now, error);
     if (status != TP_OK) {
         return status;
     }
+    const struct tp_device_counters *opened = &device->opened;
     pthread_mutex_lock(&device->mutex);
-    const uint8_t *p = device->reply.payload;
-    *statistics =
-        (struct tp_device_statistics){.cycles_total = tp__get64(p),
-                                      .cycles_steps = tp__get64(p + 8),
-                                      .cycles_predicted = device->cycles_predicted,
-                                      .steps = tp__get64(p + 16),
-                                      .tokens = tp__get64(p + 24),
-                                      .saturations = tp__get64(p + 32),
-                                      .clips = tp__get64(p + 40),
-                                      .products = device->products,
-                                      .frames_bad = tp__get32(p + 48) + device->decoder.bad};
+    *statistics = device->totals;
+    statistics->cycles_total = now.cycles_total - opened->cycles_total;
+    statistics->steps_lost = now.steps - opened->steps - device->totals.steps;
+    statistics->saturations = now.saturations - opened->saturations;
+    statistics->clips = now.clips - opened->clips;
+    statistics->frames_bad = (uint32_t)(now.frames_bad - opened->frames_bad) + device->decoder.bad;
+    statistics->frames_repeated = device->link.repeated;
     pthread_mutex_unlock(&device->mutex);
     return TP_OK;
 }

@@ -11,6 +11,7 @@
 #include "encode.h"
 #include "frame.h"
 #include "image_file.h"
+#include "link.h"
 #include "loader.h"
 #include "machine.h"
 #include "memory_image.h"
@@ -67,9 +68,20 @@ void tp__model_retain(tp_model *model);
 /** The last release frees it. NULL is allowed. */
 void tp__model_release(tp_model *model);
 
-enum {
-    TP_DEVICE_OUT_BYTES = 1 << 16,  // bytes that wait for the device
-    TP_DEVICE_SILENCE_S = 60        // no byte moves for so long: the device is lost
+/** Counters of a device at some moment, from its STATISTICS_REPLY. */
+struct tp_device_counters {
+    uint64_t cycles_total;
+    uint64_t steps;
+    uint64_t saturations;
+    uint64_t clips;
+    uint64_t frames_bad;
+};
+
+/** Events of a slot that may still come, though its run is over for the host: after a loss, and
+ *  from whoever had the device before. */
+struct tp_slot_past {
+    bool is_open;         // such events may come
+    uint32_t first_step;  // they are of steps before this one
 };
 
 struct tp_device {
@@ -80,6 +92,7 @@ struct tp_device {
     struct tp_limits limits;
     uint32_t queue_max;  // tokens of a slot's queue
     bool has_full_sampling;
+    struct tp_device_counters opened;  // when it was opened
 
     pthread_t thread;
     pthread_mutex_t commands;  // held by the one caller that talks to the device
@@ -88,29 +101,43 @@ struct tp_device {
     bool quit;
     struct tp_error failure;  // status TP_OK while the device works
 
-    uint8_t out[TP_DEVICE_OUT_BYTES];
-    size_t out_count;
-    uint8_t sequence;       // of the next frame
-    uint32_t outstanding;   // frames without an answer
-    uint8_t ack_status;     // first answer that was not OK since the last wait
-    uint8_t ack_type;       // of the frame that it answered
-    struct tp_frame reply;  // last HELLO_REPLY or STATISTICS_REPLY
-    double moved_at;        // when a byte last moved
+    struct tp_link link;
+    uint64_t pushed;         // frames of callers that were given to the link
+    uint8_t write_status;    // first answer to a WRITE that was not OK since the last request
+    struct tp_frame answer;  // to the last request
+    uint32_t own_slot;       // that the thread's own frame is about
+    double heard_at;         // when bytes were taken, or an intact frame came
+    double patience_s;       // of silence after that
+    size_t quiet_bytes;      // that came since a step, or the end of a run
 
     struct tp_frame_decoder decoder;  // only the thread uses it
+    bool knows_events;                // event_sequence counts
     uint8_t event_sequence;           // expected next
+    uint32_t next_step;               // number of the next step that nobody has told of
+    struct tp_slot_past past[TP_SLOTS_MAX];
 
     tp_model *model;                // loaded, or NULL
     struct tp_memory_image *image;  // compiled, or NULL
     tp_session *sessions[TP_SLOTS_MAX];
-    tp_session *entered;  // that the device's thread uses without the mutex, or NULL
-    uint32_t running;     // sessions in a run
-    uint64_t cycles_predicted;
-    uint64_t products;
-    struct tp_step *steps;  // of tp_device_record, or NULL
+    tp_session *entered;                 // that the device's thread uses without the mutex, or NULL
+    uint32_t running;                    // sessions in a run
+    struct tp_device_statistics totals;  // of the steps that were told; recoveries
+    struct tp_step *steps;               // of tp_device_record, or NULL
     size_t step_max;
     size_t step_count;
 };
+
+/** The device's thread; user is the device. */
+void *tp__device_thread(void *user);
+
+/** With the mutex held: the device has failed; the first failure stays. */
+void tp__device_fail(tp_device *device, tp_status status, const char *text);
+
+/** Opens a device on a back end, by the part of its name that is for it.
+ *  error  as tp_device_open */
+TP_MUST_USE tp_status tp__device_open(tp_context *context, const struct tp_backend *backend,
+                                      const char *name, const char *rest, tp_device **device,
+                                      struct tp_error *error);
 
 /** The limits that the machine and the compiler know, from the public facts of a device. */
 struct tp_limits tp__limits_of(const struct tp_device_info *info);
@@ -118,34 +145,18 @@ struct tp_limits tp__limits_of(const struct tp_device_info *info);
 /** Monotonic time in seconds. */
 double tp__seconds(void);
 
-/** Sends one frame and waits for its answer, or, with wait false, only queues it; the next waiting
- *  call then reports the first bad status of all. Takes device->commands itself.
- *  error  TP_ERROR_TIMEOUT, TP_ERROR_DEVICE (an ACK that is not OK, or the device failed) */
-TP_MUST_USE tp_status tp__device_send(tp_device *device, uint8_t type, const uint8_t *payload,
-                                      size_t length, bool wait, struct tp_error *error);
+/** Sends one frame and waits for its answer, behind all WRITE frames before it, of which it reports
+ *  the first bad status, too. Not from the device's thread.
+ *  out    answer  the frame that answered; NULL is allowed
+ *  error  TP_ERROR_DEVICE   an ACK that is not OK, or the device failed
+ *         TP_ERROR_TIMEOUT  no answer, however often the frame was repeated
+ *         TP_ERROR_LINK, TP_ERROR_MISMATCH  the device has failed before */
+TP_MUST_USE tp_status tp__device_request(tp_device *device, uint8_t type, const uint8_t *payload,
+                                         size_t length, struct tp_frame *answer,
+                                         struct tp_error *error);
 
-/** Queues CANCEL, which the device never refuses. Never waits, so the device's own thread may call
- * it while another one waits for answers. At most once a run. */
-void tp__device_cancel(tp_device *device, uint32_t slot);
-
-/** Writes words to a memory space; queued, not waited for. */
+/** Queues words for a memory space; the next request reports whether they were taken. */
 TP_MUST_USE tp_status tp__device_write(tp_device *device, uint32_t space, uint32_t address,
                                        const uint32_t *words, size_t count, struct tp_error *error);
-
-/** Events of the device's thread, for a slot that has a session. */
-void tp__session_token(tp_session *session, uint32_t token);
-void tp__session_step(tp_session *session);
-void tp__session_done(tp_session *session, uint32_t reason, uint32_t position);
-/** payload: of a CANDIDATES frame, at least 24 bytes. */
-void tp__session_candidates(tp_session *session, const uint8_t *payload, size_t length);
-void tp__session_logits(tp_session *session, uint32_t first, uint32_t count, const uint8_t *values);
-/** The device failed: wakes readers. */
-void tp__session_failed(tp_session *session);
-/** Hands what waits to the session's callback, if it has one; without the mutex. */
-void tp__session_call_back(tp_session *session);
-/** True when the device keeps a sorted list for the session, which takes longer. */
-bool tp__session_has_list(const tp_session *session);
-/** True when only the largest logit counts: the device then samples twice as fast. */
-bool tp__session_is_fast(const tp_session *session);
 
 #endif

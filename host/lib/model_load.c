@@ -85,8 +85,8 @@ static tp_status upload_image(tp_device *device, const struct tp_memory_image *i
     struct upload upload = {.device = device, .beats = image->plan.weight_beats};
     tp_status status = tp__memory_image_write(image, upload_words, &upload, error);
     // An empty question waits for the answers of all frames before it.
-    tp_status flushed =
-        tp__device_send(device, TP_FRAME_STATISTICS, NULL, 0, true, status == TP_OK ? error : NULL);
+    tp_status flushed = tp__device_request(device, TP_FRAME_STATISTICS, NULL, 0, NULL,
+                                           status == TP_OK ? error : NULL);
     (void)tp__progress(device->context, "loading", 1.0);
     return status == TP_OK ? flushed : status;
 }

@@ -77,21 +77,20 @@ static tp_status ask(tp_device *device, uint32_t first, struct tp_section_statis
                      struct tp_error *error)
 {
     const uint8_t payload[4] = {(uint8_t)first};
+    struct tp_frame reply;
     tp_status status =
-        tp__device_send(device, TP_FRAME_SECTIONS, payload, sizeof payload, true, error);
+        tp__device_request(device, TP_FRAME_SECTIONS, payload, sizeof payload, &reply, error);
     if (status != TP_OK) {
         return status;
     }
-    pthread_mutex_lock(&device->mutex);
     for (uint32_t i = 0; i < TP_SECTIONS_PER_FRAME; i++) {
-        const uint8_t *p = device->reply.payload + 16 * (size_t)i;
+        const uint8_t *p = reply.payload + 16 * (size_t)i;
         sections[i].saturations = tp__get32(p);
         sections[i].clips = tp__get32(p + 4);
         for (uint32_t k = 0; k < TP_EDGE_KIND_COUNT; k++) {
             sections[i].exponent_max[k] = p[8 + k];
         }
     }
-    pthread_mutex_unlock(&device->mutex);
     return TP_OK;
 }
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Sessions: a history of tokens on the host, a slot on the device, runs in between.
-//
-// history[0 .. processed) are in the KV memory, history[processed .. length) will be fed by the
-// next run. The device's thread appends sampled tokens and the reason of the end; the reader turns
-// them into text. All fields are guarded by the device's mutex, but for those of the reader's side.
+// Sessions: making them, feeding, starting runs, reading. The device's thread appends sampled
+// tokens and the reason of the end (session_run.c); the reader turns them into text. All fields are
+// guarded by the device's mutex, but for those of the reader's side.
+
+#include "session.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -14,60 +14,9 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "chat.h"
-#include "internal.h"
-
-enum { FEED_TOKENS_MAX = 127, CANDIDATE_BYTES = 8, CANDIDATES_HEADER_BYTES = 16 };
 static const double penalty_most = 3.9;  // factors have 12 bits, 10 of them fractions
 
-struct tp_session {
-    tp_device *device;
-    uint32_t slot;
-    struct tp_session_options options;
-    char stop_text[TP_STOP_STRINGS_MAX][TP_STOP_BYTES_MAX];
-    size_t stop_bytes[TP_STOP_STRINGS_MAX];
-    uint16_t stop_tokens[TP_STOP_MAX];
-    uint32_t stop_token_count;
-    struct tp_sampling sampling;  // as the device takes it
-    uint32_t context;
-    uint32_t vocab;
-
-    // under the device's mutex
-    uint32_t *history;   // [context + 1]
-    uint32_t length;     // tokens of the history
-    uint32_t processed;  // positions in the KV memory
-    uint32_t read;       // tokens of the history that the reader has seen
-    bool running;
-    bool ended;  // the run's end waits for the reader
-    tp_end end;
-    bool cancel_sent;
-    // Of the sampled token in the same place of the history; NULL unless candidates are asked for.
-    float *log_probabilities;         // [context + 1]
-    struct tp_candidate *candidates;  // [context + 1][options.candidates]
-    uint8_t *candidate_counts;        // [context + 1]
-    double started_at;
-    double first_at;
-    double done_at;
-    uint64_t prompt_tokens;
-    uint64_t generated_tokens;
-
-    int descriptor;   // eventfd, readable while something waits; -1 with a callback
-    int32_t *logits;  // [vocab], or NULL; device's thread
-
-    // reader's side
-    bool reading;          // a run was started and its end not yet read
-    bool stop_found;       // a stop string was completed: swallow the rest
-    uint32_t stop_length;  // history up to the token that completed it
-    struct tp_encoder encoder;
-    struct tp_decoder decoder;
-    struct tp_chat_text chat;  // messages on their way to tokens
-    char *text;                // decoded and not yet given out
-    size_t text_count;
-    size_t text_given;  // bytes at the front that the last read gave out
-    size_t text_max;
-};
-
-static void signal_reader(tp_session *session)
+void tp__session_signal(tp_session *session)
 {
     if (session->descriptor >= 0) {
         const uint64_t one = 1;
@@ -89,14 +38,12 @@ bool tp__session_is_fast(const tp_session *session)
            session->options.candidates == 0 && session->logits == NULL;
 }
 
-// Asks the device once to end the run.
+// The device's thread asks the device once to end the run.
 static void cancel_run(tp_session *session)
 {
     pthread_mutex_lock(&session->device->mutex);
-    bool send = session->running && !session->cancel_sent;
-    session->cancel_sent = session->cancel_sent || send;
+    session->cancel_wanted = session->running;
     pthread_mutex_unlock(&session->device->mutex);
-    if (send) tp__device_cancel(session->device, session->slot);
 }
 
 // ---- creation ----
@@ -502,55 +449,50 @@ tp_status tp_session_feed_chat(tp_session *session, const char *name,
 
 // ---- runs ----
 
-static tp_status send_slot(tp_session *session, struct tp_error *error)
+static tp_status send(tp_session *session, const struct tp_frame *frame, struct tp_error *error)
 {
-    const struct tp_sampling *sampling = &session->sampling;
-    uint8_t p[TP_SLOT_BYTES] = {(uint8_t)session->slot};
-    p[1] = session->logits != NULL ? 1 : 0;
-    p[2] = (uint8_t)sampling->top_k;
-    p[3] = (uint8_t)session->stop_token_count;
-    tp__put32(p + 4, sampling->temperature);
-    tp__put64(p + 8, sampling->seed);
-    tp__put16(p + 16, (uint16_t)session->context);
-    tp__put16(p + 18, (uint16_t)session->processed);
-    for (uint32_t i = 0; i < session->stop_token_count; i++) {
-        tp__put16(p + 20 + 2 * (size_t)i, session->stop_tokens[i]);
-    }
-    tp__put16(p + 36, (uint16_t)sampling->penalty_positive);
-    tp__put16(p + 38, (uint16_t)sampling->penalty_negative);
-    tp__put16(p + 40, (uint16_t)sampling->top_p_cut);
-    p[42] = (uint8_t)session->options.candidates;
-    tp__put32(p + 44, sampling->min_p_gap);
-    return tp__device_send(session->device, TP_FRAME_SLOT, p, sizeof p, false, error);
+    return tp__device_request(session->device, frame->type, frame->payload, frame->length, NULL,
+                              error);
 }
 
-// Tokens history[first .. last) in frames of the type FEED or RECENT.
-static tp_status send_tokens(tp_session *session, uint8_t type, uint32_t first, uint32_t last,
-                             struct tp_error *error)
+// Opens the slot and fills its queue.
+static tp_status prepare_run(tp_session *session, struct tp_error *error)
 {
-    tp_status status = TP_OK;
-    for (uint32_t i = first; i < last && status == TP_OK;) {
-        uint8_t p[2 + 2 * FEED_TOKENS_MAX] = {(uint8_t)session->slot};
-        uint32_t part = last - i < FEED_TOKENS_MAX ? last - i : (uint32_t)FEED_TOKENS_MAX;
-        for (uint32_t j = 0; j < part; j++) {
-            tp__put16(p + 2 + 2 * (size_t)j, (uint16_t)session->history[i + j]);
-        }
-        status = tp__device_send(session->device, type, p, 2 + 2 * (size_t)part, false, error);
-        i += part;
+    struct tp_frame frame;
+    tp__session_slot_frame(session, &frame);
+    tp_status status = send(session, &frame, error);
+    if (status == TP_OK && tp__session_recent_frame(session, &frame)) {
+        status = send(session, &frame, error);
+    }
+    for (uint32_t i = session->processed; i < session->length && status == TP_OK;) {
+        i = tp__session_feed_frame(session, i, &frame);
+        status = send(session, &frame, error);
     }
     return status;
 }
 
-// The device forgot them when the slot was opened anew.
-static tp_status send_recent(tp_session *session, struct tp_error *error)
+// From here on the device's thread may hear of the run, also before RUN is answered.
+static void begin_run(tp_session *session, uint32_t count)
 {
-    const uint32_t most = TP_RECENT_MAX - 1;  // the next token is one of them
-    uint32_t count = session->processed < most ? session->processed : most;
-    if (session->sampling.penalty_positive == 0) {
-        return TP_OK;
-    }
-    return send_tokens(session, TP_FRAME_RECENT, session->processed - count, session->processed,
-                       error);
+    pthread_mutex_lock(&session->device->mutex);
+    session->read = session->length;
+    session->fed = session->length;
+    session->count = count;
+    session->starting = true;
+    session->running = true;
+    session->ended = false;
+    session->cancel_wanted = false;
+    session->cancel_sent = false;
+    session->has_token = false;
+    session->candidates_heard = 0;
+    session->logits_heard = 0;
+    session->recovery = TP_RECOVERY_NONE;
+    session->is_suspect = false;
+    session->failures = 0;
+    session->started_at = tp__seconds();
+    session->first_at = 0;
+    session->device->running++;
+    pthread_mutex_unlock(&session->device->mutex);
 }
 
 tp_status tp_session_generate(tp_session *session, uint32_t count, struct tp_error *error)
@@ -573,25 +515,11 @@ tp_status tp_session_generate(tp_session *session, uint32_t count, struct tp_err
         return tp__fail(error, TP_ERROR_FULL, "at most %u tokens can be fed at once",
                         (unsigned)device->queue_max);
     }
-    tp_status status = send_slot(session, error);
-    if (status == TP_OK) {
-        status = send_recent(session, error);
-    }
-    if (status == TP_OK) {
-        status = send_tokens(session, TP_FRAME_FEED, session->processed, session->length, error);
-    }
+    tp_status status = prepare_run(session, error);
     if (status != TP_OK) {
         return status;
     }
-    pthread_mutex_lock(&device->mutex);
-    session->read = session->length;
-    session->running = true;
-    session->ended = false;
-    session->cancel_sent = false;
-    session->started_at = tp__seconds();
-    session->first_at = 0;
-    device->running++;
-    pthread_mutex_unlock(&device->mutex);
+    begin_run(session, count);
     session->reading = true;
     session->stop_found = false;
     if (device->model->tokenizer != NULL) {
@@ -600,16 +528,17 @@ tp_status tp_session_generate(tp_session *session, uint32_t count, struct tp_err
     }
     session->text_count = 0;
     session->text_given = 0;
-    uint8_t p[8] = {(uint8_t)session->slot};
-    tp__put32(p + 4, count);
-    status = tp__device_send(device, TP_FRAME_RUN, p, sizeof p, true, error);
+    struct tp_frame frame;
+    tp__session_run_frame(session, &frame);
+    status = send(session, &frame, error);
+    pthread_mutex_lock(&device->mutex);
+    session->starting = false;
+    if (status != TP_OK && session->running) {
+        session->running = false;
+        device->running--;
+    }
+    pthread_mutex_unlock(&device->mutex);
     if (status != TP_OK) {
-        pthread_mutex_lock(&device->mutex);
-        if (session->running) {
-            session->running = false;
-            device->running--;
-        }
-        pthread_mutex_unlock(&device->mutex);
         session->reading = false;
     }
     return status;
@@ -696,10 +625,10 @@ static void read_end(tp_session *session, struct tp_token *token)
     session->reading = false;
 }
 
-static bool is_stop_token(const tp_session *session, uint32_t id)
+bool tp__session_is_stop(const tp_session *session, uint32_t token)
 {
     for (uint32_t i = 0; i < session->stop_token_count; i++) {
-        if (session->stop_tokens[i] == id) {
+        if (session->stop_tokens[i] == token) {
             return true;
         }
     }
@@ -729,7 +658,7 @@ static bool take_next(tp_session *session, struct tp_token *token, bool *cancel)
         give_candidates(session, token);
         token->id = session->history[session->read++];
         drop_given_text(session);
-        if (session->device->model->tokenizer != NULL && !is_stop_token(session, token->id)) {
+        if (session->device->model->tokenizer != NULL && !tp__session_is_stop(session, token->id)) {
             session->text_count +=
                 tp__decode(&session->decoder, token->id, session->text + session->text_count);
         }
@@ -823,14 +752,11 @@ int tp_session_descriptor(const tp_session *session)
     return session == NULL ? -1 : session->descriptor;
 }
 
-// ---- events, in the device's thread ----
-
-// Hands everything that waits to the callback.
-static void call_back(tp_session *session)
+void tp__session_call_back(tp_session *session)
 {
     tp_device *device = session->device;
     struct tp_token token;
-    for (;;) {
+    while (session->options.on_token != NULL) {
         bool cancel = false;
         pthread_mutex_lock(&device->mutex);
         bool got = session->reading && take_next(session, &token, &cancel);
@@ -842,135 +768,6 @@ static void call_back(tp_session *session)
             cancel_run(session);
         }
         session->options.on_token(session->options.user, &token);
-    }
-}
-
-void tp__session_token(tp_session *session, uint32_t token)
-{
-    pthread_mutex_lock(&session->device->mutex);
-    if (session->running && session->length <= session->context) {
-        session->first_at = session->first_at == 0 ? tp__seconds() : session->first_at;
-        session->history[session->length++] = token;
-        session->generated_tokens++;
-        signal_reader(session);
-    }
-    pthread_mutex_unlock(&session->device->mutex);
-    if (session->options.on_token != NULL) {
-        call_back(session);
-    }
-}
-
-// Natural logarithm of the probability of a key (docs/numbers.md, section 6).
-static float log_probability(int32_t key, uint64_t sum, int32_t exponent)
-{
-    double z = (double)key * (TP_LOG2E_Q14 / 16384.0) / 4096.0;
-    double log2_of_sum = log2((double)sum) + 8.0 * exponent - 24.0;
-    double value = (z - log2_of_sum) * log(2.0);
-    return value < 0 ? (float)value : 0.0f;  // roundings may go a little beyond
-}
-
-void tp__session_candidates(tp_session *session, const uint8_t *payload, size_t length)
-{
-    uint32_t first = payload[1];
-    uint32_t count = (uint32_t)(length - CANDIDATES_HEADER_BYTES) / CANDIDATE_BYTES;
-    int32_t exponent = (int16_t)tp__get16(payload + 2);
-    uint64_t sum = tp__get64(payload + 8);
-    pthread_mutex_lock(&session->device->mutex);
-    if (session->running && session->length <= session->context && sum != 0 &&
-        first + count <= session->options.candidates) {
-        size_t place = session->length;
-        struct tp_candidate *candidates =
-            session->candidates + place * session->options.candidates + first;
-        session->log_probabilities[place] =
-            log_probability((int32_t)tp__get32(payload + 4), sum, exponent);
-        session->candidate_counts[place] = (uint8_t)(first + count);
-        for (uint32_t i = 0; i < count; i++) {
-            const uint8_t *p = payload + CANDIDATES_HEADER_BYTES + CANDIDATE_BYTES * (size_t)i;
-            candidates[i].id = tp__get16(p);
-            candidates[i].log_probability =
-                log_probability((int32_t)tp__get32(p + 4), sum, exponent);
-        }
-    }
-    pthread_mutex_unlock(&session->device->mutex);
-}
-
-void tp__session_step(tp_session *session)
-{
-    session->processed++;
-}
-
-void tp__session_logits(tp_session *session, uint32_t first, uint32_t count, const uint8_t *values)
-{
-    if (session->logits == NULL || first >= session->vocab || count > session->vocab - first) {
-        return;
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        session->logits[first + i] = (int32_t)tp__get32(values + 4 * (size_t)i);
-    }
-    if (first + count == session->vocab) {
-        session->options.on_logits(session->options.user, session->processed, session->logits,
-                                   session->vocab);
-    }
-}
-
-static tp_end end_of(uint32_t reason)
-{
-    switch (reason) {
-    case TP_REASON_FED:
-        return TP_END_FED;
-    case TP_REASON_LIMIT:
-        return TP_END_LIMIT;
-    case TP_REASON_STOP:
-        return TP_END_STOP;
-    case TP_REASON_CONTEXT:
-        return TP_END_CONTEXT;
-    default:
-        return TP_END_CANCEL;
-    }
-}
-
-void tp__session_done(tp_session *session, uint32_t reason, uint32_t position)
-{
-    tp_device *device = session->device;
-    pthread_mutex_lock(&device->mutex);
-    // A callback must have seen the end before the session may be destroyed. Without one the reader
-    // may destroy it as soon as the mutex is free: nothing here looks at it after that.
-    bool has_callback = session->options.on_token != NULL;
-    if (session->running) {
-        session->processed = position < session->length ? position : session->length;
-        session->end = end_of(reason);
-        session->ended = true;
-        session->done_at = tp__seconds();
-        session->running = has_callback;
-        device->running -= has_callback ? 0 : 1;
-        signal_reader(session);
-    }
-    pthread_mutex_unlock(&device->mutex);
-    if (has_callback) {
-        call_back(session);
-        pthread_mutex_lock(&device->mutex);
-        session->running = false;
-        device->running--;
-        pthread_cond_broadcast(&device->changed);
-        pthread_mutex_unlock(&device->mutex);
-    }
-}
-
-void tp__session_failed(tp_session *session)
-{
-    if (session->running) {
-        session->running = false;
-        session->device->running--;
-        session->end = TP_END_FAILED;
-        session->ended = session->options.on_token != NULL;
-    }
-    signal_reader(session);
-}
-
-void tp__session_call_back(tp_session *session)
-{
-    if (session->options.on_token != NULL) {
-        call_back(session);
     }
 }
 

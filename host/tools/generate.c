@@ -151,6 +151,10 @@ static void subtract(struct tp_device_statistics *a, const struct tp_device_stat
     a->saturations -= b->saturations;
     a->clips -= b->clips;
     a->products -= b->products;
+    a->steps_lost -= b->steps_lost;
+    a->frames_bad -= b->frames_bad;
+    a->frames_repeated -= b->frames_repeated;
+    a->recoveries -= b->recoveries;
 }
 
 int generate(struct work *work, const struct options *options, bool ignore_eos, bool stream,

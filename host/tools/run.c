@@ -26,6 +26,13 @@ static void print_figures(const struct work *work, const struct answer *a)
         fprintf(stderr, "; %" PRIu64 " saturations, %" PRIu64 " clips", a->used.saturations,
                 a->used.clips);
     }
+    if (a->used.frames_bad + a->used.frames_repeated + a->used.recoveries != 0) {
+        fprintf(stderr,
+                "; the link: %" PRIu64 " broken frame%s, %" PRIu64 " repeated, %" PRIu64
+                " run%s begun anew",
+                a->used.frames_bad, a->used.frames_bad == 1 ? "" : "s", a->used.frames_repeated,
+                a->used.recoveries, a->used.recoveries == 1 ? "" : "s");
+    }
     fprintf(stderr, "\n");
 }
 
@@ -71,13 +78,15 @@ static int print_result(const struct work *work, const struct answer *a)
     }
     double tokens = a->used.tokens == 0 ? 1 : (double)a->used.tokens;
     return print_json(json_pack(
-        "{s:o, s:o*, s:s, s:I, s:s, s:s, s:f, s:f, s:f, s:I, s:I}", "tokens", ids, "logprobs",
-        pack_log_probabilities(a), "text", a->text == NULL ? "" : a->text, "prompt_tokens",
-        (json_int_t)a->prompt_tokens, "end", tp_end_name(a->end), "device", work->device_name,
-        "seconds", a->seconds, "tokens_per_second", (double)a->count / a->seconds,
-        "cycles_per_token", (double)a->used.cycles_steps / tokens, "cycles_counted",
-        (json_int_t)a->used.cycles_steps, "cycles_predicted",
-        (json_int_t)a->used.cycles_predicted));
+        "{s:o, s:o*, s:s, s:I, s:s, s:s, s:f, s:f, s:f, s:I, s:I, s:I, s:I, s:I}", "tokens", ids,
+        "logprobs", pack_log_probabilities(a), "text", a->text == NULL ? "" : a->text,
+        "prompt_tokens", (json_int_t)a->prompt_tokens, "end", tp_end_name(a->end), "device",
+        work->device_name, "seconds", a->seconds, "tokens_per_second",
+        (double)a->count / a->seconds, "cycles_per_token", (double)a->used.cycles_steps / tokens,
+        "cycles_counted", (json_int_t)a->used.cycles_steps, "cycles_predicted",
+        (json_int_t)a->used.cycles_predicted, "frames_bad", (json_int_t)a->used.frames_bad,
+        "frames_repeated", (json_int_t)a->used.frames_repeated, "recoveries",
+        (json_int_t)a->used.recoveries));
 }
 
 int verb_run(const struct options *options)

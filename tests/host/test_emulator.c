@@ -406,6 +406,16 @@ START_TEST(a_repeated_frame_is_answered_and_not_executed)
     ck_assert_uint_eq(feed(0, VOCAB_MAX, 1), TP_ACK_RANGE);
     send_frame(TP_FRAME_FEED, one_token, 4);
     ck_assert_uint_eq(answer()->payload[1], TP_ACK_RANGE);
+    // Behind any other frame it is no repetition, though it has the same sequence.
+    static const uint8_t between[] = {TP_FRAME_HELLO, TP_FRAME_STATISTICS, TP_FRAME_SECTIONS};
+    for (size_t i = 0; i < sizeof between; i++) {
+        send_frame(TP_FRAME_FEED, one_token, 4);
+        send_frame(between[i], one_token, between[i] == TP_FRAME_SECTIONS ? 4 : 0);
+        send_frame(TP_FRAME_FEED, one_token, 4);
+        ck_assert_uint_eq(answer()->payload[1], TP_ACK_OK);
+    }
+    ck_assert_uint_eq(run(0, false, 0), TP_ACK_OK);
+    ck_assert_uint_eq(count_heard(TP_FRAME_STEP), 3);
 }
 END_TEST
 
@@ -482,12 +492,16 @@ START_TEST(runs_end_for_every_documented_reason)
     ck_assert_uint_eq(run(0, false, 1000), TP_ACK_OK);
     ends_with(0, TP_REASON_STOP, 6);
 
-    // A held run is cancelled; the end comes after the step in which it takes part.
+    // A held run takes part in no step: when it is cancelled it ends at once.
     ck_assert_uint_eq(open_plain(0), TP_ACK_OK);
     ck_assert_uint_eq(feed(0, 5, 1), TP_ACK_OK);
     ck_assert_uint_eq(run(0, true, 1000), TP_ACK_OK);
     ck_assert_uint_eq(cancel(0), TP_ACK_OK);
-    ck_assert_uint_eq(count_heard(TP_FRAME_DONE), 0);
+    ends_with(0, TP_REASON_CANCEL, 0);
+    ck_assert_uint_eq(count_heard(TP_FRAME_STEP), 0);
+    // Held until the next run begins: both take part in its first step.
+    ck_assert_uint_eq(feed(0, 5, 1), TP_ACK_OK);
+    ck_assert_uint_eq(run(0, true, 1), TP_ACK_OK);
     ck_assert_uint_eq(open_plain(3), TP_ACK_OK);
     ck_assert_uint_eq(feed(3, 5, 1), TP_ACK_OK);
     ck_assert_uint_eq(run(3, false, 4), TP_ACK_OK);
@@ -497,9 +511,6 @@ START_TEST(runs_end_for_every_documented_reason)
     for (size_t i = 0, step = 0; i < heard_count; i++) {
         if (heard[i].type == TP_FRAME_STEP) {
             ck_assert_uint_eq(heard[i].payload[8], step++ == 0 ? 9 : 8);
-        }
-        if (heard[i].type == TP_FRAME_DONE && heard[i].payload[0] == 0) {
-            ck_assert_uint_eq(heard[i].payload[1], TP_REASON_CANCEL);
         }
     }
 }

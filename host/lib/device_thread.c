@@ -1,0 +1,431 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The thread of a device: moves bytes, takes answers and events, and begins anew what was lost.
+//
+// It alone talks to the back end. Besides the frames of callers it sends its own: those by which
+// a session is cancelled, or goes on after a loss (session_run.c).
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "cycles.h"
+#include "session.h"
+
+enum {
+    CHUNK_BYTES = 4096,
+    REPEATED_EVENTS_MAX = 8,   // a number so little behind is of an event that came before
+    QUIET_BYTES_MAX = 1 << 20  // that bring no step; one with all logits has less than a third
+};
+static bool works(const tp_device *device)
+{
+    return device->failure.status == TP_OK;
+}
+
+static void fail(tp_device *device, const struct tp_error *error)
+{
+    if (works(device)) {
+        device->failure = *error;
+        for (uint32_t s = 0; s < TP_SLOTS_MAX; s++) {
+            if (device->sessions[s] != NULL) {
+                tp__session_failed(device->sessions[s]);
+            }
+        }
+    }
+    pthread_cond_broadcast(&device->changed);
+}
+
+void tp__device_fail(tp_device *device, tp_status status, const char *text)
+{
+    struct tp_error error;
+    error.status = tp__fail(&error, status, "%s: %s", device->info.name, text);
+    fail(device, &error);
+}
+
+// ---- steps ----
+
+// Notes a step for tp_device_record.
+static void record(tp_device *device, uint32_t number, uint32_t cycles,
+                   const struct tp_step_slot *slots)
+{
+    if (device->steps == NULL || device->step_count == device->step_max) {
+        return;
+    }
+    struct tp_step *step = &device->steps[device->step_count++];
+    *step = (struct tp_step){.number = number, .cycles = cycles};
+    for (uint32_t s = 0; s < TP_SLOTS_MAX; s++) {
+        step->active |= (slots[s].active ? 1u : 0u) << s;
+        step->logits |= (slots[s].logits ? 1u : 0u) << s;
+        step->list |= (slots[s].list ? 1u : 0u) << s;
+        step->fast |= (slots[s].fast ? 1u : 0u) << s;
+        step->positions[s] = slots[s].position;
+    }
+}
+
+// The contract of the machine: the compiler predicts each step to the cycle.
+static void check_step(tp_device *device, const uint8_t *p)
+{
+    struct tp_step_slot slots[TP_SLOTS_MAX] = {{0}};
+    uint32_t cycles = tp__get32(p + 4);
+    for (uint32_t s = 0; s < device->limits.slots; s++) {
+        slots[s].active = tp__has_slot(p[8], s);
+        if (!slots[s].active) {
+            continue;
+        }
+        slots[s].logits = tp__has_slot(p[9], s);
+        slots[s].position = tp__get16(p + 12 + 2 * (size_t)s);
+        slots[s].list = tp__session_has_list(device->sessions[s]);
+        slots[s].fast = tp__session_is_fast(device->sessions[s]);
+        device->totals.products += tp__shape_products(&device->model->shape, slots[s].logits);
+        device->totals.tokens++;
+    }
+    uint32_t predicted = tp__step_cycles(&device->limits, device->image->program,
+                                         device->image->program_count, slots);
+    device->totals.steps++;
+    device->totals.cycles_steps += cycles;
+    device->totals.cycles_predicted += predicted;
+    record(device, tp__get32(p), cycles, slots);
+    if (cycles != 0 && cycles != predicted) {
+        struct tp_error error;
+        error.status =
+            tp__fail(&error, TP_ERROR_MISMATCH,
+                     "%s: step %" PRIu32 " took %" PRIu32 " cycles, predicted were %" PRIu32
+                     " (slots %02x, logits %02x, position %" PRIu32 " of the lowest slot)",
+                     device->info.name, tp__get32(p), cycles, predicted, p[8], p[9],
+                     (uint32_t)tp__get16(p + 12));
+        fail(device, &error);
+    }
+}
+
+static bool is_past(const struct tp_slot_past *past, uint32_t step)
+{
+    return past->is_open && (int32_t)(step - past->first_step) < 0;
+}
+
+// The slots of a step whose sessions can be told of it, as a mask. With the mutex held.
+static uint8_t present_slots(const tp_device *device, const uint8_t *p)
+{
+    uint32_t mask = 0;
+    for (uint32_t s = 0; s < device->limits.slots; s++) {
+        const tp_session *session = device->sessions[s];
+        bool is_known = session != NULL && tp__get16(p + 12 + 2 * (size_t)s) < session->context;
+        mask |= (tp__has_slot(p[8], s) && is_known && !is_past(&device->past[s], tp__get32(p)))
+                    ? 1u << s
+                    : 0u;
+    }
+    return (uint8_t)mask;
+}
+
+// The session of a slot, or NULL. With the mutex held; until leave_session it is not destroyed.
+static tp_session *enter_session(tp_device *device, uint32_t slot)
+{
+    device->entered = slot < TP_SLOTS_MAX ? device->sessions[slot] : NULL;
+    return device->entered;
+}
+
+// With the mutex held.
+static void leave_session(tp_device *device)
+{
+    device->entered = NULL;
+    pthread_cond_broadcast(&device->changed);
+}
+
+// With the mutex held, which is given up in between.
+static void tell_step(tp_device *device, const uint8_t *p, uint8_t present)
+{
+    for (uint32_t s = 0; s < device->limits.slots; s++) {
+        if (tp__has_slot(present, s)) {
+            device->past[s].is_open = false;
+            tp_session *session = enter_session(device, s);
+            pthread_mutex_unlock(&device->mutex);
+            tp__session_step(session, tp__get16(p + 12 + 2 * (size_t)s));
+            pthread_mutex_lock(&device->mutex);
+            leave_session(device);
+        } else if (device->sessions[s] != NULL && !tp__has_slot(p[8], s)) {
+            tp__session_missed(device->sessions[s]);
+        }
+    }
+}
+
+static void take_step(tp_device *device, const struct tp_frame *frame)
+{
+    const uint8_t *p = frame->payload;
+    uint32_t number = tp__get32(p);
+    pthread_mutex_lock(&device->mutex);
+    uint8_t present = present_slots(device, p);
+    if ((int32_t)(number - device->next_step) >= 0) {
+        device->next_step = number + 1;
+        // A step of a slot's past is not checked: what the slot was opened with is forgotten.
+        if (device->image != NULL && present == p[8] && present != 0) {
+            check_step(device, p);
+        }
+        tell_step(device, p, present);
+    } else if (present != 0) {
+        tp__device_fail(
+            device, TP_ERROR_DEVICE,
+            "it counts its steps from the beginning: it was reset - try: load it again");
+    }
+    pthread_mutex_unlock(&device->mutex);
+}
+
+// ---- frames of the device ----
+
+// Sessions take the mutex themselves: callbacks must run without it.
+static void tell_session(tp_session *session, const struct tp_frame *frame)
+{
+    const uint8_t *p = frame->payload;
+    switch (frame->type) {
+    case TP_FRAME_TOKEN:
+        tp__session_token(session, tp__get16(p + 2), tp__get16(p + 4));
+        break;
+    case TP_FRAME_CANDIDATES:
+        tp__session_candidates(session, p, frame->length);
+        break;
+    case TP_FRAME_LOGITS:
+        tp__session_logits(session, p);
+        break;
+    default:
+        tp__session_done(session, p[1], tp__get16(p + 2));
+        break;
+    }
+}
+
+static void take_slot_event(tp_device *device, const struct tp_frame *frame)
+{
+    pthread_mutex_lock(&device->mutex);
+    tp_session *session = enter_session(device, frame->payload[0]);
+    if (session != NULL) {
+        pthread_mutex_unlock(&device->mutex);
+        tell_session(session, frame);
+        pthread_mutex_lock(&device->mutex);
+    }
+    leave_session(device);
+    pthread_mutex_unlock(&device->mutex);
+}
+
+// Whether an event is new; notes the loss of those before it.
+static bool is_next(tp_device *device, uint8_t sequence)
+{
+    pthread_mutex_lock(&device->mutex);
+    uint8_t ahead = (uint8_t)(sequence - device->event_sequence);
+    bool repeated = device->knows_events && (uint8_t)-ahead - 1u < REPEATED_EVENTS_MAX;
+    if (!repeated && device->knows_events && ahead != 0) {
+        for (uint32_t s = 0; s < TP_SLOTS_MAX; s++) {
+            if (device->sessions[s] != NULL) {
+                tp__session_gap(device->sessions[s]);
+            }
+        }
+    }
+    if (!repeated) {
+        device->event_sequence = (uint8_t)(sequence + 1);
+        device->knows_events = true;
+    }
+    pthread_mutex_unlock(&device->mutex);
+    return !repeated;
+}
+
+// An answer to a frame of the host.
+static void take_answer(tp_device *device, const struct tp_frame *frame)
+{
+    pthread_mutex_lock(&device->mutex);
+    switch (tp__link_answer(&device->link, frame)) {
+    case TP_LINK_OWN:
+        if (device->sessions[device->own_slot] != NULL) {
+            tp__session_answered(device->sessions[device->own_slot], frame);
+        }
+        break;
+    case TP_LINK_CALLER:
+        device->answer = *frame;
+        break;
+    case TP_LINK_WRITE:
+        if (device->write_status == TP_ACK_OK) {
+            device->write_status = frame->payload[1];
+        }
+        break;
+    default:
+        break;
+    }
+    pthread_cond_broadcast(&device->changed);
+    pthread_mutex_unlock(&device->mutex);
+}
+
+// Shortest payload of a device frame; 0 for types that the library does not know.
+static uint16_t least_length(uint8_t type)
+{
+    switch (type) {
+    case TP_FRAME_ACK:
+    case TP_FRAME_DONE:
+        return 4;
+    case TP_FRAME_HELLO_REPLY:
+        return 40;
+    case TP_FRAME_STATISTICS_REPLY:
+        return 56;
+    case TP_FRAME_SECTIONS_REPLY:
+        return 16 * TP_SECTIONS_PER_FRAME;
+    case TP_FRAME_TOKEN:
+        return 8;
+    case TP_FRAME_STEP:
+        return 28;
+    case TP_FRAME_LOGITS:
+        return 12;
+    case TP_FRAME_CANDIDATES:
+        return 24;
+    default:
+        return 0;
+    }
+}
+
+static void take_frame(tp_device *device, const struct tp_frame *frame)
+{
+    uint16_t least = least_length(frame->type);
+    if (least == 0 || frame->length < least ||
+        (frame->type == TP_FRAME_LOGITS &&
+         frame->length < 8 + 4 * (size_t)tp__get16(frame->payload + 2))) {
+        return;
+    }
+    device->heard_at = tp__seconds();
+    if (frame->type < TP_FRAME_TOKEN) {
+        take_answer(device, frame);
+    } else if (!is_next(device, frame->sequence)) {
+        return;
+    } else if (frame->type == TP_FRAME_STEP) {
+        take_step(device, frame);
+    } else {
+        take_slot_event(device, frame);
+    }
+}
+
+// ---- the thread ----
+
+// With the mutex held: waits until there is something to do; false when the thread shall end.
+static bool wait_for_work(tp_device *device)
+{
+    while (!device->quit &&
+           (!works(device) || (!tp__link_is_busy(&device->link) && device->running == 0))) {
+        pthread_cond_wait(&device->changed, &device->mutex);
+        device->heard_at = tp__seconds();
+        device->quiet_bytes = 0;
+    }
+    return !device->quit;
+}
+
+// With the mutex held, which is given up in between: sessions with callbacks hear of the failure.
+static void tell_callbacks(tp_device *device)
+{
+    for (uint32_t s = 0; s < TP_SLOTS_MAX; s++) {
+        tp_session *session = enter_session(device, s);
+        if (session != NULL) {
+            pthread_mutex_unlock(&device->mutex);
+            tp__session_call_back(session);
+            pthread_mutex_lock(&device->mutex);
+        }
+        leave_session(device);
+    }
+}
+
+// With the mutex held, which may be given up in between: what sessions want to be sent.
+static void attend_sessions(tp_device *device)
+{
+    for (uint32_t s = 0; s < TP_SLOTS_MAX; s++) {
+        tp_session *session = device->sessions[s];
+        struct tp_frame frame;
+        if (session == NULL || !session->running) {
+            continue;
+        }
+        if (session->recovery == TP_RECOVERY_END) {
+            (void)enter_session(device, s);
+            pthread_mutex_unlock(&device->mutex);
+            tp__session_finish(session);
+            pthread_mutex_lock(&device->mutex);
+            leave_session(device);
+        } else if (!device->link.has_own && tp__session_next_frame(session, &frame)) {
+            tp__link_push_own(&device->link, &frame);
+            device->own_slot = s;
+        }
+    }
+}
+
+// With the mutex held: sends again what has no answer; else sessions begin anew.
+static void end_silence(tp_device *device, bool counts)
+{
+    if (device->decoder.count != 0) {
+        // A wrong length made it wait for bytes that never come.
+        device->decoder.count = 0;
+        device->decoder.bad++;
+    }
+    uint8_t type = tp__link_waits_for(&device->link);
+    if (type != 0 && !tp__link_repeat(&device->link, counts)) {
+        struct tp_error error;
+        error.status = tp__fail(
+            &error, TP_ERROR_TIMEOUT,
+            "%s does not answer: a frame of type 0x%02x was sent %d times - try: reset the device",
+            device->info.name, type, TP_LINK_TRIES + 1);
+        fail(device, &error);
+    }
+    for (uint32_t s = 0; type == 0 && s < TP_SLOTS_MAX; s++) {
+        if (device->sessions[s] != NULL && device->sessions[s]->running) {
+            tp__session_silent(device->sessions[s]);
+        }
+    }
+}
+
+// With the mutex held: bytes moved, or none did. Is it time to do something about it?
+static void judge_silence(tp_device *device, size_t taken, size_t got)
+{
+    double now = tp__seconds();
+    bool owes = tp__link_waits_for(&device->link) != 0;
+    if (taken != 0) {
+        device->heard_at = now;
+    }
+    device->link.heard += owes ? got : 0;
+    device->quiet_bytes += got;
+    if (!owes && device->running == 0) {
+        return;
+    }
+    bool silent = taken == 0 && got == 0 && now - device->heard_at >= device->patience_s;
+    // A device that goes on with steps works, though an answer was lost behind them.
+    bool overdue = owes && device->link.heard >= TP_LINK_OVERDUE;
+    bool quiet = device->quiet_bytes >= QUIET_BYTES_MAX;
+    if (silent || overdue || quiet) {
+        end_silence(device, silent || device->quiet_bytes >= TP_LINK_OVERDUE);
+        device->heard_at = now;
+        device->quiet_bytes = quiet ? 0 : device->quiet_bytes;
+    }
+}
+
+void *tp__device_thread(void *user)
+{
+    tp_device *device = user;
+    uint8_t out[TP_LINK_OUT_BYTES];
+    uint8_t in[CHUNK_BYTES];
+    pthread_mutex_lock(&device->mutex);
+    while (wait_for_work(device)) {
+        struct tp_error error = {.status = TP_OK};
+        size_t taken = 0;
+        size_t got = 0;
+        attend_sessions(device);
+        tp__link_fill(&device->link);
+        size_t count = device->link.out_count;
+        memcpy(out, device->link.out, count);
+        pthread_mutex_unlock(&device->mutex);
+        tp_status status = device->backend->exchange(device->state, out, count, &taken, in,
+                                                     sizeof in, &got, &error);
+        struct tp_frame frame;
+        for (size_t i = 0; i < got; i++) {
+            if (tp__frame_decode(&device->decoder, in[i], &frame)) {
+                take_frame(device, &frame);
+            }
+        }
+        pthread_mutex_lock(&device->mutex);
+        tp__link_taken(&device->link, taken);
+        if (status != TP_OK) {
+            fail(device, &error);
+        } else {
+            judge_silence(device, taken, got);
+        }
+        if (!works(device)) {
+            tell_callbacks(device);
+        }
+    }
+    pthread_mutex_unlock(&device->mutex);
+    return NULL;
+}

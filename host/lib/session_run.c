@@ -1,0 +1,480 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A run on the device: its frames, its events, and how it goes on after a loss (docs/link.md).
+//
+// What is told of a step counts when its STEP comes, and only as a whole: the token, its
+// candidates and the logits of that position. The device's numbers are a function of the history,
+// so a run that begins anew behind the last whole step brings the same tokens.
+
+#include <math.h>
+
+#include "session.h"
+
+enum {
+    FEED_TOKENS_MAX = 127,
+    CANDIDATE_BYTES = 8,
+    CANDIDATES_HEADER_BYTES = 16,
+    FAILURES_MAX = 16,  // losses without a step in between
+    POLLS_MAX = 64      // times that a cancelled slot is found busy
+};
+
+// ---- frames ----
+
+void tp__session_slot_frame(const tp_session *session, struct tp_frame *frame)
+{
+    const struct tp_sampling *sampling = &session->sampling;
+    *frame = (struct tp_frame){.type = TP_FRAME_SLOT, .length = TP_SLOT_BYTES};
+    uint8_t *p = frame->payload;
+    p[0] = (uint8_t)session->slot;
+    p[1] = session->logits != NULL ? 1 : 0;
+    p[2] = (uint8_t)sampling->top_k;
+    p[3] = (uint8_t)session->stop_token_count;
+    tp__put32(p + 4, sampling->temperature);
+    tp__put64(p + 8, sampling->seed);
+    tp__put16(p + 16, (uint16_t)session->context);
+    tp__put16(p + 18, (uint16_t)session->processed);
+    for (uint32_t i = 0; i < session->stop_token_count; i++) {
+        tp__put16(p + 20 + 2 * (size_t)i, session->stop_tokens[i]);
+    }
+    tp__put16(p + 36, (uint16_t)sampling->penalty_positive);
+    tp__put16(p + 38, (uint16_t)sampling->penalty_negative);
+    tp__put16(p + 40, (uint16_t)sampling->top_p_cut);
+    p[42] = (uint8_t)session->options.candidates;
+    tp__put32(p + 44, sampling->min_p_gap);
+}
+
+// Tokens history[first .. last) in a frame of the type FEED or RECENT.
+static void token_frame(const tp_session *session, uint8_t type, uint32_t first, uint32_t last,
+                        struct tp_frame *frame)
+{
+    *frame = (struct tp_frame){.type = type, .length = (uint16_t)(2 + 2 * (last - first))};
+    frame->payload[0] = (uint8_t)session->slot;
+    for (uint32_t i = first; i < last; i++) {
+        tp__put16(frame->payload + 2 + 2 * (size_t)(i - first), (uint16_t)session->history[i]);
+    }
+}
+
+bool tp__session_recent_frame(const tp_session *session, struct tp_frame *frame)
+{
+    const uint32_t most = TP_RECENT_MAX - 1;  // the next token is one of them
+    uint32_t count = session->processed < most ? session->processed : most;
+    if (session->sampling.penalty_positive == 0 || count == 0) {
+        return false;
+    }
+    // The device forgot them when the slot was opened anew.
+    token_frame(session, TP_FRAME_RECENT, session->processed - count, session->processed, frame);
+    return true;
+}
+
+uint32_t tp__session_feed_frame(const tp_session *session, uint32_t first, struct tp_frame *frame)
+{
+    uint32_t left = session->length - first;
+    uint32_t last = first + (left < FEED_TOKENS_MAX ? left : (uint32_t)FEED_TOKENS_MAX);
+    token_frame(session, TP_FRAME_FEED, first, last, frame);
+    return last;
+}
+
+void tp__session_run_frame(const tp_session *session, struct tp_frame *frame)
+{
+    *frame = (struct tp_frame){.type = TP_FRAME_RUN, .length = 8};
+    frame->payload[0] = (uint8_t)session->slot;
+    tp__put32(frame->payload + 4, session->count - (session->length - session->fed));
+}
+
+// ---- ends ----
+
+static tp_end end_of(uint32_t reason)
+{
+    switch (reason) {
+    case TP_REASON_FED:
+        return TP_END_FED;
+    case TP_REASON_LIMIT:
+        return TP_END_LIMIT;
+    case TP_REASON_STOP:
+        return TP_END_STOP;
+    case TP_REASON_CONTEXT:
+        return TP_END_CONTEXT;
+    default:
+        return TP_END_CANCEL;
+    }
+}
+
+// How the run ends after the steps that were told ("What a slot does" in docs/link.md); NONE: it
+// goes on, unless it is cancelled.
+static tp_end end_by_history(const tp_session *session)
+{
+    uint32_t sampled = session->length - session->fed;
+    if (sampled != 0 && tp__session_is_stop(session, session->history[session->length - 1])) {
+        return TP_END_STOP;
+    }
+    if (session->count != 0 && sampled == session->count) {
+        return TP_END_LIMIT;
+    }
+    if (session->count == 0 && session->processed == session->length) {
+        return TP_END_FED;
+    }
+    return session->processed == session->context ? TP_END_CONTEXT : TP_END_NONE;
+}
+
+// In the device's thread, without the mutex.
+static void end_run(tp_session *session, tp_end end)
+{
+    tp_device *device = session->device;
+    pthread_mutex_lock(&device->mutex);
+    // A callback must have seen the end before the session may be destroyed. Without one the reader
+    // may destroy it as soon as the mutex is free: nothing here looks at it after that.
+    bool has_callback = session->options.on_token != NULL;
+    if (session->running) {
+        session->end = end;
+        session->ended = true;
+        session->recovery = TP_RECOVERY_NONE;
+        session->done_at = tp__seconds();
+        session->running = has_callback;
+        device->running -= has_callback ? 0 : 1;
+        device->quiet_bytes = 0;
+        tp__session_signal(session);
+    }
+    pthread_mutex_unlock(&device->mutex);
+    if (has_callback) {
+        tp__session_call_back(session);
+        pthread_mutex_lock(&device->mutex);
+        if (session->running) {
+            session->running = false;
+            device->running--;
+        }
+        pthread_cond_broadcast(&device->changed);
+        pthread_mutex_unlock(&device->mutex);
+    }
+}
+
+void tp__session_finish(tp_session *session)
+{
+    tp_end end = end_by_history(session);
+    end_run(session, end != TP_END_NONE ? end : TP_END_CANCEL);
+}
+
+void tp__session_failed(tp_session *session)
+{
+    if (session->running) {
+        session->running = false;
+        session->device->running--;
+        session->end = TP_END_FAILED;
+        session->ended = session->options.on_token != NULL;
+    }
+    session->recovery = TP_RECOVERY_NONE;
+    tp__session_signal(session);
+}
+
+// ---- after a loss ----
+
+static void forget_step(tp_session *session)
+{
+    session->has_token = false;
+    session->candidates_heard = 0;
+    session->logits_heard = 0;
+}
+
+// Whether events are of the run that the session is in.
+static bool listens(const tp_session *session)
+{
+    return session->running &&
+           (session->recovery == TP_RECOVERY_NONE || session->recovery == TP_RECOVERY_RESUMED);
+}
+
+void tp__session_lost(tp_session *session)
+{
+    tp_device *device = session->device;
+    forget_step(session);
+    session->is_suspect = false;
+    if (end_by_history(session) != TP_END_NONE) {
+        // Only DONE is missing. It may still come.
+        device->past[session->slot] =
+            (struct tp_slot_past){.is_open = true, .first_step = device->next_step};
+        session->recovery = TP_RECOVERY_END;
+        return;
+    }
+    session->recovery = TP_RECOVERY_CANCEL;
+    session->polls = 0;
+    device->totals.recoveries++;
+    if (session->failures++ == FAILURES_MAX) {
+        tp__device_fail(device, TP_ERROR_LINK,
+                        "the link loses so much that a session does not get on - try: another "
+                        "cable or port");
+    }
+}
+
+void tp__session_gap(tp_session *session)
+{
+    // A token knows its position, so it counts also behind a gap, unless it may be of another run.
+    if (!session->has_token || session->device->past[session->slot].is_open) {
+        session->has_token = false;
+        session->candidates_heard = 0;
+    }
+    session->logits_heard = 0;
+    session->is_suspect = true;
+}
+
+void tp__session_missed(tp_session *session)
+{
+    if (session->recovery == TP_RECOVERY_BUSY) {
+        session->recovery = TP_RECOVERY_SLOT;
+    } else if (listens(session) && session->is_suspect && !session->starting) {
+        tp__session_lost(session);
+    }
+}
+
+void tp__session_silent(tp_session *session)
+{
+    if (session->recovery == TP_RECOVERY_BUSY) {
+        session->recovery = TP_RECOVERY_SLOT;
+    } else if (listens(session) && !session->starting) {
+        tp__session_lost(session);
+    }
+}
+
+static bool next_recovery_frame(tp_session *session, struct tp_frame *frame)
+{
+    switch (session->recovery) {
+    case TP_RECOVERY_CANCEL:
+        *frame = (struct tp_frame){.type = TP_FRAME_CANCEL, .length = 4};
+        frame->payload[0] = (uint8_t)session->slot;
+        return true;
+    case TP_RECOVERY_SLOT:
+        tp__session_slot_frame(session, frame);
+        return true;
+    case TP_RECOVERY_STATISTICS:
+        *frame = (struct tp_frame){.type = TP_FRAME_STATISTICS};
+        return true;
+    case TP_RECOVERY_RECENT:
+        if (tp__session_recent_frame(session, frame)) {
+            return true;
+        }
+        session->recovery = TP_RECOVERY_FEED;
+        return next_recovery_frame(session, frame);
+    case TP_RECOVERY_FEED:
+        session->feed_next = tp__session_feed_frame(session, session->feed_next, frame);
+        return true;
+    case TP_RECOVERY_RUN:
+        session->recovery = TP_RECOVERY_RESUMED;
+        tp__session_run_frame(session, frame);
+        return true;
+    default:
+        return false;
+    }
+}
+
+bool tp__session_next_frame(tp_session *session, struct tp_frame *frame)
+{
+    if (session->starting) {
+        return false;
+    }
+    if (session->recovery == TP_RECOVERY_NONE && session->cancel_wanted && !session->cancel_sent) {
+        session->cancel_sent = true;
+        *frame = (struct tp_frame){.type = TP_FRAME_CANCEL, .length = 4};
+        frame->payload[0] = (uint8_t)session->slot;
+        return true;
+    }
+    return next_recovery_frame(session, frame);
+}
+
+// The slot does nothing any more: steps up to now are of its past.
+static void take_count_of_steps(tp_session *session, uint64_t steps)
+{
+    tp_device *device = session->device;
+    if ((int32_t)((uint32_t)steps - device->next_step) < 0) {
+        tp__device_fail(device, TP_ERROR_DEVICE,
+                        "it has made fewer steps than it told of: it was reset - try: load it "
+                        "again");
+        return;
+    }
+    device->past[session->slot] =
+        (struct tp_slot_past){.is_open = true, .first_step = (uint32_t)steps};
+    session->feed_next = session->processed;
+    session->recovery = session->cancel_wanted ? TP_RECOVERY_END : TP_RECOVERY_RECENT;
+}
+
+static void refused(tp_session *session)
+{
+    tp__device_fail(session->device, TP_ERROR_DEVICE,
+                    "it refuses to go on with a session - try: reset it and load it again");
+}
+
+void tp__session_answered(tp_session *session, const struct tp_frame *answer)
+{
+    uint8_t type = answer->type == TP_FRAME_ACK ? answer->payload[0] : answer->type;
+    bool is_ok = answer->type != TP_FRAME_ACK || answer->payload[1] == TP_ACK_OK;
+    if (session->recovery == TP_RECOVERY_CANCEL && type == TP_FRAME_CANCEL && is_ok) {
+        session->recovery = TP_RECOVERY_SLOT;
+    } else if (session->recovery == TP_RECOVERY_SLOT && type == TP_FRAME_SLOT) {
+        bool is_busy = answer->payload[1] == TP_ACK_BUSY && session->polls++ < POLLS_MAX;
+        session->recovery = is_busy ? TP_RECOVERY_BUSY : TP_RECOVERY_STATISTICS;
+        if (!is_busy && !is_ok) {
+            refused(session);
+        }
+    } else if (answer->type == TP_FRAME_STATISTICS_REPLY &&
+               session->recovery == TP_RECOVERY_STATISTICS) {
+        take_count_of_steps(session, tp__get64(answer->payload + 16));
+    } else if (session->recovery == TP_RECOVERY_RECENT && type == TP_FRAME_RECENT && is_ok) {
+        session->recovery = TP_RECOVERY_FEED;
+    } else if (session->recovery == TP_RECOVERY_FEED && type == TP_FRAME_FEED && is_ok) {
+        bool is_fed = session->feed_next == session->length;
+        session->recovery = is_fed ? TP_RECOVERY_RUN : TP_RECOVERY_FEED;
+    } else if (session->recovery == TP_RECOVERY_RESUMED && type == TP_FRAME_RUN && is_ok) {
+        session->recovery = TP_RECOVERY_NONE;
+    } else if (session->recovery != TP_RECOVERY_NONE &&
+               (!is_ok || session->recovery == TP_RECOVERY_STATISTICS)) {
+        refused(session);
+    }
+}
+
+// ---- events ----
+
+// Natural logarithm of the probability of a key (docs/numbers.md, section 6).
+static float log_probability(int32_t key, uint64_t sum, int32_t exponent)
+{
+    double z = (double)key * (TP_LOG2E_Q14 / 16384.0) / 4096.0;
+    double log2_of_sum = log2((double)sum) + 8.0 * exponent - 24.0;
+    double value = (z - log2_of_sum) * log(2.0);
+    return value < 0 ? (float)value : 0.0f;  // roundings may go a little beyond
+}
+
+// The candidates of a CANDIDATES frame, to where the next token will stand. False: they are none.
+static bool take_candidates(tp_session *session, const uint8_t *payload, uint32_t count)
+{
+    uint32_t first = payload[1];
+    int32_t exponent = (int16_t)tp__get16(payload + 2);
+    uint64_t sum = tp__get64(payload + 8);
+    size_t place = session->length;
+    if (first != session->candidates_heard || count > session->options.candidates - first ||
+        sum == 0) {
+        return false;
+    }
+    struct tp_candidate *candidates =
+        session->candidates + place * session->options.candidates + first;
+    session->log_probabilities[place] =
+        log_probability((int32_t)tp__get32(payload + 4), sum, exponent);
+    for (uint32_t i = 0; i < count; i++) {
+        const uint8_t *p = payload + CANDIDATES_HEADER_BYTES + CANDIDATE_BYTES * (size_t)i;
+        candidates[i].id = tp__get16(p);
+        candidates[i].log_probability = log_probability((int32_t)tp__get32(p + 4), sum, exponent);
+        if (candidates[i].id >= session->vocab) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void tp__session_candidates(tp_session *session, const uint8_t *payload, size_t length)
+{
+    uint32_t count = (uint32_t)(length - CANDIDATES_HEADER_BYTES) / CANDIDATE_BYTES;
+    pthread_mutex_lock(&session->device->mutex);
+    if (listens(session) && session->candidates != NULL && session->length <= session->context) {
+        session->candidates_heard = payload[1] == 0 ? 0 : session->candidates_heard;
+        bool fit = take_candidates(session, payload, count);
+        session->candidates_heard = fit ? session->candidates_heard + count : 0;
+    }
+    pthread_mutex_unlock(&session->device->mutex);
+}
+
+void tp__session_token(tp_session *session, uint32_t token, uint32_t position)
+{
+    uint32_t asked = session->options.candidates;
+    uint32_t candidates = asked < session->vocab ? asked : session->vocab;
+    pthread_mutex_lock(&session->device->mutex);
+    session->has_token =
+        listens(session) && token < session->vocab && session->candidates_heard == candidates;
+    session->token = token;
+    session->token_position = position;
+    pthread_mutex_unlock(&session->device->mutex);
+}
+
+void tp__session_logits(tp_session *session, const uint8_t *payload)
+{
+    uint32_t count = tp__get16(payload + 2);
+    uint32_t first = tp__get32(payload + 4);
+    pthread_mutex_lock(&session->device->mutex);
+    bool heard = listens(session) && session->logits != NULL;
+    uint32_t next = first == 0 ? 0 : session->logits_heard;
+    bool fit = heard && first == next && count <= session->vocab - first;
+    session->logits_heard = fit ? next + count : 0;
+    pthread_mutex_unlock(&session->device->mutex);
+    for (uint32_t i = 0; fit && i < count; i++) {
+        session->logits[first + i] = (int32_t)tp__get32(payload + 8 + 4 * (size_t)i);
+    }
+}
+
+// Whether the step samples a token that is reported.
+static bool is_asked(const tp_session *session, uint32_t position)
+{
+    return session->count != 0 && position + 1 >= session->fed;
+}
+
+// Whether everything was told that belongs to this step.
+static bool is_whole(const tp_session *session, uint32_t position)
+{
+    bool has_token = session->has_token && session->token_position == position;
+    return position == session->processed && position < session->length &&
+           end_by_history(session) == TP_END_NONE && (has_token || !is_asked(session, position)) &&
+           (session->logits == NULL || session->logits_heard == session->vocab);
+}
+
+static void append_token(tp_session *session)
+{
+    session->first_at = session->first_at == 0 ? tp__seconds() : session->first_at;
+    if (session->candidates != NULL) {
+        session->candidate_counts[session->length] = (uint8_t)session->candidates_heard;
+    }
+    session->history[session->length++] = session->token;
+    session->generated_tokens++;
+    tp__session_signal(session);
+}
+
+void tp__session_step(tp_session *session, uint32_t position)
+{
+    pthread_mutex_t *mutex = &session->device->mutex;
+    pthread_mutex_lock(mutex);
+    bool taken = listens(session) && is_whole(session, position);
+    if (listens(session) && !taken) {
+        tp__session_lost(session);
+    } else if (session->recovery == TP_RECOVERY_BUSY) {
+        session->recovery = TP_RECOVERY_SLOT;
+    }
+    if (taken && session->logits != NULL) {
+        pthread_mutex_unlock(mutex);
+        session->options.on_logits(session->options.user, position, session->logits,
+                                   session->vocab);
+        pthread_mutex_lock(mutex);
+    }
+    if (taken) {
+        if (is_asked(session, position)) {
+            append_token(session);
+        }
+        session->processed++;
+        session->failures = 0;
+        session->is_suspect = false;
+        session->device->quiet_bytes = 0;
+        forget_step(session);
+    }
+    pthread_mutex_unlock(mutex);
+    tp__session_call_back(session);
+}
+
+void tp__session_done(tp_session *session, uint32_t reason, uint32_t position)
+{
+    tp_device *device = session->device;
+    pthread_mutex_lock(&device->mutex);
+    // A run that was not to end yet ends when it is cancelled.
+    tp_end end = end_by_history(session);
+    end = end == TP_END_NONE && session->cancel_sent ? TP_END_CANCEL : end;
+    bool fits = position == session->processed && end_of(reason) == end;
+    bool counts = listens(session) && !device->past[session->slot].is_open;
+    if (session->recovery == TP_RECOVERY_BUSY) {
+        session->recovery = TP_RECOVERY_SLOT;
+    } else if (counts && !fits) {
+        tp__session_lost(session);
+    }
+    pthread_mutex_unlock(&device->mutex);
+    if (counts && fits) {
+        end_run(session, end_of(reason));
+    }
+}
