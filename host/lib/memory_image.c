@@ -25,24 +25,44 @@ void tp__memory_image_free(struct tp_memory_image *image)
     }
 }
 
+enum { RUN_WORDS = 62 };  // as many as a WRITE frame takes
+
+// Collects words at successive addresses: a frame for each would cost five times its word.
 struct writer {
     tp_memory_sink sink;
     void *user;
     struct tp_error *error;
     tp_status status;
+    uint32_t space;
+    uint32_t address;
+    size_t count;
+    uint32_t words[RUN_WORDS];
 };
 
-static void put(struct writer *w, uint32_t space, uint32_t address, const uint32_t *words,
-                size_t count)
+static void put_run(struct writer *w)
 {
-    if (w->status == TP_OK) {
-        w->status = w->sink(w->user, space, address, words, count, w->error);
+    if (w->status == TP_OK && w->count != 0) {
+        w->status = w->sink(w->user, w->space, w->address, w->words, w->count, w->error);
     }
+    w->count = 0;
 }
 
 static void put_word(struct writer *w, uint32_t space, uint32_t address, uint32_t word)
 {
-    put(w, space, address, &word, 1);
+    if (space != w->space || address != w->address + w->count || w->count == RUN_WORDS) {
+        put_run(w);
+        w->space = space;
+        w->address = address;
+    }
+    w->words[w->count++] = word;
+}
+
+static void put(struct writer *w, uint32_t space, uint32_t address, const uint32_t *words,
+                size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        put_word(w, space, address + (uint32_t)i, words[i]);
+    }
 }
 
 // Sessions own equal shares of the KV memory: session s has the pages s * share + (0 .. share - 1).
@@ -76,9 +96,9 @@ tp_status tp__memory_image_write(const struct tp_memory_image *image, tp_memory_
     }
     for (uint32_t i = 0; i < plan->constant_pairs * 2 && w.status == TP_OK; i++) {
         put_word(&w, TP_SPACE_CENTRE, i, (uint32_t)image->centre[i]);
-        if (image->has_bias) {
-            put_word(&w, TP_SPACE_BIAS, i, (uint32_t)image->bias[i]);
-        }
+    }
+    for (uint32_t i = 0; image->has_bias && i < plan->constant_pairs * 2; i++) {
+        put_word(&w, TP_SPACE_BIAS, i, (uint32_t)image->bias[i]);
     }
     put(&w, TP_SPACE_FREQUENCY, 0, image->frequency, plan->layout.head_padded / 2);
     for (uint32_t i = 0; i < image->codebook_count * TP_CODEBOOK_CODES; i++) {
@@ -91,6 +111,7 @@ tp_status tp__memory_image_write(const struct tp_memory_image *image, tp_memory_
     put_word(&w, TP_SPACE_REGISTER, TP_REGISTER_NORM_EPSILON_HIGH,
              (uint32_t)(image->norm_epsilon >> 32));
     put_pages(&w, image);
+    put_run(&w);
     return w.status;
 }
 

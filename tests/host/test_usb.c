@@ -10,7 +10,7 @@
 // A model of random weights. The planted fault is a device that changes a token and has the frame's
 // CRC right. Not covered: the RTL behind the endpoints (test_usb_story.c), a kernel's own drivers.
 //
-// TP_TIME_LIMIT_S: 600
+// TP_TIME_LIMIT_S: 900
 // TP_LINK: -static-libasan $(pkg-config --libs umockdev-1.0)
 
 #define _GNU_SOURCE  // syscall, MAP_ANONYMOUS
@@ -34,10 +34,12 @@
 #include "usb_server.h"
 
 enum {
-    VOCAB = 48,
-    CONTEXT = 24,
-    TOKENS = 12,
+    VOCAB = 33,
+    CONTEXT = 16,
+    TOKENS = 5,
+    PROMPT = 2,
     BOARDS = 3,
+    SPARSE = 4,
     POLL_MS = 50,
     CASE_LIMIT_S = 20,
     FAULTS_LEAST = 200
@@ -59,7 +61,7 @@ static struct tally {
 
 // ---- runs ----
 
-static const uint32_t prompts[BOARDS][3] = {{1, 40, 41}, {1, 7, 9}, {1, 30, 2}};
+static const uint32_t prompts[BOARDS][PROMPT] = {{1, 20}, {1, 7}, {1, 30}};
 
 struct run {
     uint32_t prompt;  // index
@@ -102,14 +104,13 @@ static tp_status read_tokens(tp_session *session, struct run *run)
 
 static tp_status run_session(tp_device *device, struct run *run)
 {
-    const struct tp_session_options options = {
-        .temperature = 1.0f, .seed = 5, .candidates = 2, .ignore_eos = true};
+    const struct tp_session_options options = {.temperature = 1.0f, .seed = 5, .ignore_eos = true};
     tp_session *session = NULL;
     tp_status status = tp_session_create(device, &options, &session, &run->error);
     if (status != TP_OK) {
         return status;
     }
-    status = tp_session_feed(session, prompts[run->prompt], 3, &run->error);
+    status = tp_session_feed(session, prompts[run->prompt], PROMPT, &run->error);
     status = status == TP_OK ? tp_session_generate(session, TOKENS, &run->error) : status;
     status = status == TP_OK ? read_tokens(session, run) : status;
     tp_session_destroy(session);
@@ -155,7 +156,7 @@ static void is_expected(const struct run *run)
 #ifdef TP_PLANT_BUG
 static void lie(struct tp_frame *frame)
 {
-    if (frame->type == TP_FRAME_TOKEN && tp__get16(frame->payload + 4) == 5) {
+    if (frame->type == TP_FRAME_TOKEN && tp__get16(frame->payload + 4) == 3) {
         frame->payload[2] ^= 1;
     }
 }
@@ -168,7 +169,7 @@ static struct tp_usb_port *plug(const struct tp_usb_plug *how)
     struct tp_usb_plug plug = *how;
     plug.place = plug.place == NULL ? "1-1" : plug.place;
     plug.function.device = &tp__backend_emulator;
-    plug.function.name = "small";
+    plug.function.name = "ulx3s-85f";
     plug.function.serial = plug.function.serial == NULL ? "A1" : plug.function.serial;
     plug.function.tamper = lie;
     return tp_usb_server_plug(server, &plug);
@@ -179,7 +180,7 @@ static const struct tp_usb_plug plain;
 // Once: all tests inherit model and expectations.
 static void prepare(void)
 {
-    const struct tp_test_model made = {32, 40, 1, 2, 1, VOCAB, CONTEXT, false, 7};
+    const struct tp_test_model made = {32, 32, 1, 1, 1, VOCAB, CONTEXT, false, 7};
     const struct tp_context_options hooks = {.progress = go_on};
     struct tp_test_bytes file = {NULL, 0, 0};
     char path[512];
@@ -195,7 +196,7 @@ static void prepare(void)
     (void)unlink(path);
     tp_test_bytes_free(&file);
     for (uint32_t i = 0; i < BOARDS; i++) {
-        expected[i] = play("emu:small", i);
+        expected[i] = play("emu:ulx3s-85f", i);
         ck_assert_uint_eq(expected[i].count, TOKENS);
     }
 }
@@ -228,6 +229,14 @@ END_TEST
 
 // ---- faults ----
 
+// Whether fault number `which` meets transfer i. A transfer meets a quarter of the faults, which
+// ones changes from one to the next; TP_USB_ALL=1: all faults at all transfers, which takes
+// minutes.
+static bool is_met(uint32_t transfer, int which)
+{
+    return getenv("TP_USB_ALL") != NULL || (transfer + (uint32_t)which) % SPARSE == 0;
+}
+
 // What a fault may lead to: no byte was lost, so the run must go on; or the error's words.
 static const struct {
     enum tp_usb_fault fault;
@@ -259,6 +268,9 @@ START_TEST(a_fault_of_any_transfer_ends_well)
     is_expected(&run);
     uint32_t transfers = tp_usb_server_transfers(port);
     for (uint32_t i = 0; i < transfers; i++) {
+        if (!is_met(i, _i)) {
+            continue;
+        }
         double start = tp__seconds();
         tp_usb_server_fault(port, faults[_i].fault, i, NULL, NULL);
         run = play("usb", 0);
@@ -346,6 +358,9 @@ START_TEST(a_program_that_ends_at_any_transfer_leaves_a_usable_board)
     is_expected(&run);
     uint32_t transfers = tp_usb_server_transfers(port);
     for (uint32_t i = 0; i < transfers; i++) {
+        if (!is_met(i, _i)) {
+            continue;
+        }
         must_close = false;
         if (is_killed) {
             tally.injected += play_in_a_victim(port, i);
@@ -360,7 +375,7 @@ START_TEST(a_program_that_ends_at_any_transfer_leaves_a_usable_board)
         is_expected(&run);
         tally.resumed++;
     }
-    printf("USB: a program %s at each of %u transfers: %u injected, %u programs went on after it\n",
+    printf("USB: a program %s at transfers of %u: %u injected, %u programs went on after it\n",
            is_killed ? "is killed" : "gives up", transfers, tally.injected, tally.resumed);
     total->injected += tally.injected;
 }
@@ -507,7 +522,8 @@ START_TEST(a_place_behind_a_hub_has_all_ports)
     (void)plug(&(struct tp_usb_plug){.place = "1-1", .function.subclass = 1});
     (void)plug(&(struct tp_usb_plug){.place = "1-1.2"});
     (void)plug(&(struct tp_usb_plug){.place = "1-1.4"});
-    says("usb:1-1", TP_ERROR_NOT_FOUND, "there is usb:1-1.2, usb:1-1.4");
+    says("usb:1-1", TP_ERROR_NOT_FOUND, "usb:1-1.2");
+    says("usb:1-1", TP_ERROR_NOT_FOUND, "usb:1-1.4");
     const struct run run = play("usb:1-1.4", 0);
     is_expected(&run);
 }
@@ -542,7 +558,7 @@ Suite *tp_test_suite(void)
 {
     tp_usb_server_preload();
     total = mmap(NULL, sizeof *total, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    setenv("TP_TIME_SCALE", "0.1", 0);
+    setenv("TP_TIME_SCALE", "0.4", 0);  // of a board's limits
     Suite *suite = suite_create("usb");
     TCase *tc = tcase_create("boards");
     tcase_add_unchecked_fixture(tc, prepare, clean_up);

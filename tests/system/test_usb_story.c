@@ -164,6 +164,7 @@ END_TEST
 Suite *tp_test_suite(void)
 {
     tp_usb_server_preload();
+    setenv("TP_TIME_SCALE", "40", 0);  // a simulated step takes longer than a board's
     Suite *suite = suite_create("USB story");
     TCase *tc = tcase_create("program");
     tcase_add_checked_fixture(tc, setup, teardown);
