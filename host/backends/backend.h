@@ -12,7 +12,7 @@
 #include "error.h"
 
 struct tp_backend {
-    /** First part of a device's name: "emu", "sim". */
+    /** First part of a device's name: "emu", "sim", "serial", "tcp". */
     const char *kind;
     /** True: the device outlives the program, so nobody knows its state when it is opened. */
     bool is_persistent;
@@ -27,6 +27,8 @@ struct tp_backend {
      *  out    state  given to the other calls, until close
      *  error  TP_ERROR_NOT_FOUND  no such device
      *         TP_ERROR_DEVICE     it exists but cannot be opened; the text says why
+     *         TP_ERROR_BUSY       another program uses it
+     *         TP_ERROR_TIMEOUT    it does not answer
      *         TP_ERROR_NO_MEMORY */
     tp_status (*open)(const char *name, const char *folder, void **state, struct tp_error *error);
 
@@ -37,12 +39,19 @@ struct tp_backend {
      *  a step of the emulator may take longer). Takes up to out_count bytes, gives up to in_max.
      *  Returns early when the device has bytes for the host or can do nothing without more bytes.
      *  out    out_taken, in_count  how many moved
-     *  error  TP_ERROR_DEVICE  the device is gone or broken; only close() may follow */
+     *  error  TP_ERROR_DEVICE  the device is gone or broken; only close() may follow
+     *         TP_ERROR_BUSY    another program uses it; likewise */
     tp_status (*exchange)(void *state, const uint8_t *out, size_t out_count, size_t *out_taken,
                           uint8_t *in, size_t in_max, size_t *in_count, struct tp_error *error);
+
+    /** Whether the device, as the last exchange() left it, goes on without further bytes. NULL: it
+     *  works by itself, outside this process. */
+    bool (*has_work)(const void *state);
 };
 
 extern const struct tp_backend tp__backend_emulator;
 extern const struct tp_backend tp__backend_sim;
+extern const struct tp_backend tp__backend_serial;
+extern const struct tp_backend tp__backend_tcp;
 
 #endif
