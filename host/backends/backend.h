@@ -12,7 +12,7 @@
 #include "error.h"
 
 struct tp_backend {
-    /** First part of a device's name: "emu", "sim", "usb". */
+    /** First part of a device's name: "emu", "sim", "usb", "serial", "tcp". */
     const char *kind;
     /** True: the device outlives the program, so nobody knows its state when it is opened. */
     bool is_persistent;
@@ -39,14 +39,21 @@ struct tp_backend {
      *  a step of the emulator may take longer). Takes up to out_count bytes, gives up to in_max.
      *  Returns early when the device has bytes for the host or can do nothing without more bytes.
      *  out    out_taken, in_count  how many moved
-     *  error  TP_ERROR_DEVICE  the device is gone or broken; only close() may follow */
+     *  error  TP_ERROR_DEVICE  the device is gone or broken; only close() may follow
+     *         TP_ERROR_BUSY    another program uses it; likewise */
     tp_status (*exchange)(void *state, const uint8_t *out, size_t out_count, size_t *out_taken,
                           uint8_t *in, size_t in_max, size_t *in_count, struct tp_error *error);
+
+    /** Whether the device, as the last exchange() left it, goes on without further bytes. NULL: it
+     *  works by itself, outside this process. */
+    bool (*has_work)(const void *state);
 };
 
 extern const struct tp_backend tp__backend_emulator;
 extern const struct tp_backend tp__backend_sim;
 extern const struct tp_backend tp__backend_usb;
+extern const struct tp_backend tp__backend_serial;
+extern const struct tp_backend tp__backend_tcp;
 
 /** Factor of all wall-clock limits, for devices that are simulated behind a real transport: that of
  *  the environment variable TP_TIME_SCALE, else 1. */

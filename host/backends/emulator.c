@@ -642,9 +642,21 @@ static tp_status emulator_exchange(void *state, const uint8_t *out, size_t out_c
     return TP_OK;
 }
 
+static bool emulator_has_work(const void *state)
+{
+    const struct emulator *e = state;
+    bool has_work = e->reply_count != 0;
+    for (uint32_t s = 0; s < e->limits.slots; s++) {
+        const struct emulated_slot *slot = &e->slots[s];
+        has_work = has_work || (slot->running && (!slot->held || slot->cancelled));
+    }
+    return has_work;
+}
+
 const struct tp_backend tp__backend_emulator = {
     .kind = "emu",
     .open = emulator_open,
     .close = emulator_close,
     .exchange = emulator_exchange,
+    .has_work = emulator_has_work,
 };

@@ -4,9 +4,11 @@
 //
 // A context opens devices and models; a model is loaded into a device; a session on that device
 // takes tokens or text and gives tokens. Devices are named "emu" (the golden model), "sim:CONFIG"
-// (the Verilated RTL of a named configuration). Every device has a thread of its own, which moves
-// its bytes; all calls here may come from any thread, but one session or model is used by one
-// thread at a time. There is no global state: two contexts never meet.
+// (the Verilated RTL of a named configuration), "usb" (a board on USB), "serial:PATH" (a board at a
+// serial port) or "tcp:HOST:PORT" (a device that another program simulates). Every device has a
+// thread of its own, which moves its bytes; all calls here may come from any thread, but one
+// session or model is used by one thread at a time. There is no global state: two contexts never
+// meet.
 //
 // Every call that can fail returns a tp_status and, when `error` is not NULL, one line that says
 // what went wrong and what to do. Handles are written only on TP_OK. Destroying NULL is allowed.
@@ -27,15 +29,17 @@ extern "C" {
 
 #define TP_VERSION "0.2.0"
 
-#define TP_NAME_BYTES       64
-#define TP_TEXT_CHARS       128
-#define TP_DIGEST_CHARS     65
-#define TP_STOP_STRINGS_MAX 8
-#define TP_STOP_BYTES_MAX   64
+#define TP_NAME_BYTES        64
+#define TP_DEVICE_NAME_BYTES 128
+#define TP_TEXT_CHARS        128
+#define TP_DIGEST_CHARS      65
+#define TP_STOP_STRINGS_MAX  8
+#define TP_STOP_BYTES_MAX    64
 
 typedef struct tp_context tp_context;
 typedef struct tp_device tp_device;
 typedef struct tp_model tp_model;
+typedef struct tp_server tp_server;
 typedef struct tp_session tp_session;
 
 /** Called with progress of work that takes longer, from the thread that made the call.
@@ -64,9 +68,9 @@ void tp_context_destroy(tp_context *context);
 // ---- devices ----
 
 struct tp_device_info {
-    char name[TP_NAME_BYTES];  ///< what tp_device_open takes
+    char name[TP_DEVICE_NAME_BYTES];  ///< what tp_device_open takes
     char text[2 * TP_NAME_BYTES];
-    uint32_t groups;  ///< groups of 32 lanes
+    uint32_t groups;  ///< groups of 32 lanes; 0 as all sizes: a board or port in a list
     uint32_t slots;   ///< sessions that share a step
     uint32_t weight_beats;
     uint32_t kv_rows;
@@ -87,7 +91,8 @@ struct tp_device_info {
     bool counts_cycles;        ///< false: an emulator, it has no clock
 };
 
-/** Lists the devices that can be opened here, preferred ones first.
+/** Lists the devices that can be opened here, preferred ones first: simulated ones, the emulator,
+ *  boards on USB, serial ports with the bridge of a ULX3S; the last two are not opened for that.
  *  out    infos [min(max, *count)], count  how many there are
  *  error  TP_ERROR_INVALID */
 TP_MUST_USE tp_status tp_device_list(tp_context *context, struct tp_device_info *infos, size_t max,
@@ -140,10 +145,14 @@ TP_MUST_USE tp_status tp_bitstream_read(const char *folder, const char *root, co
                                         struct tp_bitstream_info *info, struct tp_error *error);
 
 /** Opens a device and says hello.
- *  in     name   "emu", "emu:CONFIG", "sim:CONFIG"
- *  owns   the caller; destroy its sessions first
- *  error  TP_ERROR_NOT_FOUND  no such device
+ *  in     name   "emu", "emu:CONFIG", "sim:CONFIG"; "usb", the only board there, or "usb:SERIAL",
+ * or "usb:BUS-PORT" ("usb:1-4.2"), where two have the same serial number; "serial:PATH" or
+ * "serial:PATH@BAUD", without a rate that of the boards; "tcp:HOST:PORT" or "tcp:[IPV6]:PORT", of
+ * tp_server_name owns   the caller; destroy its sessions first error  TP_ERROR_NOT_FOUND  no such
+ * device, or "usb" and several boards TP_ERROR_INVALID    the part behind the colon is not of its
+ * form TP_ERROR_UNSUPPORTED  boards on USB, in a library that was built without libusb
  *         TP_ERROR_DEVICE     it cannot be started, or speaks another protocol version
+ *         TP_ERROR_BUSY       another program uses it
  *         TP_ERROR_TIMEOUT    no answer
  *         TP_ERROR_NO_MEMORY */
 TP_MUST_USE tp_status tp_device_open(tp_context *context, const char *name, tp_device **device,
@@ -222,6 +231,36 @@ struct tp_section_statistics {
 TP_MUST_USE tp_status tp_device_get_sections(tp_device *device, bool clear,
                                              struct tp_section_statistics *sections, size_t max,
                                              size_t *count, struct tp_error *error);
+
+// ---- servers: a simulated device that outlives the programs that use it ----
+
+/** Starts a device that one other program at a time can open, under the name that tp_server_name
+ *  tells. A program that comes meanwhile is sent away; the device stands still while there is none.
+ *  in     device   "emu", "emu:CONFIG", "sim:CONFIG"
+ *         address  "HOST:PORT" or "[IPV6]:PORT" to listen at, port 0: a free one; whoever reaches
+ * it may use the device. NULL: a pseudo terminal, which stands for a serial port owns   the caller
+ *  error  TP_ERROR_NOT_FOUND  no such device or host
+ *         TP_ERROR_INVALID    no address, or a device that is not simulated
+ *         TP_ERROR_BUSY       the address is in use
+ *         TP_ERROR_DEVICE     the device cannot be started
+ *         TP_ERROR_IO         no socket or pseudo terminal can be had there
+ *         TP_ERROR_NO_MEMORY */
+TP_MUST_USE tp_status tp_server_open(tp_context *context, const char *device, const char *address,
+                                     tp_server **server, struct tp_error *error);
+/** Not before tp_server_run has returned. */
+void tp_server_close(tp_server *server);
+
+/** What tp_device_open takes: "tcp:127.0.0.1:7000", "serial:/dev/pts/3". Lives as long as the
+ *  server. */
+const char *tp_server_name(const tp_server *server);
+
+/** Serves programs until tp_server_stop. Sleeps while there is nothing to do.
+ *  error  TP_ERROR_INVALID, TP_ERROR_DEVICE, TP_ERROR_NO_MEMORY (the device failed) */
+TP_MUST_USE tp_status tp_server_run(tp_server *server, struct tp_error *error);
+
+/** Ends tp_server_run, also when it begins later.
+ *  thread any, and signal handlers */
+void tp_server_stop(tp_server *server);
 
 // ---- scores ----
 

@@ -9,9 +9,11 @@
 #include <time.h>
 
 #include "internal.h"
+#include "serial_ports.h"
 #include "usb.h"
 
 enum {
+    SERIAL_PORTS_MAX = 16,
     USB_BOARDS_MAX = 16,
     WRITE_WORDS_MAX = 62,
     IDLE_POLLS_MAX = 4096  // questions whether all slots have ended, a millisecond between two
@@ -21,7 +23,8 @@ enum {
 static const double patience_long_s = 20;
 
 static const struct tp_backend *const backends[] = {&tp__backend_sim, &tp__backend_emulator,
-                                                    &tp__backend_usb};
+                                                    &tp__backend_usb, &tp__backend_serial,
+                                                    &tp__backend_tcp};
 
 static const struct tp_device_info configurations[] = {
 #define TP_CONFIG(name_, groups_, slots_, weight_beats_, kv_rows_, dim_max_, query_max_,           \
@@ -224,16 +227,19 @@ struct tp_limits tp__limits_of(const struct tp_device_info *info)
                               .top_k = info->top_k};
 }
 
-static const struct tp_backend *find_backend(const char *name, const char **rest)
+tp_status tp__backend_find(const char *name, const struct tp_backend **backend, const char **rest,
+                           struct tp_error *error)
 {
     for (size_t i = 0; i < sizeof backends / sizeof *backends; i++) {
         size_t size = strlen(backends[i]->kind);
         if (strncmp(name, backends[i]->kind, size) == 0 && (name[size] == ':' || name[size] == 0)) {
             *rest = name[size] == ':' ? name + size + 1 : name + size;
-            return backends[i];
+            *backend = backends[i];
+            return TP_OK;
         }
     }
-    return NULL;
+    return tp__fail(error, TP_ERROR_NOT_FOUND,
+                    "no kind of device is called '%s' - try: tokproc devices", name);
 }
 
 static tp_status read_counters(tp_device *device, struct tp_device_counters *counters,
@@ -303,14 +309,14 @@ static tp_status greet(tp_device *device, struct tp_error *error)
 tp_status tp_device_open(tp_context *context, const char *name, tp_device **device,
                          struct tp_error *error)
 {
-    if (context == NULL || name == NULL || device == NULL || strlen(name) >= TP_NAME_BYTES) {
+    if (context == NULL || name == NULL || device == NULL || strlen(name) >= TP_DEVICE_NAME_BYTES) {
         return tp__fail(error, TP_ERROR_INVALID, "tp_device_open: an argument is NULL or too long");
     }
     const char *rest = NULL;
-    const struct tp_backend *backend = find_backend(name, &rest);
-    if (backend == NULL) {
-        return tp__fail(error, TP_ERROR_NOT_FOUND,
-                        "no kind of device is called '%s' - try: tokproc devices", name);
+    const struct tp_backend *backend = NULL;
+    tp_status status = tp__backend_find(name, &backend, &rest, error);
+    if (status != TP_OK) {
+        return status;
     }
     return tp__device_open(context, backend, name, rest, device, error);
 }
@@ -327,7 +333,6 @@ tp_status tp__device_open(tp_context *context, const struct tp_backend *backend,
     made->heard_at = tp__seconds();
     made->patience_s =
         tp__time_scale() * (backend->patience_s > 0 ? backend->patience_s : patience_long_s);
-    made->info.counts_cycles = backend != &tp__backend_emulator;
     // Another program may have ended in the middle of a frame, and its last answers may still come.
     made->knows_events = !backend->is_persistent;
     tp__link_start(&made->link, backend->frames_max,
@@ -354,6 +359,8 @@ tp_status tp__device_open(tp_context *context, const struct tp_backend *backend,
         tp_device_close(made);
         return status;
     }
+    // An emulator has no clock.
+    made->info.counts_cycles = made->opened.cycles_total != 0;
     *device = made;
     return TP_OK;
 }
@@ -388,6 +395,37 @@ size_t tp_configuration_list(struct tp_device_info *infos, size_t max)
     return count;
 }
 
+// Boards and ports are not opened: whoever uses them is not disturbed.
+static void list_boards(struct tp_device_info *infos, size_t max, size_t *count)
+{
+    struct tp_usb_board boards[USB_BOARDS_MAX];
+    size_t board_count = tp__usb_boards(boards, USB_BOARDS_MAX);
+    for (size_t i = 0; i < board_count && i < USB_BOARDS_MAX; i++, (*count)++) {
+        if (*count < max) {
+            struct tp_device_info *info = &infos[*count];
+            *info = (struct tp_device_info){.counts_cycles = true};
+            memcpy(info->name, boards[i].name, sizeof boards[i].name);
+            memcpy(info->text, boards[i].text, sizeof boards[i].text);
+        }
+    }
+}
+
+static void list_serial_ports(struct tp_device_info *infos, size_t max, size_t *count)
+{
+    struct tp_serial_port ports[SERIAL_PORTS_MAX];
+    size_t port_count = tp__serial_ports(TP_SYSTEM_PORTS, ports, SERIAL_PORTS_MAX);
+    for (size_t i = 0; i < port_count && i < SERIAL_PORTS_MAX; i++, (*count)++) {
+        if (*count < max) {
+            struct tp_device_info *info = &infos[*count];
+            *info = (struct tp_device_info){.counts_cycles = true};
+            (void)snprintf(info->name, sizeof info->name, "serial:/dev/%.*s", TP_PORT_NAME_BYTES,
+                           ports[i].name);
+            (void)snprintf(info->text, sizeof info->text, "%.*s", TP_PORT_TEXT_BYTES,
+                           ports[i].text);
+        }
+    }
+}
+
 tp_status tp_device_list(tp_context *context, struct tp_device_info *infos, size_t max,
                          size_t *count, struct tp_error *error)
 {
@@ -408,7 +446,7 @@ tp_status tp_device_list(tp_context *context, struct tp_device_info *infos, size
         if (*count < max) {
             infos[*count] = configurations[i];
             infos[*count].counts_cycles = true;
-            (void)snprintf(infos[*count].name, TP_NAME_BYTES, "sim:%.*s", TP_NAME_BYTES - 8,
+            (void)snprintf(infos[*count].name, TP_DEVICE_NAME_BYTES, "sim:%.*s", TP_NAME_BYTES,
                            configurations[i].name);
         }
         (*count)++;
@@ -426,16 +464,8 @@ tp_status tp_device_list(tp_context *context, struct tp_device_info *infos, size
         tp_device_close(emulator);
     }
     (*count)++;
-    struct tp_usb_board boards[USB_BOARDS_MAX];
-    size_t board_count = tp__usb_boards(boards, USB_BOARDS_MAX);
-    for (size_t i = 0; i < board_count && i < USB_BOARDS_MAX; i++, (*count)++) {
-        if (*count < max) {
-            struct tp_device_info *info = &infos[*count];
-            *info = (struct tp_device_info){.counts_cycles = true};
-            memcpy(info->name, boards[i].name, sizeof boards[i].name);
-            memcpy(info->text, boards[i].text, sizeof boards[i].text);
-        }
-    }
+    list_boards(infos, max, count);
+    list_serial_ports(infos, max, count);
     return TP_OK;
 }
 

@@ -139,6 +139,11 @@ TP_MUST_USE tp_status tp__device_open(tp_context *context, const struct tp_backe
                                       const char *name, const char *rest, tp_device **device,
                                       struct tp_error *error);
 
+/** The back end of a device's name, and the part of the name that is for it.
+ *  error  TP_ERROR_NOT_FOUND */
+TP_MUST_USE tp_status tp__backend_find(const char *name, const struct tp_backend **backend,
+                                       const char **rest, struct tp_error *error);
+
 /** The limits that the machine and the compiler know, from the public facts of a device. */
 struct tp_limits tp__limits_of(const struct tp_device_info *info);
 

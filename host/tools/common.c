@@ -123,8 +123,8 @@ static struct tp_load_options load_options(const struct options *options)
                                     .calibrate_path = options->calibrate};
 }
 
-// The first simulated device that holds the model. When none does, says what the last, largest
-// limit was.
+// The first simulated device that holds the model, if there is one to hold. When none does, says
+// what the last, largest limit was.
 static int choose_simulated(struct work *work, const struct options *options,
                             const struct tp_device_info *infos, size_t count)
 {
@@ -135,8 +135,8 @@ static int choose_simulated(struct work *work, const struct options *options,
         if (strncmp(infos[i].name, "sim:", 4) != 0) {
             continue;
         }
-        if (tp_model_check(work->model, &infos[i], &load, &error) == TP_OK) {
-            memcpy(work->device_name, infos[i].name, TP_NAME_BYTES);
+        if (work->model == NULL || tp_model_check(work->model, &infos[i], &load, &error) == TP_OK) {
+            memcpy(work->device_name, infos[i].name, TP_DEVICE_NAME_BYTES);
             return EXIT_OK;
         }
         if (largest == NULL || infos[i].weight_beats > largest->weight_beats) {
@@ -171,10 +171,11 @@ int work_choose_device(struct work *work, const struct options *options, uint32_
     if (bare && options->config == NULL && strcmp(name, "sim") == 0) {
         return choose_simulated(work, options, infos, count);
     }
-    int size = bare && options->config != NULL
-                   ? snprintf(work->device_name, TP_NAME_BYTES, "%s:%s", name, options->config)
-                   : snprintf(work->device_name, TP_NAME_BYTES, "%s", name);
-    if (size < 0 || size >= TP_NAME_BYTES) {
+    int size =
+        bare && options->config != NULL
+            ? snprintf(work->device_name, TP_DEVICE_NAME_BYTES, "%s:%s", name, options->config)
+            : snprintf(work->device_name, TP_DEVICE_NAME_BYTES, "%s", name);
+    if (size < 0 || size >= TP_DEVICE_NAME_BYTES) {
         fprintf(stderr, "tokproc: no device has the name %s - try: tokproc devices\n", name);
         return EXIT_USAGE;
     }

@@ -16,7 +16,7 @@ struct work {
     tp_device *device;
     struct tp_model_info model_info;
     struct tp_device_info device_info;
-    char device_name[TP_NAME_BYTES];
+    char device_name[TP_DEVICE_NAME_BYTES];
 };
 
 /** True after Ctrl-C; a second one ends the program at once. */

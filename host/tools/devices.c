@@ -41,7 +41,9 @@ int verb_devices(const struct options *options)
     for (size_t i = 0; i < count && i < DEVICES_MAX; i++) {
         const struct tp_device_info *d = &infos[i];
         (void)json_array_append_new(list, describe(d));
-        if (!options->json) {
+        if (!options->json && d->slots == 0) {
+            printf("%-16s  %s\n", d->name, d->text);
+        } else if (!options->json) {
             printf("%-16s %6" PRIu32 " %5" PRIu32 " %8" PRIu32 " %8" PRIu32 " %5" PRIu32
                    " %6" PRIu32 " %6" PRIu32 " %9" PRIu32 "  %s\n",
                    d->name, d->groups, d->slots, d->weight_beats, d->kv_rows, d->dim_max,

@@ -58,6 +58,8 @@ struct options {
     uint32_t step;
     bool step_given;
     bool layers;
+    const char *listen;
+    bool pty;
     bool json;
     bool quiet;
 };

@@ -33,6 +33,10 @@ static const struct verb verbs[] = {
      "board\n"
      "or configuration; without --board and --config, on all boards.",
      "mzbCFcjgOJ", verb_plan},
+    {"simulate",
+     "Runs a simulated device that other commands open, one at a time, until Ctrl-C.\n"
+     "Its name for them is printed. Without --config it is the first of `tokproc devices`.",
+     "dCATJD", verb_simulate},
     {"devices", "Lists the devices.", "JD", verb_devices},
 };
 enum { VERBS = sizeof verbs / sizeof *verbs };

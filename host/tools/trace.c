@@ -145,7 +145,7 @@ static int choose_traced(struct trace *t, const struct options *options)
     static const char suffix[] = "-trace";
     char *name = t->work.device_name;
     char step[16];
-    if (strncmp(name, "sim:", 4) != 0 || strlen(name) + sizeof suffix > TP_NAME_BYTES) {
+    if (strncmp(name, "sim:", 4) != 0 || strlen(name) + sizeof suffix > TP_DEVICE_NAME_BYTES) {
         fprintf(stderr, "tokproc: only simulated devices have waves - try: -d sim --config NAME\n");
         return EXIT_USAGE;
     }

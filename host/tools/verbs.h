@@ -14,6 +14,7 @@ int verb_plan(const struct options *options);
 int verb_run(const struct options *options);
 int verb_eval(const struct options *options);
 int verb_bench(const struct options *options);
+int verb_simulate(const struct options *options);
 int verb_trace(const struct options *options);
 int verb_verify(const struct options *options);
 

@@ -12,7 +12,7 @@
 static const char *const default_devices[2] = {"sim", "emu"};
 
 static int run_on(const struct options *options, uint32_t index, struct answer *answer,
-                  char name[TP_NAME_BYTES])
+                  char name[TP_DEVICE_NAME_BYTES])
 {
     struct work work;
     int status = work_open_model(&work, options);
@@ -25,7 +25,7 @@ static int run_on(const struct options *options, uint32_t index, struct answer *
     if (status == EXIT_OK) {
         status = generate(&work, options, false, false, answer);
     }
-    (void)snprintf(name, TP_NAME_BYTES, "%s", work.device_name);
+    (void)snprintf(name, TP_DEVICE_NAME_BYTES, "%s", work.device_name);
     work_close(&work);
     return status;
 }
@@ -46,7 +46,7 @@ static bool equal_at(const struct answer *a, const struct answer *b, size_t i)
 int verb_verify(const struct options *options)
 {
     struct answer answers[2] = {{0}, {0}};
-    char names[2][TP_NAME_BYTES] = {"", ""};
+    char names[2][TP_DEVICE_NAME_BYTES] = {"", ""};
     int status = EXIT_OK;
     for (uint32_t i = 0; i < 2 && status == EXIT_OK; i++) {
         status = run_on(options, i, &answers[i], names[i]);

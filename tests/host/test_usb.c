@@ -563,7 +563,7 @@ Suite *tp_test_suite(void)
     TCase *tc = tcase_create("boards");
     tcase_add_unchecked_fixture(tc, prepare, clean_up);
     tcase_add_checked_fixture(tc, setup, teardown);
-    tcase_set_timeout(tc, 120);
+    tcase_set_timeout(tc, 300);
     tcase_add_test(tc, a_board_gives_the_tokens_of_the_emulator);
     tcase_add_test(tc, boards_at_once_share_nothing);
     tcase_add_test(tc, no_board_is_found);

@@ -168,7 +168,7 @@ Suite *tp_test_suite(void)
     Suite *suite = suite_create("USB story");
     TCase *tc = tcase_create("program");
     tcase_add_checked_fixture(tc, setup, teardown);
-    tcase_set_timeout(tc, 240);
+    tcase_set_timeout(tc, 550);
     tcase_add_test(tc, a_story_through_the_rtl_is_that_of_the_emulator);
     tcase_add_test(tc, without_a_board_one_line_says_what_to_do);
     suite_add_tcase(suite, tc);
