@@ -167,7 +167,8 @@ int work_choose_device(struct work *work, const struct options *options, uint32_
     if (name == NULL) {
         name = count > 0 && strncmp(infos[0].name, "sim:", 4) == 0 ? "sim" : "emu";
     }
-    bool bare = strchr(name, ':') == NULL;
+    // What a board is made of is told by the board.
+    bool bare = strchr(name, ':') == NULL && strcmp(name, "usb") != 0;
     if (bare && options->config == NULL && strcmp(name, "sim") == 0) {
         return choose_simulated(work, options, infos, count);
     }

@@ -3,9 +3,10 @@
 // Claims about boards on USB, with the real libusb on emulated boards (tests/common/usb_server.h,
 // the emulator behind their endpoints): a session gives the tokens that the emulator gives, several
 // boards at once give each its own; whatever happens to any bulk transfer of a short run, and
-// wherever a program that uses a board is killed, the run gives these tokens or ends with one clear
-// error, and the next run gives them; nothing hangs. Each reason why a board cannot be opened has a
-// message that names it and says what to do; the udev rule names the device.
+// wherever a program that uses a board is killed, the run gives these tokens or, where the
+// fault stays, ends with one clear error, and the next run gives them; nothing hangs. Each reason
+// why a board cannot be opened has a message that names it and says what to do; the udev rule names
+// the device.
 //
 // A model of random weights. The planted fault is a device that changes a token and has the frame's
 // CRC right. Not covered: the RTL behind the endpoints (test_usb_story.c), a kernel's own drivers.
@@ -41,7 +42,7 @@ enum {
     BOARDS = 3,
     SPARSE = 4,
     POLL_MS = 50,
-    CASE_LIMIT_S = 20,
+    CASE_LIMIT_S = 60,
     FAULTS_LEAST = 200
 };
 
@@ -237,32 +238,42 @@ static bool is_met(uint32_t transfer, int which)
     return getenv("TP_USB_ALL") != NULL || (transfer + (uint32_t)which) % SPARSE == 0;
 }
 
-// What a fault may lead to: no byte was lost, so the run must go on; or the error's words.
+// What a fault leads to: the words of an error, or NULL, the run goes on.
 static const struct {
     enum tp_usb_fault fault;
-    bool must_resume;
     const char *words;
 } faults[] = {
-    {TP_USB_STALL, true, NULL},
-    {TP_USB_SHORT, true, NULL},
-    {TP_USB_SILENT, true, NULL},
-    {TP_USB_CANCEL, true, NULL},
-    {TP_USB_LATE, true, NULL},
-    {TP_USB_LOST_ACK, false, NULL},
-    {TP_USB_LOST, false, NULL},
-    {TP_USB_DOUBLED, false, NULL},
-    {TP_USB_FLIPPED, false, NULL},
-    {TP_USB_BABBLE, false, NULL},
-    {TP_USB_STALL_FOREVER, false, "stalls, also after it was reset"},
-    {TP_USB_SILENT_FOREVER, false, "does not answer, also after it was reset"},
-    {TP_USB_BABBLE_FOREVER, false, "too large, also after it was reset"},
-    {TP_USB_UNPLUG, false, "was unplugged"},
+    {TP_USB_STALL, NULL},
+    {TP_USB_SHORT, NULL},
+    {TP_USB_SILENT, NULL},
+    {TP_USB_CANCEL, NULL},
+    {TP_USB_LATE, NULL},
+    {TP_USB_LOST_ACK, NULL},
+    {TP_USB_LOST, NULL},
+    {TP_USB_DOUBLED, NULL},
+    {TP_USB_FLIPPED, NULL},
+    {TP_USB_BABBLE, NULL},
+    {TP_USB_STALL_FOREVER, "stalls, also after it was reset"},
+    {TP_USB_SILENT_FOREVER, "does not answer, also after it was reset"},
+    {TP_USB_BABBLE_FOREVER, "too large, also after it was reset"},
+    {TP_USB_UNPLUG, "was unplugged"},
 };
+
+static void judge(const struct run *run, const char *words, uint32_t transfer)
+{
+    if (words == NULL) {
+        ck_assert_msg(run->status == TP_OK, "transfer %u: %s", transfer, run->error.text);
+        is_expected(run);
+    } else {
+        ck_assert_msg(run->status != TP_OK && strstr(run->error.text, words) != NULL,
+                      "transfer %u: %s", transfer, run->error.text);
+    }
+}
 
 START_TEST(a_fault_of_any_transfer_ends_well)
 {
     struct tp_usb_port *port = plug(&plain);
-    struct tally tally = {0, 0, 0};
+    uint32_t injected = 0;
     tp_usb_server_fault(port, TP_USB_NO_FAULT, 0, NULL, NULL);
     struct run run = play("usb", 0);
     is_expected(&run);
@@ -278,26 +289,20 @@ START_TEST(a_fault_of_any_transfer_ends_well)
         if (!tp_usb_server_injected(port)) {
             continue;
         }
-        tally.injected++;
-        if (run.status == TP_OK) {
+        injected++;
+        judge(&run, faults[_i].words, i);
+        if (run.status != TP_OK) {
+            tp_usb_server_fault(port, TP_USB_NO_FAULT, 0, NULL, NULL);
+            port = faults[_i].fault == TP_USB_UNPLUG ? plug(&plain) : port;
+            run = play("usb", 0);
             is_expected(&run);
-            ck_assert_ptr_null(faults[_i].words);
-            tally.resumed++;
-            continue;
         }
-        ck_assert_msg(!faults[_i].must_resume, "transfer %u: %s", i, run.error.text);
-        ck_assert_msg(faults[_i].words == NULL || strstr(run.error.text, faults[_i].words) != NULL,
-                      "transfer %u: %s", i, run.error.text);
-        tally.ended++;
-        tp_usb_server_unplug(port);
-        port = plug(&plain);
-        run = play("usb", 0);
-        is_expected(&run);
     }
-    printf(
-        "USB: %s at each of %u transfers: %u injected, %u runs went on, %u ended with an error\n",
-        tp_usb_fault_name(faults[_i].fault), transfers, tally.injected, tally.resumed, tally.ended);
-    total->injected += tally.injected;
+    printf("USB: %s at some of %u transfers: %u times, and each time %s\n",
+           tp_usb_fault_name(faults[_i].fault), transfers, injected,
+           faults[_i].words == NULL ? "the run went on"
+                                    : "it ended with an error, the next went on");
+    *total += injected;
 }
 END_TEST
 
@@ -351,7 +356,7 @@ static bool play_in_a_victim(struct tp_usb_port *port, uint32_t transfer)
 START_TEST(a_program_that_ends_at_any_transfer_leaves_a_usable_board)
 {
     struct tp_usb_port *port = plug(&plain);
-    struct tally tally = {0, 0, 0};
+    uint32_t injected = 0;
     bool is_killed = _i == 0;
     tp_usb_server_fault(port, TP_USB_NO_FAULT, 0, NULL, NULL);
     struct run run = play("usb", 0);
@@ -363,28 +368,27 @@ START_TEST(a_program_that_ends_at_any_transfer_leaves_a_usable_board)
         }
         must_close = false;
         if (is_killed) {
-            tally.injected += play_in_a_victim(port, i);
+            injected += play_in_a_victim(port, i);
         } else {
             tp_usb_server_fault(port, TP_USB_HOOK, i, give_up, NULL);
             run = play("usb", 0);
-            tally.injected += tp_usb_server_injected(port);
+            injected += tp_usb_server_injected(port);
         }
         must_close = false;
         tp_usb_server_fault(port, TP_USB_NO_FAULT, 0, NULL, NULL);
         run = play_when_free();
         is_expected(&run);
-        tally.resumed++;
     }
-    printf("USB: a program %s at transfers of %u: %u injected, %u programs went on after it\n",
-           is_killed ? "is killed" : "gives up", transfers, tally.injected, tally.resumed);
-    total->injected += tally.injected;
+    printf("USB: a program %s at some of %u transfers: %u times, and each time the next went on\n",
+           is_killed ? "is killed" : "gives up", transfers, injected);
+    *total += injected;
 }
 END_TEST
 
 START_TEST(enough_faults_were_injected)
 {
-    printf("USB: %u faults were injected\n", total->injected);
-    ck_assert_uint_ge(total->injected, FAULTS_LEAST);
+    printf("USB: %u faults were injected\n", *total);
+    ck_assert_uint_ge(*total, FAULTS_LEAST);
 }
 END_TEST
 
