@@ -52,11 +52,7 @@ static struct tp_usb_server *server;
 static struct tp_error error;
 
 // Faults of all tests, which run in processes of their own.
-static struct tally {
-    atomic_uint injected;
-    atomic_uint resumed;
-    atomic_uint ended;
-} * total;
+static atomic_uint *total;
 
 #define OK(call) ck_assert_msg((call) == TP_OK, "%s", error.text)
 
