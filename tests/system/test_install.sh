@@ -3,8 +3,8 @@
 #
 # Claims about `make install`: from the installed files alone a C program, a C++ program and a
 # Python program build and stream a story; the shared library shows what the header declares and
-# nothing else; manual pages and completion cover every verb; the udev rule is there; `make uninstall`
-# leaves no file.
+# nothing else; manual pages and completion cover every verb; the udev rule is where udev looks;
+# `make uninstall` leaves no file.
 #
 # TP_TIME_LIMIT_S: 900
 
