@@ -127,15 +127,14 @@ static tp_status ask(tp_device *device, uint8_t type, const uint8_t *payload, si
 tp_status tp__device_request(tp_device *device, uint8_t type, const uint8_t *payload, size_t length,
                              struct tp_frame *answer, struct tp_error *error)
 {
-    struct tp_frame got;
-    tp_status status = ask(device, type, payload, length, &got, error);
     bool has_reply =
         type == TP_FRAME_HELLO || type == TP_FRAME_STATISTICS || type == TP_FRAME_SECTIONS;
-    if (status == TP_OK && got.type == TP_FRAME_ACK && (has_reply || got.payload[1] != TP_ACK_OK)) {
-        return refused(device, type, got.payload[1], error);
-    }
-    if (answer != NULL) {
-        *answer = got;
+    struct tp_frame own;
+    answer = answer != NULL ? answer : &own;
+    tp_status status = ask(device, type, payload, length, answer, error);
+    if (status == TP_OK && answer->type == TP_FRAME_ACK &&
+        (has_reply || answer->payload[1] != TP_ACK_OK)) {
+        return refused(device, type, answer->payload[1], error);
     }
     return status;
 }

@@ -152,7 +152,7 @@ double tp__seconds(void);
 
 /** Sends one frame and waits for its answer, behind all WRITE frames before it, of which it reports
  *  the first bad status, too. Not from the device's thread.
- *  out    answer  the frame that answered; NULL is allowed
+ *  out    answer  the frame that answered, also one that refuses; NULL is allowed
  *  error  TP_ERROR_DEVICE   an ACK that is not OK, or the device failed
  *         TP_ERROR_TIMEOUT  no answer, however often the frame was repeated
  *         TP_ERROR_LINK, TP_ERROR_MISMATCH  the device has failed before */

@@ -46,6 +46,7 @@ static void store(struct tp_link_frame *to, const struct tp_frame *frame, uint8_
     to->is_alone = frame->type != TP_FRAME_WRITE || frame->payload[0] == TP_SPACE_PAGE_TABLE ||
                    frame->payload[0] == TP_SPACE_REGISTER;
     to->is_sent = false;
+    to->was_sent = false;
     to->is_answered = false;
 }
 
@@ -74,6 +75,7 @@ static void send(struct tp_link *link, struct tp_link_frame *frame)
     memcpy(link->out + link->out_count, frame->bytes, frame->count);
     link->out_count += frame->count;
     frame->is_sent = true;
+    frame->was_sent = true;
     frame->order = link->order++;
     link->under_way++;
     link->heard = 0;
@@ -81,7 +83,9 @@ static void send(struct tp_link *link, struct tp_link_frame *frame)
 
 void tp__link_fill(struct tp_link *link)
 {
-    if (link->has_own) {
+    // Nothing goes between a frame that is alone and its repetition, which would not be one then.
+    bool is_taken = link->count != 0 && at(link, 0)->is_alone && at(link, 0)->was_sent;
+    if (link->has_own && !is_taken) {
         // What is under way comes to its end first.
         if (link->under_way == 0 && link->out_count + link->own.count <= TP_LINK_OUT_BYTES) {
             send(link, &link->own);

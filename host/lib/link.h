@@ -23,6 +23,7 @@ struct tp_link_frame {
     uint16_t count;
     bool is_alone;  // no other frame may be under way with it
     bool is_sent;   // under way
+    bool was_sent;  // at least once
     bool is_answered;
     uint32_t order;  // of sending, among all
 };

@@ -12,8 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
+enum { STRAY_POLLS_MAX = 1000 };         // a millisecond between two
 static const double penalty_most = 3.9;  // factors have 12 bits, 10 of them fractions
 
 void tp__session_signal(tp_session *session)
@@ -455,12 +457,48 @@ static tp_status send(tp_session *session, const struct tp_frame *frame, struct 
                               error);
 }
 
+// The slot runs, though no session does: bytes that the link brought twice began a run again. Ends
+// it; its steps are the past of the slot.
+static tp_status end_stray_run(tp_session *session, struct tp_error *error)
+{
+    const struct timespec pause = {.tv_nsec = 1000000};
+    struct tp_frame frame;
+    struct tp_frame answer;
+    const uint8_t payload[4] = {(uint8_t)session->slot};
+    tp_status status =
+        tp__device_request(session->device, TP_FRAME_CANCEL, payload, sizeof payload, NULL, error);
+    tp__session_slot_frame(session, &frame);
+    answer.payload[1] = TP_ACK_BUSY;
+    for (int i = 0; i < STRAY_POLLS_MAX && status == TP_OK && answer.payload[1] == TP_ACK_BUSY;
+         i++) {
+        (void)nanosleep(&pause, NULL);
+        status = tp__device_request(session->device, frame.type, frame.payload, frame.length,
+                                    &answer, error);
+        status = answer.payload[1] == TP_ACK_BUSY ? TP_OK : status;
+    }
+    if (status == TP_OK) {
+        status = tp__device_request(session->device, TP_FRAME_STATISTICS, NULL, 0, &answer, error);
+    }
+    if (status == TP_OK) {
+        pthread_mutex_lock(&session->device->mutex);
+        session->device->past[session->slot] = (struct tp_slot_past){
+            .is_open = true, .first_step = (uint32_t)tp__get64(answer.payload + 16)};
+        pthread_mutex_unlock(&session->device->mutex);
+    }
+    return status;
+}
+
 // Opens the slot and fills its queue.
 static tp_status prepare_run(tp_session *session, struct tp_error *error)
 {
     struct tp_frame frame;
+    struct tp_frame answer;
     tp__session_slot_frame(session, &frame);
-    tp_status status = send(session, &frame, error);
+    tp_status status = tp__device_request(session->device, frame.type, frame.payload, frame.length,
+                                          &answer, error);
+    if (status == TP_ERROR_DEVICE && answer.payload[1] == TP_ACK_BUSY) {
+        status = end_stray_run(session, error);
+    }
     if (status == TP_OK && tp__session_recent_frame(session, &frame)) {
         status = send(session, &frame, error);
     }

@@ -1,0 +1,638 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Claims about sessions on a bad link, on the emulator: whatever single bit is flipped, whatever
+// bytes are cut, doubled or put in between, in either direction and at any place of a session, it
+// brings the same tokens, log probabilities and logits, each once, and ends for the same reason;
+// so it does when whole frames are lost, doubled or change places. Under faults at random it
+// does, or ends with one error. Silence, noise and a pulled cable end with one error after a
+// bounded number of bytes. A session that shares steps with the damaged one is not disturbed. A
+// device that another program left in the middle of anything is taken over.
+//
+// TP_EVERY=1 takes every place where a sample is taken otherwise (make test-deep). Not covered: the
+// simulated RTL (tests/system/test_link_faults.c).
+//
+// TP_TIME_LIMIT_S: 1200
+
+#include "session.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "check_main.h"
+#include "faulty_link.h"
+#include "model_files.h"
+#include "random.h"
+
+enum { VOCAB = 70, CONTEXT = 48, TOKENS_MAX = 64, PROMPT = 4, TOKENS = 6 };
+
+static tp_context *context;
+static tp_model *model;
+static tp_device *device;
+static struct tp_error error;
+
+#define OK(call) ck_assert_msg((call) == TP_OK, "%s", error.text)
+
+// ---- a device behind the link ----
+
+static void open_device(const struct tp_backend *backend)
+{
+    const struct tp_load_options load = {.format = TP_FORMAT_Q8, .sessions = 4};
+    tp_test_link_start();
+    OK(tp__device_open(context, backend, "faulty:small", "small", &device, &error));
+    OK(tp_device_load(device, model, &load, &error));
+}
+
+static void setup(void)
+{
+    const struct tp_test_model made = {32, 32, 1, 2, 1, VOCAB, CONTEXT, false, 7};
+    struct tp_test_bytes file = {NULL, 0, 0};
+    char path[512];
+    tp_test_write_llama2c(&made, 0, &file);
+    tp_test_write_file(&file, path, sizeof path);
+    OK(tp_context_create(NULL, &context, &error));
+    const struct tp_model_options options = {.path = path};
+    OK(tp_model_open(context, &options, &model, &error));
+    (void)unlink(path);
+    tp_test_bytes_free(&file);
+    open_device(&tp_test_faulty_emulator);
+}
+
+static void teardown(void)
+{
+    tp_device_close(device);
+    tp_model_close(model);
+    tp_context_destroy(context);
+    tp_test_link_end();
+}
+
+// ---- one run, heard in full ----
+
+struct heard {
+    uint32_t tokens[TOKENS_MAX];
+    float log_probabilities[TOKENS_MAX];
+    uint32_t count;
+    uint32_t positions;  // whose logits came
+    uint64_t logits;     // a sum over all of them
+    uint32_t disorder;   // logits of a position that was not the next
+    tp_end end;
+    tp_status status;
+    struct tp_error error;
+};
+
+static void hear_logits(void *user, uint32_t position, const int32_t *logits, uint32_t vocab)
+{
+    struct heard *heard = user;
+    heard->disorder += position != heard->positions ? 1 : 0;
+    heard->positions++;
+    for (uint32_t i = 0; i < vocab; i++) {
+        heard->logits = heard->logits * 0x9e3779b97f4a7c15u + (uint32_t)logits[i];
+    }
+}
+
+// Kinds of sessions: plain, and one that uses everything.
+enum { PLAIN, RICH, STOPPED, KINDS };
+
+static struct tp_session_options options_of(int kind, struct heard *heard)
+{
+    struct tp_session_options options = {.temperature = 1.0f, .seed = 5, .ignore_eos = true};
+    if (kind == RICH) {
+        options.top_k = 20;
+        options.repetition_penalty = 1.5f;
+        options.candidates = 33;
+        options.on_logits = hear_logits;
+        options.user = heard;
+    }
+    return options;
+}
+
+static const uint32_t prompt[PROMPT] = {1, 40, 50, 60};
+
+static void read_all(tp_session *session, struct heard *heard)
+{
+    struct tp_token token = {.end = TP_END_NONE};
+    while (token.end == TP_END_NONE) {
+        heard->status = tp_session_read(session, &token, -1, &heard->error);
+        if (heard->status != TP_OK) return;
+        if (token.end != TP_END_NONE) {
+            heard->end = token.end;
+            return;
+        }
+        ck_assert_uint_lt(heard->count, TOKENS_MAX);
+        heard->tokens[heard->count] = token.id;
+        if (token.candidate_count != 0) {
+            heard->log_probabilities[heard->count] =
+                token.log_probability + token.candidates[token.candidate_count - 1].log_probability;
+        }
+        heard->count++;
+    }
+}
+
+static struct heard reference[KINDS];
+
+// A session of two runs: the second goes on where the first ended.
+static void run_session(int kind, struct heard *heard)
+{
+    tp_session *session = NULL;
+    *heard = (struct heard){.count = 0};
+    struct tp_session_options options = options_of(kind, heard);
+    if (kind == STOPPED) {
+        options.stop_tokens[0] = reference[PLAIN].tokens[3];
+        options.stop_token_count = 1;
+    }
+    OK(tp_session_create(device, &options, &session, &error));
+    OK(tp_session_feed(session, prompt, PROMPT, &error));
+    for (uint32_t i = 0; i < 2 && heard->status == TP_OK; i++) {
+        uint32_t count = i == 0 ? TOKENS : 2;
+        heard->status = tp_session_generate(session, count, &heard->error);
+        if (heard->status == TP_OK) read_all(session, heard);
+    }
+    tp_session_destroy(session);
+}
+
+static bool same(const struct heard *a, const struct heard *b)
+{
+    return a->status == b->status && a->count == b->count && a->end == b->end &&
+           a->positions == b->positions && a->logits == b->logits && a->disorder == 0 &&
+           memcmp(a->tokens, b->tokens, sizeof a->tokens) == 0 &&
+           memcmp(a->log_probabilities, b->log_probabilities, sizeof a->log_probabilities) == 0;
+}
+
+static void make_references(void)
+{
+    for (int kind = 0; kind < KINDS; kind++) {
+        run_session(kind, &reference[kind]);
+        OK(reference[kind].status);
+        ck_assert_uint_eq(reference[kind].disorder, 0);
+    }
+    ck_assert_uint_eq(reference[PLAIN].count, TOKENS + 2);
+    ck_assert_uint_eq(reference[RICH].positions, PROMPT + TOKENS + 1);
+}
+
+// The bytes of a session of this kind on a sound link.
+static struct tp_capture captured[TP_WAYS];
+
+static void capture(int kind)
+{
+    struct heard heard;
+    tp_test_link_start();
+    run_session(kind, &heard);
+    ck_assert(same(&heard, &reference[kind]));
+    for (int way = 0; way < TP_WAYS; way++) captured[way] = *tp_test_link_captured(way);
+}
+
+// ---- single faults ----
+
+static uint64_t faults;
+
+// One session with one fault.
+static void damage(int kind, const struct tp_edit *edit)
+{
+    struct heard heard;
+    tp_test_link_start();
+    tp_test_link_edit(edit);
+    run_session(kind, &heard);
+    ck_assert_msg(same(&heard, &reference[kind]),
+                  "kind %d, way %d, byte %zu: flip %02x, %zu removed, %zu again, %zu inserted: %u "
+                  "tokens, end %s, %s",
+                  kind, edit->way, edit->at, edit->flip, edit->remove, edit->again, edit->insert,
+                  heard.count, tp_end_name(heard.end),
+                  heard.status == TP_OK ? "no error" : heard.error.text);
+    faults++;
+}
+
+// Takes one of `stride` places, another one of each group with each seed; every one when asked to.
+static size_t stride_of(size_t stride)
+{
+    const char *every = getenv("TP_EVERY");
+    return every != NULL && every[0] == '1' ? 1 : stride;
+}
+
+static void flip_bits(int kind, size_t stride, struct tp_random *random)
+{
+    stride = stride_of(stride);
+    for (int way = 0; way < TP_WAYS; way++) {
+        for (size_t first = 0; first < 8 * captured[way].count; first += stride) {
+            size_t bit = first + (stride == 1 ? 0 : tp_random_below(random, (uint32_t)stride));
+            if (bit >= 8 * captured[way].count) continue;
+            const struct tp_edit edit = {
+                .way = way, .at = bit / 8, .flip = (uint8_t)(1u << bit % 8)};
+            damage(kind, &edit);
+        }
+    }
+}
+
+// Cuts up to 100 bytes, so that not all repetitions of an answer are cut too, or doubles or inserts
+// up to 300.
+static void damage_bytes(int kind, size_t stride, struct tp_random *random)
+{
+    stride = stride_of(stride);
+    for (int way = 0; way < TP_WAYS; way++) {
+        for (size_t at = tp_random_below(random, (uint32_t)stride); at < captured[way].count;
+             at += stride) {
+            uint32_t what = tp_random_below(random, 3);
+            uint32_t most = tp_random_chance(random, 128) != 0 ? 1 : what == 0 ? 100 : 300;
+            size_t count = 1 + tp_random_below(random, most);
+            struct tp_edit edit = {.way = way, .at = at};
+            edit.remove = what == 0 ? count : 0;
+            edit.again = what == 1 ? count : 0;
+            edit.insert = what == 2 ? count : 0;
+            for (size_t i = 0; i < edit.insert; i++) {
+                bool marks = tp_random_chance(random, 16) != 0;
+                edit.bytes[i] = marks ? TP_FRAME_MARKER : (uint8_t)tp_random_u32(random);
+            }
+            damage(kind, &edit);
+        }
+    }
+}
+
+static const struct {
+    int kind;
+    size_t flip_stride;
+    size_t bytes_stride;
+} samples[] = {{PLAIN, 9, 3}, {RICH, 150, 30}, {STOPPED, 19, 4}};
+
+START_TEST(any_flipped_bit_changes_nothing)
+{
+    struct tp_random random;
+    tp_random_init(&random, tp_test_seed(_i), 0);
+    make_references();
+    capture(samples[_i].kind);
+    flip_bits(samples[_i].kind, samples[_i].flip_stride, &random);
+    printf("# %llu flipped bits of a session of kind %d: all found, session intact\n",
+           (unsigned long long)faults, samples[_i].kind);
+    ck_assert_uint_ge(faults, 200);
+}
+END_TEST
+
+START_TEST(any_bytes_cut_doubled_or_inserted_change_nothing)
+{
+    struct tp_random random;
+    tp_random_init(&random, tp_test_seed(_i), 0);
+    make_references();
+    capture(samples[_i].kind);
+    damage_bytes(samples[_i].kind, samples[_i].bytes_stride, &random);
+    printf("# %llu cuts and insertions in a session of kind %d: all found, session intact\n",
+           (unsigned long long)faults, samples[_i].kind);
+    ck_assert_uint_ge(faults, 100);
+}
+END_TEST
+
+// ---- whole frames ----
+
+struct place {
+    size_t at;
+    size_t count;
+    uint8_t type;
+};
+
+static size_t find_frames(const struct tp_capture *bytes, struct place *places, size_t max)
+{
+    struct tp_frame_decoder decoder = {.count = 0};
+    struct tp_frame frame;
+    size_t found = 0;
+    for (size_t i = 0; i < bytes->count; i++) {
+        if (tp__frame_decode(&decoder, bytes->bytes[i], &frame)) {
+            ck_assert_uint_lt(found, max);
+            size_t count = TP_FRAME_OVERHEAD + (size_t)frame.length;
+            places[found++] = (struct place){i + 1 - count, count, frame.type};
+        }
+    }
+    return found;
+}
+
+START_TEST(any_frame_lost_doubled_or_out_of_place_changes_nothing)
+{
+    static struct place places[256];
+    int kind = _i;
+    bool seen[256] = {false};
+    make_references();
+    capture(kind);
+    for (int way = 0; way < TP_WAYS; way++) {
+        size_t found = find_frames(&captured[way], places, 256);
+        for (size_t i = 0; i < found; i++) {
+            size_t end = places[i].at + places[i].count;
+            const struct tp_edit lost = {.way = way, .at = places[i].at, .remove = places[i].count};
+            const struct tp_edit doubled = {.way = way, .at = end, .again = places[i].count};
+            seen[places[i].type] = true;
+            damage(kind, &lost);
+            damage(kind, &doubled);
+            // The frame behind it comes first: of the device several may be on their way.
+            if (way == TP_TO_HOST && i + 1 < found && places[i].type >= TP_FRAME_TOKEN &&
+                places[i + 1].type >= TP_FRAME_TOKEN) {
+                const struct tp_edit swapped = {.way = way,
+                                                .at = places[i].at,
+                                                .hold = places[i].count,
+                                                .until = places[i + 1].count};
+                damage(kind, &swapped);
+            }
+        }
+    }
+    static const uint8_t types[] = {TP_FRAME_SLOT,  TP_FRAME_FEED, TP_FRAME_RUN, TP_FRAME_ACK,
+                                    TP_FRAME_TOKEN, TP_FRAME_STEP, TP_FRAME_DONE};
+    static const uint8_t rich[] = {TP_FRAME_RECENT, TP_FRAME_LOGITS, TP_FRAME_CANDIDATES};
+    for (size_t i = 0; i < sizeof types; i++) ck_assert(seen[types[i]]);
+    for (size_t i = 0; kind == RICH && i < sizeof rich; i++) ck_assert(seen[rich[i]]);
+}
+END_TEST
+
+// ---- several faults ----
+
+START_TEST(faults_at_random_change_nothing_or_end_with_one_error)
+{
+    static const uint32_t one_in[] = {1000, 300, 100};
+    uint32_t intact = 0;
+    uint32_t failed = 0;
+    uint32_t sessions = stride_of(2) == 1 ? 400 : 40;
+    uint64_t recoveries = 0;
+    uint64_t repeated = 0;
+    make_references();
+    for (uint32_t i = 0; i < sessions; i++) {
+        struct heard heard;
+        int kind = (int)(i % KINDS);
+        tp_test_link_start();
+        tp_test_link_random(tp_test_seed(_i) * 1000 + i, one_in[_i]);
+        run_session(kind, &heard);
+        if (heard.status == TP_OK) {
+            ck_assert_msg(same(&heard, &reference[kind]), "session %u", i);
+            intact++;
+            continue;
+        }
+        failed++;
+        ck_assert_msg(heard.status == TP_ERROR_LINK || heard.status == TP_ERROR_TIMEOUT,
+                      "session %u: %s", i, heard.error.text);
+        ck_assert_ptr_null(strchr(heard.error.text, '\n'));
+        // What had come by then was right.
+        ck_assert_mem_eq(heard.tokens, reference[kind].tokens,
+                         heard.count * sizeof heard.tokens[0]);
+        struct tp_device_statistics facts;
+        ck_assert_int_eq(tp_device_get_statistics(device, &facts, &error), heard.status);
+        ck_assert_str_eq(error.text, heard.error.text);
+        tp_device_close(device);
+        open_device(&tp_test_faulty_emulator);
+    }
+    struct tp_device_statistics facts;
+    tp_test_link_start();
+    OK(tp_device_get_statistics(device, &facts, &error));
+    recoveries += facts.recoveries;
+    repeated += facts.frames_repeated;
+    printf("# one byte in %u: %u sessions intact, %u ended with an error; at last %llu runs begun "
+           "anew, %llu frames repeated\n",
+           one_in[_i], intact, failed, (unsigned long long)recoveries,
+           (unsigned long long)repeated);
+    ck_assert_uint_gt(recoveries + repeated, 0);
+    ck_assert_uint_gt(intact, sessions / 8);
+    if (one_in[_i] == 1000) ck_assert_uint_eq(failed, 0);
+}
+END_TEST
+
+START_TEST(loading_is_repeated_where_it_was_damaged)
+{
+    const struct tp_load_options load = {.format = TP_FORMAT_Q8, .sessions = 4};
+    struct heard heard;
+    make_references();
+    tp_device_close(device);
+    OK(tp__device_open(context, _i % 2 == 0 ? &tp_test_faulty_emulator : &tp_test_faulty_persistent,
+                       "faulty:small", "small", &device, &error));
+    tp_test_link_random(tp_test_seed(_i), 2000);
+    OK(tp_device_load(device, model, &load, &error));
+    tp_test_link_start();
+    struct tp_device_statistics facts;
+    OK(tp_device_get_statistics(device, &facts, &error));
+    ck_assert_uint_gt(facts.frames_bad, 0);
+    ck_assert_uint_gt(facts.frames_repeated, 0);
+    for (int kind = 0; kind < KINDS; kind++) {
+        run_session(kind, &heard);
+        ck_assert(same(&heard, &reference[kind]));
+    }
+}
+END_TEST
+
+// ---- several sessions ----
+
+// Two sessions in the same steps, or one after the other, with a fault at some place.
+static void run_two(struct heard heard[2])
+{
+    tp_session *sessions[2];
+    for (int i = 0; i < 2; i++) {
+        heard[i] = (struct heard){.count = 0};
+        const struct tp_session_options options = options_of(i == 0 ? PLAIN : RICH, &heard[i]);
+        OK(tp_session_create(device, &options, &sessions[i], &error));
+        OK(tp_session_feed(sessions[i], prompt, PROMPT, &error));
+    }
+    for (int i = 0; i < 2; i++) OK(tp_session_generate(sessions[i], TOKENS, &error));
+    for (int i = 0; i < 2; i++) read_all(sessions[i], &heard[i]);
+    for (int i = 0; i < 2; i++) tp_session_destroy(sessions[i]);
+}
+
+START_TEST(sessions_that_share_steps_stay_themselves)
+{
+    struct heard alone[2];
+    struct heard heard[2];
+    struct tp_random random;
+    tp_random_init(&random, tp_test_seed(_i), 0);
+    tp_test_link_start();
+    run_two(alone);
+    size_t count = tp_test_link_captured(TP_TO_HOST)->count;
+    for (int i = 0; i < 60; i++) {
+        struct tp_edit edit = {.way = TP_TO_HOST, .at = tp_random_below(&random, (uint32_t)count)};
+        edit.remove = 1 + tp_random_below(&random, 60);
+        tp_test_link_start();
+        tp_test_link_edit(&edit);
+        run_two(heard);
+        for (int s = 0; s < 2; s++) {
+            OK(heard[s].status);
+            ck_assert_msg(same(&heard[s], &alone[s]), "session %d, byte %zu", s, edit.at);
+        }
+    }
+}
+END_TEST
+
+// ---- cancel ----
+
+static uint32_t cancel_after;
+static tp_session *cancelled;
+
+static void cancel_in_callback(void *user, const struct tp_token *token)
+{
+    struct heard *heard = user;
+    if (token->end == TP_END_NONE) {
+        heard->tokens[heard->count++] = token->id;
+        if (heard->count == cancel_after) OK(tp_session_cancel(cancelled, &error));
+    } else {
+        heard->end = token->end;
+    }
+}
+
+START_TEST(cancel_ends_a_run_also_in_the_middle_of_a_loss)
+{
+    make_references();
+    tp_test_link_start();
+    for (size_t at = 0; at < 700; at += 7) {
+        struct heard heard = {.count = 0};
+        struct tp_session_options options = options_of(PLAIN, &heard);
+        options.on_token = cancel_in_callback;
+        options.user = &heard;
+        cancel_after = 2 + (uint32_t)(at % 3);
+        const struct tp_edit edit = {.way = TP_TO_HOST, .at = at, .remove = 40};
+        tp_test_link_start();
+        tp_test_link_edit(&edit);
+        OK(tp_session_create(device, &options, &cancelled, &error));
+        OK(tp_session_feed(cancelled, prompt, PROMPT, &error));
+        OK(tp_session_generate(cancelled, 40, &error));
+        tp_session_destroy(cancelled);
+        ck_assert_msg(heard.end == TP_END_CANCEL || heard.end == TP_END_LIMIT, "byte %zu: %s", at,
+                      tp_end_name(heard.end));
+        uint32_t compared = heard.count < TOKENS ? heard.count : TOKENS;
+        ck_assert_mem_eq(heard.tokens, reference[PLAIN].tokens, compared * sizeof(uint32_t));
+        ck_assert_uint_lt(heard.count, 40);
+    }
+    // The slot is free for whoever comes next, and nothing of the old run is taken for theirs.
+    struct heard heard;
+    tp_test_link_start();
+    run_session(RICH, &heard);
+    ck_assert(same(&heard, &reference[RICH]));
+}
+END_TEST
+
+START_TEST(a_destroyed_session_leaves_nothing_to_the_next)
+{
+    make_references();
+    for (size_t at = 20; at < 500; at += 13) {
+        struct heard heard = {.count = 0};
+        tp_session *session = NULL;
+        struct tp_session_options options = options_of(PLAIN, &heard);
+        options.seed = at;
+        const struct tp_edit edit = {.way = TP_TO_HOST, .at = at, .remove = 60};
+        tp_test_link_start();
+        tp_test_link_edit(&edit);
+        OK(tp_session_create(device, &options, &session, &error));
+        OK(tp_session_feed(session, prompt, PROMPT, &error));
+        OK(tp_session_generate(session, 40, &error));
+        tp_session_destroy(session);
+        run_session(PLAIN, &heard);
+        ck_assert_msg(same(&heard, &reference[PLAIN]), "byte %zu", at);
+    }
+}
+END_TEST
+
+// ---- devices that cannot be helped ----
+
+START_TEST(silence_noise_and_a_pulled_cable_end_with_one_error)
+{
+    struct heard heard;
+    make_references();
+    for (int place = 0; place < 3; place++) {
+        tp_session *session = NULL;
+        const struct tp_session_options options = options_of(PLAIN, &heard);
+        heard = (struct heard){.count = 0};
+        OK(tp_session_create(device, &options, &session, &error));
+        OK(tp_session_feed(session, prompt, PROMPT, &error));
+        if (place != 0) OK(tp_session_generate(session, TOKENS, &error));
+        if (place == 2) read_all(session, &heard);
+        if (_i == 0) tp_test_link_mute(TP_TO_HOST);
+        if (_i == 1) tp_test_link_mute(TP_TO_DEVICE);
+        if (_i == 2) tp_test_link_noise(7);
+        if (_i == 3) tp_test_link_unplug();
+        if (place == 1) read_all(session, &heard);
+        if (place != 1) heard.status = tp_session_generate(session, TOKENS, &heard.error);
+        // The run may have come to its end before.
+        if (place != 1 || heard.status != TP_OK) {
+            ck_assert_int_eq(heard.status, _i == 3 ? TP_ERROR_DEVICE : TP_ERROR_TIMEOUT);
+            ck_assert_ptr_nonnull(strstr(heard.error.text, _i == 3 ? "cable" : "try: "));
+        }
+        tp_session_destroy(session);
+        tp_device_close(device);
+        open_device(&tp_test_faulty_emulator);
+    }
+}
+END_TEST
+
+START_TEST(a_device_that_says_nothing_is_not_opened)
+{
+    tp_device *other = NULL;
+    tp_device_close(device);
+    device = NULL;
+    tp_test_link_mute(TP_TO_HOST);
+    ck_assert_int_eq(
+        tp__device_open(context, _i == 0 ? &tp_test_faulty_emulator : &tp_test_faulty_persistent,
+                        "faulty:small", "small", &other, &error),
+        TP_ERROR_TIMEOUT);
+    ck_assert_ptr_nonnull(strstr(error.text, "faulty:small does not answer"));
+    ck_assert_ptr_null(other);
+}
+END_TEST
+
+// ---- a device that outlives the program ----
+
+START_TEST(a_device_in_any_state_is_taken_over)
+{
+    struct tp_random random;
+    struct heard heard;
+    tp_random_init(&random, tp_test_seed(_i), 0);
+    make_references();
+    tp_device_close(device);
+    device = NULL;
+    for (int round = 0; round < 12; round++) {
+        tp_device *first = NULL;
+        tp_session *sessions[2];
+        const struct tp_load_options load = {.format = TP_FORMAT_Q8, .sessions = 4};
+        const struct tp_session_options options = options_of(PLAIN, &heard);
+        tp_test_link_start();
+        OK(tp__device_open(context, &tp_test_faulty_persistent, "faulty:small", "small", &first,
+                           &error));
+        OK(tp_device_load(first, model, &load, &error));
+        for (int i = 0; i < 2; i++) {
+            OK(tp_session_create(first, &options, &sessions[i], &error));
+            OK(tp_session_feed(sessions[i], prompt, PROMPT, &error));
+            OK(tp_session_generate(sessions[i], 40, &error));
+        }
+        // Its program dies in the middle of a frame, with runs under way.
+        tp_test_link_unplug();
+        struct tp_token token;
+        while (tp_session_read(sessions[0], &token, -1, &error) == TP_OK &&
+               token.end == TP_END_NONE) {
+        }
+        for (int i = 0; i < 2; i++) tp_session_destroy(sessions[i]);
+        tp_device_close(first);
+        tp_test_link_start();
+        open_device(&tp_test_faulty_persistent);
+        struct tp_device_statistics facts;
+        OK(tp_device_get_statistics(device, &facts, &error));
+        ck_assert_uint_eq(facts.steps + facts.steps_lost, 0);
+        for (int kind = 0; kind < KINDS; kind++) {
+            run_session(kind, &heard);
+            ck_assert(same(&heard, &reference[kind]));
+        }
+        OK(tp_device_get_statistics(device, &facts, &error));
+        ck_assert_uint_eq(facts.steps_lost, 0);
+        ck_assert_uint_eq(facts.recoveries, 0);
+        ck_assert_uint_gt(facts.steps, PROMPT + TOKENS);
+        tp_device_close(device);
+        device = NULL;
+    }
+    open_device(&tp_test_faulty_emulator);
+}
+END_TEST
+
+Suite *tp_test_suite(void)
+{
+    Suite *suite = suite_create("session_run");
+    TCase *tc = tcase_create("session_run");
+    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_set_timeout(tc, 900);
+    tcase_add_loop_test(tc, any_flipped_bit_changes_nothing, 0, KINDS);
+    tcase_add_loop_test(tc, any_bytes_cut_doubled_or_inserted_change_nothing, 0, KINDS);
+    tcase_add_loop_test(tc, any_frame_lost_doubled_or_out_of_place_changes_nothing, 0, KINDS);
+    tcase_add_loop_test(tc, faults_at_random_change_nothing_or_end_with_one_error, 0, 3);
+    tcase_add_loop_test(tc, loading_is_repeated_where_it_was_damaged, 0, 2);
+    tcase_add_loop_test(tc, sessions_that_share_steps_stay_themselves, 0, 2);
+    tcase_add_test(tc, cancel_ends_a_run_also_in_the_middle_of_a_loss);
+    tcase_add_test(tc, a_destroyed_session_leaves_nothing_to_the_next);
+    tcase_add_loop_test(tc, silence_noise_and_a_pulled_cable_end_with_one_error, 0, 4);
+    tcase_add_loop_test(tc, a_device_that_says_nothing_is_not_opened, 0, 2);
+    tcase_add_loop_test(tc, a_device_in_any_state_is_taken_over, 0, 1);
+    suite_add_tcase(suite, tc);
+    return suite;
+}
