@@ -6,7 +6,7 @@
 // A pseudo terminal stands for the wires of a serial port: as a board, the device does not notice
 // who opens the other end.
 
-#define _GNU_SOURCE  // POLLRDHUP, ptsname_r
+#define _GNU_SOURCE  // POLLRDHUP, pipe2, ptsname_r
 
 #include <errno.h>
 #include <fcntl.h>
@@ -159,9 +159,9 @@ tp_status tp_server_open(tp_context *context, const char *device, const char *ad
     }
     made->backend = backend;
     made->stop[0] = made->stop[1] = made->listener = made->client = made->terminal = -1;
-    status = pipe(made->stop) != 0 ? fail_io("no pipe can be had", error)
-             : address != NULL     ? open_listener(made, address, error)
-                                   : open_terminal(made, error);
+    status = pipe2(made->stop, O_CLOEXEC | O_NONBLOCK) != 0 ? fail_io("no pipe can be had", error)
+             : address != NULL                              ? open_listener(made, address, error)
+                                                            : open_terminal(made, error);
     if (status == TP_OK) {
         status = backend->open(rest, context->device_folder, &made->state, error);
     }
