@@ -535,6 +535,11 @@ bitstream-check: $(BUILD)/tp_genmap ## Builds BOARD again and compares the bits 
 bitstream-verify: $(BUILD)/tp_genmap ## Whether bits and manifest of BOARD belong to this tree.
 	$(BITSTREAM) --verify bitstreams/$(BOARD)
 
+# RUN="--permanent" is for the flash; docs/boards.md has the rest.
+.PHONY: flash
+flash: $(BUILD)/tokproc ## Writes the bitstream of BOARD into the board on the cable.
+	$(BUILD)/tokproc flash --board $(BOARD) $(RUN)
+
 # UNITS="rope kv" restricts it; a name may have a variant, "mul8.unsigned". The core is too large
 # for its own test as a netlist: netlist-core runs it as a device.
 UNITS ?= $(filter-out core,$(call names,rtl))
@@ -593,7 +598,7 @@ map: $(BUILD)/tp_genmap ## Writes the generated map and tables anew.
 # ---- format -------------------------------------------------------------------------------------
 
 C_FORMATTED  := $(wildcard bench/*.[ch] host/*/*.[ch] sim/*/*.[ch] sim/*/*.cc tests/*/*.[ch])
-SV_FORMATTED := $(wildcard rtl/*/*.sv)
+SV_FORMATTED := $(wildcard rtl/*/*.sv tests/formal/*.sv)
 # The generator of the map formats its own output.
 C_FORMATTED  := $(filter-out host/include/tp_map.h host/include/tp_usb.h,$(C_FORMATTED))
 SV_FORMATTED := $(filter-out rtl/common/tp_map_pkg.sv rtl/common/tp_tables_pkg.sv \

@@ -89,6 +89,8 @@ struct tp_device_info {
     uint32_t top_k;            ///< the most that a session may ask for, and its candidates; 0: no
                                ///< session has top_k, top_p, min_p or candidates
     bool counts_cycles;        ///< false: an emulator, it has no clock
+    uint32_t link_version;     ///< of docs/link.md; of an open device, as the next
+    uint32_t build;            ///< first 32 bits of its bitstream's source hash; 0: it has none
 };
 
 /** Lists the devices that can be opened here, preferred ones first: simulated ones, the emulator,
@@ -109,6 +111,7 @@ struct tp_board_info {
     char text[TP_NAME_BYTES];
     char configuration[TP_NAME_BYTES];  ///< of its bitstream; "none": there is none
     char part[TP_NAME_BYTES];
+    uint32_t idcode;       ///< that JTAG reads from the part
     uint32_t luts;         ///< what the part holds
     uint32_t block_rams;   ///< of 18 kbit
     uint32_t multipliers;  ///< of 18 x 18 bits
@@ -132,6 +135,9 @@ struct tp_bitstream_info {
     uint32_t block_rams;
     uint32_t multipliers;
     char source_hash[TP_DIGEST_CHARS];
+    char bits[TP_NAME_BYTES];  ///< name of the file, beside the manifest
+    uint64_t bits_bytes;
+    char bits_digest[TP_DIGEST_CHARS];  ///< SHA-256 of that file
 };
 
 /** Reads the manifest of a board's bitstream (bitstreams/README.md) and holds it against the
@@ -143,6 +149,15 @@ struct tp_bitstream_info {
  *         TP_ERROR_INVALID, TP_ERROR_TOO_LARGE, TP_ERROR_NO_MEMORY */
 TP_MUST_USE tp_status tp_bitstream_read(const char *folder, const char *root, const char *board,
                                         struct tp_bitstream_info *info, struct tp_error *error);
+
+/** Reads the bits of a board's bitstream and holds them against the manifest.
+ *  in     folder  with a folder for each board; info  of tp_bitstream_read
+ *  error  TP_ERROR_NOT_FOUND  the file is not there
+ *         TP_ERROR_MISMATCH   it is not the one that the manifest describes
+ *         TP_ERROR_INVALID, TP_ERROR_NO_MEMORY */
+TP_MUST_USE tp_status tp_bitstream_check_bits(const char *folder, const char *board,
+                                              const struct tp_bitstream_info *info,
+                                              struct tp_error *error);
 
 /** Opens a device and says hello.
  *  in     name   "emu", "emu:CONFIG", "sim:CONFIG"; "usb", the only board there, or "usb:SERIAL",

@@ -13,6 +13,7 @@
 #include "json.h"
 
 enum { MANIFEST_BYTES_MAX = 1 << 20, SOURCE_BYTES_MAX = 1 << 24, MANIFEST_VALUES_MAX = 4096 };
+enum { BITS_BYTES_MAX = 1 << 25 };
 
 // ---- the hash over files and definition ----
 
@@ -78,8 +79,9 @@ static bool write_sources(const json_t *manifest, const char **names, struct tex
 // All values that the functions above read are there and have their types.
 static bool is_whole(const json_t *manifest)
 {
-    static const char *const texts[] = {"board", "configuration", "top", "source_hash"};
-    static const char *const numbers[] = {"clock_required_mhz", "clock_achieved_mhz"};
+    static const char *const texts[] = {"board",       "configuration", "top",
+                                        "source_hash", "bits",          "bits_sha256"};
+    static const char *const numbers[] = {"clock_required_mhz", "clock_achieved_mhz", "bits_bytes"};
     const json_t *files = json_object_get(manifest, "files");
     const json_t *definition = json_object_get(manifest, "definition");
     bool ok = json_is_object(files) && json_is_array(definition) &&
@@ -124,6 +126,7 @@ static bool is_defined_alike(const json_t *manifest, const struct tp_board_info 
         const char *key;
         uint32_t value;
     } pairs[] = {
+        {"idcode", board->idcode},
         {"CoreKhz", board->clock_khz},
         {"Baud", board->baud},
         {"seed", board->seed},
@@ -244,15 +247,20 @@ static void take_facts(const json_t *manifest, struct tp_bitstream_info *info)
 {
     const char *configuration = json_string_value(json_object_get(manifest, "configuration"));
     const char *hash = json_string_value(json_object_get(manifest, "source_hash"));
+    const char *bits = json_string_value(json_object_get(manifest, "bits"));
+    const char *digest = json_string_value(json_object_get(manifest, "bits_sha256"));
     *info = (struct tp_bitstream_info){
         .clock_required_mhz = json_number_value(json_object_get(manifest, "clock_required_mhz")),
         .clock_achieved_mhz = json_number_value(json_object_get(manifest, "clock_achieved_mhz")),
         .luts = used(manifest, "lut"),
         .flip_flops = used(manifest, "flip_flop"),
         .block_rams = used(manifest, "block_ram"),
-        .multipliers = used(manifest, "multiplier")};
+        .multipliers = used(manifest, "multiplier"),
+        .bits_bytes = (uint64_t)json_integer_value(json_object_get(manifest, "bits_bytes"))};
     (void)snprintf(info->configuration, sizeof info->configuration, "%s", configuration);
     (void)snprintf(info->source_hash, sizeof info->source_hash, "%s", hash);
+    (void)snprintf(info->bits, sizeof info->bits, "%s", bits);
+    (void)snprintf(info->bits_digest, sizeof info->bits_digest, "%s", digest);
 }
 
 static tp_status check(const json_t *manifest, const char *path, const char *root,
@@ -313,5 +321,37 @@ tp_status tp_bitstream_read(const char *folder, const char *root, const char *bo
         take_facts(manifest, info);
     }
     json_decref(manifest);
+    return status;
+}
+
+tp_status tp_bitstream_check_bits(const char *folder, const char *board,
+                                  const struct tp_bitstream_info *info, struct tp_error *error)
+{
+    char path[TP_PATH_BYTES];
+    char digest[TP_DIGEST_TEXT_BYTES];
+    struct tp_bytes bytes = {NULL, 0};
+    if (folder == NULL || board == NULL || info == NULL) {
+        return tp__fail(error, TP_ERROR_INVALID, "tp_bitstream_check_bits: an argument is NULL");
+    }
+    int size = snprintf(path, sizeof path, "%s/%s/%s", folder, board, info->bits);
+    if (size < 0 || (size_t)size >= sizeof path || strchr(info->bits, '/') != NULL) {
+        return tp__fail(error, TP_ERROR_INVALID, "the manifest of %s names an impossible file",
+                        board);
+    }
+    if (tp__file_read(path, BITS_BYTES_MAX, &bytes, NULL) != TP_OK) {
+        return tp__fail(error, TP_ERROR_NOT_FOUND,
+                        "the manifest of %s is there, but not its bits (%s) - try: make bitstream "
+                        "BOARD=%s",
+                        board, path, board);
+    }
+    tp_status status = digest_text(bytes.data, bytes.size, digest, error);
+    if (status == TP_OK &&
+        (bytes.size != info->bits_bytes || strcmp(digest, info->bits_digest) != 0)) {
+        status = tp__fail(error, TP_ERROR_MISMATCH,
+                          "%s is damaged: %zu bytes with SHA-256 %.8s..., its manifest says "
+                          "%" PRIu64 " with %.8s... - try: git checkout %s",
+                          path, bytes.size, digest, info->bits_bytes, info->bits_digest, path);
+    }
+    tp__bytes_free(&bytes);
     return status;
 }

@@ -11,6 +11,7 @@ static const struct tp_board_info boards[] = {
      .text = text_,                                                                                \
      .configuration = #configuration_,                                                             \
      .part = #part_,                                                                               \
+     .idcode = idcode_,                                                                            \
      .luts = luts_,                                                                                \
      .block_rams = block_rams_,                                                                    \
      .multipliers = multipliers_,                                                                  \

@@ -178,6 +178,7 @@ static tp_status hello(tp_device *device, struct tp_error *error)
                         "build",
                         info->name, (unsigned)tp__get16(p), (unsigned)TP_PROTOCOL_VERSION);
     }
+    info->link_version = tp__get16(p);
     info->groups = p[2];
     info->slots = p[3];
     info->head_norm = p[4] & 1u;
@@ -197,6 +198,7 @@ static tp_status hello(tp_device *device, struct tp_error *error)
     device->queue_max = tp__get16(p + 30);
     info->gain_quads = tp__get16(p + 32);
     info->constant_pairs = tp__get16(p + 34);
+    info->build = tp__get32(p + 36);
     if (info->groups == 0 || info->slots == 0 || info->slots > TP_SLOTS_MAX ||
         device->queue_max == 0) {
         return tp__fail(error, TP_ERROR_DEVICE, "%s reports impossible limits", info->name);

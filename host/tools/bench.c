@@ -318,9 +318,7 @@ static int choose_board(struct measured *m, const struct options *options, struc
     if (!find_board(options->board, &m->board)) {
         return EXIT_USAGE;
     }
-    if (strcmp(m->board.configuration, "none") == 0) {
-        fprintf(stderr, "tokproc: no core fits %s - try: tokproc plan --board %s\n", options->board,
-                options->board);
+    if (!has_core(&m->board)) {
         return EXIT_FAILED;
     }
     own->config = m->board.configuration;

@@ -4,14 +4,13 @@
 
 #define _GNU_SOURCE  // realpath
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "boards.h"
-
-enum { PATH_BYTES = 1200 };
 
 bool find_board(const char *name, struct tp_board_info *info)
 {
@@ -29,44 +28,104 @@ bool find_board(const char *name, struct tp_board_info *info)
     return false;
 }
 
-// Where bitstreams lie, and the tree that their sources are compared with ("": none, they are
-// installed): --bitstreams, beside the folder of the program, here, or where they were installed.
-static void find_folder(const struct options *options, char folder[PATH_BYTES],
-                        char root[PATH_BYTES])
+bool board_of_idcode(uint32_t idcode, struct tp_board_info *info)
 {
-    static const char *const places[] = {"..", "../..", "../share/tokproc"};
-    char *program = realpath("/proc/self/exe", NULL);
-    char *slash = program != NULL ? strrchr(program, '/') : NULL;
-    if (slash != NULL) {
-        *slash = 0;
-    }
-    (void)snprintf(folder, PATH_BYTES, "%s",
-                   options->bitstreams != NULL ? options->bitstreams : "bitstreams");
-    if (options->bitstreams != NULL || access("bitstreams", R_OK) == 0) {
-        (void)snprintf(root, PATH_BYTES, "%s/..", folder);
-        free(program);
-        return;
-    }
-    root[0] = 0;
-    for (size_t i = 0; i < sizeof places / sizeof *places && slash != NULL; i++) {
-        int size = snprintf(folder, PATH_BYTES, "%s/%s/bitstreams", program, places[i]);
-        if (size > 0 && size < PATH_BYTES && access(folder, R_OK) == 0) {
-            bool is_installed = strstr(places[i], "share") != NULL;
-            (void)snprintf(root, PATH_BYTES, "%s", is_installed ? "" : folder);
-            (void)strncat(root, is_installed ? "" : "/..", PATH_BYTES - strlen(root) - 1);
-            break;
+    struct tp_board_info boards[BOARDS_MAX];
+    size_t count = tp_board_list(boards, BOARDS_MAX);
+    for (size_t i = 0; i < count && i < BOARDS_MAX; i++) {
+        if (boards[i].idcode == idcode) {
+            *info = boards[i];
+            return true;
         }
     }
+    return false;
+}
+
+bool has_core(const struct tp_board_info *board)
+{
+    bool has = strcmp(board->configuration, "none") != 0;
+    if (!has) {
+        fprintf(stderr, "tokproc: no core fits %s - try: tokproc plan --board %s\n", board->name,
+                board->name);
+    }
+    return has;
+}
+
+bool find_shipped(const char *name, char path[SHIPPED_BYTES], char root[SHIPPED_BYTES])
+{
+    static const char *const places[] = {".", "..", "../..", "../share/tokproc"};
+    const char *slash = strrchr(name, '/');
+    char *program = realpath("/proc/self/exe", NULL);
+    char *end = program != NULL ? strrchr(program, '/') : NULL;
+    bool found = false;
+    if (end != NULL) {
+        *end = 0;
+    }
+    for (size_t i = 0; i < sizeof places / sizeof *places && !found; i++) {
+        bool is_installed = strstr(places[i], "share") != NULL;
+        const char *file = is_installed && slash != NULL ? slash + 1 : name;
+        int size = i == 0 ? snprintf(path, SHIPPED_BYTES, "%s", file)
+                          : snprintf(path, SHIPPED_BYTES, "%s/%s/%s", program, places[i], file);
+        found =
+            size > 0 && size < SHIPPED_BYTES && (i == 0 || end != NULL) && access(path, R_OK) == 0;
+        (void)snprintf(root, SHIPPED_BYTES, "%.*s", is_installed ? 0 : size - (int)strlen(file),
+                       path);
+        (void)strncat(root, !is_installed && root[0] == 0 ? "." : "",
+                      SHIPPED_BYTES - strlen(root) - 1);
+    }
     free(program);
+    return found;
+}
+
+void find_bitstreams(const struct options *options, char folder[SHIPPED_BYTES],
+                     char root[SHIPPED_BYTES])
+{
+    if (options->bitstreams != NULL) {
+        (void)snprintf(folder, SHIPPED_BYTES, "%s", options->bitstreams);
+        (void)snprintf(root, SHIPPED_BYTES, "%s/..", folder);
+    } else if (!find_shipped("bitstreams", folder, root)) {
+        (void)snprintf(folder, SHIPPED_BYTES, "bitstreams");
+        root[0] = 0;
+    }
 }
 
 static tp_status read_quietly(const struct options *options, const char *board,
                               struct tp_bitstream_info *info, struct tp_error *error)
 {
-    char folder[PATH_BYTES];
-    char root[PATH_BYTES];
-    find_folder(options, folder, root);
+    char folder[SHIPPED_BYTES];
+    char root[SHIPPED_BYTES];
+    find_bitstreams(options, folder, root);
     return tp_bitstream_read(folder, root[0] != 0 ? root : NULL, board, info, error);
+}
+
+tp_status read_bits(const struct options *options, const char *board, struct board_bits *bits,
+                    struct tp_error *error)
+{
+    char folder[SHIPPED_BYTES];
+    char root[SHIPPED_BYTES];
+    char sources[SHIPPED_BYTES + TP_NAME_BYTES];
+    struct tp_error stale = {.status = TP_OK};
+    find_bitstreams(options, folder, root);
+    if (tp_bitstream_read(folder, NULL, board, &bits->info, error) != TP_OK ||
+        tp_bitstream_check_bits(folder, board, &bits->info, error) != TP_OK) {
+        return error->status;
+    }
+    (void)snprintf(bits->path, sizeof bits->path, "%s/%s/%s", folder, board, bits->info.bits);
+    // Where there is a tree of sources, the bits may be older.
+    (void)snprintf(sources, sizeof sources, "%s/rtl", root);
+    bool is_tree = root[0] != 0 && access(sources, R_OK) == 0;
+    if (is_tree && tp_bitstream_read(folder, root, board, &bits->info, &stale) == TP_OK) {
+        stale.text[0] = 0;
+    }
+    (void)snprintf(bits->stale, sizeof bits->stale, "%s", stale.text);
+    return TP_OK;
+}
+
+bool build_is(uint32_t build, const char *source_hash)
+{
+    char text[TP_NAME_BYTES];
+    (void)snprintf(text, sizeof text, "%08" PRIx32, build);
+    return build == 0 || strncmp(source_hash, text, strlen(text)) == 0;
 }
 
 int read_bitstream(const struct options *options, const char *board, struct tp_bitstream_info *info)

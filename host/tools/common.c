@@ -60,28 +60,32 @@ double seconds_now(void)
 
 // ---- progress: a line on a terminal, for work of more than a second ----
 
-static bool on_progress(void *user, const char *what, double fraction)
+void draw_progress(const struct options *options, const char *what, double fraction)
 {
-    static double started;
     static bool shown;
-    const struct options *options = user;
     if (fraction >= 1.0 || options->quiet || isatty(STDERR_FILENO) == 0) {
         if (shown) {
             fprintf(stderr, "\r\033[K");
         }
         shown = false;
-        started = 0;
-        return !interrupted();
+        return;
     }
+    int bars = (int)(fraction * 30);
+    fprintf(stderr, "\r%s [%.*s%.*s] %3.0f %%", what, bars, "##############################",
+            30 - bars, "..............................", 100 * fraction);
+    (void)fflush(stderr);
+    shown = true;
+}
+
+static bool on_progress(void *user, const char *what, double fraction)
+{
+    static double started;
     double now = seconds_now();
     started = started == 0 ? now : started;
-    if (now - started > 1.0) {
-        int bars = (int)(fraction * 30);
-        fprintf(stderr, "\r%s [%.*s%.*s] %3.0f %%", what, bars, "##############################",
-                30 - bars, "..............................", 100 * fraction);
-        (void)fflush(stderr);
-        shown = true;
+    if (fraction >= 1.0 || now - started > 1.0) {
+        draw_progress(user, what, fraction);
     }
+    started = fraction >= 1.0 ? 0 : started;
     return !interrupted();
 }
 

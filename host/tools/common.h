@@ -23,6 +23,9 @@ struct work {
 bool interrupted(void);
 void catch_interrupt(void);
 
+/** A bar on a terminal, unless --quiet; fraction 1 takes it away. */
+void draw_progress(const struct options *options, const char *what, double fraction);
+
 /** Prints "tokproc: TEXT" on standard error and returns the exit status that fits. */
 int failed(const struct tp_error *error);
 

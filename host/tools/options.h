@@ -52,6 +52,9 @@ struct options {
     bool program;
     const char *board;
     const char *bitstreams;
+    const char *cable;
+    bool permanent;
+    bool dry_run;
     bool ledger;
     bool contexts;
     const char *wave;

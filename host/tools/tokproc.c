@@ -37,6 +37,17 @@ static const struct verb verbs[] = {
      "Runs a simulated device that other commands open, one at a time, until Ctrl-C.\n"
      "Its name for them is printed. Without --config it is the first of `tokproc devices`.",
      "dCATJD", verb_simulate},
+    {"flash",
+     "Writes a board's bitstream through its cable, by openFPGALoader, and reads the device's "
+     "hello.\n"
+     "Nothing is written unless the FPGA is the bitstream's. The board is the one that is there\n"
+     "unless --board names one, the device the one behind the cable unless -d does.",
+     "dbOGMZJqD", verb_flash},
+    {"doctor",
+     "Goes from the cable to the first token and says which step fails, and what to do.\n"
+     "With -d it begins at that device. The model is the shipped one, in the first of q8, nf4,\n"
+     "nf4-all that fits.",
+     "mdbOGFaJD", verb_doctor},
     {"devices", "Lists the devices.", "JD", verb_devices},
 };
 enum { VERBS = sizeof verbs / sizeof *verbs };

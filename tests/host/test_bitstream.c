@@ -2,7 +2,7 @@
 //
 // Claims about manifests of bitstreams: one that belongs to a tree, a board and its configuration
 // is read; one of another tree, clock, configuration or board is refused, with what differs; a
-// damaged one is refused, cut at any byte.
+// damaged one is refused, cut at any byte. Bits that are not those of the manifest are refused.
 //
 // With a tree and a manifest that the test makes by the rule of bitstreams/README.md.
 
@@ -20,6 +20,7 @@ enum { PATH_BYTES = 256, TEXT_BYTES = 8192 };
 
 static char room[] = "/tmp/tp_bitstream_XXXXXX";
 static char manifest[TEXT_BYTES];
+static const char bits[] = "abcdef";
 static struct tp_board_info board;
 static struct tp_device_info device;
 static struct tp_bitstream_info info;
@@ -52,6 +53,7 @@ static void define(char *text, size_t size, const char *before, const char *afte
         const char *key;
         uint32_t value;
     } pairs[] = {{"seed", board.seed},
+                 {"idcode", board.idcode},
                  {"CoreKhz", clock_khz},
                  {"Baud", board.baud},
                  {"Groups", device.groups},
@@ -89,7 +91,10 @@ static void make_tree(uint32_t clock_khz)
     char sources[TEXT_BYTES];
     char hash_a[65];
     char hash_b[65];
+    char hash_bits[65];
     char hash[65];
+    digest_of(bits, hash_bits);
+    write_text("bits/ulx3s-85f/tokproc.bit", bits, strlen(bits));
     write_text("tree/rtl/a.sv", a, strlen(a));
     write_text("tree/rtl/b.sv", b, strlen(b));
     digest_of(a, hash_a);
@@ -108,8 +113,9 @@ static void make_tree(uint32_t clock_khz)
                    "\"flip_flop\": {\"used\": 50000}, \"block_ram\": {\"used\": 200},\n"
                    "\"multiplier\": {\"used\": 154}},\n"
                    "\"files\": {\"rtl/b.sv\": \"%s\", \"rtl/a.sv\": \"%s\"},\n"
+                   "\"bits\": \"tokproc.bit\", \"bits_bytes\": 6, \"bits_sha256\": \"%s\",\n"
                    "\"definition\": [%s], \"source_hash\": \"%s\"}\n",
-                   board.name, board.configuration, hash_b, hash_a, definition, hash);
+                   board.name, board.configuration, hash_b, hash_a, hash_bits, definition, hash);
 }
 
 static void make_folder(const char *name)
@@ -148,6 +154,7 @@ static void teardown(void)
     static const char *const names[] = {"tree/rtl/a.sv",
                                         "tree/rtl/b.sv",
                                         "bits/ulx3s-85f/manifest.json",
+                                        "bits/ulx3s-85f/tokproc.bit",
                                         "bits/ulx3s-45f/manifest.json",
                                         "tree/rtl",
                                         "tree",
@@ -246,6 +253,31 @@ START_TEST(what_is_not_there_is_said)
 }
 END_TEST
 
+START_TEST(bits_are_held_against_their_manifest)
+{
+    char folder[PATH_BYTES];
+    char path[PATH_BYTES];
+    (void)snprintf(folder, sizeof folder, "%s/bits", room);
+    (void)snprintf(path, sizeof path, "%s/bits/ulx3s-85f/tokproc.bit", room);
+    put_manifest();
+    ck_assert_int_eq(read_manifest(true, board.name), TP_OK);
+    ck_assert_str_eq(info.bits, "tokproc.bit");
+    ck_assert_uint_eq(info.bits_bytes, 6);
+    ck_assert_int_eq(tp_bitstream_check_bits(folder, board.name, &info, &error), TP_OK);
+    write_text("bits/ulx3s-85f/tokproc.bit", "abcdeg", 6);
+    ck_assert_int_eq(tp_bitstream_check_bits(folder, board.name, &info, &error), TP_ERROR_MISMATCH);
+    ck_assert_ptr_nonnull(strstr(error.text, "tokproc.bit is damaged"));
+    write_text("bits/ulx3s-85f/tokproc.bit", bits, 5);
+    ck_assert_int_eq(tp_bitstream_check_bits(folder, board.name, &info, &error), TP_ERROR_MISMATCH);
+    ck_assert_int_eq(unlink(path), 0);
+    ck_assert_int_eq(tp_bitstream_check_bits(folder, board.name, &info, &error),
+                     TP_ERROR_NOT_FOUND);
+    (void)snprintf(info.bits, sizeof info.bits, "../tokproc.bit");
+    ck_assert_int_eq(tp_bitstream_check_bits(folder, board.name, &info, &error), TP_ERROR_INVALID);
+    ck_assert_int_eq(tp_bitstream_check_bits(NULL, board.name, &info, &error), TP_ERROR_INVALID);
+}
+END_TEST
+
 START_TEST(a_manifest_cut_anywhere_is_refused)
 {
     size_t size = strlen(manifest);
@@ -268,6 +300,7 @@ Suite *tp_test_suite(void)
     tcase_add_test(tc, another_clock_is_refused);
     tcase_add_test(tc, a_hash_of_something_else_is_refused);
     tcase_add_test(tc, what_is_not_there_is_said);
+    tcase_add_test(tc, bits_are_held_against_their_manifest);
     tcase_add_test(tc, a_manifest_cut_anywhere_is_refused);
     suite_add_tcase(suite, tc);
     return suite;

@@ -140,12 +140,15 @@ def everything_built():
         r"|sim/(system|models)/\w+\.(c|cc)|tests/(common|model|rtl|host|system|fuzz)/\w+\.c"
         r"|bench/\w+\.c|models/trainer\.c")  # which train.py builds
     texts = {p: p.read_text(encoding="utf-8") for p in FILES if p.suffix == ".sv"}
+    proofs = {p: p.read_text(encoding="utf-8") for p in FILES if p.suffix == ".sby"}
     for path in FILES:
         if path.suffix in (".c", ".cc") and not built.fullmatch(str(path)):
             yield f"{path}: no rule builds it"
         if path.suffix == ".sv":
             has_test = pathlib.Path(f"tests/rtl/test_{path.stem.removeprefix('tp_')}.c").exists()
-            used = any(re.search(rf"\b{path.stem}\b", text) for other, text in texts.items()
+            # What only a proof uses lies beside the proofs.
+            users = proofs if path.parts[0] == "tests" else texts
+            used = any(re.search(rf"\b{path.stem}\b", text) for other, text in users.items()
                        if other != path)
             if not (has_test or used or path.parts[1] == "boards"):
                 yield f"{path}: nothing uses it"
@@ -158,7 +161,8 @@ def everything_built():
 
 def unit_readmes():
     """Every folder of RTL has a README."""
-    for folder in sorted({p.parent for p in FILES if p.suffix == ".sv"}):
+    folders = {p.parent for p in FILES if p.suffix == ".sv" and p.parts[0] == "rtl"}
+    for folder in sorted(folders):
         if folder / "README.md" not in FILES and folder.name not in ("boards", "ecp5"):
             yield f"{folder}: no README.md"
 

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A simulated device that lies: the emulator behind the entry points of a simulated device, with
-// one fault that the environment variable FAULT names. test_device_faults.sh builds it.
+// one fault that the environment variable FAULT names. test_device_faults.sh and
+// test_doctor.sh build it.
 //
 //   cycles  the fourth step reports one cycle more than the library predicts
 //   lost    the second token is not sent
 //   noise   a bit of the fourth step is flipped on the link
+//   token   the first token is another one
+//   build   hello tells the build number that the environment variable BUILD has, in hexadecimal
 
 #include <stdlib.h>
 #include <string.h>
@@ -56,6 +59,12 @@ static void pass_on(struct tp_sim *sim, struct tp_frame *frame)
 {
     if (frame->type == TP_FRAME_TOKEN && ++sim->tokens == 2 && strcmp(sim->fault, "lost") == 0) {
         return;
+    }
+    if (frame->type == TP_FRAME_TOKEN && sim->tokens == 1 && strcmp(sim->fault, "token") == 0) {
+        frame->payload[2] ^= 1;
+    }
+    if (frame->type == TP_FRAME_HELLO_REPLY && strcmp(sim->fault, "build") == 0) {
+        tp__put32(frame->payload + 36, (uint32_t)strtoul(getenv("BUILD"), NULL, 16));
     }
     bool fourth = frame->type == TP_FRAME_STEP && ++sim->steps == 4;
     if (fourth && strcmp(sim->fault, "cycles") == 0) {
