@@ -9,6 +9,8 @@ enum {
     FRACTION = 65536,  // of a sample
     REST_BITS = 3,     // between packets of the host
     WAIT_BITS = 18,    // for an answer
+    EARLIEST = 9,      // samples behind the host\'s packet: 2 bit times, less one of sampling
+    LATEST = 33,       // 6.5 bit times, likewise
     LONGEST = 12000,   // samples of a packet of the device, and more
     SYMBOLS_MAX = 8 + TP_USB_HOST_BYTES_MAX * 10 + 16,
     TRIES = 3,
@@ -71,6 +73,11 @@ static void put_bit(struct symbols *symbols, bool one)
     if (!one) symbols->level = symbols->level == TP_USB_LINE_J ? TP_USB_LINE_K : TP_USB_LINE_J;
     put(symbols, symbols->level);
     symbols->ones = one ? symbols->ones + 1 : 0;
+}
+
+static void put_stuffed(struct symbols *symbols, bool one)
+{
+    put_bit(symbols, one);
     if (symbols->ones == 6) put_bit(symbols, false);
 }
 
@@ -94,7 +101,7 @@ static void draw(struct tp_usb_host *host, struct symbols *symbols, const uint8_
     symbols->level = TP_USB_LINE_J;
     symbols->count = 0;
     symbols->ones = 0;
-    for (uint32_t i = 0; i < 8; i++) put_bit(symbols, i == 7);
+    for (uint32_t i = 0; i < 8; i++) put_stuffed(symbols, i == 7);
     if (spoil == TP_USB_SPOIL_SYNC) {
         memmove(symbols->line, symbols->line + place, symbols->count - place);
         symbols->count -= place;
@@ -105,7 +112,7 @@ static void draw(struct tp_usb_host *host, struct symbols *symbols, const uint8_
         if (i == place && spoil == TP_USB_SPOIL_STUFF) {
             for (int n = 0; n < 8; n++) put(symbols, symbols->level);
         }
-        put_bit(symbols, one != (i == place && spoil == TP_USB_SPOIL_FLIP));
+        put_stuffed(symbols, one != (i == place && spoil == TP_USB_SPOIL_FLIP));
     }
     if (spoil == TP_USB_SPOIL_DRIBBLE) put(symbols, symbols->level);
     if (spoil == TP_USB_SPOIL_SILENCE) return;
@@ -210,6 +217,8 @@ int tp_usb_host_receive(struct tp_usb_host *host, uint8_t *bytes, uint32_t most)
     } while (line == TP_USB_LINE_J);
     if (line != TP_USB_LINE_K) return broken(host, "does not begin with K");
     host->delay = (uint32_t)(host->samples - 1 - host->end);
+    if (host->delay < EARLIEST) return broken(host, "an answer too early");
+    if (host->delay > LATEST) return broken(host, "an answer too late");
     int count = receive_bits(host, bytes, most);
     if (count > 0 && (bytes[0] >> 4 ^ bytes[0]) % 16 != 15) return broken(host, "no PID");
     if (host->lose_answer) {
@@ -267,8 +276,12 @@ void tp_usb_host_data(struct tp_usb_host *host, bool toggle, const uint8_t *data
 void tp_usb_host_frame(struct tp_usb_host *host)
 {
     if (host->samples - host->frame_sample < TP_USB_HOST_FRAME) return;
+    // A fault is for a packet of the device's transactions.
+    enum tp_usb_spoil spoil = host->spoil;
+    host->spoil = TP_USB_SPOIL_NOTHING;
     host->frame_sample = host->samples;
     send_token(host, TP_USB_PID_SOF, host->frame++ & 0x7FF);
+    host->spoil = spoil;
     rest(host, REST_BITS);
 }
 
