@@ -4,7 +4,7 @@
 //
 // In    bytes of a packet with their place, then commit_i, on the clock of the bus.
 // Out   the bytes of committed packets, in order, on the core's clock.
-// Rate  a byte in four cycles of the core.
+// Rate  a byte in three cycles of the core, four more for a packet.
 // Not   does not check anything.
 //
 // The memory between the clocks holds two packets, each with its number of bytes at LengthPlace.
@@ -42,12 +42,13 @@ module tp_usb_out (
   // ---- core ----
 
   typedef enum logic [2:0] {
-    StWait,    // for a packet
-    StLength,  // its number of bytes is being read
-    StFirst,   // and stands
-    StRead,    // a byte is being read
-    StTake,    // and stands
-    StGive     // and is given
+    StWait,        // for a packet
+    StReadLength,  // its number of bytes is being read,
+    StTakeLength,  // taken into the register of the data: the memory is slow,
+    StLength,      // and looked at
+    StRead,        // a byte is being read,
+    StTake,        // taken
+    StGive         // and given
   } state_e;
 
   state_e       state_q;
@@ -60,20 +61,21 @@ module tp_usb_out (
   logic   [7:0] read_data;
   logic         read_enable;
 
-  assign read_enable = state_q == StLength || state_q == StRead;
-  assign done = (state_q == StFirst && read_data[6:0] == '0) ||
+  assign read_enable = state_q == StReadLength || state_q == StRead;
+  assign done = (state_q == StLength && data_o[6:0] == '0) ||
       (state_q == StGive && ready_i && left_q == 7'd1);
 
   always_comb begin
     state_d = state_q;
     unique case (state_q)
-      StWait:   if (written != read) state_d = StLength;
-      StLength: state_d = StFirst;
-      StFirst:  state_d = done ? StWait : StRead;
-      StRead:   state_d = StTake;
-      StTake:   state_d = StGive;
-      StGive:   if (ready_i) state_d = done ? StWait : StRead;
-      default:  state_d = StWait;
+      StWait: if (written != read) state_d = StReadLength;
+      StReadLength: state_d = StTakeLength;
+      StTakeLength: state_d = StLength;
+      StLength: state_d = done ? StWait : StRead;
+      StRead: state_d = StTake;
+      StTake: state_d = StGive;
+      StGive: if (ready_i) state_d = done ? StWait : StRead;
+      default: state_d = StWait;
     endcase
   end
 
@@ -90,9 +92,9 @@ module tp_usb_out (
   always_ff @(posedge clk_i) begin
     if (state_q == StWait) place_q <= LengthPlace;
     else if (read_enable) place_q <= place_q + 7'd1;
-    if (state_q == StFirst) left_q <= read_data[6:0];
+    if (state_q == StLength) left_q <= data_o[6:0];
     else if (state_q == StGive && ready_i) left_q <= left_q - 7'd1;
-    if (state_q == StTake) data_o <= read_data;
+    if (state_q == StTake || state_q == StTakeLength) data_o <= read_data;
   end
 
   // ---- between ----
@@ -131,6 +133,6 @@ module tp_usb_out (
 
   `TP_ASSERT(OutHolds_A, !open_i || !$past(open_i) || `TP_HOLDS(valid_o, ready_i, data_o))
   `TP_ASSERT(Left_A, state_q != StGive || (left_q >= 7'd1 && left_q <= 7'd64))
-  `TP_COVER(Empty_C, done && state_q == StFirst)
+  `TP_COVER(Empty_C, done && state_q == StLength)
 
 endmodule
