@@ -61,7 +61,8 @@ module tp_usb_receive (
   assign driven    = dp_i != dn_i;
   assign level     = driven ? dp_i : level_q;
   assign edge_seen = level != level_q;
-  assign strobe    = phase_q == 3'd2 && driven && !edge_seen;
+  // A single sample of SE0 may be an edge that begins.
+  assign strobe    = phase_q == 3'd2 && !edge_seen && !(se0 && se0_q != '0);
   assign one       = level == previous_q;
   assign end_seen  = se0 && se0_q == 2'(Se0Samples - 1);
 
