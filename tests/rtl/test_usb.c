@@ -14,16 +14,14 @@
 #include <string.h>
 
 #include "check_main.h"
-#include "compare.h"
 #include "dut.h"
 #include "random.h"
 #include "tp_usb.h"
+#include "usb_bench.h"
 #include "usb_host.h"
 
 enum {
-    USB_KHZ = 60000,
     RESET_SAMPLES = TP_PARAM_ResetCycles + 20,
-    BYTES_MAX = 32768,
     OUT = TP_USB_ENDPOINT_OUT,
     IN = TP_USB_ENDPOINT_IN & 15,
     PACKET = TP_USB_PACKET_BYTES,
@@ -33,179 +31,34 @@ enum {
     LIMIT = 20000  // transactions of a test
 };
 
-// The core's side of a stream: bytes, how many have moved, how often it is willing.
-struct stream {
-    uint8_t bytes[BYTES_MAX];
-    uint32_t count;  // of a source: bytes to send; of a sink: room
-    uint32_t done;
-    uint32_t chance;  // of 256, in each cycle
-    bool willing;
-};
-
-struct bench {
-    struct tp_dut *dut;
-    struct tp_port *clk, *clk_usb, *dp, *dn, *dp_o, *dn_o, *drive, *pull_up;
-    struct tp_port *in_valid, *in_ready, *in_data, *out_valid, *out_ready, *out_data;
-    struct tp_usb_host host;
-    struct tp_random any;
-    uint64_t core_period;  // in units of which the bus's clock has USB_KHZ... see clocks()
-    uint64_t usb_period;
-    uint64_t core_next;
-    uint64_t usb_next;
-    uint32_t late;          // which line is a sample late: 0 none, 1 D+, 2 D-
-    enum tp_usb_line line;  // of the sample before
-    bool may_collide;
-    struct stream source;
-    struct stream sink;
-};
-
-// ---- clocks and lines ----
-
-static void drive_streams(struct bench *b)
-{
-    struct stream *source = &b->source;
-    struct stream *sink = &b->sink;
-    // Once valid, always valid.
-    if (!source->willing && source->done < source->count) {
-        source->willing = tp_random_chance(&b->any, source->chance);
-    }
-    sink->willing = sink->done < sink->count && tp_random_chance(&b->any, sink->chance);
-    tp_port_set(b->in_valid, source->willing);
-    if (source->willing) tp_port_set(b->in_data, source->bytes[source->done]);
-    tp_port_set(b->out_ready, sink->willing);
-}
-
-static void move_streams(struct bench *b)
-{
-    if (b->source.willing && tp_port_get(b->in_ready)) {
-        b->source.done++;
-        b->source.willing = false;
-    }
-    if (b->sink.willing && tp_port_get(b->out_valid)) {
-        b->sink.bytes[b->sink.done++] = (uint8_t)tp_port_get(b->out_data);
-    }
-}
-
-// One cycle of either clock or of both: inputs change with the falling edge.
-static void cycle(struct bench *b, bool core, bool usb)
-{
-    if (core) drive_streams(b);
-    if (core) tp_port_set(b->clk, 0);
-    if (usb) tp_port_set(b->clk_usb, 0);
-    tp_dut_settle(b->dut);
-    if (core) move_streams(b);
-    if (core) tp_port_set(b->clk, 1);
-    if (usb) tp_port_set(b->clk_usb, 1);
-    tp_dut_settle(b->dut);
-}
-
-// Until the next edge of the bus's clock, with it.
-static void pass_time(struct bench *b)
-{
-    while (b->core_next < b->usb_next) {
-        cycle(b, true, false);
-        b->core_next += b->core_period;
-    }
-    bool both = b->core_next == b->usb_next;
-    if (both) b->core_next += b->core_period;
-    b->usb_next += b->usb_period;
-    cycle(b, both, true);
-}
-
-static enum tp_usb_line lines_of(struct bench *b, enum tp_usb_line drive)
-{
-    if (tp_port_get(b->drive)) {
-        // Assertions that hold cost a system call, so they are not for every sample.
-        if (drive != TP_USB_LINE_RELEASED && !b->may_collide) ck_abort_msg("both drive the line");
-        return (enum tp_usb_line)(tp_port_get(b->dp_o) | tp_port_get(b->dn_o) << 1);
-    }
-    if (drive != TP_USB_LINE_RELEASED) return drive;
-    return tp_port_get(b->pull_up) ? TP_USB_LINE_J : TP_USB_LINE_SE0;
-}
-
-static enum tp_usb_line sample(void *context, enum tp_usb_line drive)
-{
-    struct bench *b = context;
-    enum tp_usb_line line = lines_of(b, drive);
-    uint32_t late = (line & ~b->late) | (b->line & b->late);
-    b->line = line;
-    tp_port_set(b->dp, late & 1);
-    tp_port_set(b->dn, late >> 1 & 1);
-    pass_time(b);
-    return lines_of(b, drive);
-}
-
-static void wait_samples(struct bench *b, uint32_t samples)
-{
-    tp_usb_host_hold(&b->host, TP_USB_LINE_RELEASED, samples);
-}
-
 // ---- a device in a known state ----
 
-static uint32_t core_khz(int i)
+// Each seed has a ratio of the clocks, and a bus of its own: the host's clock is off by up to
+// 0.25 %, two edges by up to 18 ns against each other, one of the lines may be late.
+static struct tp_usb_bench *bench_open(int i)
 {
-    static const uint32_t khz[] = {60000, 25000, 100000, 137123, 60100, 83333, 8000, 112500};
-    return khz[i % 8];
-}
-
-static struct bench *bench_open(int i)
-{
-    struct bench *b = calloc(1, sizeof *b);
-    ck_assert_ptr_nonnull(b);
+    static const uint32_t core_khz[] = {60000, 25000, 100000, 137123, 60100, 83333, 8000, 112500};
+    static const int32_t ppm[] = {0, 2500, -2500, 1250, -1};
     uint64_t seed = tp_test_seed(i);
-    tp_random_init(&b->any, seed, 1);
-    struct tp_dut *dut = tp_dut_open_in_reset(seed);
-    b->dut = dut;
-    b->clk = tp_dut_port(dut, "clk_i");
-    b->clk_usb = tp_dut_port(dut, "clk_usb_i");
-    b->dp = tp_dut_port(dut, "usb_dp_i");
-    b->dn = tp_dut_port(dut, "usb_dn_i");
-    b->dp_o = tp_dut_port(dut, "usb_dp_o");
-    b->dn_o = tp_dut_port(dut, "usb_dn_o");
-    b->drive = tp_dut_port(dut, "usb_drive_o");
-    b->pull_up = tp_dut_port(dut, "usb_pull_up_o");
-    b->in_valid = tp_dut_port(dut, "in_valid_i");
-    b->in_ready = tp_dut_port(dut, "in_ready_o");
-    b->in_data = tp_dut_port(dut, "in_data_i");
-    b->out_valid = tp_dut_port(dut, "out_valid_o");
-    b->out_ready = tp_dut_port(dut, "out_ready_i");
-    b->out_data = tp_dut_port(dut, "out_data_o");
-    b->core_period = USB_KHZ;
-    b->usb_period = core_khz(i);
-    b->source.chance = 256;
-    b->sink.chance = 256;
-    tp_usb_host_init(&b->host, sample, b, seed);
-    // The host's clock is off by up to 0.25 %, two edges by up to 18 ns against each other, and one
-    // of the lines may be late.
-    static const int32_t ppm[] = {0, 2500, -2500};
-    b->host.ppm = i < 3 ? ppm[i] : (int32_t)tp_random_range(&b->any, -2500, 2500);
-    b->host.jitter = i % 2 == 0 ? 0 : 140;
-    b->late = (uint32_t)i % 3;
-    for (int n = 0; n < 16; n++) cycle(b, true, true);
-    tp_dut_set(dut, "rst_ni", 1);
-    tp_dut_set(dut, "rst_usb_ni", 1);
-    b->sink.count = BYTES_MAX;
+    struct tp_usb_bench *b = tp_usb_bench_open(seed, core_khz[(seed - 1) % 8]);
+    b->host.ppm = ppm[(seed - 1) % 5];
+    b->host.jitter = seed % 2 == 0 ? 140 : 0;
+    b->late = (uint32_t)(seed % 3);
     return b;
 }
 
-static void bench_close(struct bench *b)
-{
-    tp_dut_close(b->dut);
-    free(b);
-}
-
 // Waits for the pull-up, as a hub does, and resets.
-static void attach(struct bench *b)
+static void attach(struct tp_usb_bench *b)
 {
     for (uint32_t n = 0; !tp_port_get(b->pull_up); n++) {
         if (n > TP_PARAM_AttachCycles + 100) ck_abort_msg("no pull-up");
-        wait_samples(b, 1);
+        tp_usb_bench_wait(b, 1);
     }
     tp_usb_host_reset(&b->host, RESET_SAMPLES);
 }
 
-static int ask(struct bench *b, uint32_t type, uint32_t request, uint32_t value, uint32_t index,
-               uint32_t length, uint8_t *data)
+static int ask(struct tp_usb_bench *b, uint32_t type, uint32_t request, uint32_t value,
+               uint32_t index, uint32_t length, uint8_t *data)
 {
     int answer = tp_usb_host_ask(&b->host, (uint8_t)type, (uint8_t)request, (uint16_t)value,
                                  (uint16_t)index, (uint16_t)length, data);
@@ -214,66 +67,66 @@ static int ask(struct bench *b, uint32_t type, uint32_t request, uint32_t value,
     return answer;
 }
 
-static int link(struct bench *b, uint32_t value)
+static int link(struct tp_usb_bench *b, uint32_t value)
 {
     return ask(b, TP_USB_REQUEST_TYPE_LINK, TP_USB_REQUEST_LINK, value, TP_USB_INTERFACE, 0, NULL);
 }
 
-static void set_address(struct bench *b)
+static void set_address(struct tp_usb_bench *b)
 {
-    uint8_t address = (uint8_t)(1 + tp_random_below(&b->any, 127));
+    uint8_t address = (uint8_t)(1 + tp_random_below(&b->random, 127));
     ck_assert_int_eq(ask(b, 0x00, 5, address, 0, 0, NULL), 0);
     b->host.address = address;
 }
 
-static void configure(struct bench *b)
+static void configure(struct tp_usb_bench *b)
 {
     ck_assert_int_eq(ask(b, 0x00, 9, TP_USB_CONFIGURATION, 0, 0, NULL), 0);
     memset(b->host.toggle_out, 0, sizeof b->host.toggle_out);
     memset(b->host.toggle_in, 0, sizeof b->host.toggle_in);
 }
 
-static bool is_open(struct bench *b)
+static bool is_open(struct tp_usb_bench *b)
 {
     return tp_dut_get(b->dut, "open_o");
 }
 
 // Opens the link; a slow core takes some of its cycles to agree.
-static void open_link(struct bench *b)
+static void open_link(struct tp_usb_bench *b)
 {
     ck_assert_int_eq(link(b, TP_USB_LINK_OPEN), 0);
-    wait_samples(b, 200);
+    tp_usb_bench_wait(b, 200);
     ck_assert(is_open(b));
 }
 
-static void enumerate(struct bench *b)
+static void enumerate(struct tp_usb_bench *b)
 {
     set_address(b);
     configure(b);
     open_link(b);
 }
 
-static struct bench *bench_start(int i)
+static struct tp_usb_bench *bench_start(int i)
 {
-    struct bench *b = bench_open(i);
+    struct tp_usb_bench *b = bench_open(i);
     attach(b);
     enumerate(b);
     return b;
 }
 
-static void any_bytes(struct bench *b, uint8_t *bytes, uint32_t count)
+static void any_bytes(struct tp_usb_bench *b, uint8_t *bytes, uint32_t count)
 {
     // Some runs of ones, for the stuffing.
     for (uint32_t i = 0; i < count; i++) {
-        bool ones = tp_random_chance(&b->any, 40);
-        bytes[i] = ones ? 0xFF : (uint8_t)tp_random_below(&b->any, 256);
+        bool ones = tp_random_chance(&b->random, 40);
+        bytes[i] = ones ? 0xFF : (uint8_t)tp_random_below(&b->random, 256);
     }
 }
 
 // The core has so many bytes to send.
-static void supply(struct bench *b, uint32_t count)
+static void supply(struct tp_usb_bench *b, uint32_t count)
 {
-    ck_assert_uint_le(count, BYTES_MAX);
+    ck_assert_uint_le(count, TP_USB_BENCH_BYTES);
     any_bytes(b, b->source.bytes, count);
     b->source.count = count;
     b->source.done = 0;
@@ -288,29 +141,30 @@ static void same_bytes(const char *what, const uint8_t *expected, const uint8_t 
     }
 }
 
-static int sound(struct bench *b, int answer)
+static int sound(struct tp_usb_bench *b, int answer)
 {
     ck_assert_msg(answer != TP_USB_ANSWER_BROKEN, "the device sends: %s", b->host.broken);
     return answer;
 }
 
-static int bulk_out(struct bench *b, const uint8_t *data, uint32_t bytes)
+static int bulk_out(struct tp_usb_bench *b, const uint8_t *data, uint32_t bytes)
 {
     return sound(b, tp_usb_host_out(&b->host, OUT, data, bytes));
 }
 
-static int bulk_in(struct bench *b, uint8_t *data)
+static int bulk_in(struct tp_usb_bench *b, uint8_t *data)
 {
     return sound(b, tp_usb_host_in(&b->host, IN, data));
 }
 
 // ---- requests ----
 
-static void check_descriptor(struct bench *b, uint32_t type, uint32_t request, uint32_t value,
-                             uint32_t index, const uint8_t *expected, uint32_t count)
+static void check_descriptor(struct tp_usb_bench *b, uint32_t type, uint32_t request,
+                             uint32_t value, uint32_t index, const uint8_t *expected,
+                             uint32_t count)
 {
     uint8_t got[1024];
-    uint32_t lengths[] = {count, 1023, 1, count - 1, 1 + tp_random_below(&b->any, count), 64};
+    uint32_t lengths[] = {count, 1023, 1, count - 1, 1 + tp_random_below(&b->random, count), 64};
     for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
         uint32_t least = lengths[i] < count ? lengths[i] : count;
         int answer = ask(b, type, request, value, index, lengths[i], got);
@@ -319,7 +173,7 @@ static void check_descriptor(struct bench *b, uint32_t type, uint32_t request, u
     }
 }
 
-static void check_all_descriptors(struct bench *b)
+static void check_all_descriptors(struct tp_usb_bench *b)
 {
     uint8_t serial[2 + 2 * TP_USB_SERIAL_DIGITS] = {sizeof serial, TP_USB_DESCRIPTOR_TYPE_STRING};
     char digits[16];
@@ -343,7 +197,7 @@ static void check_all_descriptors(struct bench *b)
     ck_assert_uint_eq(tp_usb_bos[31], TP_USB_REQUEST_MICROSOFT);
 }
 
-static void check_answer(struct bench *b, uint32_t type, uint32_t request, uint32_t index,
+static void check_answer(struct tp_usb_bench *b, uint32_t type, uint32_t request, uint32_t index,
                          uint32_t count, uint32_t expected)
 {
     uint8_t got[2] = {0, 0};
@@ -353,7 +207,7 @@ static void check_answer(struct bench *b, uint32_t type, uint32_t request, uint3
 
 START_TEST(usb_enumerates_and_shows_every_descriptor)
 {
-    struct bench *b = bench_open(_i);
+    struct tp_usb_bench *b = bench_open(_i);
     uint8_t first[64];
     attach(b);
     // As hosts begin: eight bytes from address 0, another reset.
@@ -374,21 +228,21 @@ START_TEST(usb_enumerates_and_shows_every_descriptor)
     check_all_descriptors(b);
     // Asked for nothing: no data stage.
     ck_assert_int_eq(ask(b, 0x80, 6, 0x100, 0, 0, NULL), 0);
-    bench_close(b);
+    tp_usb_bench_close(b);
 }
 END_TEST
 
 struct request {
     uint32_t type, request, value, index, length;
+    const char *name;
 };
 
-static void check_refused(struct bench *b, const struct request *r, size_t count)
+static void check_refused(struct tp_usb_bench *b, const struct request *r, size_t count)
 {
     uint8_t data[64] = {0};
-    for (size_t i = 0; i < count; i++) {
-        int answer = ask(b, r[i].type, r[i].request, r[i].value, r[i].index, r[i].length, data);
-        ck_assert_msg(answer == STALL, "request %x %x %x %x: %d", r[i].type, r[i].request,
-                      r[i].value, r[i].index, answer);
+    for (; count-- != 0; r++) {
+        int answer = ask(b, r->type, r->request, r->value, r->index, r->length, data);
+        ck_assert_msg(answer == STALL, "%s: answer %d", r->name, answer);
         check_answer(b, 0x80, 0, 0, 2, 0);
     }
 }
@@ -396,41 +250,50 @@ static void check_refused(struct bench *b, const struct request *r, size_t count
 START_TEST(usb_refuses_what_it_does_not_know)
 {
     static const struct request always[] = {
-        {0x80, 6, 0x600, 0, 10},                       // device qualifier
-        {0x80, 6, 0x700, 0, 9},                        // other speed
-        {0x80, 6, 0x101, 0, 18},                       // second device
-        {0x80, 6, 0x201, 0, 32},                       // second configuration
-        {0x80, 6, 0x304, 0, 64},                       // no such string
-        {0x80, 6, 0x3EE, 0, 18},                       // the older Microsoft string
-        {0x80, 6, 0x400, 0, 9},                        // an interface alone
-        {0x81, 6, 0x2200, 0, 64},                      // a HID report
-        {0x00, 7, 0x100, 0, 18},                       // set descriptor, with data
-        {0x00, 7, 0x100, 0, 0},   {0x00, 3, 1, 0, 0},  // remote wake-up
-        {0x00, 3, 2, 0x100, 0},                        // test mode
-        {0x00, 1, 1, 0, 0},                            // clear it
-        {0x00, 9, 2, 0, 0},                            // second configuration
-        {0x00, 5, 128, 0, 0},                          // no address
-        {0x82, 12, 0, 0x81, 2},                        // synch frame
-        {0x02, 3, 0, 0, 0},                            // halt of endpoint 0
-        {0x02, 3, 0, 0x82, 0},                         // no such endpoint
-        {0x02, 3, 1, 0x81, 0},                         // no such feature
-        {0x01, 11, 1, 0, 0},                           // other setting
-        {0x01, 11, 0, 1, 0},                           // other interface
-        {0x81, 10, 0, 1, 1},      {0x82, 0, 0, 0x82, 2},
-        {0xC0, 0x20, 0, 8, 0},                         // Microsoft: not the set
-        {0xC0, 0x21, 0, 7, 64},                        // other vendor request
-        {0xC1, 0x20, 0, 7, 64},   {0x41, 1, 2, 0, 0},  // LINK: no such value
-        {0x41, 1, 1, 1, 0},                            // no such interface
-        {0x41, 1, 1, 0, 4},                            // with data
-        {0x40, 1, 1, 0, 0},                            // to the device
-        {0xC1, 1, 1, 0, 1},       {0x41, 2, 1, 0, 0},
-        {0x21, 9, 0, 0, 0},  // a class request
+        {0x80, 6, 0x600, 0, 10, "device qualifier"},
+        {0x80, 6, 0x700, 0, 9, "other speed"},
+        {0x80, 6, 0x101, 0, 18, "second device"},
+        {0x80, 6, 0x201, 0, 32, "second configuration"},
+        {0x80, 6, 0x304, 0, 64, "fourth string"},
+        {0x80, 6, 0x3EE, 0, 18, "older Microsoft string"},
+        {0x80, 6, 0x400, 0, 9, "an interface alone"},
+        {0x81, 6, 0x2200, 0, 64, "HID report"},
+        {0x00, 7, 0x100, 0, 18, "set descriptor with data"},
+        {0x00, 7, 0x100, 0, 0, "set descriptor"},
+        {0x00, 3, 1, 0, 0, "set remote wake-up"},
+        {0x00, 1, 1, 0, 0, "clear remote wake-up"},
+        {0x00, 3, 2, 0x100, 0, "test mode"},
+        {0x00, 9, 2, 0, 0, "set second configuration"},
+        {0x00, 5, 128, 0, 0, "set address 128"},
+        {0x82, 12, 0, 0x81, 2, "synch frame"},
+        {0x02, 3, 0, 0, 0, "halt of endpoint 0"},
+        {0x02, 3, 0, 0x82, 0, "halt of another endpoint"},
+        {0x02, 3, 1, 0x81, 0, "another feature"},
+        {0x01, 11, 1, 0, 0, "second setting"},
+        {0x01, 11, 0, 1, 0, "second interface"},
+        {0x81, 10, 0, 1, 1, "setting of the second interface"},
+        {0x82, 0, 0, 0x82, 2, "status of another endpoint"},
+        {0xC0, 0x20, 0, 8, 0, "Microsoft, not the set"},
+        {0xC0, 0x21, 0, 7, 64, "another vendor request"},
+        {0xC1, 0x20, 0, 7, 64, "Microsoft, to the interface"},
+        {0x41, 1, 2, 0, 0, "LINK, another value"},
+        {0x41, 1, 1, 1, 0, "LINK, another interface"},
+        {0x41, 1, 1, 0, 4, "LINK with data"},
+        {0x40, 1, 1, 0, 0, "LINK to the device"},
+        {0xC1, 1, 1, 0, 1, "LINK from the device"},
+        {0x41, 2, 1, 0, 0, "LINK, another request"},
+        {0x21, 9, 0, 0, 0, "a class request"},
     };
     static const struct request unconfigured[] = {
-        {0x41, 1, 1, 0, 0},  {0x81, 0, 0, 0, 2},    {0x82, 0, 0, 0x81, 2}, {0x81, 10, 0, 0, 1},
-        {0x01, 11, 0, 0, 0}, {0x02, 3, 0, 0x81, 0}, {0x02, 1, 0, 0x01, 0},
+        {0x41, 1, 1, 0, 0, "LINK"},
+        {0x81, 0, 0, 0, 2, "status of the interface"},
+        {0x82, 0, 0, 0x81, 2, "status of an endpoint"},
+        {0x81, 10, 0, 0, 1, "setting"},
+        {0x01, 11, 0, 0, 0, "set setting"},
+        {0x02, 3, 0, 0x81, 0, "halt"},
+        {0x02, 1, 0, 0x01, 0, "clear halt"},
     };
-    struct bench *b = bench_open(_i);
+    struct tp_usb_bench *b = bench_open(_i);
     attach(b);
     set_address(b);
     check_refused(b, unconfigured, sizeof unconfigured / sizeof unconfigured[0]);
@@ -446,7 +309,7 @@ START_TEST(usb_refuses_what_it_does_not_know)
     ck_assert_int_eq(ask(b, 0x00, 9, 0, 0, 0, NULL), 0);
     check_answer(b, 0x80, 8, 0, 1, 0);
     ck_assert_int_eq(bulk_in(b, packet), NONE);
-    bench_close(b);
+    tp_usb_bench_close(b);
 }
 END_TEST
 
@@ -454,8 +317,8 @@ END_TEST
 
 // What the host sends and what it has received.
 struct traffic {
-    uint8_t out[BYTES_MAX];
-    uint8_t in[BYTES_MAX];
+    uint8_t out[TP_USB_BENCH_BYTES];
+    uint8_t in[TP_USB_BENCH_BYTES];
     uint32_t out_count;
     uint32_t out_done;
     uint32_t in_done;
@@ -463,7 +326,7 @@ struct traffic {
     bool trying;
 };
 
-static void traffic_begin(struct bench *b, struct traffic *t, uint32_t count)
+static void traffic_begin(struct tp_usb_bench *b, struct traffic *t, uint32_t count)
 {
     any_bytes(b, t->out, count);
     t->out_count = count;
@@ -475,14 +338,14 @@ static void traffic_begin(struct bench *b, struct traffic *t, uint32_t count)
 }
 
 // One transaction of either kind; broken ones are repeated as they were.
-static int traffic_step(struct bench *b, struct traffic *t)
+static int traffic_step(struct tp_usb_bench *b, struct traffic *t)
 {
     int answer;
-    if (tp_random_chance(&b->any, 128)) {
+    if (tp_random_chance(&b->random, 128)) {
         uint32_t left = t->out_count - t->out_done;
         if (!t->trying) {
-            bool full = tp_random_chance(&b->any, 160);
-            t->packet = full ? PACKET : tp_random_below(&b->any, PACKET + 1);
+            bool full = tp_random_chance(&b->random, 160);
+            t->packet = full ? PACKET : tp_random_below(&b->random, PACKET + 1);
             if (t->packet > left) t->packet = left;
         }
         answer = bulk_out(b, t->out + t->out_done, t->packet);
@@ -501,25 +364,25 @@ static int traffic_step(struct bench *b, struct traffic *t)
     return answer;
 }
 
-static bool traffic_ends(struct bench *b, const struct traffic *t)
+static bool traffic_ends(struct tp_usb_bench *b, const struct traffic *t)
 {
     return t->in_done == t->out_count && b->sink.done == t->out_count;
 }
 
 // Everything arrived once, and nothing comes behind it.
-static void traffic_check(struct bench *b, const struct traffic *t)
+static void traffic_check(struct tp_usb_bench *b, const struct traffic *t)
 {
     uint8_t packet[PACKET];
     ck_assert_uint_eq(b->sink.done, t->out_count);
     same_bytes("to the core", t->out, b->sink.bytes, t->out_count);
     same_bytes("to the host", b->source.bytes, t->in, t->out_count);
-    wait_samples(b, 2000);
+    tp_usb_bench_wait(b, 2000);
     int answer = bulk_in(b, packet);
     ck_assert(answer == NAK || answer == 0);
     ck_assert_uint_eq(b->sink.done, t->out_count);
 }
 
-static void traffic_run(struct bench *b, struct traffic *t)
+static void traffic_run(struct tp_usb_bench *b, struct traffic *t)
 {
     for (uint32_t n = 0; !traffic_ends(b, t); n++) {
         ck_assert_uint_lt(n, LIMIT);
@@ -528,28 +391,28 @@ static void traffic_run(struct bench *b, struct traffic *t)
     traffic_check(b, t);
 }
 
-static uint32_t any_chance(struct bench *b)
+static uint32_t any_chance(struct tp_usb_bench *b)
 {
     static const uint32_t chances[] = {256, 128, 20, 3};
-    return chances[tp_random_below(&b->any, 4)];
+    return chances[tp_random_below(&b->random, 4)];
 }
 
 START_TEST(usb_carries_random_bytes_both_ways)
 {
-    struct bench *b = bench_start(_i);
+    struct tp_usb_bench *b = bench_start(_i);
     struct traffic *t = calloc(1, sizeof *t);
     b->source.chance = any_chance(b);
     b->sink.chance = any_chance(b);
     traffic_begin(b, t, 2500);
     traffic_run(b, t);
     free(t);
-    bench_close(b);
+    tp_usb_bench_close(b);
 }
 END_TEST
 
 START_TEST(usb_sends_packets_that_are_full_or_waited_for)
 {
-    struct bench *b = bench_start(_i);
+    struct tp_usb_bench *b = bench_start(_i);
     uint8_t packet[PACKET];
     // Nothing waits.
     ck_assert_int_eq(bulk_in(b, packet), NAK);
@@ -560,7 +423,7 @@ START_TEST(usb_sends_packets_that_are_full_or_waited_for)
         int answer;
         do {
             // Longer than IdleCycles of the slowest core.
-            wait_samples(b, 2000);
+            tp_usb_bench_wait(b, 2000);
             answer = bulk_in(b, packet);
             ck_assert_int_ge(answer, 0);
             uint32_t left = counts[i] - done;
@@ -570,7 +433,7 @@ START_TEST(usb_sends_packets_that_are_full_or_waited_for)
         } while (answer == PACKET);
         // A short or empty packet was the end.
         ck_assert_uint_eq(done, counts[i]);
-        wait_samples(b, 2000);
+        tp_usb_bench_wait(b, 2000);
         ck_assert_int_eq(bulk_in(b, packet), NAK);
     }
     // Bytes that come without a longer pause wait for each other.
@@ -582,46 +445,46 @@ START_TEST(usb_sends_packets_that_are_full_or_waited_for)
         ck_assert_int_eq(answer, PACKET);
         done += PACKET;
     }
-    bench_close(b);
+    tp_usb_bench_close(b);
 }
 END_TEST
 
 // What may happen to the packets of one transaction.
-static void spoil(struct bench *b)
+static void spoil(struct tp_usb_bench *b)
 {
     static const enum tp_usb_spoil kinds[] = {
         TP_USB_SPOIL_FLIP,  TP_USB_SPOIL_FLIP,    TP_USB_SPOIL_CUT, TP_USB_SPOIL_SILENCE,
         TP_USB_SPOIL_STUFF, TP_USB_SPOIL_DRIBBLE, TP_USB_SPOIL_SYNC};
     struct tp_usb_host *host = &b->host;
-    host->spoil = kinds[tp_random_below(&b->any, 7)];
-    host->spoil_after = tp_random_below(&b->any, 2);
+    host->spoil = kinds[tp_random_below(&b->random, 7)];
+    host->spoil_after = tp_random_below(&b->random, 2);
     // The PID, a token or handshake, or a DATA packet.
     static const uint32_t most[] = {8, 24, 540};
-    host->spoil_place = tp_random_below(&b->any, most[tp_random_below(&b->any, 3)]);
-    if (host->spoil == TP_USB_SPOIL_SYNC) host->spoil_place = tp_random_below(&b->any, 4);
+    host->spoil_place = tp_random_below(&b->random, most[tp_random_below(&b->random, 3)]);
+    if (host->spoil == TP_USB_SPOIL_SYNC) host->spoil_place = tp_random_below(&b->random, 4);
 }
 
 START_TEST(usb_survives_broken_packets)
 {
-    struct bench *b = bench_start(_i);
+    struct tp_usb_bench *b = bench_start(_i);
     struct traffic *t = calloc(1, sizeof *t);
     b->sink.chance = 200;
     traffic_begin(b, t, 2500);
     for (uint32_t n = 0; !traffic_ends(b, t); n++) {
         ck_assert_uint_lt(n, LIMIT);
-        if (b->host.spoil == TP_USB_SPOIL_NOTHING && tp_random_chance(&b->any, 128)) spoil(b);
+        if (b->host.spoil == TP_USB_SPOIL_NOTHING && tp_random_chance(&b->random, 128)) spoil(b);
         traffic_step(b, t);
     }
     b->host.spoil = TP_USB_SPOIL_NOTHING;
     traffic_check(b, t);
     free(t);
-    bench_close(b);
+    tp_usb_bench_close(b);
 }
 END_TEST
 
 START_TEST(usb_answers_no_broken_packet)
 {
-    struct bench *b = bench_start(_i);
+    struct tp_usb_bench *b = bench_start(_i);
     struct tp_usb_host *host = &b->host;
     uint8_t packet[PACKET];
     any_bytes(b, packet, sizeof packet);
@@ -634,7 +497,7 @@ START_TEST(usb_answers_no_broken_packet)
     }
     ck_assert_uint_eq(b->sink.done, 0);
     ck_assert_int_eq(bulk_out(b, packet, 4), 0);
-    wait_samples(b, 500);
+    tp_usb_bench_wait(b, 500);
     ck_assert_uint_eq(b->sink.done, 4);
     // Harmless ones are answered at once.
     for (uint32_t n = 0; n < 8; n++) {
@@ -642,26 +505,26 @@ START_TEST(usb_answers_no_broken_packet)
         host->spoil_after = n / 2 % 2;
         host->spoil_place = n / 4 + 2;
         ck_assert_int_eq(bulk_out(b, packet, 4), 0);
-        wait_samples(b, 500);
+        tp_usb_bench_wait(b, 500);
     }
-    bench_close(b);
+    tp_usb_bench_close(b);
 }
 END_TEST
 
 START_TEST(usb_neither_loses_nor_doubles_when_acknowledgements_are_lost)
 {
-    struct bench *b = bench_start(_i);
+    struct tp_usb_bench *b = bench_start(_i);
     struct tp_usb_host *host = &b->host;
     struct traffic *t = calloc(1, sizeof *t);
     traffic_begin(b, t, 2500);
     for (uint32_t n = 0; !traffic_ends(b, t); n++) {
         ck_assert_uint_lt(n, LIMIT);
-        host->lose_answer = tp_random_chance(&b->any, 80);
-        if (tp_random_chance(&b->any, 80)) {
+        host->lose_answer = tp_random_chance(&b->random, 80);
+        if (tp_random_chance(&b->random, 80)) {
             // The second packet of an IN is the host's ACK.
             host->spoil = TP_USB_SPOIL_FLIP;
             host->spoil_after = 1;
-            host->spoil_place = tp_random_below(&b->any, 8);
+            host->spoil_place = tp_random_below(&b->random, 8);
         }
         traffic_step(b, t);
         host->lose_answer = false;
@@ -669,32 +532,32 @@ START_TEST(usb_neither_loses_nor_doubles_when_acknowledgements_are_lost)
     }
     traffic_check(b, t);
     free(t);
-    bench_close(b);
+    tp_usb_bench_close(b);
 }
 END_TEST
 
 START_TEST(usb_drops_packets_with_the_wrong_toggle)
 {
-    struct bench *b = bench_start(_i);
+    struct tp_usb_bench *b = bench_start(_i);
     uint8_t packet[PACKET];
     any_bytes(b, packet, sizeof packet);
     for (uint32_t n = 1; n <= 10; n++) {
         ck_assert_int_eq(bulk_out(b, packet, 10), 0);
-        for (uint32_t again = tp_random_below(&b->any, 4); again != 0; again--) {
+        for (uint32_t again = tp_random_below(&b->random, 4); again != 0; again--) {
             b->host.toggle_out[OUT] = !b->host.toggle_out[OUT];
             ck_assert_int_eq(bulk_out(b, packet + 10, 10), 0);
         }
-        wait_samples(b, 500);
+        tp_usb_bench_wait(b, 500);
         ck_assert_uint_eq(b->sink.done, 10 * n);
         same_bytes("packet", packet, b->sink.bytes + 10 * (n - 1), 10);
     }
-    bench_close(b);
+    tp_usb_bench_close(b);
 }
 END_TEST
 
 START_TEST(usb_answers_nak_while_a_stream_waits)
 {
-    struct bench *b = bench_start(_i);
+    struct tp_usb_bench *b = bench_start(_i);
     struct traffic *t = calloc(1, sizeof *t);
     uint8_t packet[PACKET];
     b->sink.chance = 0;
@@ -714,7 +577,7 @@ START_TEST(usb_answers_nak_while_a_stream_waits)
     b->source.count = 3 * PACKET;
     traffic_run(b, t);
     free(t);
-    bench_close(b);
+    tp_usb_bench_close(b);
 }
 END_TEST
 
@@ -722,26 +585,26 @@ END_TEST
 
 START_TEST(usb_starts_again_after_a_reset_at_any_place)
 {
-    struct bench *b = bench_start(_i);
+    struct tp_usb_bench *b = bench_start(_i);
     struct tp_usb_host *host = &b->host;
     struct traffic *t = calloc(1, sizeof *t);
     for (uint32_t n = 0; n < 12; n++) {
         uint8_t packet[PACKET];
         uint8_t address = host->address;
         traffic_begin(b, t, 300);
-        for (uint32_t step = tp_random_below(&b->any, 4); step != 0; step--) traffic_step(b, t);
+        for (uint32_t step = tp_random_below(&b->random, 4); step != 0; step--) traffic_step(b, t);
         // Inside a packet of the host, or of the device, or of an answer.
         b->may_collide = true;
         if (n % 2 == 0) {
             host->spoil = TP_USB_SPOIL_SILENCE;
-            host->spoil_place = tp_random_below(&b->any, 540);
+            host->spoil_place = tp_random_below(&b->random, 540);
             tp_usb_host_token(host, TP_USB_PID_OUT, OUT);
-            wait_samples(b, 15);
+            tp_usb_bench_wait(b, 15);
             tp_usb_host_data(host, host->toggle_out[OUT], t->out, PACKET);
             host->spoil = TP_USB_SPOIL_NOTHING;
         } else {
             tp_usb_host_token(host, TP_USB_PID_IN, IN);
-            wait_samples(b, tp_random_below(&b->any, 3100));
+            tp_usb_bench_wait(b, tp_random_below(&b->random, 3100));
         }
         // Longer than what the device still sends over it.
         tp_usb_host_reset(host, RESET_SAMPLES + 4000);
@@ -759,82 +622,82 @@ START_TEST(usb_starts_again_after_a_reset_at_any_place)
         traffic_run(b, t);
     }
     free(t);
-    bench_close(b);
+    tp_usb_bench_close(b);
 }
 END_TEST
 
 START_TEST(usb_does_not_take_a_short_SE0_for_a_reset)
 {
-    struct bench *b = bench_start(_i);
+    struct tp_usb_bench *b = bench_start(_i);
     // The end of a resume, and just less than a reset; sampling takes two.
     static const uint32_t lengths[] = {1, 2, 3, 10, 80, TP_PARAM_ResetCycles - 3};
     for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
         tp_usb_host_hold(&b->host, TP_USB_LINE_SE0, lengths[i]);
-        wait_samples(b, 50);
+        tp_usb_bench_wait(b, 50);
         ck_assert(is_open(b));
         check_answer(b, 0x80, 8, 0, 1, 1);
     }
     tp_usb_host_hold(&b->host, TP_USB_LINE_SE0, TP_PARAM_ResetCycles + 3);
-    wait_samples(b, 200);
+    tp_usb_bench_wait(b, 200);
     ck_assert(!is_open(b));
-    bench_close(b);
+    tp_usb_bench_close(b);
 }
 END_TEST
 
 START_TEST(usb_goes_on_after_suspend)
 {
-    struct bench *b = bench_start(_i);
+    struct tp_usb_bench *b = bench_start(_i);
     struct traffic *t = calloc(1, sizeof *t);
     traffic_begin(b, t, 500);
     for (int n = 0; n < 3; n++) {
         for (int step = 0; step < 4; step++) traffic_step(b, t);
         ck_assert(!tp_dut_get(b->dut, "suspended_o"));
-        wait_samples(b, TP_PARAM_SuspendCycles + 100);
+        tp_usb_bench_wait(b, TP_PARAM_SuspendCycles + 100);
         ck_assert(tp_dut_get(b->dut, "suspended_o"));
         ck_assert(is_open(b));
         // Resume: K, an end at low speed, J.
         tp_usb_host_hold(&b->host, TP_USB_LINE_K, 1000);
         tp_usb_host_hold(&b->host, TP_USB_LINE_SE0, 80);
         tp_usb_host_hold(&b->host, TP_USB_LINE_J, 40);
-        wait_samples(b, 100);
+        tp_usb_bench_wait(b, 100);
         ck_assert(!tp_dut_get(b->dut, "suspended_o"));
     }
     traffic_run(b, t);
     // A reset ends it, too.
-    wait_samples(b, TP_PARAM_SuspendCycles + 100);
+    tp_usb_bench_wait(b, TP_PARAM_SuspendCycles + 100);
     tp_usb_host_reset(&b->host, RESET_SAMPLES);
     ck_assert(!tp_dut_get(b->dut, "suspended_o"));
     enumerate(b);
     free(t);
-    bench_close(b);
+    tp_usb_bench_close(b);
 }
 END_TEST
 
 // Part of a control transfer, then nothing more of it.
-static void begin_control(struct bench *b)
+static void begin_control(struct tp_usb_bench *b)
 {
     struct tp_usb_host *host = &b->host;
     uint8_t setup[8];
     uint8_t packet[PACKET];
-    bool known = tp_random_chance(&b->any, 200);
-    bool reads = tp_random_chance(&b->any, 200);
+    bool known = tp_random_chance(&b->random, 200);
+    bool reads = tp_random_chance(&b->random, 200);
     if (reads)
         tp_usb_host_request(setup, 0xC0, 0x20, 0, known ? 7 : 8, 162);
     else
         tp_usb_host_request(setup, 0x02, known ? 1 : 9, 0, 0x81, 0);
     // A known one clears the toggle.
     if (!reads && known) host->toggle_in[IN] = false;
-    host->lose_answer = tp_random_chance(&b->any, 60);
+    host->lose_answer = tp_random_chance(&b->random, 60);
     int answer = tp_usb_host_setup(host, setup);
     ck_assert(answer == 0 || answer == NONE);
-    for (uint32_t n = tp_random_below(&b->any, 4); n != 0; n--) {
-        host->lose_answer = tp_random_chance(&b->any, 60);
+    for (uint32_t n = tp_random_below(&b->random, 4); n != 0; n--) {
+        host->lose_answer = tp_random_chance(&b->random, 60);
         answer = sound(b, tp_usb_host_in(host, 0, packet));
         ck_assert_int_eq(answer == STALL, !known);
         if (answer == STALL) break;
     }
     host->lose_answer = false;
-    if (reads && tp_random_chance(&b->any, 128)) {
+    if (reads && tp_random_chance(&b->random, 128)) {
         host->toggle_out[0] = true;
         ck_assert_int_eq(sound(b, tp_usb_host_out(host, 0, packet, 0)), known ? 0 : STALL);
     }
@@ -842,7 +705,7 @@ static void begin_control(struct bench *b)
 
 START_TEST(usb_takes_a_SETUP_at_any_time)
 {
-    struct bench *b = bench_start(_i);
+    struct tp_usb_bench *b = bench_start(_i);
     struct tp_usb_host *host = &b->host;
     struct traffic *t = calloc(1, sizeof *t);
     uint8_t setup[8];
@@ -852,15 +715,15 @@ START_TEST(usb_takes_a_SETUP_at_any_time)
         // Acknowledged INs would be repeated after a cleared toggle: all is quiet then.
         begin_control(b);
         // A token without data, a broken SETUP.
-        if (tp_random_chance(&b->any, 80)) tp_usb_host_token(host, TP_USB_PID_OUT, OUT);
-        if (tp_random_chance(&b->any, 80)) {
+        if (tp_random_chance(&b->random, 80)) tp_usb_host_token(host, TP_USB_PID_OUT, OUT);
+        if (tp_random_chance(&b->random, 80)) {
             tp_usb_host_request(setup, 0x00, 9, 0, 0, 0);
             host->spoil = TP_USB_SPOIL_FLIP;
             host->spoil_after = 1;
-            host->spoil_place = tp_random_below(&b->any, 88);
+            host->spoil_place = tp_random_below(&b->random, 88);
             ck_assert_int_eq(tp_usb_host_setup(host, setup), NONE);
         }
-        wait_samples(b, 15);
+        tp_usb_bench_wait(b, 15);
         ck_assert_int_eq(ask(b, 0xC0, 0x20, 0, 7, 162, got), 162);
         same_bytes("Microsoft", tp_usb_microsoft, got, 162);
         check_answer(b, 0x80, 8, 0, 1, 1);
@@ -868,13 +731,13 @@ START_TEST(usb_takes_a_SETUP_at_any_time)
     }
     traffic_run(b, t);
     free(t);
-    bench_close(b);
+    tp_usb_bench_close(b);
 }
 END_TEST
 
 START_TEST(usb_takes_an_address_when_its_status_is_acknowledged)
 {
-    struct bench *b = bench_open(_i);
+    struct tp_usb_bench *b = bench_open(_i);
     struct tp_usb_host *host = &b->host;
     uint8_t setup[8];
     uint8_t packet[PACKET];
@@ -895,11 +758,11 @@ START_TEST(usb_takes_an_address_when_its_status_is_acknowledged)
     ck_assert_int_eq(tp_usb_host_in(host, 0, packet), NONE);
     host->address = 99;
     check_answer(b, 0x80, 8, 0, 1, 0);
-    bench_close(b);
+    tp_usb_bench_close(b);
 }
 END_TEST
 
-static void halt(struct bench *b, bool set, uint32_t endpoint)
+static void halt(struct tp_usb_bench *b, bool set, uint32_t endpoint)
 {
     ck_assert_int_eq(ask(b, 0x02, set ? 3 : 1, 0, endpoint, 0, NULL), 0);
     bool *toggle = endpoint & 0x80 ? b->host.toggle_in : b->host.toggle_out;
@@ -909,14 +772,14 @@ static void halt(struct bench *b, bool set, uint32_t endpoint)
 
 START_TEST(usb_halts_and_goes_on)
 {
-    struct bench *b = bench_start(_i);
+    struct tp_usb_bench *b = bench_start(_i);
     struct traffic *t = calloc(1, sizeof *t);
     uint8_t packet[PACKET];
     traffic_begin(b, t, 600);
     for (int n = 0; n < 6; n++) {
         for (int step = 0; step < 4; step++) traffic_step(b, t);
-        bool out = tp_random_chance(&b->any, 160);
-        bool in = !out || tp_random_chance(&b->any, 160);
+        bool out = tp_random_chance(&b->random, 160);
+        bool in = !out || tp_random_chance(&b->random, 160);
         if (out) halt(b, true, TP_USB_ENDPOINT_OUT);
         if (in) halt(b, true, TP_USB_ENDPOINT_IN);
         for (int again = 0; again < 3; again++) {
@@ -939,21 +802,21 @@ START_TEST(usb_halts_and_goes_on)
     memset(b->host.toggle_in, 0, sizeof b->host.toggle_in);
     traffic_run(b, t);
     free(t);
-    bench_close(b);
+    tp_usb_bench_close(b);
 }
 END_TEST
 
 START_TEST(usb_empties_both_buffers_when_the_link_opens_and_closes)
 {
-    struct bench *b = bench_start(_i);
+    struct tp_usb_bench *b = bench_start(_i);
     struct traffic *t = calloc(1, sizeof *t);
     uint8_t packet[PACKET];
     for (uint32_t n = 0; n < 8; n++) {
         // Some of both are under way.
         traffic_begin(b, t, 400);
         b->sink.chance = n % 3 == 0 ? 0 : 60;
-        for (uint32_t step = tp_random_below(&b->any, 8); step != 0; step--) traffic_step(b, t);
-        wait_samples(b, tp_random_below(&b->any, 600));
+        for (uint32_t step = tp_random_below(&b->random, 8); step != 0; step--) traffic_step(b, t);
+        tp_usb_bench_wait(b, tp_random_below(&b->random, 600));
         uint32_t how = n % 4;
         if (how == 0)
             ck_assert_int_eq(link(b, TP_USB_LINK_CLOSE), 0);
@@ -962,7 +825,7 @@ START_TEST(usb_empties_both_buffers_when_the_link_opens_and_closes)
         else if (how == 2)
             ck_assert_int_eq(link(b, TP_USB_LINK_OPEN), 0);
         if (how < 2) {
-            wait_samples(b, 200);
+            tp_usb_bench_wait(b, 200);
             ck_assert(!is_open(b));
             uint32_t before = b->sink.done;
             uint32_t sent = b->source.done;
@@ -973,13 +836,13 @@ START_TEST(usb_empties_both_buffers_when_the_link_opens_and_closes)
             ck_assert_uint_eq(b->sink.done, before);
             ck_assert_uint_eq(b->source.done, sent);
         } else {
-            wait_samples(b, 200);
+            tp_usb_bench_wait(b, 200);
             ck_assert(how == 3 || is_open(b));
         }
         if (how == 3) ck_assert_int_eq(link(b, TP_USB_LINK_CLOSE), 0);
         // A host that opens sets the toggles first; the core begins anew at the fall of open_o.
         ck_assert_int_eq(link(b, TP_USB_LINK_CLOSE), 0);
-        wait_samples(b, 200);
+        tp_usb_bench_wait(b, 200);
         b->source.willing = false;
         b->sink.chance = 256;
         b->sink.done = 0;
@@ -988,20 +851,20 @@ START_TEST(usb_empties_both_buffers_when_the_link_opens_and_closes)
         halt(b, false, TP_USB_ENDPOINT_IN);
         open_link(b);
         // Nothing of before is there.
-        wait_samples(b, 2000);
+        tp_usb_bench_wait(b, 2000);
         ck_assert_int_eq(bulk_in(b, packet), NAK);
         ck_assert_uint_eq(b->sink.done, 0);
         traffic_begin(b, t, 200);
         traffic_run(b, t);
     }
     free(t);
-    bench_close(b);
+    tp_usb_bench_close(b);
 }
 END_TEST
 
 START_TEST(usb_closes_when_the_core_is_reset)
 {
-    struct bench *b = bench_start(_i);
+    struct tp_usb_bench *b = bench_start(_i);
     struct traffic *t = calloc(1, sizeof *t);
     uint8_t packet[PACKET];
     traffic_begin(b, t, 400);
@@ -1009,9 +872,9 @@ START_TEST(usb_closes_when_the_core_is_reset)
     tp_dut_set(b->dut, "rst_ni", 0);
     b->source.willing = false;
     supply(b, 0);
-    wait_samples(b, 300);
+    tp_usb_bench_wait(b, 300);
     tp_dut_set(b->dut, "rst_ni", 1);
-    wait_samples(b, 300);
+    tp_usb_bench_wait(b, 300);
     ck_assert(!is_open(b));
     ck_assert_int_eq(bulk_out(b, packet, 10), NAK);
     halt(b, false, TP_USB_ENDPOINT_OUT);
@@ -1020,22 +883,22 @@ START_TEST(usb_closes_when_the_core_is_reset)
     traffic_begin(b, t, 200);
     traffic_run(b, t);
     free(t);
-    bench_close(b);
+    tp_usb_bench_close(b);
 }
 END_TEST
 
 // ---- what no host should do ----
 
-static void expect_silence(struct bench *b)
+static void expect_silence(struct tp_usb_bench *b)
 {
     uint8_t packet[PACKET + 3];
     ck_assert_int_eq(tp_usb_host_receive(&b->host, packet, sizeof packet), NONE);
-    wait_samples(b, 15);
+    tp_usb_bench_wait(b, 15);
 }
 
 START_TEST(usb_ignores_babble_and_packets_of_others)
 {
-    struct bench *b = bench_start(_i);
+    struct tp_usb_bench *b = bench_start(_i);
     struct tp_usb_host *host = &b->host;
     uint8_t data[TP_USB_HOST_BYTES_MAX];
     any_bytes(b, data, sizeof data);
@@ -1081,85 +944,86 @@ START_TEST(usb_ignores_babble_and_packets_of_others)
     }
     // A token, and a packet of somebody else's behind it.
     tp_usb_host_token(host, TP_USB_PID_OUT, OUT);
-    wait_samples(b, 15);
+    tp_usb_bench_wait(b, 15);
     host->address = (uint8_t)(address ^ 1);
     tp_usb_host_token(host, TP_USB_PID_OUT, OUT);
     host->address = address;
-    wait_samples(b, 15);
+    tp_usb_bench_wait(b, 15);
     tp_usb_host_data(host, false, data, 10);
     expect_silence(b);
     ck_assert_uint_eq(b->sink.done, 0);
     ck_assert_int_eq(bulk_out(b, data, 10), 0);
-    wait_samples(b, 500);
+    tp_usb_bench_wait(b, 500);
     ck_assert_uint_eq(b->sink.done, 10);
-    bench_close(b);
+    tp_usb_bench_close(b);
 }
 END_TEST
 
 START_TEST(usb_ignores_noise_between_packets)
 {
-    struct bench *b = bench_start(_i);
+    struct tp_usb_bench *b = bench_start(_i);
     struct traffic *t = calloc(1, sizeof *t);
     traffic_begin(b, t, 2000);
     for (uint32_t n = 0; !traffic_ends(b, t); n++) {
         ck_assert_uint_lt(n, LIMIT);
-        for (uint32_t glitches = tp_random_below(&b->any, 30); glitches != 0; glitches--) {
-            enum tp_usb_line line = (enum tp_usb_line)tp_random_below(&b->any, 4);
-            tp_usb_host_hold(&b->host, line, 1 + tp_random_below(&b->any, 8));
-            if (tp_random_chance(&b->any, 128)) wait_samples(b, tp_random_below(&b->any, 12));
+        for (uint32_t glitches = tp_random_below(&b->random, 30); glitches != 0; glitches--) {
+            enum tp_usb_line line = (enum tp_usb_line)tp_random_below(&b->random, 4);
+            tp_usb_host_hold(&b->host, line, 1 + tp_random_below(&b->random, 8));
+            if (tp_random_chance(&b->random, 128))
+                tp_usb_bench_wait(b, tp_random_below(&b->random, 12));
         }
         // What looked like a packet has ended by then: seven bits twice.
-        wait_samples(b, 90);
+        tp_usb_bench_wait(b, 90);
         // Not a single transaction is lost to it.
         ck_assert_int_ne(traffic_step(b, t), NONE);
     }
     traffic_check(b, t);
     free(t);
-    bench_close(b);
+    tp_usb_bench_close(b);
 }
 END_TEST
 
 START_TEST(usb_waits_as_long_as_a_bus_may_take)
 {
-    struct bench *b = bench_start(_i);
+    struct tp_usb_bench *b = bench_start(_i);
     struct tp_usb_host *host = &b->host;
     static const uint8_t ack[1] = {TP_USB_PID_ACK};
     uint8_t packet[PACKET + 3];
     supply(b, 1);
-    wait_samples(b, 2000);
+    tp_usb_bench_wait(b, 2000);
     // Bit times from the device's packet to the ACK, and from a token to its DATA.
     for (uint32_t bits = 2; bits < 30; bits++) {
         if (bits > 14 && bits < 20) continue;
         tp_usb_host_token(host, TP_USB_PID_IN, IN);
         ck_assert_int_eq(sound(b, tp_usb_host_receive(host, packet, sizeof packet)), 4);
-        wait_samples(b, 5 * bits);
+        tp_usb_bench_wait(b, 5 * bits);
         tp_usb_host_send(host, ack, 1);
-        wait_samples(b, 15);
+        tp_usb_bench_wait(b, 15);
         bool taken = bits < 16;
         if (taken) {
             host->toggle_in[IN] = !host->toggle_in[IN];
             supply(b, 1);
-            wait_samples(b, 2000);
+            tp_usb_bench_wait(b, 2000);
         }
         tp_usb_host_token(host, TP_USB_PID_OUT, OUT);
-        wait_samples(b, 5 * bits);
+        tp_usb_bench_wait(b, 5 * bits);
         tp_usb_host_data(host, host->toggle_out[OUT], packet, 3);
         ck_assert_int_eq(sound(b, tp_usb_host_handshake(host)), taken ? 0 : NONE);
         if (taken) host->toggle_out[OUT] = !host->toggle_out[OUT];
-        wait_samples(b, 500);
+        tp_usb_bench_wait(b, 500);
     }
     // The byte of the unacknowledged packet is still to be had.
     ck_assert_int_eq(bulk_in(b, packet), 1);
     ck_assert_uint_eq(packet[0], b->source.bytes[0]);
     ck_assert_uint_eq(b->sink.done, 3 * 13);
-    bench_close(b);
+    tp_usb_bench_close(b);
 }
 END_TEST
 
 // ---- speed ----
 
 // A host that fills its frames: a transaction begins when it ends within the frame.
-static uint32_t full_frames(struct bench *b, bool out, uint32_t frames, uint8_t *data)
+static uint32_t full_frames(struct tp_usb_bench *b, bool out, uint32_t frames, uint8_t *data)
 {
     struct tp_usb_host *host = &b->host;
     uint64_t longest = 5 * (35 + 3 + 8 + (1 + 64 + 2) * 8 * 7 / 6 + 3 + 7 + 19 + 3);
@@ -1171,7 +1035,7 @@ static uint32_t full_frames(struct bench *b, bool out, uint32_t frames, uint8_t 
     while (host->samples < end) {
         uint64_t next = host->frame_sample + TP_USB_HOST_FRAME;
         if (host->samples + longest > next) {
-            wait_samples(b, (uint32_t)(next - host->samples));
+            tp_usb_bench_wait(b, (uint32_t)(next - host->samples));
             if (host->samples < end) tp_usb_host_frame(host);
             continue;
         }
@@ -1184,19 +1048,20 @@ static uint32_t full_frames(struct bench *b, bool out, uint32_t frames, uint8_t 
 START_TEST(usb_carries_a_megabyte_a_second)
 {
     enum { FRAMES = 10 };
-    struct bench *b = bench_start(2);
-    uint8_t *data = malloc(BYTES_MAX);
+    struct tp_usb_bench *b = bench_start(2);
+    uint8_t *data = malloc(TP_USB_BENCH_BYTES);
     ck_assert_ptr_nonnull(data);
     b->host.ppm = 0;
-    for (uint32_t i = 0; i < BYTES_MAX; i++) data[i] = (uint8_t)tp_random_below(&b->any, 256);
+    for (uint32_t i = 0; i < TP_USB_BENCH_BYTES; i++)
+        data[i] = (uint8_t)tp_random_below(&b->random, 256);
     uint32_t out = full_frames(b, true, FRAMES, data);
-    wait_samples(b, 2000);
+    tp_usb_bench_wait(b, 2000);
     ck_assert_uint_eq(b->sink.done, out);
     same_bytes("out", data, b->sink.bytes, out);
-    for (uint32_t i = 0; i < BYTES_MAX; i++) {
-        b->source.bytes[i] = (uint8_t)tp_random_below(&b->any, 256);
+    for (uint32_t i = 0; i < TP_USB_BENCH_BYTES; i++) {
+        b->source.bytes[i] = (uint8_t)tp_random_below(&b->random, 256);
     }
-    b->source.count = BYTES_MAX;
+    b->source.count = TP_USB_BENCH_BYTES;
     uint32_t in = full_frames(b, false, FRAMES, data);
     same_bytes("in", b->source.bytes, data, in);
     printf("usb: bulk payload in %d ms: out %.3f MB/s, in %.3f MB/s\n", FRAMES,
@@ -1204,7 +1069,7 @@ START_TEST(usb_carries_a_megabyte_a_second)
     ck_assert_uint_ge(out, 1000 * FRAMES);
     ck_assert_uint_ge(in, 1000 * FRAMES);
     free(data);
-    bench_close(b);
+    tp_usb_bench_close(b);
 }
 END_TEST
 
