@@ -996,6 +996,8 @@ START_TEST(usb_waits_as_long_as_a_bus_may_take)
         if (bits > 14 && bits < 20) continue;
         tp_usb_host_token(host, TP_USB_PID_IN, IN);
         ck_assert_int_eq(sound(b, tp_usb_host_receive(host, packet, sizeof packet)), 4);
+        // As the page says: 3 to 5 bit times.
+        ck_assert_msg(host->delay >= 15 && host->delay <= 25, "%u samples", host->delay);
         tp_usb_bench_wait(b, 5 * bits);
         tp_usb_host_send(host, ack, 1);
         tp_usb_bench_wait(b, 15);
