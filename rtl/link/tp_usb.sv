@@ -14,7 +14,7 @@
 `include "tp_assert.svh"
 
 module tp_usb #(
-  parameter bit [31:0] Serial = 32'd0,  // the serial number, as eight hexadecimal digits
+  parameter int unsigned Serial = 0,  // the serial number, as eight hexadecimal digits
   parameter int unsigned IdleCycles = 256,  // of the core, until a packet that is not full is sent
   parameter int unsigned AttachCycles = 3000000,  // of the bus: before the pull-up,
   parameter int unsigned ResetCycles = 300,  // until SE0 is a reset,

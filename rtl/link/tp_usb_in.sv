@@ -18,7 +18,7 @@
 module tp_usb_in
   import tp_usb_pkg::*;
 #(
-  parameter bit [31:0] Serial = 32'd0,
+  parameter int unsigned Serial = 0,
   parameter int unsigned IdleCycles = 256
 ) (
   input  logic       clk_i,

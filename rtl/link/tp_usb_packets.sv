@@ -120,6 +120,7 @@ module tp_usb_packets (
   logic   [15:0] token_q;  // the last two bytes
   logic   [15:0] crc_q;  // of both directions
   logic          intact;  // ends, and its PID is one
+  logic          token_good;
   logic          is_token;
   logic          is_data;
   logic          is_ack;
@@ -133,12 +134,11 @@ module tp_usb_packets (
   assign intact = ends && !receive_error_i && has_pid_q && pid_good_q;
   assign for_control = token_q[10:7] == 4'd0;
   assign for_bulk = token_q[10:7] == 4'd1 && configured_i && pid_q != PidSetup;
-  assign is_token    = intact && pid_q inside {PidOut, PidIn, PidSetup} && place_q == 7'd2 &&
-      token_q[15:11] == crc5(
-      token_q[10:0]
-  ) && token_q[6:0] == address_i && (for_control || for_bulk);
+  assign token_good = place_q == 7'd2 && token_q[15:11] == crc5(token_q[10:0]);
+  assign is_token = intact && pid_q inside {PidOut, PidIn, PidSetup} && token_good &&
+      token_q[6:0] == address_i && (for_control || for_bulk);
   // Two of the bytes are the sum.
-  assign is_data     = intact && pid_q inside {PidData0, PidData1} && crc_q == CrcResidue &&
+  assign is_data = intact && pid_q inside {PidData0, PidData1} && crc_q == CrcResidue &&
       place_q >= 7'd2 && place_q <= 7'(MostBytes + 2);
   assign is_ack = intact && pid_q == PidAck && place_q == '0;
 

@@ -722,6 +722,8 @@ START_TEST(usb_takes_a_SETUP_at_any_time)
             host->spoil_after = 1;
             host->spoil_place = tp_random_below(&b->random, 88);
             ck_assert_int_eq(tp_usb_host_setup(host, setup), NONE);
+            // It ended what was before all the same.
+            ck_assert_int_eq(sound(b, tp_usb_host_in(host, 0, got)), STALL);
         }
         tp_usb_bench_wait(b, 15);
         ck_assert_int_eq(ask(b, 0xC0, 0x20, 0, 7, 162, got), 162);
@@ -857,6 +859,28 @@ START_TEST(usb_empties_both_buffers_when_the_link_opens_and_closes)
         traffic_begin(b, t, 200);
         traffic_run(b, t);
     }
+    free(t);
+    tp_usb_bench_close(b);
+}
+END_TEST
+
+START_TEST(usb_empties_both_buffers_when_the_open_link_opens)
+{
+    struct tp_usb_bench *b = bench_start(_i);
+    struct traffic *t = calloc(1, sizeof *t);
+    uint8_t packet[PACKET];
+    b->sink.chance = 0;
+    for (int n = 0; n < 2; n++) ck_assert_int_eq(bulk_out(b, t->out, PACKET), 0);
+    supply(b, PACKET + 10);
+    tp_usb_bench_wait(b, 2000);
+    ck_assert_uint_eq(b->source.done, PACKET + 10);
+    open_link(b);
+    b->sink.chance = 256;
+    tp_usb_bench_wait(b, 2000);
+    ck_assert_uint_eq(b->sink.done, 0);
+    ck_assert_int_eq(bulk_in(b, packet), NAK);
+    traffic_begin(b, t, 300);
+    traffic_run(b, t);
     free(t);
     tp_usb_bench_close(b);
 }
@@ -1102,6 +1126,7 @@ Suite *tp_test_suite(void)
     add(suite, "address", usb_takes_an_address_when_its_status_is_acknowledged, 2);
     add(suite, "halt", usb_halts_and_goes_on, TP_TEST_SEEDS);
     add(suite, "link", usb_empties_both_buffers_when_the_link_opens_and_closes, TP_TEST_SEEDS);
+    add(suite, "again", usb_empties_both_buffers_when_the_open_link_opens, TP_TEST_SEEDS);
     add(suite, "core", usb_closes_when_the_core_is_reset, TP_TEST_SEEDS);
     add(suite, "babble", usb_ignores_babble_and_packets_of_others, 2);
     add(suite, "noise", usb_ignores_noise_between_packets, 4);
