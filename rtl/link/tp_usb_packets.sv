@@ -68,6 +68,8 @@ module tp_usb_packets (
   // an answer has to begin 6.5 bit times, 32 cycles, behind the J. The lines take 4 cycles there
   // and back.
   localparam int unsigned TurnCycles = 22;
+  // The J is there, even if hubs have stretched what is before it.
+  localparam int unsigned EndCycles = 13;
   // 16 to 18 bit times without a packet, and the 8 of the sync, behind which a packet is seen.
   localparam int unsigned WaitCycles = 126;
 
@@ -215,8 +217,8 @@ module tp_usb_packets (
       end
       StTurn: begin
         // Whoever drives the line is not waiting for an answer.
-        if (receive_active_i) state_d = StIdle;
-        else if (timer_q == 7'(TurnCycles)) state_d = idle_i ? StPid : StIdle;
+        if (timer_q >= 7'(EndCycles) && !idle_i) state_d = StIdle;
+        else if (timer_q == 7'(TurnCycles)) state_d = StPid;
       end
       StPid: begin
         if (send_ready_i && answer_q[1:0] != PidData0[1:0]) state_d = StEnd;
@@ -270,7 +272,7 @@ module tp_usb_packets (
   // The planted fault takes a repeated packet again.
   assign out_commit_o = data_taken && bulk_q && take_q && answer_out == PidAck;
 `else
-  assign out_commit_o = data_taken && bulk_q && take_q && answer_out == PidAck && fresh;
+  assign out_commit_o = data_taken && bulk_q && answer_out == PidAck && fresh;
 `endif
   assign control_acked_o = state_q == StAck && is_ack && !bulk_q;
   assign in_acked_o = state_q == StAck && is_ack && bulk_q && open_i;
@@ -304,7 +306,7 @@ module tp_usb_packets (
   `TP_ASSERT(OnePulse_A,
              32'(setup_valid_o) + 32'(out_commit_o) + 32'(control_acked_o) + 32'(in_acked_o) <= 1)
   `TP_ASSERT(Bytes_A, state_q != StBytes || (bytes_q <= 7'(MostBytes) && place_q < bytes_q))
-  `TP_ASSERT(TakesFresh_A, !out_commit_o || pid_q[3] == toggle_out_q)
+  `TP_ASSERT(TakesFresh_A, !out_commit_o || (take_q && pid_q[3] == toggle_out_q))
   `TP_ASSERT(Silent_A, !(send_valid_o && receive_active_i))
   `TP_COVER(Repeated_C, data_taken && bulk_q && !fresh)
   `TP_COVER(TooLong_C, intact && place_q > 7'(MostBytes + 2))

@@ -966,6 +966,15 @@ START_TEST(usb_ignores_babble_and_packets_of_others)
         tp_usb_host_token(host, TP_USB_PID_IN, endpoint);
         expect_silence(b);
     }
+    // A host that does not wait for the answer.
+    for (uint32_t samples = 0; samples < 9; samples++) {
+        tp_usb_host_token(host, TP_USB_PID_IN, IN);
+        tp_usb_bench_wait(b, samples);
+        host->address = (uint8_t)(address ^ 1);
+        tp_usb_host_token(host, TP_USB_PID_IN, IN);
+        host->address = address;
+        expect_silence(b);
+    }
     // A token, and a packet of somebody else's behind it.
     tp_usb_host_token(host, TP_USB_PID_OUT, OUT);
     tp_usb_bench_wait(b, 15);
