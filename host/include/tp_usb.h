@@ -19,7 +19,7 @@
 #define TP_USB_PACKET_BYTES 0x40u /* largest packet of every endpoint */
 #define TP_USB_SERIAL_DIGITS 0x08u /* the serial number is hexadecimal digits, upper case */
 #define TP_USB_REQUEST_TYPE_LINK 0x41u /* bmRequestType of LINK: vendor, interface, no data */
-#define TP_USB_REQUEST_LINK 0x01u /* bRequest; wIndex: interface, wValue: one of the next two */
+#define TP_USB_REQUEST_LINK 0x01u /* bRequest; wIndex: interface, wValue: one of the two below */
 #define TP_USB_LINK_CLOSE 0x00u /* empties both buffers; bulk packets answer NAK */
 #define TP_USB_LINK_OPEN 0x01u /* empties both buffers and lets bytes pass */
 #define TP_USB_REQUEST_TYPE_MICROSOFT 0xC0u /* bmRequestType: vendor, from the device */

@@ -25,7 +25,7 @@ package tp_usb_pkg;
   localparam int unsigned TP_USB_SERIAL_DIGITS = 8;
   // bmRequestType of LINK: vendor, interface, no data
   localparam int unsigned TP_USB_REQUEST_TYPE_LINK = 65;
-  // bRequest; wIndex: interface, wValue: one of the next two
+  // bRequest; wIndex: interface, wValue: one of the two below
   localparam int unsigned TP_USB_REQUEST_LINK = 1;
   // empties both buffers; bulk packets answer NAK
   localparam int unsigned TP_USB_LINK_CLOSE = 0;
