@@ -445,6 +445,15 @@ test: ## Runs every test; the last line counts them.
 	    grep -A8 -E 'rror' $(BUILD)/test-build.log | head -80; }
 	$(RUNNER) $(ALL_TESTS)
 
+# Tests that take many minutes; TP_EVERY=1 has those that take samples in `make test` take all.
+DEEP_TESTS := host/session_run system/link_faults
+
+.PHONY: test-deep
+test-deep: ## Tests that take long: each bit of a session's link flipped, and such.
+	$(MAKE) $(filter %/ulx3s-45f.so,$(SIMS)) \
+	  $(patsubst %,$(BUILD)/test/%,$(filter-out %.sh %.py,$(DEEP_TESTS)))
+	TP_EVERY=1 $(RUNNER) $(DEEP_TESTS)
+
 # make test-skid: the tests of that name, of model, RTL (all variants), host and system.
 test-%:
 	$(if $(strip $(call matching,$*)),,$(error no test is named $*))

@@ -16,7 +16,7 @@ enum {
     SERIAL_PORTS_MAX = 16,
     USB_BOARDS_MAX = 16,
     WRITE_WORDS_MAX = 62,
-    IDLE_POLLS_MAX = 4096  // questions whether all slots have ended, a millisecond between two
+    BUSY_POLLS_MAX = 4096  // questions whether a slot has ended, a millisecond between two
 };
 
 // Of back ends that lose nothing: longer than any step of a simulation.
@@ -136,6 +136,34 @@ tp_status tp__device_request(tp_device *device, uint8_t type, const uint8_t *pay
         (has_reply || answer->payload[1] != TP_ACK_OK)) {
         return refused(device, type, answer->payload[1], error);
     }
+    return status;
+}
+
+// The thread lets the device work also while it owes nothing.
+static void work_on(tp_device *device, bool on)
+{
+    pthread_mutex_lock(&device->mutex);
+    device->running += on ? 1u : UINT32_MAX;
+    pthread_cond_broadcast(&device->changed);
+    pthread_mutex_unlock(&device->mutex);
+}
+
+tp_status tp__device_request_until_free(tp_device *device, uint8_t type, const uint8_t *payload,
+                                        size_t length, struct tp_error *error)
+{
+    const struct timespec pause = {.tv_nsec = 1000000};
+    struct tp_frame answer;
+    tp_status status = TP_ERROR_DEVICE;
+    work_on(device, true);
+    for (int i = 0; i < BUSY_POLLS_MAX && status == TP_ERROR_DEVICE; i++) {
+        answer.payload[1] = TP_ACK_OK;
+        status = tp__device_request(device, type, payload, length, &answer, error);
+        if (answer.type != TP_FRAME_ACK || answer.payload[1] != TP_ACK_BUSY) {
+            break;
+        }
+        (void)nanosleep(&pause, NULL);
+    }
+    work_on(device, false);
     return status;
 }
 
@@ -262,26 +290,17 @@ static tp_status read_counters(tp_device *device, struct tp_device_counters *cou
 // Ends whatever a device still does for the program that had it before.
 static tp_status end_all_runs(tp_device *device, struct tp_error *error)
 {
-    const struct timespec pause = {.tv_nsec = 1000000};
-    tp_status status = TP_OK;
-    for (uint32_t s = 0; s < device->info.slots && status == TP_OK; s++) {
+    for (uint32_t s = 0; s < device->info.slots; s++) {
         const uint8_t payload[4] = {(uint8_t)s};
-        status = tp__device_request(device, TP_FRAME_CANCEL, payload, sizeof payload, NULL, error);
+        tp_status status =
+            tp__device_request(device, TP_FRAME_CANCEL, payload, sizeof payload, NULL, error);
+        if (status != TP_OK) {
+            return status;
+        }
     }
     // The counts of sections are told only while no slot runs.
     const uint8_t payload[4] = {0};
-    struct tp_frame answer;
-    for (int i = 0; i < IDLE_POLLS_MAX && status == TP_OK; i++) {
-        status = ask(device, TP_FRAME_SECTIONS, payload, sizeof payload, &answer, error);
-        if (status != TP_OK || answer.type != TP_FRAME_ACK) {
-            return status;
-        }
-        (void)nanosleep(&pause, NULL);
-    }
-    return status != TP_OK
-               ? status
-               : tp__fail(error, TP_ERROR_DEVICE, "%s does not end what it does - try: reset it",
-                          device->info.name);
+    return tp__device_request_until_free(device, TP_FRAME_SECTIONS, payload, sizeof payload, error);
 }
 
 // Says hello and notes how the device stands.

@@ -160,6 +160,11 @@ TP_MUST_USE tp_status tp__device_request(tp_device *device, uint8_t type, const 
                                          size_t length, struct tp_frame *answer,
                                          struct tp_error *error);
 
+/** The same again and again, while the answer is that a slot runs, for some seconds at most. */
+TP_MUST_USE tp_status tp__device_request_until_free(tp_device *device, uint8_t type,
+                                                    const uint8_t *payload, size_t length,
+                                                    struct tp_error *error);
+
 /** Queues words for a memory space; the next request reports whether they were taken. */
 TP_MUST_USE tp_status tp__device_write(tp_device *device, uint32_t space, uint32_t address,
                                        const uint32_t *words, size_t count, struct tp_error *error);

@@ -15,7 +15,6 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { STRAY_POLLS_MAX = 1000 };         // a millisecond between two
 static const double penalty_most = 3.9;  // factors have 12 bits, 10 of them fractions
 
 void tp__session_signal(tp_session *session)
@@ -457,48 +456,12 @@ static tp_status send(tp_session *session, const struct tp_frame *frame, struct 
                               error);
 }
 
-// The slot runs, though no session does: bytes that the link brought twice began a run again. Ends
-// it; its steps are the past of the slot.
-static tp_status end_stray_run(tp_session *session, struct tp_error *error)
-{
-    const struct timespec pause = {.tv_nsec = 1000000};
-    struct tp_frame frame;
-    struct tp_frame answer;
-    const uint8_t payload[4] = {(uint8_t)session->slot};
-    tp_status status =
-        tp__device_request(session->device, TP_FRAME_CANCEL, payload, sizeof payload, NULL, error);
-    tp__session_slot_frame(session, &frame);
-    answer.payload[1] = TP_ACK_BUSY;
-    for (int i = 0; i < STRAY_POLLS_MAX && status == TP_OK && answer.payload[1] == TP_ACK_BUSY;
-         i++) {
-        (void)nanosleep(&pause, NULL);
-        status = tp__device_request(session->device, frame.type, frame.payload, frame.length,
-                                    &answer, error);
-        status = answer.payload[1] == TP_ACK_BUSY ? TP_OK : status;
-    }
-    if (status == TP_OK) {
-        status = tp__device_request(session->device, TP_FRAME_STATISTICS, NULL, 0, &answer, error);
-    }
-    if (status == TP_OK) {
-        pthread_mutex_lock(&session->device->mutex);
-        session->device->past[session->slot] = (struct tp_slot_past){
-            .is_open = true, .first_step = (uint32_t)tp__get64(answer.payload + 16)};
-        pthread_mutex_unlock(&session->device->mutex);
-    }
-    return status;
-}
-
 // Opens the slot and fills its queue.
 static tp_status prepare_run(tp_session *session, struct tp_error *error)
 {
     struct tp_frame frame;
-    struct tp_frame answer;
     tp__session_slot_frame(session, &frame);
-    tp_status status = tp__device_request(session->device, frame.type, frame.payload, frame.length,
-                                          &answer, error);
-    if (status == TP_ERROR_DEVICE && answer.payload[1] == TP_ACK_BUSY) {
-        status = end_stray_run(session, error);
-    }
+    tp_status status = send(session, &frame, error);
     if (status == TP_OK && tp__session_recent_frame(session, &frame)) {
         status = send(session, &frame, error);
     }
@@ -510,7 +473,7 @@ static tp_status prepare_run(tp_session *session, struct tp_error *error)
 }
 
 // From here on the device's thread may hear of the run, also before RUN is answered.
-static void begin_run(tp_session *session, uint32_t count)
+static void begin_run(tp_session *session, uint32_t count, struct tp_frame *frame)
 {
     pthread_mutex_lock(&session->device->mutex);
     session->read = session->length;
@@ -530,7 +493,29 @@ static void begin_run(tp_session *session, uint32_t count)
     session->started_at = tp__seconds();
     session->first_at = 0;
     session->device->running++;
+    tp__session_run_frame(session, frame);
     pthread_mutex_unlock(&session->device->mutex);
+}
+
+// RUN was answered, or something before it was refused.
+static tp_status settle_run(tp_session *session, tp_status status)
+{
+    tp_device *device = session->device;
+    pthread_mutex_lock(&device->mutex);
+    session->starting = false;
+    if (status == TP_ERROR_DEVICE && device->failure.status == TP_OK) {
+        // Bytes that the link brought twice may have begun an old run in the slot.
+        if (session->running) {
+            tp__session_lost(session);
+        }
+        status = TP_OK;
+    }
+    if (status != TP_OK && session->running) {
+        session->running = false;
+        device->running--;
+    }
+    pthread_mutex_unlock(&device->mutex);
+    return status;
 }
 
 tp_status tp_session_generate(tp_session *session, uint32_t count, struct tp_error *error)
@@ -554,10 +539,9 @@ tp_status tp_session_generate(tp_session *session, uint32_t count, struct tp_err
                         (unsigned)device->queue_max);
     }
     tp_status status = prepare_run(session, error);
-    if (status != TP_OK) {
+    if (status != TP_OK && device->failure.status != TP_OK) {
         return status;
     }
-    begin_run(session, count);
     session->reading = true;
     session->stop_found = false;
     if (device->model->tokenizer != NULL) {
@@ -567,15 +551,11 @@ tp_status tp_session_generate(tp_session *session, uint32_t count, struct tp_err
     session->text_count = 0;
     session->text_given = 0;
     struct tp_frame frame;
-    tp__session_run_frame(session, &frame);
-    status = send(session, &frame, error);
-    pthread_mutex_lock(&device->mutex);
-    session->starting = false;
-    if (status != TP_OK && session->running) {
-        session->running = false;
-        device->running--;
+    begin_run(session, count, &frame);
+    if (status == TP_OK) {
+        status = send(session, &frame, error);
     }
-    pthread_mutex_unlock(&device->mutex);
+    status = settle_run(session, status);
     if (status != TP_OK) {
         session->reading = false;
     }

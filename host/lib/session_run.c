@@ -293,12 +293,6 @@ static void take_count_of_steps(tp_session *session, uint64_t steps)
     session->recovery = session->cancel_wanted ? TP_RECOVERY_END : TP_RECOVERY_RECENT;
 }
 
-static void refused(tp_session *session)
-{
-    tp__device_fail(session->device, TP_ERROR_DEVICE,
-                    "it refuses to go on with a session - try: reset it and load it again");
-}
-
 void tp__session_answered(tp_session *session, const struct tp_frame *answer)
 {
     uint8_t type = answer->type == TP_FRAME_ACK ? answer->payload[0] : answer->type;
@@ -309,7 +303,7 @@ void tp__session_answered(tp_session *session, const struct tp_frame *answer)
         bool is_busy = answer->payload[1] == TP_ACK_BUSY && session->polls++ < POLLS_MAX;
         session->recovery = is_busy ? TP_RECOVERY_BUSY : TP_RECOVERY_STATISTICS;
         if (!is_busy && !is_ok) {
-            refused(session);
+            tp__session_lost(session);
         }
     } else if (answer->type == TP_FRAME_STATISTICS_REPLY &&
                session->recovery == TP_RECOVERY_STATISTICS) {
@@ -323,7 +317,7 @@ void tp__session_answered(tp_session *session, const struct tp_frame *answer)
         session->recovery = TP_RECOVERY_NONE;
     } else if (session->recovery != TP_RECOVERY_NONE &&
                (!is_ok || session->recovery == TP_RECOVERY_STATISTICS)) {
-        refused(session);
+        tp__session_lost(session);
     }
 }
 
@@ -412,7 +406,12 @@ static bool is_asked(const tp_session *session, uint32_t position)
 // Whether everything was told that belongs to this step.
 static bool is_whole(const tp_session *session, uint32_t position)
 {
+#ifdef TP_PLANT_BUG
+    // The planted fault takes any token for that of the step.
+    bool has_token = true;
+#else
     bool has_token = session->has_token && session->token_position == position;
+#endif
     return position == session->processed && position < session->length &&
            end_by_history(session) == TP_END_NONE && (has_token || !is_asked(session, position)) &&
            (session->logits == NULL || session->logits_heard == session->vocab);

@@ -196,10 +196,9 @@ static bool move(const struct tp_backend *inner, void *state, tp_status *status,
     return taken != 0 || got != 0;
 }
 
-// Until the device has said so many bytes, or does nothing more.
-static tp_status exchange(const struct tp_backend *inner, void *state, size_t enough,
-                          const uint8_t *out, size_t out_count, size_t *out_taken, uint8_t *in,
-                          size_t in_max, size_t *in_count, struct tp_error *error)
+static tp_status exchange(const struct tp_backend *inner, void *state, const uint8_t *out,
+                          size_t out_count, size_t *out_taken, uint8_t *in, size_t in_max,
+                          size_t *in_count, struct tp_error *error)
 {
     struct queue *heard = &wire.ways[TP_TO_HOST].queue;
     tp_status status = TP_OK;
@@ -210,7 +209,7 @@ static tp_status exchange(const struct tp_backend *inner, void *state, size_t en
     pass(&wire.ways[TP_TO_DEVICE], out, out_count);
     *out_taken = out_count;
     // A simulated step lasts for several exchanges that move nothing.
-    for (int idle = 0; idle < IDLE_EXCHANGES && heard->count < enough && status == TP_OK; idle++) {
+    for (int idle = 0; idle < IDLE_EXCHANGES && heard->count == 0 && status == TP_OK; idle++) {
         idle = move(inner, state, &status, error) ? 0 : idle;
     }
     *in_count = heard->count < in_max ? heard->count : in_max;
@@ -279,22 +278,14 @@ static tp_status exchange_emulator(void *state, const uint8_t *out, size_t out_c
                                    size_t *out_taken, uint8_t *in, size_t in_max, size_t *in_count,
                                    struct tp_error *error)
 {
-    return exchange(&tp__backend_emulator, state, 1, out, out_count, out_taken, in, in_max,
-                    in_count, error);
-}
-
-// A device of its own does not wait for the host.
-static tp_status exchange_kept(void *state, const uint8_t *out, size_t out_count, size_t *out_taken,
-                               uint8_t *in, size_t in_max, size_t *in_count, struct tp_error *error)
-{
-    return exchange(&tp__backend_emulator, state, CHUNK_BYTES, out, out_count, out_taken, in,
-                    in_max, in_count, error);
+    return exchange(&tp__backend_emulator, state, out, out_count, out_taken, in, in_max, in_count,
+                    error);
 }
 
 static tp_status exchange_sim(void *state, const uint8_t *out, size_t out_count, size_t *out_taken,
                               uint8_t *in, size_t in_max, size_t *in_count, struct tp_error *error)
 {
-    return exchange(&tp__backend_sim, state, 1, out, out_count, out_taken, in, in_max, in_count,
+    return exchange(&tp__backend_sim, state, out, out_count, out_taken, in, in_max, in_count,
                     error);
 }
 
@@ -316,4 +307,4 @@ const struct tp_backend tp_test_faulty_persistent = {.kind = "faulty",
                                                      .frames_max = 2,
                                                      .open = open_kept,
                                                      .close = close_kept,
-                                                     .exchange = exchange_kept};
+                                                     .exchange = exchange_emulator};

@@ -76,6 +76,35 @@ static void save_frames(const char *folder)
     save(folder, "frame", "frames", &bytes);
 }
 
+// What fuzz_device.c makes of an input: a run of five tokens that all comes as it should.
+static void save_run(const char *folder)
+{
+    struct tp_test_bytes bytes = {0};
+    static const uint8_t answers[] = {0, 0, 0};  // kind of session, SLOT, ...
+    tp_test_put(&bytes, answers, sizeof answers);
+    for (uint8_t i = 0; i < 6; i++) {
+        const uint8_t token[] = {0, 3, i};
+        const uint8_t step[] = {1, i, 1, i};
+        if (i > 0) tp_test_put(&bytes, token, sizeof token);
+        tp_test_put(&bytes, step, sizeof step);
+    }
+    const uint8_t done[] = {2, TP_REASON_LIMIT, 6, 0};
+    tp_test_put(&bytes, done, sizeof done);
+    save(folder, "device", "run", &bytes);
+}
+
+// What fuzz_emulator.c makes of an input: a slot is opened, fed, run and cancelled.
+static void save_conversation(const char *folder)
+{
+    struct tp_test_bytes bytes = {0};
+    const uint8_t slot[1 + TP_SLOT_BYTES] = {1, 0, 0, 0, 0, [17] = 8};
+    static const uint8_t rest[] = {2 | 1 << 3, 0, 0, 1, 0, 2, 0, 3 | 2 << 3, 0, 0,    0,    0,
+                                   3,          0, 0, 0, 4, 0, 0, 0,          0, 0x81, 0xa7, 1};
+    tp_test_put(&bytes, slot, sizeof slot);
+    tp_test_put(&bytes, rest, sizeof rest);
+    save(folder, "emulator", "conversation", &bytes);
+}
+
 static void give_up(const struct tp_error *error)
 {
     fprintf(stderr, "make_corpus: %s\n", error->text);
@@ -276,6 +305,8 @@ int main(int argc, char **argv)
                          &bytes);
     save(folder, "config", "qwen3", &bytes);
     save_frames(folder);
+    save_run(folder);
+    save_conversation(folder);
     struct tp_test_model single = tiny;
     single.heads = 1;
     save_image(folder, &single, TP_FORMAT_FP4, true);

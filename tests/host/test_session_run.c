@@ -11,21 +11,18 @@
 // TP_EVERY=1 takes every place where a sample is taken otherwise (make test-deep). Not covered: the
 // simulated RTL (tests/system/test_link_faults.c).
 //
-// TP_TIME_LIMIT_S: 1200
+// TP_TIME_LIMIT_S: 7200
 
 #include "session.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "check_main.h"
 #include "faulty_link.h"
-#include "model_files.h"
+#include "heard_session.h"
 #include "random.h"
-
-enum { VOCAB = 70, CONTEXT = 48, TOKENS_MAX = 64, PROMPT = 4, TOKENS = 6 };
 
 static tp_context *context;
 static tp_model *model;
@@ -38,24 +35,15 @@ static struct tp_error error;
 
 static void open_device(const struct tp_backend *backend)
 {
-    const struct tp_load_options load = {.format = TP_FORMAT_Q8, .sessions = 4};
     tp_test_link_start();
     OK(tp__device_open(context, backend, "faulty:small", "small", &device, &error));
-    OK(tp_device_load(device, model, &load, &error));
+    tp_heard_load(device, model);
 }
 
 static void setup(void)
 {
-    const struct tp_test_model made = {32, 32, 1, 2, 1, VOCAB, CONTEXT, false, 7};
-    struct tp_test_bytes file = {NULL, 0, 0};
-    char path[512];
-    tp_test_write_llama2c(&made, 0, &file);
-    tp_test_write_file(&file, path, sizeof path);
     OK(tp_context_create(NULL, &context, &error));
-    const struct tp_model_options options = {.path = path};
-    OK(tp_model_open(context, &options, &model, &error));
-    (void)unlink(path);
-    tp_test_bytes_free(&file);
+    tp_heard_open_model(context, &model);
     open_device(&tp_test_faulty_emulator);
 }
 
@@ -67,107 +55,24 @@ static void teardown(void)
     tp_test_link_end();
 }
 
-// ---- one run, heard in full ----
+// ---- references ----
 
-struct heard {
-    uint32_t tokens[TOKENS_MAX];
-    float log_probabilities[TOKENS_MAX];
-    uint32_t count;
-    uint32_t positions;  // whose logits came
-    uint64_t logits;     // a sum over all of them
-    uint32_t disorder;   // logits of a position that was not the next
-    tp_end end;
-    tp_status status;
-    struct tp_error error;
-};
+static struct tp_heard reference[TP_HEARD_KINDS];
 
-static void hear_logits(void *user, uint32_t position, const int32_t *logits, uint32_t vocab)
+static void run_session(enum tp_heard_kind kind, struct tp_heard *heard)
 {
-    struct heard *heard = user;
-    heard->disorder += position != heard->positions ? 1 : 0;
-    heard->positions++;
-    for (uint32_t i = 0; i < vocab; i++) {
-        heard->logits = heard->logits * 0x9e3779b97f4a7c15u + (uint32_t)logits[i];
-    }
-}
-
-// Kinds of sessions: plain, and one that uses everything.
-enum { PLAIN, RICH, STOPPED, KINDS };
-
-static struct tp_session_options options_of(int kind, struct heard *heard)
-{
-    struct tp_session_options options = {.temperature = 1.0f, .seed = 5, .ignore_eos = true};
-    if (kind == RICH) {
-        options.top_k = 20;
-        options.repetition_penalty = 1.5f;
-        options.candidates = 33;
-        options.on_logits = hear_logits;
-        options.user = heard;
-    }
-    return options;
-}
-
-static const uint32_t prompt[PROMPT] = {1, 40, 50, 60};
-
-static void read_all(tp_session *session, struct heard *heard)
-{
-    struct tp_token token = {.end = TP_END_NONE};
-    while (token.end == TP_END_NONE) {
-        heard->status = tp_session_read(session, &token, -1, &heard->error);
-        if (heard->status != TP_OK) return;
-        if (token.end != TP_END_NONE) {
-            heard->end = token.end;
-            return;
-        }
-        ck_assert_uint_lt(heard->count, TOKENS_MAX);
-        heard->tokens[heard->count] = token.id;
-        if (token.candidate_count != 0) {
-            heard->log_probabilities[heard->count] =
-                token.log_probability + token.candidates[token.candidate_count - 1].log_probability;
-        }
-        heard->count++;
-    }
-}
-
-static struct heard reference[KINDS];
-
-// A session of two runs: the second goes on where the first ended.
-static void run_session(int kind, struct heard *heard)
-{
-    tp_session *session = NULL;
-    *heard = (struct heard){.count = 0};
-    struct tp_session_options options = options_of(kind, heard);
-    if (kind == STOPPED) {
-        options.stop_tokens[0] = reference[PLAIN].tokens[3];
-        options.stop_token_count = 1;
-    }
-    OK(tp_session_create(device, &options, &session, &error));
-    OK(tp_session_feed(session, prompt, PROMPT, &error));
-    for (uint32_t i = 0; i < 2 && heard->status == TP_OK; i++) {
-        uint32_t count = i == 0 ? TOKENS : 2;
-        heard->status = tp_session_generate(session, count, &heard->error);
-        if (heard->status == TP_OK) read_all(session, heard);
-    }
-    tp_session_destroy(session);
-}
-
-static bool same(const struct heard *a, const struct heard *b)
-{
-    return a->status == b->status && a->count == b->count && a->end == b->end &&
-           a->positions == b->positions && a->logits == b->logits && a->disorder == 0 &&
-           memcmp(a->tokens, b->tokens, sizeof a->tokens) == 0 &&
-           memcmp(a->log_probabilities, b->log_probabilities, sizeof a->log_probabilities) == 0;
+    tp_heard_run(device, kind, reference[TP_HEARD_PLAIN].tokens[3], heard);
 }
 
 static void make_references(void)
 {
-    for (int kind = 0; kind < KINDS; kind++) {
+    for (int kind = 0; kind < TP_HEARD_KINDS; kind++) {
         run_session(kind, &reference[kind]);
         OK(reference[kind].status);
         ck_assert_uint_eq(reference[kind].disorder, 0);
     }
-    ck_assert_uint_eq(reference[PLAIN].count, TOKENS + 2);
-    ck_assert_uint_eq(reference[RICH].positions, PROMPT + TOKENS + 1);
+    ck_assert_uint_eq(reference[TP_HEARD_PLAIN].count, TP_HEARD_TOKENS + 2);
+    ck_assert_uint_eq(reference[TP_HEARD_RICH].positions, TP_HEARD_PROMPT + TP_HEARD_TOKENS + 1);
 }
 
 // The bytes of a session of this kind on a sound link.
@@ -175,10 +80,10 @@ static struct tp_capture captured[TP_WAYS];
 
 static void capture(int kind)
 {
-    struct heard heard;
+    struct tp_heard heard;
     tp_test_link_start();
     run_session(kind, &heard);
-    ck_assert(same(&heard, &reference[kind]));
+    ck_assert(tp_heard_same(&heard, &reference[kind]));
     for (int way = 0; way < TP_WAYS; way++) captured[way] = *tp_test_link_captured(way);
 }
 
@@ -189,11 +94,11 @@ static uint64_t faults;
 // One session with one fault.
 static void damage(int kind, const struct tp_edit *edit)
 {
-    struct heard heard;
+    struct tp_heard heard;
     tp_test_link_start();
     tp_test_link_edit(edit);
     run_session(kind, &heard);
-    ck_assert_msg(same(&heard, &reference[kind]),
+    ck_assert_msg(tp_heard_same(&heard, &reference[kind]),
                   "kind %d, way %d, byte %zu: flip %02x, %zu removed, %zu again, %zu inserted: %u "
                   "tokens, end %s, %s",
                   kind, edit->way, edit->at, edit->flip, edit->remove, edit->again, edit->insert,
@@ -251,7 +156,7 @@ static const struct {
     int kind;
     size_t flip_stride;
     size_t bytes_stride;
-} samples[] = {{PLAIN, 9, 3}, {RICH, 150, 30}, {STOPPED, 19, 4}};
+} samples[] = {{TP_HEARD_PLAIN, 9, 3}, {TP_HEARD_RICH, 150, 30}, {TP_HEARD_STOPPED, 19, 4}};
 
 START_TEST(any_flipped_bit_changes_nothing)
 {
@@ -333,7 +238,7 @@ START_TEST(any_frame_lost_doubled_or_out_of_place_changes_nothing)
                                     TP_FRAME_TOKEN, TP_FRAME_STEP, TP_FRAME_DONE};
     static const uint8_t rich[] = {TP_FRAME_RECENT, TP_FRAME_LOGITS, TP_FRAME_CANDIDATES};
     for (size_t i = 0; i < sizeof types; i++) ck_assert(seen[types[i]]);
-    for (size_t i = 0; kind == RICH && i < sizeof rich; i++) ck_assert(seen[rich[i]]);
+    for (size_t i = 0; kind == TP_HEARD_RICH && i < sizeof rich; i++) ck_assert(seen[rich[i]]);
 }
 END_TEST
 
@@ -349,13 +254,13 @@ START_TEST(faults_at_random_change_nothing_or_end_with_one_error)
     uint64_t repeated = 0;
     make_references();
     for (uint32_t i = 0; i < sessions; i++) {
-        struct heard heard;
-        int kind = (int)(i % KINDS);
+        struct tp_heard heard;
+        int kind = (int)(i % TP_HEARD_KINDS);
         tp_test_link_start();
         tp_test_link_random(tp_test_seed(_i) * 1000 + i, one_in[_i]);
         run_session(kind, &heard);
         if (heard.status == TP_OK) {
-            ck_assert_msg(same(&heard, &reference[kind]), "session %u", i);
+            ck_assert_msg(tp_heard_same(&heard, &reference[kind]), "session %u", i);
             intact++;
             continue;
         }
@@ -390,7 +295,7 @@ END_TEST
 START_TEST(loading_is_repeated_where_it_was_damaged)
 {
     const struct tp_load_options load = {.format = TP_FORMAT_Q8, .sessions = 4};
-    struct heard heard;
+    struct tp_heard heard;
     make_references();
     tp_device_close(device);
     OK(tp__device_open(context, _i % 2 == 0 ? &tp_test_faulty_emulator : &tp_test_faulty_persistent,
@@ -402,9 +307,9 @@ START_TEST(loading_is_repeated_where_it_was_damaged)
     OK(tp_device_get_statistics(device, &facts, &error));
     ck_assert_uint_gt(facts.frames_bad, 0);
     ck_assert_uint_gt(facts.frames_repeated, 0);
-    for (int kind = 0; kind < KINDS; kind++) {
+    for (int kind = 0; kind < TP_HEARD_KINDS; kind++) {
         run_session(kind, &heard);
-        ck_assert(same(&heard, &reference[kind]));
+        ck_assert(tp_heard_same(&heard, &reference[kind]));
     }
 }
 END_TEST
@@ -412,24 +317,25 @@ END_TEST
 // ---- several sessions ----
 
 // Two sessions in the same steps, or one after the other, with a fault at some place.
-static void run_two(struct heard heard[2])
+static void run_two(struct tp_heard heard[2])
 {
     tp_session *sessions[2];
     for (int i = 0; i < 2; i++) {
-        heard[i] = (struct heard){.count = 0};
-        const struct tp_session_options options = options_of(i == 0 ? PLAIN : RICH, &heard[i]);
+        heard[i] = (struct tp_heard){.count = 0};
+        const struct tp_session_options options =
+            tp_heard_options(device, i == 0 ? TP_HEARD_PLAIN : TP_HEARD_RICH, &heard[i]);
         OK(tp_session_create(device, &options, &sessions[i], &error));
-        OK(tp_session_feed(sessions[i], prompt, PROMPT, &error));
+        OK(tp_session_feed(sessions[i], tp_heard_prompt, TP_HEARD_PROMPT, &error));
     }
-    for (int i = 0; i < 2; i++) OK(tp_session_generate(sessions[i], TOKENS, &error));
-    for (int i = 0; i < 2; i++) read_all(sessions[i], &heard[i]);
+    for (int i = 0; i < 2; i++) OK(tp_session_generate(sessions[i], TP_HEARD_TOKENS, &error));
+    for (int i = 0; i < 2; i++) tp_heard_read(sessions[i], &heard[i]);
     for (int i = 0; i < 2; i++) tp_session_destroy(sessions[i]);
 }
 
 START_TEST(sessions_that_share_steps_stay_themselves)
 {
-    struct heard alone[2];
-    struct heard heard[2];
+    struct tp_heard alone[2];
+    struct tp_heard heard[2];
     struct tp_random random;
     tp_random_init(&random, tp_test_seed(_i), 0);
     tp_test_link_start();
@@ -443,7 +349,7 @@ START_TEST(sessions_that_share_steps_stay_themselves)
         run_two(heard);
         for (int s = 0; s < 2; s++) {
             OK(heard[s].status);
-            ck_assert_msg(same(&heard[s], &alone[s]), "session %d, byte %zu", s, edit.at);
+            ck_assert_msg(tp_heard_same(&heard[s], &alone[s]), "session %d, byte %zu", s, edit.at);
         }
     }
 }
@@ -456,7 +362,7 @@ static tp_session *cancelled;
 
 static void cancel_in_callback(void *user, const struct tp_token *token)
 {
-    struct heard *heard = user;
+    struct tp_heard *heard = user;
     if (token->end == TP_END_NONE) {
         heard->tokens[heard->count++] = token->id;
         if (heard->count == cancel_after) OK(tp_session_cancel(cancelled, &error));
@@ -470,8 +376,8 @@ START_TEST(cancel_ends_a_run_also_in_the_middle_of_a_loss)
     make_references();
     tp_test_link_start();
     for (size_t at = 0; at < 700; at += 7) {
-        struct heard heard = {.count = 0};
-        struct tp_session_options options = options_of(PLAIN, &heard);
+        struct tp_heard heard = {.count = 0};
+        struct tp_session_options options = tp_heard_options(device, TP_HEARD_PLAIN, &heard);
         options.on_token = cancel_in_callback;
         options.user = &heard;
         cancel_after = 2 + (uint32_t)(at % 3);
@@ -479,20 +385,21 @@ START_TEST(cancel_ends_a_run_also_in_the_middle_of_a_loss)
         tp_test_link_start();
         tp_test_link_edit(&edit);
         OK(tp_session_create(device, &options, &cancelled, &error));
-        OK(tp_session_feed(cancelled, prompt, PROMPT, &error));
+        OK(tp_session_feed(cancelled, tp_heard_prompt, TP_HEARD_PROMPT, &error));
         OK(tp_session_generate(cancelled, 40, &error));
         tp_session_destroy(cancelled);
         ck_assert_msg(heard.end == TP_END_CANCEL || heard.end == TP_END_LIMIT, "byte %zu: %s", at,
                       tp_end_name(heard.end));
-        uint32_t compared = heard.count < TOKENS ? heard.count : TOKENS;
-        ck_assert_mem_eq(heard.tokens, reference[PLAIN].tokens, compared * sizeof(uint32_t));
+        uint32_t compared = heard.count < TP_HEARD_TOKENS ? heard.count : TP_HEARD_TOKENS;
+        ck_assert_mem_eq(heard.tokens, reference[TP_HEARD_PLAIN].tokens,
+                         compared * sizeof(uint32_t));
         ck_assert_uint_lt(heard.count, 40);
     }
     // The slot is free for whoever comes next, and nothing of the old run is taken for theirs.
-    struct heard heard;
+    struct tp_heard heard;
     tp_test_link_start();
-    run_session(RICH, &heard);
-    ck_assert(same(&heard, &reference[RICH]));
+    run_session(TP_HEARD_RICH, &heard);
+    ck_assert(tp_heard_same(&heard, &reference[TP_HEARD_RICH]));
 }
 END_TEST
 
@@ -500,19 +407,19 @@ START_TEST(a_destroyed_session_leaves_nothing_to_the_next)
 {
     make_references();
     for (size_t at = 20; at < 500; at += 13) {
-        struct heard heard = {.count = 0};
+        struct tp_heard heard = {.count = 0};
         tp_session *session = NULL;
-        struct tp_session_options options = options_of(PLAIN, &heard);
+        struct tp_session_options options = tp_heard_options(device, TP_HEARD_PLAIN, &heard);
         options.seed = at;
         const struct tp_edit edit = {.way = TP_TO_HOST, .at = at, .remove = 60};
         tp_test_link_start();
         tp_test_link_edit(&edit);
         OK(tp_session_create(device, &options, &session, &error));
-        OK(tp_session_feed(session, prompt, PROMPT, &error));
+        OK(tp_session_feed(session, tp_heard_prompt, TP_HEARD_PROMPT, &error));
         OK(tp_session_generate(session, 40, &error));
         tp_session_destroy(session);
-        run_session(PLAIN, &heard);
-        ck_assert_msg(same(&heard, &reference[PLAIN]), "byte %zu", at);
+        run_session(TP_HEARD_PLAIN, &heard);
+        ck_assert_msg(tp_heard_same(&heard, &reference[TP_HEARD_PLAIN]), "byte %zu", at);
     }
 }
 END_TEST
@@ -521,22 +428,22 @@ END_TEST
 
 START_TEST(silence_noise_and_a_pulled_cable_end_with_one_error)
 {
-    struct heard heard;
+    struct tp_heard heard;
     make_references();
     for (int place = 0; place < 3; place++) {
         tp_session *session = NULL;
-        const struct tp_session_options options = options_of(PLAIN, &heard);
-        heard = (struct heard){.count = 0};
+        const struct tp_session_options options = tp_heard_options(device, TP_HEARD_PLAIN, &heard);
+        heard = (struct tp_heard){.count = 0};
         OK(tp_session_create(device, &options, &session, &error));
-        OK(tp_session_feed(session, prompt, PROMPT, &error));
-        if (place != 0) OK(tp_session_generate(session, TOKENS, &error));
-        if (place == 2) read_all(session, &heard);
+        OK(tp_session_feed(session, tp_heard_prompt, TP_HEARD_PROMPT, &error));
+        if (place != 0) OK(tp_session_generate(session, TP_HEARD_TOKENS, &error));
+        if (place == 2) tp_heard_read(session, &heard);
         if (_i == 0) tp_test_link_mute(TP_TO_HOST);
         if (_i == 1) tp_test_link_mute(TP_TO_DEVICE);
         if (_i == 2) tp_test_link_noise(7);
         if (_i == 3) tp_test_link_unplug();
-        if (place == 1) read_all(session, &heard);
-        if (place != 1) heard.status = tp_session_generate(session, TOKENS, &heard.error);
+        if (place == 1) tp_heard_read(session, &heard);
+        if (place != 1) heard.status = tp_session_generate(session, TP_HEARD_TOKENS, &heard.error);
         // The run may have come to its end before.
         if (place != 1 || heard.status != TP_OK) {
             ck_assert_int_eq(heard.status, _i == 3 ? TP_ERROR_DEVICE : TP_ERROR_TIMEOUT);
@@ -569,7 +476,7 @@ END_TEST
 START_TEST(a_device_in_any_state_is_taken_over)
 {
     struct tp_random random;
-    struct heard heard;
+    struct tp_heard heard;
     tp_random_init(&random, tp_test_seed(_i), 0);
     make_references();
     tp_device_close(device);
@@ -577,15 +484,14 @@ START_TEST(a_device_in_any_state_is_taken_over)
     for (int round = 0; round < 12; round++) {
         tp_device *first = NULL;
         tp_session *sessions[2];
-        const struct tp_load_options load = {.format = TP_FORMAT_Q8, .sessions = 4};
-        const struct tp_session_options options = options_of(PLAIN, &heard);
         tp_test_link_start();
         OK(tp__device_open(context, &tp_test_faulty_persistent, "faulty:small", "small", &first,
                            &error));
-        OK(tp_device_load(first, model, &load, &error));
+        tp_heard_load(first, model);
+        const struct tp_session_options options = tp_heard_options(first, TP_HEARD_PLAIN, &heard);
         for (int i = 0; i < 2; i++) {
             OK(tp_session_create(first, &options, &sessions[i], &error));
-            OK(tp_session_feed(sessions[i], prompt, PROMPT, &error));
+            OK(tp_session_feed(sessions[i], tp_heard_prompt, TP_HEARD_PROMPT, &error));
             OK(tp_session_generate(sessions[i], 40, &error));
         }
         // Its program dies in the middle of a frame, with runs under way.
@@ -601,14 +507,14 @@ START_TEST(a_device_in_any_state_is_taken_over)
         struct tp_device_statistics facts;
         OK(tp_device_get_statistics(device, &facts, &error));
         ck_assert_uint_eq(facts.steps + facts.steps_lost, 0);
-        for (int kind = 0; kind < KINDS; kind++) {
+        for (int kind = 0; kind < TP_HEARD_KINDS; kind++) {
             run_session(kind, &heard);
-            ck_assert(same(&heard, &reference[kind]));
+            ck_assert(tp_heard_same(&heard, &reference[kind]));
         }
         OK(tp_device_get_statistics(device, &facts, &error));
         ck_assert_uint_eq(facts.steps_lost, 0);
         ck_assert_uint_eq(facts.recoveries, 0);
-        ck_assert_uint_gt(facts.steps, PROMPT + TOKENS);
+        ck_assert_uint_gt(facts.steps, TP_HEARD_PROMPT + TP_HEARD_TOKENS);
         tp_device_close(device);
         device = NULL;
     }
@@ -621,10 +527,11 @@ Suite *tp_test_suite(void)
     Suite *suite = suite_create("session_run");
     TCase *tc = tcase_create("session_run");
     tcase_add_checked_fixture(tc, setup, teardown);
-    tcase_set_timeout(tc, 900);
-    tcase_add_loop_test(tc, any_flipped_bit_changes_nothing, 0, KINDS);
-    tcase_add_loop_test(tc, any_bytes_cut_doubled_or_inserted_change_nothing, 0, KINDS);
-    tcase_add_loop_test(tc, any_frame_lost_doubled_or_out_of_place_changes_nothing, 0, KINDS);
+    tcase_set_timeout(tc, getenv("TP_EVERY") != NULL ? 7000 : 240);
+    tcase_add_loop_test(tc, any_flipped_bit_changes_nothing, 0, TP_HEARD_KINDS);
+    tcase_add_loop_test(tc, any_bytes_cut_doubled_or_inserted_change_nothing, 0, TP_HEARD_KINDS);
+    tcase_add_loop_test(tc, any_frame_lost_doubled_or_out_of_place_changes_nothing, 0,
+                        TP_HEARD_KINDS);
     tcase_add_loop_test(tc, faults_at_random_change_nothing_or_end_with_one_error, 0, 3);
     tcase_add_loop_test(tc, loading_is_repeated_where_it_was_damaged, 0, 2);
     tcase_add_loop_test(tc, sessions_that_share_steps_stay_themselves, 0, 2);

@@ -8,7 +8,6 @@
 # TP_TIME_LIMIT_S: 600
 
 BUILD=${TP_BUILD:-build}
-RUNS=${TP_FUZZ_RUNS:-20000}
 ROOM=$(mktemp -d) || exit 1
 trap 'rm -rf "$ROOM"' EXIT
 count=0
@@ -22,12 +21,15 @@ fi
 for source in tests/fuzz/fuzz_*.c; do
     target=$(basename "$source" .c | sed 's/^fuzz_//')
     count=$((count + 1))
+    # A target whose inputs take long says how many are enough.
+    runs=$(sed -n 's/.*TP_FUZZ_RUNS: //p' "$source")
+    runs=${TP_FUZZ_RUNS:-${runs:-20000}}
     mkdir -p "$ROOM/corpus" "$ROOM/seeds/$target"
     if [ -n "$(ls "$ROOM/seeds/$target")" ] &&
-        "$BUILD/fuzz/$target" -runs="$RUNS" -seed=1 -max_len=8192 -timeout=10 -rss_limit_mb=1024 \
+        "$BUILD/fuzz/$target" -runs="$runs" -seed=1 -max_len=8192 -timeout=10 -rss_limit_mb=1024 \
             -verbosity=0 -artifact_prefix="$ROOM/" "$ROOM/corpus" "$ROOM/seeds/$target" \
             $(ls -d "tests/fuzz/found/$target" 2> "$ROOM/none") > "$ROOM/log" 2>&1; then
-        echo "ok $count - $target: $RUNS inputs"
+        echo "ok $count - $target: $runs inputs"
     else
         failed=$((failed + 1))
         echo "not ok $count - $target"
