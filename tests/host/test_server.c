@@ -4,8 +4,8 @@
 // TCP and over a serial port (a pseudo terminal) equal those of the device opened directly; a
 // second program is sent away as long as there is a first; a device that ends in mid-run gives one
 // clear error and no wrong token; a client that reads late loses no byte; a program that is cut off
-// at any byte leaves a device that serves the next one; a server without work sleeps; every address
-// and port that cannot be opened gives its error.
+// at any byte, or killed, leaves a device that serves the next one; a server without work sleeps;
+// every address and port that cannot be opened gives its error.
 //
 // Not covered: the processes (tests/system/test_simulate.sh), rates of real ports.
 
@@ -14,12 +14,14 @@
 #include <arpa/inet.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -45,12 +47,13 @@ struct story {
     uint32_t count;
 };
 
+static const struct tp_session_options sampled = {
+    .temperature = 1.0f, .seed = 5, .ignore_eos = true, .candidates = 3};
+
 // What a program does with a device; ends at the first failure, with the tokens until then.
 static tp_status tell(const char *name, uint32_t count, struct story *story)
 {
     const struct tp_load_options load = {.sessions = 1};
-    const struct tp_session_options sampled = {
-        .temperature = 1.0f, .seed = 5, .ignore_eos = true, .candidates = 3};
     const uint32_t prompt[] = {1, 40, 50, 60};
     tp_device *device = NULL;
     tp_session *session = NULL;
@@ -271,15 +274,13 @@ START_TEST(a_device_that_ends_in_mid_run_gives_one_error)
 {
     struct served served;
     const struct tp_load_options load = {.sessions = 1};
-    const struct tp_session_options options = {
-        .temperature = 1.0f, .seed = 5, .ignore_eos = true, .candidates = 3};
     const uint32_t prompt[] = {1, 40, 50, 60};
     tp_device *device = NULL;
     tp_session *session = NULL;
     struct tp_token token = {.end = TP_END_NONE};
     OK(tp_device_open(context, begin(&served, _i == 0 ? "127.0.0.1:0" : NULL), &device, &error));
     OK(tp_device_load(device, model, &load, &error));
-    OK(tp_session_create(device, &options, &session, &error));
+    OK(tp_session_create(device, &sampled, &session, &error));
     OK(tp_session_feed(session, prompt, 4, &error));
     OK(tp_session_generate(session, CONTEXT - 4, &error));
     OK(tp_session_read(session, &token, PATIENCE_MS, &error));
@@ -342,6 +343,48 @@ START_TEST(a_client_that_reads_late_loses_no_byte)
     }
     ck_assert_uint_eq(decoder.bad, 0);
     (void)close(client);
+    end(&served);
+}
+END_TEST
+
+// A program that tells when it is in the middle of a run.
+static void run_long(const char *name, int notice)
+{
+    const struct tp_load_options load = {.sessions = 1};
+    const uint32_t prompt[] = {1, 40, 50, 60};
+    tp_device *device = NULL;
+    tp_session *session = NULL;
+    struct tp_token token;
+    OK(tp_device_open(context, name, &device, &error));
+    OK(tp_device_load(device, model, &load, &error));
+    OK(tp_session_create(device, &sampled, &session, &error));
+    OK(tp_session_feed(session, prompt, 4, &error));
+    OK(tp_session_generate(session, CONTEXT - 4, &error));
+    OK(tp_session_read(session, &token, PATIENCE_MS, &error));
+    ck_assert_int_eq(write(notice, "", 1), 1);
+    (void)pause();
+}
+
+START_TEST(a_program_that_is_killed_leaves_a_device_for_the_next)
+{
+    struct served served;
+    const char *name = begin(&served, _i == 0 ? "127.0.0.1:0" : NULL);
+    for (uint32_t i = 0; i < 3; i++) {
+        int notice[2];
+        char byte;
+        ck_assert_int_eq(pipe(notice), 0);
+        pid_t program = fork();
+        ck_assert_int_ge(program, 0);
+        if (program == 0) {
+            run_long(name, notice[1]);
+        }
+        ck_assert_int_eq(read(notice[0], &byte, 1), 1);
+        ck_assert_int_eq(kill(program, SIGKILL), 0);
+        ck_assert_int_eq(waitpid(program, NULL, 0), program);
+        (void)close(notice[0]);
+        (void)close(notice[1]);
+        check_story(name);
+    }
     end(&served);
 }
 END_TEST
@@ -645,6 +688,7 @@ Suite *tp_test_suite(void)
     tcase_add_loop_test(tc, a_second_program_is_sent_away_and_the_first_goes_on, 0, 2);
     tcase_add_loop_test(tc, a_device_that_ends_in_mid_run_gives_one_error, 0, 2);
     tcase_add_test(tc, a_client_that_reads_late_loses_no_byte);
+    tcase_add_loop_test(tc, a_program_that_is_killed_leaves_a_device_for_the_next, 0, 2);
     tcase_add_loop_test(tc, a_program_that_is_cut_off_leaves_a_device_for_the_next, 0, 2);
     tcase_add_loop_test(tc, a_server_without_work_sleeps, 0, 2);
     tcase_add_test(tc, addresses_are_taken_apart);

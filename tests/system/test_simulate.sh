@@ -5,8 +5,8 @@
 # after the other, over TCP and over a serial port, print what the device opened directly prints,
 # token for token and, of simulated RTL, cycle for cycle; every verb takes such a device; a command
 # that comes while another one uses the device is sent away; one that is killed in mid-run leaves a
-# device that serves the next; a device that is killed ends its command with one line; signals end
-# it cleanly; what cannot be served is refused.
+# device that serves the next (over a serial port: tests/host/test_server.c); a device that is
+# killed ends its command with one line; signals end it cleanly; what cannot be served is refused.
 #
 # The emulator is served by the program that was built with sanitizers. Needs python3, for a client
 # that only holds the line.
@@ -152,12 +152,6 @@ kill -9 "$server"
 wait "$client"
 [ $? = 1 ] && [ "$(wc -l < "$ROOM/err")" = 1 ] && grep -q "connection was closed" "$ROOM/err"
 report $? "a device that is killed ends its command with one line"
-serve --config "${SIM#sim:}" --pty
-begin "$name"
-kill -9 "$client"
-wait "$client"
-same "$name" "the same over the serial port, after a command was killed in mid-run"
-stop TERM "a serial port ends cleanly"
 
 # ---- words ----
 
