@@ -514,6 +514,7 @@ static tp_status settle_run(tp_session *session, tp_status status)
         session->running = false;
         device->running--;
     }
+    pthread_cond_broadcast(&device->changed);
     pthread_mutex_unlock(&device->mutex);
     return status;
 }
