@@ -110,7 +110,7 @@ START_TEST(a_damaged_link_changes_nothing)
 {
     const char *every = getenv("TP_EVERY");
     const enum tp_heard_kind kind = _i;
-    const uint32_t count = every != NULL && every[0] == '1' ? 4000 : 60;
+    const uint32_t count = every != NULL && every[0] == '1' ? 4000 : 24;
     struct tp_random random;
     size_t counts[TP_WAYS];
     tp_random_init(&random, tp_test_seed(_i), 0);
