@@ -8,6 +8,8 @@
 // The host of usb_host.h draws D+ and D- sample by sample and checks the device's packets as
 // strictly as sampling allows. The two clocks have a ratio for each seed; the first one is 1, with
 // common edges. Not covered: metastability, levels.
+//
+// TP_TIME_LIMIT_S: 600
 
 #include <stdio.h>
 #include <stdlib.h>
