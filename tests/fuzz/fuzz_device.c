@@ -4,7 +4,7 @@
 // a run brings tokens of the vocabulary and an end, or one error; nothing hangs, and no callback
 // sees a position twice.
 //
-// TP_FUZZ_RUNS: 1000
+// TP_FUZZ_RUNS: 100
 
 #include "frame.h"
 #include "fuzz.h"
