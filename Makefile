@@ -562,8 +562,8 @@ netlist-check: ## Runs each unit's test with its synthesised netlist in place of
 	    grep -A8 -E 'rror' $(BUILD)/netlist-build.log | head -80; }
 	$(RUNNER) $(CHECKED)
 
-NETLIST_CONFIG ?= ulx3s-85f
-NETLIST_MODEL  ?= models/tokproc-weather.bin
+NETLIST_CONFIG ?= ulx3s-45f
+NETLIST_MODEL  ?= models/tokproc-stories.bin
 .PHONY: netlist-core
 netlist-core: $(BUILD)/tokproc $(BUILD)/netlist/sim/$(NETLIST_CONFIG).so
 netlist-core: ## Streams a token through the netlist of the core; it must equal the emulator's.
