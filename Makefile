@@ -372,7 +372,7 @@ help: ## Lists the targets.
 
 PACKAGES := build-essential verilator check pkg-config libjansson-dev libpcre2-dev \
             libutf8proc-dev libssl-dev zlib1g-dev clang-format gcovr python3-venv help2man clang \
-            libclang-rt-14-dev libusb-1.0-0-dev libumockdev-dev
+            libclang-rt-14-dev libusb-1.0-0-dev libumockdev-dev umockdev
 
 .PHONY: setup
 setup: ## Installs the Debian packages and the pinned tools in build/venv; safe to run again.
