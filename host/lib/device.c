@@ -3,6 +3,7 @@
 // An open device and the requests of callers (docs/link.md); its thread is device_thread.c.
 
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +16,6 @@
 enum {
     SERIAL_PORTS_MAX = 16,
     USB_BOARDS_MAX = 16,
-    WRITE_WORDS_MAX = 62,
     BUSY_POLLS_MAX = 4096  // questions whether a slot has ended, a millisecond between two
 };
 
@@ -68,11 +68,6 @@ static const char *ack_text(uint8_t status)
     return status < sizeof texts / sizeof *texts ? texts[status] : "unknown status";
 }
 
-static bool works(const tp_device *device)
-{
-    return device->failure.status == TP_OK;
-}
-
 // With the mutex held: gives a frame to the link, when there is room; false: the device failed.
 static bool push(tp_device *device, uint8_t type, const uint8_t *payload, size_t length)
 {
@@ -80,15 +75,15 @@ static bool push(tp_device *device, uint8_t type, const uint8_t *payload, size_t
     if (length != 0) {
         memcpy(frame.payload, payload, length);
     }
-    while (works(device) && !tp__link_has_room(&device->link)) {
+    while (tp__device_works(device) && !tp__link_has_room(&device->link)) {
         pthread_cond_wait(&device->changed, &device->mutex);
     }
-    if (works(device)) {
+    if (tp__device_works(device)) {
         tp__link_push(&device->link, &frame);
         device->pushed++;
         pthread_cond_broadcast(&device->changed);
     }
-    return works(device);
+    return tp__device_works(device);
 }
 
 static tp_status refused(const tp_device *device, uint8_t type, uint8_t status,
@@ -107,14 +102,14 @@ static tp_status ask(tp_device *device, uint8_t type, const uint8_t *payload, si
     pthread_mutex_lock(&device->mutex);
     if (push(device, type, payload, length)) {
         uint64_t number = device->pushed;
-        while (works(device) && device->link.answered < number) {
+        while (tp__device_works(device) && device->link.answered < number) {
             pthread_cond_wait(&device->changed, &device->mutex);
         }
     }
     *answer = device->answer;
     uint8_t write_status = device->write_status;
     device->write_status = TP_ACK_OK;
-    if (!works(device)) {
+    if (!tp__device_works(device)) {
         status = tp__fail(error, device->failure.status, "%s", device->failure.text);
     } else if (write_status != TP_ACK_OK) {
         status = refused(device, TP_FRAME_WRITE, write_status, error);
@@ -171,9 +166,9 @@ tp_status tp__device_write(tp_device *device, uint32_t space, uint32_t address,
                            const uint32_t *words, size_t count, struct tp_error *error)
 {
     tp_status status = TP_OK;
-    for (size_t first = 0; first < count && status == TP_OK; first += WRITE_WORDS_MAX) {
-        size_t part = count - first < WRITE_WORDS_MAX ? count - first : WRITE_WORDS_MAX;
-        uint8_t payload[8 + 4 * WRITE_WORDS_MAX] = {(uint8_t)space};
+    for (size_t first = 0; first < count && status == TP_OK; first += TP_WRITE_WORDS_MAX) {
+        size_t part = count - first < TP_WRITE_WORDS_MAX ? count - first : TP_WRITE_WORDS_MAX;
+        uint8_t payload[8 + 4 * TP_WRITE_WORDS_MAX] = {(uint8_t)space};
         tp__put32(payload + 4, address + (uint32_t)first);
         for (size_t i = 0; i < part; i++) {
             tp__put32(payload + 8 + 4 * i, words[first + i]);
@@ -415,18 +410,31 @@ size_t tp_configuration_list(struct tp_device_info *infos, size_t max)
     return count;
 }
 
-// Boards and ports are not opened: whoever uses them is not disturbed.
+// Adds a device to a list. It was not greeted, so nothing else is known of it: whoever uses it is
+// not disturbed.
+__attribute__((format(printf, 5, 6))) static void add_device(struct tp_device_info *infos,
+                                                             size_t max, size_t *count,
+                                                             const char *text, const char *format,
+                                                             ...)
+{
+    va_list list;
+    if (*count < max) {
+        struct tp_device_info *info = &infos[*count];
+        *info = (struct tp_device_info){.counts_cycles = true};
+        (void)snprintf(info->text, sizeof info->text, "%s", text);
+        va_start(list, format);
+        (void)vsnprintf(info->name, sizeof info->name, format, list);
+        va_end(list);
+    }
+    (*count)++;
+}
+
 static void list_boards(struct tp_device_info *infos, size_t max, size_t *count)
 {
     struct tp_usb_board boards[USB_BOARDS_MAX];
     size_t board_count = tp__usb_boards(boards, USB_BOARDS_MAX);
-    for (size_t i = 0; i < board_count && i < USB_BOARDS_MAX; i++, (*count)++) {
-        if (*count < max) {
-            struct tp_device_info *info = &infos[*count];
-            *info = (struct tp_device_info){.counts_cycles = true};
-            memcpy(info->name, boards[i].name, sizeof boards[i].name);
-            memcpy(info->text, boards[i].text, sizeof boards[i].text);
-        }
+    for (size_t i = 0; i < board_count && i < USB_BOARDS_MAX; i++) {
+        add_device(infos, max, count, boards[i].text, "%s", boards[i].name);
     }
 }
 
@@ -434,15 +442,8 @@ static void list_serial_ports(struct tp_device_info *infos, size_t max, size_t *
 {
     struct tp_serial_port ports[SERIAL_PORTS_MAX];
     size_t port_count = tp__serial_ports(TP_SYSTEM_PORTS, ports, SERIAL_PORTS_MAX);
-    for (size_t i = 0; i < port_count && i < SERIAL_PORTS_MAX; i++, (*count)++) {
-        if (*count < max) {
-            struct tp_device_info *info = &infos[*count];
-            *info = (struct tp_device_info){.counts_cycles = true};
-            (void)snprintf(info->name, sizeof info->name, "serial:/dev/%.*s", TP_PORT_NAME_BYTES,
-                           ports[i].name);
-            (void)snprintf(info->text, sizeof info->text, "%.*s", TP_PORT_TEXT_BYTES,
-                           ports[i].text);
-        }
+    for (size_t i = 0; i < port_count && i < SERIAL_PORTS_MAX; i++) {
+        add_device(infos, max, count, ports[i].text, "serial:/dev/%s", ports[i].name);
     }
 }
 

@@ -16,14 +16,14 @@ enum {
     REPEATED_EVENTS_MAX = 32,  // a number so little behind is of an event that came before
     QUIET_BYTES_MAX = 1 << 20  // that bring no step; one with all logits has less than a third
 };
-static bool works(const tp_device *device)
+bool tp__device_works(const tp_device *device)
 {
     return device->failure.status == TP_OK;
 }
 
 static void fail(tp_device *device, const struct tp_error *error)
 {
-    if (works(device)) {
+    if (tp__device_works(device)) {
         device->failure = *error;
         for (uint32_t s = 0; s < TP_SLOTS_MAX; s++) {
             if (device->sessions[s] != NULL) {
@@ -296,8 +296,8 @@ static void take_frame(tp_device *device, const struct tp_frame *frame)
 // With the mutex held: waits until there is something to do; false when the thread shall end.
 static bool wait_for_work(tp_device *device)
 {
-    while (!device->quit &&
-           (!works(device) || (!tp__link_is_busy(&device->link) && device->running == 0))) {
+    while (!device->quit && (!tp__device_works(device) ||
+                             (!tp__link_is_busy(&device->link) && device->running == 0))) {
         pthread_cond_wait(&device->changed, &device->mutex);
         device->heard_at = tp__seconds();
         device->quiet_bytes = 0;
@@ -419,7 +419,7 @@ void *tp__device_thread(void *user)
         } else {
             judge_silence(device, taken, got);
         }
-        if (!works(device)) {
+        if (!tp__device_works(device)) {
             tell_callbacks(device);
         }
     }

@@ -13,6 +13,8 @@
 
 #define TP_FRAME_OVERHEAD  9u
 #define TP_FRAME_BYTES_MAX (TP_FRAME_OVERHEAD + TP_PAYLOAD_MAX)
+/** Words that a WRITE frame takes, behind space and address. */
+#define TP_WRITE_WORDS_MAX ((TP_PAYLOAD_MAX - 8) / 4)
 
 struct tp_frame {
     uint8_t type;

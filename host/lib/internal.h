@@ -130,6 +130,9 @@ struct tp_device {
 /** The device's thread; user is the device. */
 void *tp__device_thread(void *user);
 
+/** With the mutex held: whether the device has not failed. */
+bool tp__device_works(const tp_device *device);
+
 /** With the mutex held: the device has failed; the first failure stays. */
 void tp__device_fail(tp_device *device, tp_status status, const char *text);
 

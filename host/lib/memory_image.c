@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "cycles.h"
+#include "frame.h"
 
 void tp__memory_image_free(struct tp_memory_image *image)
 {
@@ -25,9 +26,8 @@ void tp__memory_image_free(struct tp_memory_image *image)
     }
 }
 
-enum { RUN_WORDS = 62 };  // as many as a WRITE frame takes
-
-// Collects words at successive addresses: a frame for each would cost five times its word.
+// Collects words at successive addresses, as many as a frame takes: a frame for each would cost
+// five times its word.
 struct writer {
     tp_memory_sink sink;
     void *user;
@@ -36,7 +36,7 @@ struct writer {
     uint32_t space;
     uint32_t address;
     size_t count;
-    uint32_t words[RUN_WORDS];
+    uint32_t words[TP_WRITE_WORDS_MAX];
 };
 
 static void put_run(struct writer *w)
@@ -49,7 +49,7 @@ static void put_run(struct writer *w)
 
 static void put_word(struct writer *w, uint32_t space, uint32_t address, uint32_t word)
 {
-    if (space != w->space || address != w->address + w->count || w->count == RUN_WORDS) {
+    if (space != w->space || address != w->address + w->count || w->count == TP_WRITE_WORDS_MAX) {
         put_run(w);
         w->space = space;
         w->address = address;

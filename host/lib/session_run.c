@@ -81,6 +81,12 @@ void tp__session_run_frame(const tp_session *session, struct tp_frame *frame)
     tp__put32(frame->payload + 4, session->count - (session->length - session->fed));
 }
 
+static void cancel_frame(const tp_session *session, struct tp_frame *frame)
+{
+    *frame = (struct tp_frame){.type = TP_FRAME_CANCEL, .length = 4};
+    frame->payload[0] = (uint8_t)session->slot;
+}
+
 // ---- ends ----
 
 static tp_end end_of(uint32_t reason)
@@ -214,20 +220,25 @@ void tp__session_gap(tp_session *session)
     session->is_suspect = true;
 }
 
+// Something is heard of the device, or nothing for long: a slot that was busy is asked again.
+// False: it was not.
+static bool ask_again(tp_session *session)
+{
+    bool was_busy = session->recovery == TP_RECOVERY_BUSY;
+    session->recovery = was_busy ? TP_RECOVERY_SLOT : session->recovery;
+    return was_busy;
+}
+
 void tp__session_missed(tp_session *session)
 {
-    if (session->recovery == TP_RECOVERY_BUSY) {
-        session->recovery = TP_RECOVERY_SLOT;
-    } else if (listens(session) && session->is_suspect && !session->starting) {
+    if (!ask_again(session) && listens(session) && session->is_suspect && !session->starting) {
         tp__session_lost(session);
     }
 }
 
 void tp__session_silent(tp_session *session)
 {
-    if (session->recovery == TP_RECOVERY_BUSY) {
-        session->recovery = TP_RECOVERY_SLOT;
-    } else if (listens(session) && !session->starting) {
+    if (!ask_again(session) && listens(session) && !session->starting) {
         tp__session_lost(session);
     }
 }
@@ -236,8 +247,7 @@ static bool next_recovery_frame(tp_session *session, struct tp_frame *frame)
 {
     switch (session->recovery) {
     case TP_RECOVERY_CANCEL:
-        *frame = (struct tp_frame){.type = TP_FRAME_CANCEL, .length = 4};
-        frame->payload[0] = (uint8_t)session->slot;
+        cancel_frame(session, frame);
         return true;
     case TP_RECOVERY_SLOT:
         tp__session_slot_frame(session, frame);
@@ -270,8 +280,7 @@ bool tp__session_next_frame(tp_session *session, struct tp_frame *frame)
     }
     if (session->recovery == TP_RECOVERY_NONE && session->cancel_wanted && !session->cancel_sent) {
         session->cancel_sent = true;
-        *frame = (struct tp_frame){.type = TP_FRAME_CANCEL, .length = 4};
-        frame->payload[0] = (uint8_t)session->slot;
+        cancel_frame(session, frame);
         return true;
     }
     return next_recovery_frame(session, frame);
@@ -433,10 +442,8 @@ void tp__session_step(tp_session *session, uint32_t position)
     pthread_mutex_t *mutex = &session->device->mutex;
     pthread_mutex_lock(mutex);
     bool taken = listens(session) && is_whole(session, position);
-    if (listens(session) && !taken) {
+    if (!ask_again(session) && listens(session) && !taken) {
         tp__session_lost(session);
-    } else if (session->recovery == TP_RECOVERY_BUSY) {
-        session->recovery = TP_RECOVERY_SLOT;
     }
     if (taken && session->logits != NULL) {
         pthread_mutex_unlock(mutex);
@@ -467,9 +474,7 @@ void tp__session_done(tp_session *session, uint32_t reason, uint32_t position)
     end = end == TP_END_NONE && session->cancel_sent ? TP_END_CANCEL : end;
     bool fits = position == session->processed && end_of(reason) == end;
     bool counts = listens(session) && !device->past[session->slot].is_open;
-    if (session->recovery == TP_RECOVERY_BUSY) {
-        session->recovery = TP_RECOVERY_SLOT;
-    } else if (counts && !fits) {
+    if (!ask_again(session) && counts && !fits) {
         tp__session_lost(session);
     }
     pthread_mutex_unlock(&device->mutex);

@@ -152,16 +152,16 @@ bool cable_choose(const struct options *options, struct cable *cable, char *text
     return matching == 1 && cable->may_open;
 }
 
-bool cable_find_device(const struct cable *bridge, char name[TP_NAME_BYTES])
+bool cable_find_device(const struct cable *bridge, char name[TP_DEVICE_NAME_BYTES])
 {
     struct cable devices[CABLES_MAX];
     int size = 0;
     if (cable_list(CABLE_DEVICE, devices) != 0) {
-        size = snprintf(name, TP_NAME_BYTES, "usb");
+        size = snprintf(name, TP_DEVICE_NAME_BYTES, "usb");
     } else if (bridge != NULL) {
         struct cable again;
         describe(bridge->place, &again);
-        size = again.tty[0] != 0 ? snprintf(name, TP_NAME_BYTES, "serial:%s", again.tty) : 0;
+        size = again.tty[0] != 0 ? snprintf(name, TP_DEVICE_NAME_BYTES, "serial:%s", again.tty) : 0;
     }
-    return size > 0 && size < TP_NAME_BYTES;
+    return size > 0 && size < TP_DEVICE_NAME_BYTES;
 }

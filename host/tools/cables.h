@@ -33,6 +33,6 @@ bool cable_choose(const struct options *options, struct cable *cable, char *text
 
 /** The name of the device at the end of the cables: "usb" when it is plugged in itself, else the
  *  serial line of the bridge; bridge may be NULL. False: there is none now. */
-bool cable_find_device(const struct cable *bridge, char name[TP_NAME_BYTES]);
+bool cable_find_device(const struct cable *bridge, char name[TP_DEVICE_NAME_BYTES]);
 
 #endif

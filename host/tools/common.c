@@ -164,7 +164,9 @@ int work_choose_device(struct work *work, const struct options *options, uint32_
     size_t count = 0;
     struct tp_error error = {.status = TP_OK};
     const char *name = index < options->device_count ? options->devices[index] : fallback;
-    if (tp_device_list(work->context, infos, DEVICES_MAX, &count, &error) != TP_OK) {
+    // A list asks USB too, so it is made only where it chooses.
+    bool has_choice = name == NULL || (strcmp(name, "sim") == 0 && options->config == NULL);
+    if (has_choice && tp_device_list(work->context, infos, DEVICES_MAX, &count, &error) != TP_OK) {
         return failed(&error);
     }
     count = count < DEVICES_MAX ? count : (size_t)DEVICES_MAX;

@@ -50,7 +50,7 @@ struct doctor {
     tp_device *device;
     tp_device *emulator;
     struct tp_device_info info;
-    char device_name[TP_NAME_BYTES];
+    char device_name[TP_DEVICE_NAME_BYTES];
 };
 
 // Notes what became of a step; on a terminal and in files it is seen as it happens.
@@ -191,7 +191,7 @@ static void name_simulated(struct doctor *d)
     for (size_t i = 0; i < count && i < 64; i++) {
         if (strncmp(infos[i].name, "sim:", 4) == 0 &&
             choose_format(d, &infos[i], &load, &error) == TP_OK) {
-            memcpy(d->device_name, infos[i].name, TP_NAME_BYTES);
+            memcpy(d->device_name, infos[i].name, TP_DEVICE_NAME_BYTES);
             return;
         }
     }

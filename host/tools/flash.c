@@ -23,7 +23,7 @@ struct flash {
     uint32_t idcode;
     struct programmer_run run;
     struct tp_device_info device;
-    char device_name[TP_NAME_BYTES];
+    char device_name[TP_DEVICE_NAME_BYTES];
     double seconds;
 };
 
@@ -167,8 +167,7 @@ static int write_bits(struct flash *f, const struct options *options)
 static bool find_device(struct flash *f, const struct options *options)
 {
     if (options->device_count != 0) {
-        (void)snprintf(f->device_name, sizeof f->device_name, "%.*s", TP_NAME_BYTES - 1,
-                       options->devices[0]);
+        (void)snprintf(f->device_name, sizeof f->device_name, "%s", options->devices[0]);
         return true;
     }
     return cable_find_device(&f->cable, f->device_name);

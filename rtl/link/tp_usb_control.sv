@@ -126,57 +126,51 @@ module tp_usb_control
     link              = 1'b0;
     unique case (request)
       GetDescriptor: begin
+        answer = StData;
         unique case (value)
           {
             8'(TP_USB_DESCRIPTOR_TYPE_DEVICE), 8'd0
           } : begin
-            answer = StData;
-            place  = 9'(TP_USB_DEVICE_OFFSET);
-            bytes  = 8'(TP_USB_DEVICE_BYTES);
+            place = 9'(TP_USB_DEVICE_OFFSET);
+            bytes = 8'(TP_USB_DEVICE_BYTES);
           end
           {
             8'(TP_USB_DESCRIPTOR_TYPE_CONFIGURATION), 8'd0
           } : begin
-            answer = StData;
-            place  = 9'(TP_USB_CONFIGURATION_OFFSET);
-            bytes  = 8'(TP_USB_CONFIGURATION_BYTES);
+            place = 9'(TP_USB_CONFIGURATION_OFFSET);
+            bytes = 8'(TP_USB_CONFIGURATION_BYTES);
           end
           {
             8'(TP_USB_DESCRIPTOR_TYPE_BOS), 8'd0
           } : begin
-            answer = StData;
-            place  = 9'(TP_USB_BOS_OFFSET);
-            bytes  = 8'(TP_USB_BOS_BYTES);
+            place = 9'(TP_USB_BOS_OFFSET);
+            bytes = 8'(TP_USB_BOS_BYTES);
           end
           {
             8'(TP_USB_DESCRIPTOR_TYPE_STRING), 8'd0
           } : begin
-            answer = StData;
-            place  = 9'(TP_USB_LANGUAGES_OFFSET);
-            bytes  = 8'(TP_USB_LANGUAGES_BYTES);
+            place = 9'(TP_USB_LANGUAGES_OFFSET);
+            bytes = 8'(TP_USB_LANGUAGES_BYTES);
           end
           {
             8'(TP_USB_DESCRIPTOR_TYPE_STRING), 8'(TP_USB_STRING_MANUFACTURER)
           } : begin
-            answer = StData;
-            place  = 9'(TP_USB_MANUFACTURER_OFFSET);
-            bytes  = 8'(TP_USB_MANUFACTURER_BYTES);
+            place = 9'(TP_USB_MANUFACTURER_OFFSET);
+            bytes = 8'(TP_USB_MANUFACTURER_BYTES);
           end
           {
             8'(TP_USB_DESCRIPTOR_TYPE_STRING), 8'(TP_USB_STRING_PRODUCT)
           } : begin
-            answer = StData;
-            place  = 9'(TP_USB_PRODUCT_NAME_OFFSET);
-            bytes  = 8'(TP_USB_PRODUCT_NAME_BYTES);
+            place = 9'(TP_USB_PRODUCT_NAME_OFFSET);
+            bytes = 8'(TP_USB_PRODUCT_NAME_BYTES);
           end
           {
             8'(TP_USB_DESCRIPTOR_TYPE_STRING), 8'(TP_USB_STRING_SERIAL)
           } : begin
-            answer = StData;
-            place  = 9'(SerialOffset);
-            bytes  = 8'(SerialBytes);
+            place = 9'(SerialOffset);
+            bytes = 8'(SerialBytes);
           end
-          default: ;
+          default: answer = StStall;
         endcase
       end
       Microsoft: begin

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# For tests in shell, which read it from the repository root after they made the folder $ROOM: a
-# board that is not there. It makes
+# For tests in shell, which read it from the repository root after they made the folder $ROOM and
+# named the program under test $TOKPROC: a board that is not there. It makes
 #
 #   $ROOM/bin/openFPGALoader  writes its calls to $CALLS, finds the FPGA that $IDCODE names, and
 #                             does what $FAKE says; its words are those of version 0.10
@@ -9,6 +9,13 @@
 #   $ROOM/devices             a simulated device of tests/system/faulty_device.c
 #
 # and plug and unplug put cables into folders under $ROOM/root, which stand for /sys and /dev.
+
+for file in "$TOKPROC" "${TP_BUILD:-build}/tp_genmap" "${TP_BUILD:-build}/libtokproc.a"; do
+    if [ ! -e "$file" ]; then
+        echo "skipped: $(basename "$file") is not there"
+        exit 77
+    fi
+done
 
 export ROOM IDCODE FAKE CALLS="$ROOM/calls" TOKPROC_ROOT="$ROOM/root"
 IDCODE=0x41113043

@@ -3,10 +3,9 @@
 #include "heard_session.h"
 
 #include <string.h>
-#include <unistd.h>
 
 #include "check_main.h"
-#include "model_files.h"
+#include "made_model.h"
 
 const uint32_t tp_heard_prompt[TP_HEARD_PROMPT] = {1, 40, 50, 60};
 
@@ -15,15 +14,7 @@ const uint32_t tp_heard_prompt[TP_HEARD_PROMPT] = {1, 40, 50, 60};
 void tp_heard_open_model(tp_context *context, tp_model **model)
 {
     const struct tp_test_model made = {32, 32, 1, 2, 1, TP_HEARD_VOCAB, TP_HEARD_CONTEXT, false, 7};
-    struct tp_test_bytes file = {NULL, 0, 0};
-    struct tp_error error;
-    char path[512];
-    tp_test_write_llama2c(&made, 0, &file);
-    tp_test_write_file(&file, path, sizeof path);
-    const struct tp_model_options options = {.path = path};
-    OK(tp_model_open(context, &options, model, &error));
-    (void)unlink(path);
-    tp_test_bytes_free(&file);
+    tp_test_open_made_model(context, &made, false, model);
 }
 
 void tp_heard_load(tp_device *device, tp_model *model)

@@ -28,7 +28,7 @@
 #include "address.h"
 #include "check_main.h"
 #include "frame.h"
-#include "model_files.h"
+#include "made_model.h"
 #include "serial_ports.h"
 #include "tokproc.h"
 
@@ -91,24 +91,11 @@ static void setup(void)
 {
     const struct tp_test_model made = {32, 64, 1, 2, 2, VOCAB, CONTEXT, false, 7};
     const struct tp_quantise_options quantise = {.format = TP_FORMAT_FP4, .plain = true};
-    struct tp_test_bytes model_file = {NULL, 0, 0};
-    struct tp_test_bytes tokenizer_file = {NULL, 0, 0};
-    char model_path[512];
-    char tokenizer_path[512];
     tp_model *exact = NULL;
-    tp_test_write_llama2c(&made, 0, &model_file);
-    tp_test_write_tokenizer(VOCAB, &tokenizer_file);
-    tp_test_write_file(&model_file, model_path, sizeof model_path);
-    tp_test_write_file(&tokenizer_file, tokenizer_path, sizeof tokenizer_path);
     OK(tp_context_create(NULL, &context, &error));
-    const struct tp_model_options options = {.path = model_path, .tokenizer_path = tokenizer_path};
-    OK(tp_model_open(context, &options, &exact, &error));
+    tp_test_open_made_model(context, &made, true, &exact);
     OK(tp_model_quantise(exact, &quantise, &model, &error));
     tp_model_close(exact);
-    (void)unlink(model_path);
-    (void)unlink(tokenizer_path);
-    tp_test_bytes_free(&model_file);
-    tp_test_bytes_free(&tokenizer_file);
     OK(tell("emu", TOKENS, &expected));
     ck_assert_uint_eq(expected.count, TOKENS);
 }

@@ -23,7 +23,7 @@
 
 #include "allocation.h"
 #include "check_main.h"
-#include "model_files.h"
+#include "made_model.h"
 #include "tokproc.h"
 
 enum { VOCAB = 300, CONTEXT = 64, TOKENS_MAX = 256, TEXT_MAX = 4096 };
@@ -40,24 +40,11 @@ static struct tp_error error;
 static void setup(void)
 {
     const struct tp_test_model made = {64, 96, 2, 8, 4, VOCAB, CONTEXT, false, 7};
-    struct tp_test_bytes model_file = {NULL, 0, 0};
-    struct tp_test_bytes tokenizer_file = {NULL, 0, 0};
-    char model_path[512];
-    char tokenizer_path[512];
-    tp_test_write_llama2c(&made, 0, &model_file);
-    tp_test_write_tokenizer(VOCAB, &tokenizer_file);
-    tp_test_write_file(&model_file, model_path, sizeof model_path);
-    tp_test_write_file(&tokenizer_file, tokenizer_path, sizeof tokenizer_path);
     OK(tp_context_create(NULL, &context, &error));
-    const struct tp_model_options options = {.path = model_path, .tokenizer_path = tokenizer_path};
-    OK(tp_model_open(context, &options, &model, &error));
+    tp_test_open_made_model(context, &made, true, &model);
     OK(tp_device_open(context, "emu", &device, &error));
     const struct tp_load_options load = {.format = TP_FORMAT_Q8, .sessions = 4};
     OK(tp_device_load(device, model, &load, &error));
-    (void)unlink(model_path);
-    (void)unlink(tokenizer_path);
-    tp_test_bytes_free(&model_file);
-    tp_test_bytes_free(&tokenizer_file);
 }
 
 static void teardown(void)

@@ -29,7 +29,7 @@
 
 #include "check_main.h"
 #include "internal.h"
-#include "model_files.h"
+#include "made_model.h"
 #include "tokproc.h"
 #include "usb.h"
 #include "usb_server.h"
@@ -179,19 +179,12 @@ static void prepare(void)
 {
     const struct tp_test_model made = {32, 32, 1, 1, 1, VOCAB, CONTEXT, false, 7};
     const struct tp_context_options hooks = {.progress = go_on};
-    struct tp_test_bytes file = {NULL, 0, 0};
-    char path[512];
-    tp_test_write_llama2c(&made, 0, &file);
-    tp_test_write_file(&file, path, sizeof path);
-    const struct tp_model_options options = {.path = path};
     OK(tp_context_create(&hooks, &context, &error));
     const struct tp_quantise_options quantise = {.format = TP_FORMAT_NF4, .plain = true};
     tp_model *origin = NULL;
-    OK(tp_model_open(context, &options, &origin, &error));
+    tp_test_open_made_model(context, &made, false, &origin);
     OK(tp_model_quantise(origin, &quantise, &model, &error));
     tp_model_close(origin);
-    (void)unlink(path);
-    tp_test_bytes_free(&file);
     for (uint32_t i = 0; i < BOARDS; i++) {
         expected[i] = play("emu:ulx3s-85f", i);
         ck_assert_uint_eq(expected[i].count, TOKENS);
