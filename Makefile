@@ -189,9 +189,20 @@ netlist = $(if $(findstring .netlist,$(1)), \
             $(BUILD)/netlist/$(firstword $(subst .netlist, ,$(1))).json)
 
 # unit_files: what Verilator wrote, as FOLDER/PREFIX*.cpp, into FOLDER/unit.inc. Compiled as one
-# file: most of the time of a file goes into Verilator's headers.
-unit_files = for file in $(1)*.cpp; do echo "\#include \"$${file\#\#*/}\""; done \
-             > $(dir $(1))unit.inc
+# file: most of the time of a file goes into Verilator's headers. What Verilator takes for slow runs
+# once when the model is opened, and waves are written for few steps: neither is worth optimising.
+unit_files = for file in $(1)*.cpp; do \
+  case $$file in *Slow.cpp|*__Trace__*) switch=off;; *) switch=on;; esac; \
+  echo "\#pragma clang optimize $$switch"; echo "\#include \"$${file\#\#*/}\""; done \
+  > $(dir $(1))unit.inc; echo "\#pragma clang optimize on" >> $(dir $(1))unit.inc
+
+# What all units include, compiled once: half of the time of a small unit. ccache keeps no object
+# that was made with it.
+DUT_FLAGS := -std=gnu++17 -O1 -w $(VM_FLAGS)
+DUT_HEADERS := $(if $(findstring ccache,$(VM_CXX)),,$(BUILD)/verilated/headers.h)
+$(BUILD)/verilated/headers.h.gch: sim/dut/headers.h $(VERILATOR_ROOT)/include/verilated.h
+	@echo "  make $@"; mkdir -p $(@D)
+	$(VM_CXX) $(DUT_FLAGS) -x c++-header $< -o $@
 
 define verilate_unit
 $(PYTHON) sim/rtl_sources.py tp_$(call unit,$*) --depfile $(@D)/rtl.d --target $@ \
@@ -202,7 +213,8 @@ $(VERILATOR) -Wno-fatal --assert --x-initial unique --x-assign unique $(VERILATO
 endef
 
 $(BUILD)/dut/%/dut.a: sim/rtl_sources.py sim/dut/make_ports.py sim/dut/dut.cc sim/dut/dut.h \
-                      sim/waivers.vlt $$(filter %.v,$$(call params,$$*)) $$(call netlist,$$*) \
+                      sim/waivers.vlt $(DUT_HEADERS:%=%.gch) \
+                      $$(filter %.v,$$(call params,$$*)) $$(call netlist,$$*) \
                       $$(if $$(call netlist,$$*),$(NETLIST_FILES)) \
                       $$(wildcard sim/dut/$$(call unit,$$*).params sim/dut/dut_$$(call unit,$$*).cc)
 	@echo "  make $@"; mkdir -p $(@D); rm -f $(@D)/Vdut*.cpp
@@ -211,7 +223,7 @@ $(BUILD)/dut/%/dut.a: sim/rtl_sources.py sim/dut/make_ports.py sim/dut/dut.cc si
 	$(PYTHON) sim/dut/make_ports.py $(@D)/Vdut.h > $(@D)/ports.inc
 	$(call unit_files,$(@D)/Vdut)
 	for source in sim/dut/dut.cc $(wildcard sim/dut/dut_$(call unit,$*).cc); do \
-	  $(VM_CXX) -std=gnu++17 -O1 -w $(VM_FLAGS) -Isim/dut -I$(@D) -c $$source \
+	  $(VM_CXX) $(DUT_FLAGS) $(DUT_HEADERS:%=-include %) -Isim/dut -I$(@D) -c $$source \
 	    -o $(@D)/$$(basename $$source .cc).o || exit 1; done
 	rm -f $@
 	ar rcs $@ $(@D)/dut*.o
@@ -350,7 +362,7 @@ $(BUILD)/sim/%.so: $(SIM_FILES) sim/rtl_sources.py sim/waivers.vlt $(BUILD)/tp_g
 	$(VERILATOR) -Wno-fatal --x-assign fast --x-initial fast --noassert $(VERILATOR_EXTRA) \
 	  $$($(BUILD)/tp_genmap --verilator $*) --top-module tp_top_sim --prefix Vsim \
 	  --Mdir $(BUILD)/sim/$* -f $(BUILD)/sim/$*/sources.f
-	$(call sim_library,$(BUILD)/sim/$*,-O3)
+	$(call sim_library,$(BUILD)/sim/$*,$(if $(filter 1,$(TRACE)),-O1,-O3))
 -include $(wildcard $(BUILD)/sim/*/rtl.d)
 
 # The same devices from the netlist of their top.
