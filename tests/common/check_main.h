@@ -10,6 +10,12 @@
 /** Each test program defines this one function. */
 Suite *tp_test_suite(void);
 
+/** Takes the place of what Check does for each assertion that holds: it writes the place to a file,
+ *  to tell where a test was when it crashed, which in a loop takes far longer than what is tested.
+ *  Only the first thousand of a test are written, then one in a thousand. */
+void tp_test_mark(const char *file, int line);
+#define _mark_point(file, line) tp_test_mark(file, line)
+
 /** Marks the running test as skipped, with its reason; return from the test right after. */
 void tp_test_skip(const char *reason);
 
