@@ -50,9 +50,12 @@ LIBS     := -Wl,--as-needed -ljansson -lcrypto -lpcre2-8 -lutf8proc -lm -ldl -lp
             $(if $(LIBUSB),$(shell pkg-config --libs $(LIBUSB))) -Wl,--no-as-needed
 ifeq ($(COVERAGE),1)
 OPTIMISE := -O0 --coverage
+OPTIMISE_TEST := $(OPTIMISE)
 SANITIZE := -O0 --coverage
 else
 OPTIMISE := -O3
+# Of the tests of units, which are compiled once for each variant; what takes long is in libraries.
+OPTIMISE_TEST := -O1
 endif
 
 MODEL_SRCS := $(wildcard host/model/*.c)
@@ -247,7 +250,7 @@ RTL_COMMON := $(BUILD)/libcommon.a
 $(BUILD)/test/rtl/%: $(BUILD)/dut/%/dut.a tests/rtl/test_$$(call unit,$$*).c $(RTL_COMMON) \
                      $(BUILD)/libmodel.a $(VM_OBJS)
 	@echo "  make $@"; mkdir -p $(@D) $(dir $(side))
-	$(CC) $(CFLAGS) -MF $(side).d -MT $@ $(OPTIMISE) -Itests/common -Isim/dut \
+	$(CC) $(CFLAGS) -MF $(side).d -MT $@ $(OPTIMISE_TEST) -Itests/common -Isim/dut \
 	  $(call plant_flag,$*) $(call param_flags,$*) -c tests/rtl/test_$(call unit,$*).c -o $(side).o
 	$(CXX) $(if $(filter 1,$(COVERAGE)),--coverage) $(side).o $(RTL_COMMON) $(BUILD)/libmodel.a $< \
 	  $(VM_OBJS) \
@@ -458,11 +461,12 @@ test: ## Runs every test; the last line counts them.
 	$(RUNNER) $(ALL_TESTS)
 
 # Tests that take many minutes; TP_EVERY=1 has those that take samples in `make test` take all.
-DEEP_TESTS := host/session_run system/link_faults
+DEEP_TESTS := host/session_run system/link_faults system/test_fuzz.sh \
+              system/test_tokenizer_reference.py
 
 .PHONY: test-deep
 test-deep: ## Tests that take long: each bit of a session's link flipped, and such.
-	$(MAKE) $(filter %/ulx3s-45f.so,$(SIMS)) \
+	$(MAKE) $(filter %/ulx3s-45f.so,$(SIMS)) fuzz-programs $(BUILD)/test/tokenize \
 	  $(patsubst %,$(BUILD)/test/%,$(filter-out %.sh %.py,$(DEEP_TESTS)))
 	TP_EVERY=1 $(RUNNER) $(DEEP_TESTS)
 
