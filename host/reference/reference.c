@@ -30,19 +30,29 @@ struct tp_reference {
     float *scores;     // [context]
 };
 
+/* Four neighbours of a vector, that the processor works on at once. */
+typedef float four __attribute__((vector_size(16)));
+
+static four load(const float *from)
+{
+    four loaded;
+    memcpy(&loaded, from, sizeof loaded);
+    return loaded;
+}
+
 static float dot(const float *a, const float *b, uint32_t count)
 {
-    float parts[PARTS] = {0};
+    four low = {0};
+    four high = {0};
     uint32_t i = 0;
     for (; i + PARTS <= count; i += PARTS) {
-        for (uint32_t k = 0; k < PARTS; k++) parts[k] += a[i + k] * b[i + k];
+        low += load(a + i) * load(b + i);
+        high += load(a + i + PARTS / 2) * load(b + i + PARTS / 2);
     }
     float sum = 0.0f;
     for (; i < count; i++) sum += a[i] * b[i];
-    for (uint32_t half = PARTS / 2; half > 0; half /= 2) {
-        for (uint32_t k = 0; k < half; k++) parts[k] += parts[k + half];
-    }
-    return sum + parts[0];
+    low += high;
+    return sum + ((low[0] + low[2]) + (low[1] + low[3]));
 }
 
 /* out [rows] = matrix [rows][columns] times in [columns] */
