@@ -355,8 +355,11 @@ ok = ok and rows["fp4"]["matrix_bytes"] == rows["nf4"]["matrix_bytes"] > 0
 ok = ok and 0 < rows["Q8_0 rounding"]["kl_divergence"] < rows["fp4"]["kl_divergence"]
 sys.exit(0 if ok else 1)' "$ROOM/fp4.json"
 report $? "table: a row says what eval of the format alone says"
+for number in 1 2 3 4 5 6 7 8 9 10 11 12; do
+    printf 'Once there was a dog who saw %s red balls.\n<|endoftext|>\n' $number
+done > "$ROOM/dogs.txt"
 works "eval leaves the calibration's texts out" eval -m "$MODEL" -d emu --config ulx3s-85f \
-    --format fp4 --plain --calibrate models/eval.txt --text models/eval.txt -n 20
+    --format fp4 --plain --calibrate "$ROOM/dogs.txt" --text "$ROOM/dogs.txt" -n 20
 grep -q "without the first [1-9]" "$ROOM/out"
 report $? "eval: says what was left out"
 works "quantize" quantize -m "$MODEL" --format ternary $QUICK -o "$ROOM/a.tpi" --json
