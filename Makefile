@@ -280,6 +280,23 @@ $(BUILD)/test/tokenize: tests/system/tokenize.c $(BUILD)/libtokproc.a
 	@echo "  make $@"; mkdir -p $(@D)
 	$(CC) $(filter-out -MMD -MP,$(CFLAGS)) $(OPTIMISE) $^ $(LIBS) -o $@
 
+# What deep/test_usb_guest.py runs: the USB core behind QEMU's host controllers, and a device that
+# lies about a token.
+USBREDIR := $(shell pkg-config --exists libusbredirparser-0.5 2>/dev/null && \
+              echo libusbredirparser-0.5)
+USB_CORE := usb.short
+$(BUILD)/test/deep/usb_redirector: tests/deep/usb_redirector.c $(BUILD)/dut/$(USB_CORE)/dut.a \
+                                   $(BUILD)/libcommon.a $(BUILD)/libtokproc.a $(VM_OBJS)
+	@echo "  make $@"; mkdir -p $(@D) $(dir $(side))
+	$(CC) $(CFLAGS) $(call system_includes,$(USBREDIR)) -MF $(side).d -MT $@ $(OPTIMISE) \
+	  -Itests/common -Isim/dut -c $< -o $(side).o
+	$(CXX) $(side).o $(filter %.a,$^) $(VM_OBJS) $(LIBS) $(shell pkg-config --libs $(USBREDIR)) \
+	  -lcheck -lsubunit -lm -lrt -lpthread $(VM_LIBS) -o $@
+
+$(BUILD)/test/deep/faulty.so: tests/system/faulty_device.c $(BUILD)/libtokproc.a
+	@echo "  make $@"; mkdir -p $(@D)
+	$(CC) $(filter-out -MMD -MP,$(CFLAGS)) $(OPTIMISE) -shared $^ $(LIBS) -o $@
+
 names        = $(patsubst tests/$(1)/test_%.c,%,$(wildcard tests/$(1)/test_*.c))
 rtl_tests    = $(foreach u,$(1),$(or $(patsubst %,rtl/$(u).%,$(call variants,$(u))),rtl/$(u)) \
                  rtl/$(u).planted)
