@@ -291,7 +291,7 @@ $(BUILD)/test/deep/usb_redirector: tests/deep/usb_redirector.c $(BUILD)/dut/$(US
 	$(CC) $(CFLAGS) $(call system_includes,$(USBREDIR)) -MF $(side).d -MT $@ $(OPTIMISE) \
 	  -Itests/common -Isim/dut -c $< -o $(side).o
 	$(CXX) $(side).o $(filter %.a,$^) $(VM_OBJS) $(LIBS) $(shell pkg-config --libs $(USBREDIR)) \
-	  -lcheck -lsubunit -lm -lrt -lpthread $(VM_LIBS) -o $@
+	  -lm -lpthread $(VM_LIBS) -o $@
 
 $(BUILD)/test/deep/faulty.so: tests/system/faulty_device.c $(BUILD)/libtokproc.a
 	@echo "  make $@"; mkdir -p $(@D)
