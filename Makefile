@@ -391,18 +391,43 @@ PACKAGES := build-essential verilator check pkg-config libjansson-dev libpcre2-d
             libutf8proc-dev libssl-dev zlib1g-dev clang-format gcovr python3-venv help2man clang \
             libclang-rt-14-dev libusb-1.0-0-dev libumockdev-dev umockdev
 
+# For what test_usb_guest.py needs besides; a kernel comes with them.
+DEEP_PACKAGES := qemu-system-x86 libusbredirparser-dev busybox-static cpio
+
+# install_packages: packages
+define install_packages
+missing=$$(for p in $(1); do \
+  dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done); \
+if [ -z "$$missing" ]; then echo "setup: all Debian packages are present"; else \
+  echo "setup: installing" $$missing; \
+  sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+  $$sudo apt-get -qq update && \
+  $$sudo env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends \
+    $$missing; fi
+endef
+
 .PHONY: setup
 setup: ## Installs the Debian packages and the pinned tools in build/venv; safe to run again.
-	missing=$$(for p in $(PACKAGES); do \
-	  dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done); \
-	if [ -z "$$missing" ]; then echo "setup: all Debian packages are present"; else \
-	  echo "setup: installing" $$missing; \
-	  sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
-	  $$sudo apt-get -qq update && \
-	  $$sudo env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends \
-	    $$missing; fi
+	$(call install_packages,$(PACKAGES))
 	$(MAKE) $(VENV)/.done
 	echo "setup: done"
+
+.PHONY: setup-deep
+setup-deep: ## Installs QEMU and, in build/linux, a kernel of Debian for make test-deep.
+	$(call install_packages,$(DEEP_PACKAGES))
+	$(MAKE) $(LINUX)/.done
+	echo "setup: done"
+
+# The kernel is only unpacked, and of its modules those for USB. (That of the cloud has none.)
+LINUX := $(BUILD)/linux
+$(LINUX)/.done:
+	mkdir -p $(LINUX)
+	package=$$(apt-cache depends linux-image-amd64 | sed -n 's/^ *Depends: //p' | head -n 1); \
+	echo "setup: fetching $$package, 70 MB, into $(LINUX)"; \
+	cd $(LINUX) && apt-get -qq download "$$package" && \
+	dpkg-deb --fsys-tarfile "$$package"_*.deb | tar -x --wildcards \
+	  './boot/vmlinuz-*' './lib/modules/*/kernel/drivers/usb/*' && rm "$$package"_*.deb
+	touch $@
 
 $(VENV)/.done: requirements.txt
 	echo "setup: installing the pinned tools into $(VENV)"
@@ -463,12 +488,15 @@ test: ## Runs every test; the last line counts them.
 	$(RUNNER) $(ALL_TESTS)
 
 # Tests that take many minutes; TP_EVERY=1 has those that take samples in `make test` take all.
-DEEP_TESTS := host/session_run system/link_faults
+# DEEP_TESTS=deep/test_usb_guest.py restricts it.
+DEEP_TESTS := host/session_run system/link_faults deep/test_usb_guest.py
 
 .PHONY: test-deep
-test-deep: ## Tests that take long: each bit of a session's link flipped, and such.
+test-deep: ## Tests that take long or need QEMU (make setup-deep): a link with each bit flipped, ...
 	$(MAKE) $(filter %/ulx3s-45f.so,$(SIMS)) \
-	  $(patsubst %,$(BUILD)/test/%,$(filter-out %.sh %.py,$(DEEP_TESTS)))
+	  $(patsubst %,$(BUILD)/test/%,$(filter-out %.sh %.py,$(DEEP_TESTS))) \
+	  $(if $(filter deep/%,$(DEEP_TESTS)),$(BUILD)/tokproc $(BUILD)/test/deep/faulty.so \
+	    $(if $(USBREDIR),$(BUILD)/test/deep/usb_redirector))
 	TP_EVERY=1 $(RUNNER) $(DEEP_TESTS)
 
 # make test-skid: the tests of that name, of model, RTL (all variants), host and system.
@@ -726,5 +754,6 @@ uninstall: ## Removes what `make install` installed.
 	rm -f $(DESTDIR)$(PREFIX)/share/man/man[13]/tokproc*.[13]
 
 .PHONY: clean
-clean: ## Removes what builds made, but not the tools of `make setup`.
-	if [ -d $(BUILD) ]; then find $(BUILD) -mindepth 1 -maxdepth 1 ! -name venv -exec rm -rf {} +; fi
+clean: ## Removes what builds made, but not what `make setup` and `setup-deep` fetched.
+	if [ -d $(BUILD) ]; then \
+	  find $(BUILD) -mindepth 1 -maxdepth 1 ! -name venv ! -name linux -exec rm -rf {} +; fi

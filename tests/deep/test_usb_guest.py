@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Claims about the whole way from an unmodified program to D+ and D-: `tokproc run -d usb`, libusb,
-a real Linux with its drivers of host controllers in QEMU, usbredir, a host at line level, the RTL of
-the USB core and the RTL of a device (usb_redirector.c) stream the tokens of `emu`, on xHCI, on UHCI,
-on EHCI that gives the port to its companion, as it does with boards of full speed, and on EHCI
-itself, which is told that the board is one of high speed. A token that the device changes is seen.
-A guest that ends in the middle, and a board that does, are one clear message each.
+a real Linux with its drivers of host controllers in QEMU, usbredir, a host at line level, the RTL
+of the USB core and that of a device (usb_redirector.c) stream the tokens of `emu`, on xHCI, on
+UHCI, on EHCI that gives the port to its companion, as it does with a board of full speed, and on
+EHCI itself, which is told that the board is one of high speed. A token that the device changes is
+seen. A guest that ends in the middle, and a board that does, are one clear message each.
 
 The guest is made here: a kernel of Debian, busybox, the program and its libraries. No KVM: QEMU's
-own translation. Skipped where something is missing: make setup-deep installs all of it. Not
+own translation. Skipped where something is missing; `make setup-deep` installs all of it. Not
 covered: arrival of boards (tests/host/test_usb.c), faults on the lines (tests/rtl/test_usb.c).
 
 TP_TIME_LIMIT_S: 3600
@@ -46,8 +46,8 @@ TIME_SCALE = 40
 # On a busy machine the kernel's check of its timer fails.
 APPEND = "console=ttyS0 quiet panic=-1 reboot=t mitigations=off no_timer_check"
 
-# name: options of QEMU, the port, what QEMU is told of the speed, the driver of the board's bus, and
-# the speed that the guest sees.
+# name: options of QEMU, what it is told of the board's speed; in the guest, the driver of the
+# board's bus, and its speed in Mbit/s.
 CONTROLLERS = {
     "xHCI": (["-device", "qemu-xhci,id=host"], "full", "xHCI", "12"),
     "UHCI": (["-device", "piix3-usb-uhci,id=host"], "full", "UHCI", "12"),
@@ -210,12 +210,31 @@ def check_story(guest, controller):
 
 def tell_figures(guest, controller):
     times = [guest.said(f"{what} at (.*) s") for what in ("starts", "story begins", "story ends")]
-    print(f"# {controller}: guest starts at {times[0]} s, its story from {times[1]} to {times[2]} s;"
-          f" {guest.wall_s:.1f} s in all, CPU: QEMU {guest.qemu_s:.1f} s, board {guest.board_s:.1f} s")
+    print(f"# {controller}: guest starts at {times[0]} s, story from {times[1]} to {times[2]} s; "
+          f"{guest.wall_s:.1f} s in all, CPU: QEMU {guest.qemu_s:.1f} s, "
+          f"board {guest.board_s:.1f} s")
     print(f"# {controller}: {guest.text('board').splitlines()[-1]}", flush=True)
 
 
 # ---- the claims ----
+
+def refused(name, sent, message):
+    """A peer that sends these bytes and ends is one message of the board's process."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        board = subprocess.Popen(
+            [str(REDIRECTOR), str(ours.fileno()), "full", CONFIG, str(BUILD / "sim")],
+            pass_fds=[ours.fileno()], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL)
+        theirs.sendall(sent)
+    try:
+        output = board.communicate(timeout=LIMIT_S)[0].decode()
+    except subprocess.TimeoutExpired:
+        board.kill()
+        output = "it does not end"
+    sound = board.returncode == 1 and re.fullmatch(f"usb_redirector: {message}\n", output)
+    report(name, [] if sound else [f"status {board.returncode}: {output}"])
+
 
 def stories(room, expected):
     for controller in CONTROLLERS:
@@ -277,6 +296,9 @@ def main():
                               stdout=subprocess.PIPE, check=True)
         expected = json.loads(done.stdout.decode().splitlines()[-1])["tokens"]
         report("the emulator tells a story", [] if len(expected) == TOKENS else [str(expected)])
+        refused("QEMU that ends at once", b"", "QEMU ended before it said hello")
+        refused("what is not usbredir", bytes(range(1, 200)),
+                "QEMU sends what is not usbredir: .*")
         make_guest(room)
         stories(room, expected)
         changed_token(room, expected)

@@ -301,8 +301,8 @@ static bool run_bus(struct redirector *r)
 static void on_log(void *user, int level, const char *text)
 {
     (void)user;
-    if (level <= usbredirparser_warning) {
-        (void)fprintf(stderr, "usb_redirector: %s\n", text);
+    if (level == usbredirparser_error) {
+        fail("QEMU sends what is not usbredir: %s", text);
     }
 }
 
@@ -535,11 +535,8 @@ static bool read_some(struct redirector *r, int wait_ms)
     if (poll(&input, 1, wait_ms) <= 0) {
         return true;
     }
-    int result = usbredirparser_do_read(r->parser);
-    if (result == usbredirparser_read_parse_error) {
-        fail("QEMU sends what is not usbredir");
-    }
-    return result == 0;
+    // What is not usbredir does not come back: on_log.
+    return usbredirparser_do_read(r->parser) == 0;
 }
 
 static void serve(struct redirector *r)
