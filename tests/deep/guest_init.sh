@@ -34,8 +34,7 @@ until find_board || [ $tries = 500 ]; do
     usleep 20000
     tries=$((tries + 1))
 done
-echo "guest: buses:" /sys/bus/usb/devices/usb*/product "$(cat /sys/bus/usb/devices/usb*/product |
-    cut -d ' ' -f 1 | sort -u | tr '\n' ' ')"
+echo "guest: buses:" $(cut -d ' ' -f 1 /sys/bus/usb/devices/usb*/product)
 if find_board; then
     bus=/sys/bus/usb/devices/usb$(cat "$board/busnum")
     echo "guest: board on $(cut -d ' ' -f 1 "$bus/product") at $(cat "$board/speed") Mbit/s"
