@@ -295,6 +295,23 @@ $(BUILD)/test/tokenize: tests/system/tokenize.c $(BUILD)/libtokproc.a
 	@echo "  make $@"; mkdir -p $(@D)
 	$(CC) $(filter-out -MMD -MP,$(CFLAGS)) $(OPTIMISE) $^ $(LIBS) -o $@
 
+# What deep/test_usb_guest.py runs: the USB core behind QEMU's host controllers, and a device that
+# lies about a token.
+USBREDIR := $(shell pkg-config --exists libusbredirparser-0.5 2>/dev/null && \
+              echo libusbredirparser-0.5)
+USB_CORE := usb.short
+$(BUILD)/test/deep/usb_redirector: tests/deep/usb_redirector.c $(BUILD)/dut/$(USB_CORE)/dut.a \
+                                   $(BUILD)/libcommon.a $(BUILD)/libtokproc.a $(VM_OBJS)
+	@echo "  make $@"; mkdir -p $(@D) $(dir $(side))
+	$(CC) $(CFLAGS) $(call system_includes,$(USBREDIR)) -MF $(side).d -MT $@ $(OPTIMISE) \
+	  -Itests/common -Isim/dut -c $< -o $(side).o
+	$(CXX) $(side).o $(filter %.a,$^) $(VM_OBJS) $(LIBS) $(shell pkg-config --libs $(USBREDIR)) \
+	  -lm -lpthread $(VM_LIBS) -o $@
+
+$(BUILD)/test/deep/faulty.so: tests/system/faulty_device.c $(BUILD)/libtokproc.a
+	@echo "  make $@"; mkdir -p $(@D)
+	$(CC) $(filter-out -MMD -MP,$(CFLAGS)) $(OPTIMISE) -shared $^ $(LIBS) -o $@
+
 names        = $(patsubst tests/$(1)/test_%.c,%,$(wildcard tests/$(1)/test_*.c))
 rtl_tests    = $(foreach u,$(1),$(or $(patsubst %,rtl/$(u).%,$(call variants,$(u))),rtl/$(u)) \
                  rtl/$(u).planted)
@@ -389,18 +406,43 @@ PACKAGES := build-essential verilator check pkg-config libjansson-dev libpcre2-d
             libutf8proc-dev libssl-dev zlib1g-dev clang-format gcovr python3-venv help2man clang \
             libclang-rt-14-dev libusb-1.0-0-dev libumockdev-dev umockdev
 
+# For what test_usb_guest.py needs besides; a kernel comes with them.
+DEEP_PACKAGES := qemu-system-x86 libusbredirparser-dev busybox-static cpio
+
+# install_packages: packages
+define install_packages
+missing=$$(for p in $(1); do \
+  dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done); \
+if [ -z "$$missing" ]; then echo "setup: all Debian packages are present"; else \
+  echo "setup: installing" $$missing; \
+  sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+  $$sudo apt-get -qq update && \
+  $$sudo env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends \
+    $$missing; fi
+endef
+
 .PHONY: setup
 setup: ## Installs the Debian packages and the pinned tools in build/venv; safe to run again.
-	missing=$$(for p in $(PACKAGES); do \
-	  dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done); \
-	if [ -z "$$missing" ]; then echo "setup: all Debian packages are present"; else \
-	  echo "setup: installing" $$missing; \
-	  sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
-	  $$sudo apt-get -qq update && \
-	  $$sudo env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends \
-	    $$missing; fi
+	$(call install_packages,$(PACKAGES))
 	$(MAKE) $(VENV)/.done
 	echo "setup: done"
+
+.PHONY: setup-deep
+setup-deep: ## Installs QEMU and, in build/linux, a kernel of Debian for make test-deep.
+	$(call install_packages,$(DEEP_PACKAGES))
+	$(MAKE) $(LINUX)/.done
+	echo "setup: done"
+
+# The kernel is only unpacked, and of its modules those for USB. (That of the cloud has none.)
+LINUX := $(BUILD)/linux
+$(LINUX)/.done:
+	mkdir -p $(LINUX)
+	package=$$(apt-cache depends linux-image-amd64 | sed -n 's/^ *Depends: //p' | head -n 1); \
+	echo "setup: fetching $$package, 70 MB, into $(LINUX)"; \
+	cd $(LINUX) && apt-get -qq download "$$package" && \
+	dpkg-deb --fsys-tarfile "$$package"_*.deb | tar -x --wildcards \
+	  './boot/vmlinuz-*' './lib/modules/*/kernel/drivers/usb/*' && rm "$$package"_*.deb
+	touch $@
 
 $(VENV)/.done: requirements.txt
 	echo "setup: installing the pinned tools into $(VENV)"
@@ -461,13 +503,16 @@ test: ## Runs every test; the last line counts them.
 	$(RUNNER) $(ALL_TESTS)
 
 # Tests that take many minutes; TP_EVERY=1 has those that take samples in `make test` take all.
+# DEEP_TESTS=deep/test_usb_guest.py restricts it.
 DEEP_TESTS := host/session_run system/link_faults system/test_fuzz.sh \
-              system/test_tokenizer_reference.py
+              system/test_tokenizer_reference.py deep/test_usb_guest.py
 
 .PHONY: test-deep
-test-deep: ## Tests that take long: each bit of a session's link flipped, and such.
+test-deep: ## Tests that take long or need QEMU (make setup-deep): a link with each bit flipped, ...
 	$(MAKE) $(filter %/ulx3s-45f.so,$(SIMS)) fuzz-programs $(BUILD)/test/tokenize \
-	  $(patsubst %,$(BUILD)/test/%,$(filter-out %.sh %.py,$(DEEP_TESTS)))
+	  $(patsubst %,$(BUILD)/test/%,$(filter-out %.sh %.py,$(DEEP_TESTS))) \
+	  $(if $(filter deep/%,$(DEEP_TESTS)),$(BUILD)/tokproc $(BUILD)/test/deep/faulty.so \
+	    $(if $(USBREDIR),$(BUILD)/test/deep/usb_redirector))
 	TP_EVERY=1 $(RUNNER) $(DEEP_TESTS)
 
 # make test-skid: the tests of that name, of model, RTL (all variants), host and system.
@@ -725,5 +770,6 @@ uninstall: ## Removes what `make install` installed.
 	rm -f $(DESTDIR)$(PREFIX)/share/man/man[13]/tokproc*.[13]
 
 .PHONY: clean
-clean: ## Removes what builds made, but not the tools of `make setup`.
-	if [ -d $(BUILD) ]; then find $(BUILD) -mindepth 1 -maxdepth 1 ! -name venv -exec rm -rf {} +; fi
+clean: ## Removes what builds made, but not what `make setup` and `setup-deep` fetched.
+	if [ -d $(BUILD) ]; then \
+	  find $(BUILD) -mindepth 1 -maxdepth 1 ! -name venv ! -name linux -exec rm -rf {} +; fi

@@ -3,6 +3,7 @@
 // tp_usb between a host on its lines and two streams of bytes on its core's side, with two clocks.
 //
 // Time passes by the host's samples, 1/60 us each; the core's clock runs beside, at any rate.
+// Nothing here needs a test program around it; misuse aborts.
 
 #ifndef TP_TEST_USB_BENCH_H
 #define TP_TEST_USB_BENCH_H
