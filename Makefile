@@ -43,7 +43,7 @@ system_includes = $(patsubst -I%,-isystem %,$(shell pkg-config --cflags $(1) 2>/
 
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror
 INCLUDES := -Ihost/include -Ihost/model -Ihost/lib -Ihost/backends -Ihost/reference \
-            -Ihost/tools -Isim/system $(if $(LIBUSB),$(call system_includes,$(LIBUSB)))
+            -Ihost/bitstream -Ihost/tools -Isim/system $(if $(LIBUSB),$(call system_includes,$(LIBUSB)))
 CFLAGS   := -std=c11 -g -fPIC -D_POSIX_C_SOURCE=200809L $(WARNINGS) $(INCLUDES) -MMD -MP
 SANITIZE := -O2 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 LIBS     := -Wl,--as-needed -ljansson -lcrypto -lpcre2-8 -lutf8proc -lm -ldl -lpthread \
@@ -56,7 +56,8 @@ OPTIMISE := -O3
 endif
 
 MODEL_SRCS := $(wildcard host/model/*.c)
-LIB_SRCS   := $(MODEL_SRCS) $(wildcard host/lib/*.c host/backends/*.c host/reference/*.c)
+LIB_SRCS   := $(MODEL_SRCS) $(wildcard host/lib/*.c host/backends/*.c host/reference/*.c \
+                                      host/bitstream/*.c)
 LIB_SRCS   := $(filter-out host/backends/$(if $(LIBUSB),no_usb.c,usb.c),$(LIB_SRCS))
 TOOL_SRCS  := $(filter-out host/tools/tp_genmap.c,$(wildcard host/tools/*.c))
 COMMON_SRCS := $(wildcard tests/common/*.c)
@@ -446,7 +447,7 @@ test: ## Runs every test; the last line counts them.
 	$(RUNNER) $(ALL_TESTS)
 
 # Tests that take many minutes; TP_EVERY=1 has those that take samples in `make test` take all.
-DEEP_TESTS := host/session_run system/link_faults
+DEEP_TESTS := host/session_run host/stream_reader system/link_faults
 
 .PHONY: test-deep
 test-deep: ## Tests that take long: each bit of a session's link flipped, and such.
