@@ -545,6 +545,14 @@ bitstream-check: $(BUILD)/tp_genmap ## Builds BOARD again and compares the bits 
 bitstream-verify: $(BUILD)/tp_genmap ## Whether bits and manifest of BOARD belong to this tree.
 	$(BITSTREAM) --verify bitstreams/$(BOARD)
 
+# From what `make bitstream` left in build/; without it tokproc knows block RAMs by number only.
+WORK ?= $(BUILD)/bitstream/$(BOARD)
+.PHONY: bitstream-map
+bitstream-map: $(BUILD)/tokproc ## Writes bitstreams/BOARD/map: where the memories of the design lie.
+	bitstreams/make_map.py --board $(BOARD) --tokproc $(BUILD)/tokproc \
+	  --routed $(WORK)/routed.json --config $(WORK)/design.config \
+	  --bits bitstreams/$(BOARD)/tokproc.bit --output bitstreams/$(BOARD)/map
+
 # RUN="--permanent" is for the flash; docs/boards.md has the rest.
 .PHONY: flash
 flash: $(BUILD)/tokproc ## Writes the bitstream of BOARD into the board on the cable.
