@@ -56,8 +56,8 @@ OPTIMISE := -O3
 endif
 
 MODEL_SRCS := $(wildcard host/model/*.c)
-LIB_SRCS   := $(MODEL_SRCS) $(wildcard host/lib/*.c host/backends/*.c host/reference/*.c \
-                                      host/bitstream/*.c)
+LIB_SRCS   := $(MODEL_SRCS) $(wildcard host/lib/*.c host/backends/*.c host/reference/*.c) \
+              $(wildcard host/bitstream/*.c)
 LIB_SRCS   := $(filter-out host/backends/$(if $(LIBUSB),no_usb.c,usb.c),$(LIB_SRCS))
 TOOL_SRCS  := $(filter-out host/tools/tp_genmap.c,$(wildcard host/tools/*.c))
 COMMON_SRCS := $(wildcard tests/common/*.c)
@@ -548,7 +548,7 @@ bitstream-verify: $(BUILD)/tp_genmap ## Whether bits and manifest of BOARD belon
 # From what `make bitstream` left in build/; without it tokproc knows block RAMs by number only.
 WORK ?= $(BUILD)/bitstream/$(BOARD)
 .PHONY: bitstream-map
-bitstream-map: $(BUILD)/tokproc ## Writes bitstreams/BOARD/map: where the memories of the design lie.
+bitstream-map: $(BUILD)/tokproc ## Writes bitstreams/BOARD/map: where its memories lie.
 	bitstreams/make_map.py --board $(BOARD) --tokproc $(BUILD)/tokproc \
 	  --routed $(WORK)/routed.json --config $(WORK)/design.config \
 	  --bits bitstreams/$(BOARD)/tokproc.bit --output bitstreams/$(BOARD)/map

@@ -81,7 +81,7 @@ static tp_status take_head(struct parser *p, char **fields, size_t count)
     default:
         ok = ok && strlen(fields[1]) == TP_DIGEST_TEXT_BYTES - 1 &&
              strspn(fields[1], "0123456789abcdef") == TP_DIGEST_TEXT_BYTES - 1;
-        (void)snprintf(map->base, sizeof map->base, "%s", ok ? fields[1] : "");
+        (void)snprintf(map->base, sizeof map->base, "%.64s", ok ? fields[1] : "");
         return ok ? TP_OK : bad(p, "not 'base HASH' of 64 hexadecimal digits");
     }
 }
@@ -344,7 +344,7 @@ void tp__map_write_word(const struct tp_block_map *map, const struct tp_map_memo
             uint16_t *held =
                 stream_word(configuration->blocks[block->id], block, word, bit, &shift);
             uint32_t place = block->bit + bit;
-            unsigned set = value[place / 8] >> place % 8 & 1u;
+            unsigned set = (unsigned)value[place / 8] >> place % 8 & 1u;
             *held = (uint16_t)((*held & ~(1u << shift)) | set << shift);
         }
     }

@@ -10,7 +10,6 @@
 #include "block_map.h"
 #include "tokproc.h"
 
-enum { STREAM_BYTES_MAX = 1 << 25 };
 _Static_assert(TP_BITSTREAM_BLOCK_IDS == TP_BLOCK_IDS, "ids of block RAMs");
 _Static_assert(TP_BITSTREAM_WORD_BYTES == TP_MAP_WORD_BYTES, "bytes of a word");
 
@@ -47,7 +46,7 @@ static tp_status compare_with_ecppack(tp_bitstream *bitstream, const struct tp_b
 static tp_status read_stream(tp_bitstream *bitstream, const char **fault, struct tp_error *error)
 {
     struct tp_bytes bytes;
-    tp_status status = tp__file_read(bitstream->path, STREAM_BYTES_MAX, &bytes, error);
+    tp_status status = tp__file_read(bitstream->path, TP_STREAM_BYTES_MAX, &bytes, error);
     if (status != TP_OK) {
         return status;
     }

@@ -38,7 +38,8 @@ enum {
     TP_STREAM_FRAME_FLAGS = TP_STREAM_CRC | TP_STREAM_DUMMY_BYTES | 1,
     TP_STREAM_BLOCK_FLAGS = 0xD0,  // what all tools write
     TP_STREAM_ROW_BYTES = 9,       // of block RAM contents: eight words
-    TP_STREAM_ROWS = TP_BLOCK_WORDS / 8
+    TP_STREAM_ROWS = TP_BLOCK_WORDS / 8,
+    TP_STREAM_BYTES_MAX = 1 << 25  // of a file: ten times the longest stream
 };
 
 /** Before the base hash in the text of a partial stream. */
@@ -107,6 +108,8 @@ struct tp_stream {
     size_t command_count;
     uint32_t crcs;  // that were checked
     enum tp_stream_fault fault;
+    size_t fault_offset;  // of the byte behind the last one that was looked at
+    uint16_t crc;         // that was computed last: what a wrong one should be
 };
 
 /** Reads a stream, strictly: what no tool writes is refused.

@@ -46,6 +46,7 @@ static tp_status refuse(struct reader *r, enum tp_stream_fault fault, const char
     (void)vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
     r->stream->fault = fault;
+    r->stream->fault_offset = r->offset;
     return tp__fail(r->error, statuses[fault], "%s: %s", r->name, text);
 }
 
@@ -95,6 +96,7 @@ static tp_status check_crc(struct reader *r, enum tp_stream_fault fault, const c
         return status;
     }
     uint16_t stored = (uint16_t)take_number(r, 2);
+    r->stream->crc = computed;
     r->crc = 0;
 #ifdef TP_PLANT_BUG
     // The planted fault believes the contents of block RAMs.

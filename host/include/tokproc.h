@@ -276,6 +276,43 @@ TP_MUST_USE tp_status tp_bitstream_compare(const tp_bitstream *a, const tp_bitst
                                            struct tp_bitstream_difference *difference,
                                            struct tp_error *error);
 
+enum { TP_SPACES_MAX = 16 };
+
+struct tp_pack_options {
+    const char *map;     ///< of the board's design
+    const char *bits;    ///< the board's bitstream, which gets the contents; NULL: a partial stream
+    const char *from;    ///< of a partial stream: a bitstream whose contents the board has; only
+                         ///< block RAMs that differ are written. NULL: all that the model writes
+    const char *output;  ///< the file to write
+};
+
+/** What a memory space of the link came to. */
+struct tp_pack_space {
+    char name[TP_NAME_BYTES];  ///< "weight"
+    uint64_t words;            ///< that the model writes
+    bool packed;               ///< false: no block RAM holds them; the host writes them as ever
+};
+
+struct tp_pack_report {
+    char base[TP_DIGEST_CHARS];
+    uint64_t bytes;
+    uint32_t block_rams;  ///< with contents of the model; of a partial stream those that it has
+    uint32_t space_count;
+    double seconds;  ///< from the memory image to the bytes
+    struct tp_pack_space spaces[TP_SPACES_MAX];
+};
+
+/** Writes what is loaded into the device as a bitstream of a board: the words that the library
+ *  writes over the link, in the block RAMs where the map has them. The device must have the
+ *  configuration of the board; an emulator will do.
+ *  error  TP_ERROR_INVALID    nothing is loaded, an argument is NULL, both bits and from
+ *         TP_ERROR_RANGE      the map is of another configuration
+ *         TP_ERROR_MISMATCH   bits or from are of another base than the map
+ *         TP_ERROR_FORMAT, TP_ERROR_NOT_FOUND  bits, from or map are damaged, or not of each other
+ *         TP_ERROR_IO, TP_ERROR_TOO_LARGE, TP_ERROR_NO_MEMORY */
+TP_MUST_USE tp_status tp_device_pack(tp_device *device, const struct tp_pack_options *options,
+                                     struct tp_pack_report *report, struct tp_error *error);
+
 /** Opens a device and says hello.
  *  in     name   "emu", "emu:CONFIG", "sim:CONFIG"; "usb", the only board there, or "usb:SERIAL",
  * or "usb:BUS-PORT" ("usb:1-4.2"), where two have the same serial number; "serial:PATH" or

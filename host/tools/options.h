@@ -62,6 +62,9 @@ struct options {
     const char *map;
     bool no_map;
     const char *memory;
+    bool full;
+    bool partial;
+    const char *from;
     const char *wave;
     uint32_t step;
     bool step_given;

@@ -49,6 +49,12 @@ static const struct verb verbs[] = {
      "With -d it begins at that device. The model is the shipped one, in the first of q8, nf4,\n"
      "nf4-all that fits.",
      "mdbOGFaJD", verb_doctor, NULL},
+    {"pack",
+     "Writes a model as a bitstream of a board: what is written over the link else, in the block "
+     "RAMs.\n"
+     "Nothing was loaded into a board yet; docs/bitstream.md says what the link still has to "
+     "write.",
+     "mzbCcFaoI123fOJq", verb_pack, NULL},
     {"bitstream",
      "Looks into a bitstream: info (what it is), check (everything in it, or why it is refused), "
      "diff\n"
