@@ -43,7 +43,8 @@ system_includes = $(patsubst -I%,-isystem %,$(shell pkg-config --cflags $(1) 2>/
 
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror
 INCLUDES := -Ihost/include -Ihost/model -Ihost/lib -Ihost/backends -Ihost/reference \
-            -Ihost/bitstream -Ihost/tools -Isim/system $(if $(LIBUSB),$(call system_includes,$(LIBUSB)))
+            -Ihost/bitstream -Ihost/tools -Isim/system \
+            $(if $(LIBUSB),$(call system_includes,$(LIBUSB)))
 CFLAGS   := -std=c11 -g -fPIC -D_POSIX_C_SOURCE=200809L $(WARNINGS) $(INCLUDES) -MMD -MP
 SANITIZE := -O2 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 LIBS     := -Wl,--as-needed -ljansson -lcrypto -lpcre2-8 -lutf8proc -lm -ldl -lpthread \
@@ -56,8 +57,8 @@ OPTIMISE := -O3
 endif
 
 MODEL_SRCS := $(wildcard host/model/*.c)
-LIB_SRCS   := $(MODEL_SRCS) $(wildcard host/lib/*.c host/backends/*.c host/reference/*.c) \
-              $(wildcard host/bitstream/*.c)
+LIB_SRCS   := $(MODEL_SRCS) \
+              $(wildcard $(patsubst %,host/%/*.c,lib backends reference bitstream))
 LIB_SRCS   := $(filter-out host/backends/$(if $(LIBUSB),no_usb.c,usb.c),$(LIB_SRCS))
 TOOL_SRCS  := $(filter-out host/tools/tp_genmap.c,$(wildcard host/tools/*.c))
 COMMON_SRCS := $(wildcard tests/common/*.c)

@@ -210,7 +210,8 @@ refused "bitstream of nowhere" "cannot open" bitstream info "$ROOM/none.bit"
 refused "bitstream that is a model" "no preamble" bitstream check "$MODEL"
 refused "bitstream that is cut" "ends inside a compressed frame" bitstream check "$ROOM/cut.bit"
 refused "memories without a map" "needs the map" bitstream read "$BITS" --no-map
-refused "bitstreams of two parts" "LFE5U-45F" bitstream diff "$BITS" bitstreams/ulx3s-85f/tokproc.bit
+refused "bitstreams of two parts" "LFE5U-45F" \
+    bitstream diff "$BITS" bitstreams/ulx3s-85f/tokproc.bit
 refused "packing without a board" "which board" pack -m "$MODEL" -o "$ROOM/a.bit"
 refused "packing over a file" "is there already.*--force" \
     pack -m "$MODEL" --board ulx3s-45f -o "$ROOM/cut.bit"
