@@ -459,7 +459,7 @@ test-deep: ## Tests that take long: each bit of a session's link flipped, and su
 # make test-skid: the tests of that name, of model, RTL (all variants), host and system.
 test-%:
 	$(if $(strip $(call matching,$*)),,$(error no test is named $*))
-	$(MAKE) $(if $(filter %.py,$(call matching,$*)),$(BUILD)/test/tokenize) \
+	$(MAKE) $(if $(filter %.py,$(call matching,$*)),$(BUILD)/test/tokenize $(BUILD)/tokproc) \
 	  $(if $(filter %test_trace.sh,$(call matching,$*)),$(BUILD)/tokproc $(TRACED_SIM)) \
 	  $(patsubst %,$(BUILD)/test/%,$(filter-out formal/% %.sh %.py,$(call matching,$*)))
 	$(RUNNER) $(call matching,$*)

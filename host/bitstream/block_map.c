@@ -284,7 +284,7 @@ const struct tp_map_memory *tp__map_find(const struct tp_block_map *map, uint32_
 // ---- words of a memory ----
 
 // Bit n of a block RAM of nine bits and wider lies in word n / 9 of the stream, bit n mod 9; of a
-// narrower one in word n / 8, bit n mod 8.
+// narrower one in word n / 8, bit n mod 8. So nine bits, or all of a narrow word, lie in one.
 static uint16_t *stream_word(uint16_t *words, const struct tp_map_block *block, uint32_t word,
                              uint32_t bit, unsigned *shift)
 {
@@ -295,6 +295,32 @@ static uint16_t *stream_word(uint16_t *words, const struct tp_map_block *block, 
 #endif
     *shift = place % byte;
     return &words[place / byte];
+}
+
+static uint32_t piece_of(const struct tp_map_block *block)
+{
+    return block->width >= 9 ? 9 : block->width;
+}
+
+// Up to nine bits of a value.
+static uint32_t get_bits(const uint8_t *value, uint32_t bit, uint32_t count)
+{
+    uint32_t low = bit % 8;
+    uint32_t bits = (uint32_t)value[bit / 8] >> low;
+    if (low + count > 8) {
+        bits |= (uint32_t)value[bit / 8 + 1] << (8 - low);
+    }
+    return bits & ((1u << count) - 1);
+}
+
+// The same bits, which were 0.
+static void set_bits(uint8_t *value, uint32_t bit, uint32_t count, uint32_t bits)
+{
+    uint32_t low = bit % 8;
+    value[bit / 8] |= (uint8_t)(bits << low);
+    if (low + count > 8) {
+        value[bit / 8 + 1] |= (uint8_t)(bits >> (8 - low));
+    }
 }
 
 // The next block of a memory that holds bits of the word, from number *i on.
@@ -320,12 +346,12 @@ void tp__map_read_word(const struct tp_block_map *map, const struct tp_map_memor
     assert(word < memory->words);
     memset(value, 0, TP_MAP_WORD_BYTES);
     while ((block = next_block(map, memory, word, &i)) != NULL) {
-        for (uint32_t bit = 0; bit < block->width; bit++) {
+        uint32_t piece = piece_of(block);
+        for (uint32_t bit = 0; bit < block->width; bit += piece) {
             unsigned shift;
             uint16_t held =
                 *stream_word(configuration->blocks[block->id], block, word, bit, &shift);
-            uint32_t place = block->bit + bit;
-            value[place / 8] |= (uint8_t)((held >> shift & 1) << place % 8);
+            set_bits(value, block->bit + bit, piece, (uint32_t)held >> shift & ((1u << piece) - 1));
         }
     }
 }
@@ -338,14 +364,15 @@ void tp__map_write_word(const struct tp_block_map *map, const struct tp_map_memo
     uint32_t i = 0;
     assert(word < memory->words);
     while ((block = next_block(map, memory, word, &i)) != NULL) {
+        uint32_t piece = piece_of(block);
+        uint32_t mask = (1u << piece) - 1;
         configuration->has_block[block->id] = 1;
-        for (uint32_t bit = 0; bit < block->width; bit++) {
+        for (uint32_t bit = 0; bit < block->width; bit += piece) {
             unsigned shift;
             uint16_t *held =
                 stream_word(configuration->blocks[block->id], block, word, bit, &shift);
-            uint32_t place = block->bit + bit;
-            unsigned set = (unsigned)value[place / 8] >> place % 8 & 1u;
-            *held = (uint16_t)((*held & ~(1u << shift)) | set << shift);
+            uint32_t set = get_bits(value, block->bit + bit, piece);
+            *held = (uint16_t)((*held & ~(mask << shift)) | set << shift);
         }
     }
 }
