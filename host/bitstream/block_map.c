@@ -403,7 +403,7 @@ static tp_status check_partial(const struct tp_block_map *map,
     }
     if (tp__configuration_frame_count(configuration) != 0) {
         return refuse(stream, TP_FAULT_FRAME_UNSAFE,
-                      tp__fail(error, TP_ERROR_INVALID,
+                      tp__fail(error, TP_ERROR_UNSUPPORTED,
                                "%s: a partial stream of %.32s may not change frames, and this one "
                                "has %" PRIu32,
                                name, map->board, tp__configuration_frame_count(configuration)));

@@ -49,26 +49,6 @@ tp_status tp__configuration_begin(struct tp_configuration *configuration,
     return TP_OK;
 }
 
-tp_status tp__configuration_copy(const struct tp_configuration *from, struct tp_configuration *to,
-                                 struct tp_error *error)
-{
-    struct tp_configuration copy = {.control = from->control, .usercode = from->usercode};
-    tp_status status = tp__configuration_begin(&copy, from->part, error);
-    if (status != TP_OK) {
-        return status;
-    }
-    memcpy(copy.frames, from->frames, (size_t)from->part->frames * from->part->frame_bytes);
-    memcpy(copy.has_frame, from->has_frame, from->part->frames);
-    for (size_t i = 0; i < TP_BLOCK_IDS; i++) {
-        copy.has_block[i] = from->has_block[i];
-        if (from->has_block[i] != 0) {  // the others are 0
-            memcpy(copy.blocks[i], from->blocks[i], sizeof copy.blocks[i]);
-        }
-    }
-    *to = copy;
-    return TP_OK;
-}
-
 void tp__configuration_free(struct tp_configuration *configuration)
 {
     free(configuration->frames);

@@ -50,11 +50,6 @@ struct tp_configuration {
 TP_MUST_USE tp_status tp__configuration_begin(struct tp_configuration *configuration,
                                               const struct tp_part *part, struct tp_error *error);
 
-/** A copy of from, which has a part.
- *  error  TP_ERROR_NO_MEMORY */
-TP_MUST_USE tp_status tp__configuration_copy(const struct tp_configuration *from,
-                                             struct tp_configuration *to, struct tp_error *error);
-
 /** Leaves {0}. */
 void tp__configuration_free(struct tp_configuration *configuration);
 

@@ -70,14 +70,13 @@ enum {
     X(TRUNCATED, "truncated", TP_ERROR_FORMAT)                                                     \
     X(NO_DONE, "no-done", TP_ERROR_FORMAT)                                                         \
     X(FRAMES_MISSING, "frames-missing", TP_ERROR_FORMAT)                                           \
-    X(UNCONFIGURED, "unconfigured", TP_ERROR_INVALID)                                              \
     X(BASE_NONE, "no-base", TP_ERROR_FORMAT)                                                       \
     X(BASE_OTHER, "other-base", TP_ERROR_MISMATCH)                                                 \
     X(BLOCK_UNKNOWN, "block-ram-not-in-map", TP_ERROR_NOT_FOUND)                                   \
-    X(FRAME_UNSAFE, "frame-not-allowed", TP_ERROR_INVALID)
+    X(FRAME_UNSAFE, "frame-not-allowed", TP_ERROR_UNSUPPORTED)
 
 #define TP_STREAM_MEMBER(member, name, status) TP_FAULT_##member,
-enum tp_stream_fault { TP_STREAM_FAULT_LIST(TP_STREAM_MEMBER) TP_FAULT_COUNT };
+enum tp_stream_fault { TP_STREAM_FAULT_LIST(TP_STREAM_MEMBER) };
 #undef TP_STREAM_MEMBER
 
 /** "crc-frame". Never NULL. */

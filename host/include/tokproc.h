@@ -181,7 +181,7 @@ void tp_bitstream_close(tp_bitstream *bitstream);
  *  out    fault  as tp_bitstream_open
  *  error  TP_ERROR_MISMATCH   another part, or another base design
  *         TP_ERROR_NOT_FOUND  a block RAM that is not in the map
- *         TP_ERROR_INVALID    a partial stream that changes frames; an argument is NULL
+ *         TP_ERROR_UNSUPPORTED  a partial stream that changes frames; TP_ERROR_INVALID
  *         TP_ERROR_FORMAT     a damaged map, or a partial stream that names no base
  *         TP_ERROR_IO, TP_ERROR_NO_MEMORY */
 TP_MUST_USE tp_status tp_bitstream_use_map(tp_bitstream *bitstream, const char *path,
