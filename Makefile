@@ -43,7 +43,8 @@ system_includes = $(patsubst -I%,-isystem %,$(shell pkg-config --cflags $(1) 2>/
 
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror
 INCLUDES := -Ihost/include -Ihost/model -Ihost/lib -Ihost/backends -Ihost/reference \
-            -Ihost/tools -Isim/system $(if $(LIBUSB),$(call system_includes,$(LIBUSB)))
+            -Ihost/bitstream -Ihost/tools -Isim/system \
+            $(if $(LIBUSB),$(call system_includes,$(LIBUSB)))
 CFLAGS   := -std=c11 -g -fPIC -D_POSIX_C_SOURCE=200809L $(WARNINGS) $(INCLUDES) -MMD -MP
 SANITIZE := -O2 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 LIBS     := -Wl,--as-needed -ljansson -lcrypto -lpcre2-8 -lutf8proc -lm -ldl -lpthread \
@@ -59,7 +60,8 @@ OPTIMISE_TEST := -O1
 endif
 
 MODEL_SRCS := $(wildcard host/model/*.c)
-LIB_SRCS   := $(MODEL_SRCS) $(wildcard host/lib/*.c host/backends/*.c host/reference/*.c)
+LIB_SRCS   := $(MODEL_SRCS) \
+              $(wildcard $(patsubst %,host/%/*.c,lib backends reference bitstream))
 LIB_SRCS   := $(filter-out host/backends/$(if $(LIBUSB),no_usb.c,usb.c),$(LIB_SRCS))
 TOOL_SRCS  := $(filter-out host/tools/tp_genmap.c,$(wildcard host/tools/*.c))
 COMMON_SRCS := $(wildcard tests/common/*.c)
@@ -504,7 +506,7 @@ test: ## Runs every test; the last line counts them.
 
 # Tests that take many minutes; TP_EVERY=1 has those that take samples in `make test` take all.
 # DEEP_TESTS=deep/test_usb_guest.py restricts it.
-DEEP_TESTS := host/session_run system/link_faults system/test_fuzz.sh \
+DEEP_TESTS := host/session_run host/stream_reader system/link_faults system/test_fuzz.sh \
               system/test_tokenizer_reference.py deep/test_usb_guest.py
 
 .PHONY: test-deep
@@ -518,7 +520,7 @@ test-deep: ## Tests that take long or need QEMU (make setup-deep): a link with e
 # make test-skid: the tests of that name, of model, RTL (all variants), host and system.
 test-%:
 	$(if $(strip $(call matching,$*)),,$(error no test is named $*))
-	$(MAKE) $(if $(filter %.py,$(call matching,$*)),$(BUILD)/test/tokenize) \
+	$(MAKE) $(if $(filter %.py,$(call matching,$*)),$(BUILD)/test/tokenize $(BUILD)/tokproc) \
 	  $(if $(filter %test_trace.sh,$(call matching,$*)),$(BUILD)/tokproc $(TRACED_SIM)) \
 	  $(patsubst %,$(BUILD)/test/%,$(filter-out formal/% %.sh %.py,$(call matching,$*)))
 	$(RUNNER) $(call matching,$*)
@@ -604,6 +606,14 @@ bitstream-check: $(BUILD)/tp_genmap ## Builds BOARD again and compares the bits 
 .PHONY: bitstream-verify
 bitstream-verify: $(BUILD)/tp_genmap ## Whether bits and manifest of BOARD belong to this tree.
 	$(BITSTREAM) --verify bitstreams/$(BOARD)
+
+# From what `make bitstream` left in build/; without it tokproc knows block RAMs by number only.
+WORK ?= $(BUILD)/bitstream/$(BOARD)
+.PHONY: bitstream-map
+bitstream-map: $(BUILD)/tokproc ## Writes bitstreams/BOARD/map: where its memories lie.
+	bitstreams/make_map.py --board $(BOARD) --tokproc $(BUILD)/tokproc \
+	  --routed $(WORK)/routed.json --config $(WORK)/design.config \
+	  --bits bitstreams/$(BOARD)/tokproc.bit --output bitstreams/$(BOARD)/map
 
 # RUN="--permanent" is for the flash; docs/boards.md has the rest.
 .PHONY: flash

@@ -36,6 +36,7 @@ extern "C" {
 #define TP_STOP_STRINGS_MAX  8
 #define TP_STOP_BYTES_MAX    64
 
+typedef struct tp_bitstream tp_bitstream;
 typedef struct tp_context tp_context;
 typedef struct tp_device tp_device;
 typedef struct tp_model tp_model;
@@ -158,6 +159,159 @@ TP_MUST_USE tp_status tp_bitstream_read(const char *folder, const char *root, co
 TP_MUST_USE tp_status tp_bitstream_check_bits(const char *folder, const char *board,
                                               const struct tp_bitstream_info *info,
                                               struct tp_error *error);
+
+// ---- what is in a bitstream (docs/bitstream.md) ----
+
+#define TP_BITSTREAM_BLOCK_IDS  1024  // ids of block RAMs
+#define TP_BITSTREAM_WORD_BYTES 64    // of the widest memory
+
+/** Reads a bitstream of an ECP5 and checks everything in it: commands, IDCODE, each CRC, its end.
+ *  out    fault  a name for programs, "crc-frame", also of a success ("none"); NULL is allowed
+ *  owns   the caller
+ *  error  TP_ERROR_FORMAT       damaged or cut off; with the offset and what is wrong
+ *         TP_ERROR_UNSUPPORTED  of another part, or frame addresses that nobody knows
+ *         TP_ERROR_RANGE        frames or block RAMs that the part has not
+ *         TP_ERROR_MISMATCH     for two parts
+ *         TP_ERROR_INVALID, TP_ERROR_IO, TP_ERROR_TOO_LARGE, TP_ERROR_NO_MEMORY */
+TP_MUST_USE tp_status tp_bitstream_open(const char *path, tp_bitstream **bitstream,
+                                        const char **fault, struct tp_error *error);
+void tp_bitstream_close(tp_bitstream *bitstream);
+
+/** Holds the bitstream against the map of a design, which then gives its block RAMs names.
+ *  out    fault  as tp_bitstream_open
+ *  error  TP_ERROR_MISMATCH   another part, or another base design
+ *         TP_ERROR_NOT_FOUND  a block RAM that is not in the map
+ *         TP_ERROR_UNSUPPORTED  a partial stream that changes frames; TP_ERROR_INVALID
+ *         TP_ERROR_FORMAT     a damaged map, or a partial stream that names no base
+ *         TP_ERROR_IO, TP_ERROR_NO_MEMORY */
+TP_MUST_USE tp_status tp_bitstream_use_map(tp_bitstream *bitstream, const char *path,
+                                           const char **fault, struct tp_error *error);
+
+struct tp_bitstream_facts {
+    char part[TP_NAME_BYTES];
+    char text[TP_TEXT_CHARS];    ///< first text of the header
+    char base[TP_DIGEST_CHARS];  ///< hash of all frames; of a partial one: the base that it is for
+    char board[TP_NAME_BYTES];   ///< of the map; "": none was used
+    uint32_t idcode;
+    uint32_t control;
+    uint32_t usercode;
+    bool partial;
+    bool compressed;
+    bool canonical;  ///< ecppack would write these bytes
+    uint32_t frames;
+    uint32_t frames_of_part;
+    uint32_t block_rams;
+    uint32_t block_rams_of_part;
+    uint32_t crcs;  ///< that were checked
+    uint32_t commands;
+    uint32_t memories;  ///< of the map
+    uint64_t bytes;
+};
+
+void tp_bitstream_get_facts(const tp_bitstream *bitstream, struct tp_bitstream_facts *facts);
+
+struct tp_bitstream_command {
+    char text[TP_NAME_BYTES];  ///< "block RAM contents"
+    uint64_t offset;
+    uint64_t bytes;  ///< with data and CRCs
+    uint32_t opcode;
+    uint32_t flags;
+    uint32_t count;
+    uint32_t operand;
+    uint32_t crcs;
+};
+
+/** error  TP_ERROR_RANGE  index is not below facts.commands */
+TP_MUST_USE tp_status tp_bitstream_get_command(const tp_bitstream *bitstream, size_t index,
+                                               struct tp_bitstream_command *command);
+
+/** A memory of the design, in one or more block RAMs. */
+struct tp_bitstream_memory {
+    char name[TP_TEXT_CHARS];   ///< hierarchical
+    char space[TP_NAME_BYTES];  ///< memory space of the link, "weight"; "-": none
+    uint32_t index;             ///< which memory of the space
+    uint32_t words;
+    uint32_t bits;
+    uint32_t block_rams;
+    uint32_t block_rams_here;  ///< of them in the bitstream
+};
+
+/** error  TP_ERROR_RANGE  index is not below facts.memories */
+TP_MUST_USE tp_status tp_bitstream_get_memory(const tp_bitstream *bitstream, size_t index,
+                                              struct tp_bitstream_memory *memory);
+
+/** One word of a memory.
+ *  out    value  [TP_BITSTREAM_WORD_BYTES], bit 0 in the lowest bit of byte 0; 0 where the block
+ * RAM is not in the bitstream error  TP_ERROR_RANGE  no such memory or word */
+TP_MUST_USE tp_status tp_bitstream_read_word(const tp_bitstream *bitstream, size_t memory,
+                                             uint32_t word, uint8_t *value);
+
+/** Where a block RAM stands. */
+struct tp_bitstream_block {
+    bool here;                 ///< in the bitstream
+    char name[TP_TEXT_CHARS];  ///< of its memory; "": no map, or not in it
+    char site[TP_NAME_BYTES];  ///< "X13/Y46/EBR2"
+    uint32_t width;            ///< bits of a word in it
+    uint32_t word;             ///< the memory's, its first one
+    uint32_t bit;              ///< of these words, its lowest one
+};
+
+/** error  TP_ERROR_RANGE  id is not below TP_BITSTREAM_BLOCK_IDS */
+TP_MUST_USE tp_status tp_bitstream_get_block(const tp_bitstream *bitstream, uint32_t id,
+                                             struct tp_bitstream_block *block);
+
+struct tp_bitstream_difference {
+    bool control;
+    bool usercode;
+    uint32_t frames;
+    uint32_t frame_first;
+    uint32_t frame_last;
+    uint32_t block_rams;
+    uint16_t words[TP_BITSTREAM_BLOCK_IDS];  ///< of nine bits; 2048 where one has no such block RAM
+};
+
+/** What differs between two bitstreams of one part; of a partial one, what both have.
+ *  error  TP_ERROR_MISMATCH  they are of two parts */
+TP_MUST_USE tp_status tp_bitstream_compare(const tp_bitstream *a, const tp_bitstream *b,
+                                           struct tp_bitstream_difference *difference,
+                                           struct tp_error *error);
+
+enum { TP_SPACES_MAX = 16 };
+
+struct tp_pack_options {
+    const char *map;     ///< of the board's design
+    const char *bits;    ///< the board's bitstream, which gets the contents; NULL: a partial stream
+    const char *from;    ///< of a partial stream: a bitstream whose contents the board has; only
+                         ///< block RAMs that differ are written. NULL: all that the model writes
+    const char *output;  ///< the file to write
+};
+
+/** What a memory space of the link came to. */
+struct tp_pack_space {
+    char name[TP_NAME_BYTES];  ///< "weight"
+    uint64_t words;            ///< that the model writes
+    bool packed;               ///< false: no block RAM holds them; the host writes them as ever
+};
+
+struct tp_pack_report {
+    char base[TP_DIGEST_CHARS];
+    uint64_t bytes;
+    uint32_t block_rams;  ///< with contents of the model; of a partial stream those that it has
+    uint32_t space_count;
+    double seconds;  ///< from the memory image to the bytes
+    struct tp_pack_space spaces[TP_SPACES_MAX];
+};
+
+/** Writes what is loaded into the device as a bitstream of a board: the words that the library
+ *  writes over the link, in the block RAMs where the map has them. The device must have the
+ *  configuration of the board; an emulator will do.
+ *  error  TP_ERROR_INVALID    nothing is loaded, an argument is NULL, both bits and from
+ *         TP_ERROR_RANGE      the map is of another configuration
+ *         TP_ERROR_MISMATCH   bits or from are of another base than the map
+ *         TP_ERROR_FORMAT, TP_ERROR_NOT_FOUND  bits, from or map are damaged, or not of each other
+ *         TP_ERROR_IO, TP_ERROR_TOO_LARGE, TP_ERROR_NO_MEMORY */
+TP_MUST_USE tp_status tp_device_pack(tp_device *device, const struct tp_pack_options *options,
+                                     struct tp_pack_report *report, struct tp_error *error);
 
 /** Opens a device and says hello.
  *  in     name   "emu", "emu:CONFIG", "sim:CONFIG"; "usb", the only board there, or "usb:SERIAL",

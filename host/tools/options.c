@@ -117,6 +117,17 @@ static const struct option table[] = {
      "write the flash, from which the board starts, instead of the configuration itself"},
     {'Z', false, "dry-run", NULL, KIND_FLAG, FIELD(dry_run), 0, 0,
      "check everything, but write nothing"},
+    {'I', false, "map", "FILE", KIND_TEXT, FIELD(map), 0, 0,
+     "map of the design; default: that of --board, else the file \"map\" beside the bitstream"},
+    {'U', false, "no-map", NULL, KIND_FLAG, FIELD(no_map), 0, 0, "take no map"},
+    {'Q', false, "memory", "NAME", KIND_TEXT, FIELD(memory), 0, 0,
+     "memories whose names contain this; default: all"},
+    {'1', false, "full", NULL, KIND_FLAG, FIELD(full), 0, 0,
+     "the board's whole bitstream, with the model in its block RAMs; the default"},
+    {'2', false, "partial", NULL, KIND_FLAG, FIELD(partial), 0, 0,
+     "the model's block RAMs alone, for a board that has its bitstream"},
+    {'3', false, "from", "FILE", KIND_TEXT, FIELD(from), 0, 0,
+     "of these, the block RAMs that differ from FILE, which the board has"},
     {'w', false, "wave", "FILE", KIND_TEXT, FIELD(wave), 0, 0,
      "wave (FST) of the step of --step, from a device that was built with tracing"},
     {'e', false, "step", "N", KIND_COUNT, FIELD(step), 0, 4e9,
@@ -147,7 +158,9 @@ static void print_option(const struct option *option)
 
 void options_help(const struct verb *verb)
 {
-    printf("usage: tokproc %s [options]\n\n%s\n\n", verb->name, verb->text);
+    printf("usage: tokproc %s%s%s [options]\n\n%s\n\n", verb->name,
+           verb->arguments != NULL ? " " : "", verb->arguments != NULL ? verb->arguments : "",
+           verb->text);
     for (int i = 0; i < OPTIONS; i++) {
         if (strchr(verb->options, table[i].letter) != NULL) {
             print_option(&table[i]);
@@ -311,6 +324,11 @@ int options_parse(const struct verb *verb, int argc, char **argv, struct options
         const char *equals = strncmp(argv[i], "--", 2) == 0 ? strchr(argv[i], '=') : NULL;
         size_t size = equals != NULL ? (size_t)(equals - argv[i]) : strlen(argv[i]);
         const struct option *option = find(verb, argv[i], size);
+        if (verb->arguments != NULL && argv[i][0] != '-' &&
+            options->argument_count < OPTION_ARGUMENTS_MAX) {
+            options->arguments[options->argument_count++] = argv[i];
+            continue;
+        }
         if (option == NULL) {
             return usage(verb, "unknown option", argv[i]);
         }

@@ -7,10 +7,12 @@
 
 #include "tokproc.h"
 
-enum { OPTION_DEVICES_MAX = 2, OPTION_KEEPS_MAX = 64 };
+enum { OPTION_DEVICES_MAX = 2, OPTION_KEEPS_MAX = 64, OPTION_ARGUMENTS_MAX = 3 };
 
 /** What the command line said, with defaults where it said nothing. */
 struct options {
+    const char *arguments[OPTION_ARGUMENTS_MAX];  // of a verb that takes some, in their order
+    uint32_t argument_count;
     const char *model;
     const char *tokenizer;
     const char *devices[OPTION_DEVICES_MAX];
@@ -57,6 +59,12 @@ struct options {
     bool dry_run;
     bool ledger;
     bool contexts;
+    const char *map;
+    bool no_map;
+    const char *memory;
+    bool full;
+    bool partial;
+    const char *from;
     const char *wave;
     uint32_t step;
     bool step_given;
@@ -73,6 +81,7 @@ struct verb {
     const char *text;     // one line
     const char *options;  // letters of the options that it takes
     int (*run)(const struct options *options);
+    const char *arguments;  // before the options, "FILE"; NULL: it takes none
 };
 
 enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_INTERRUPTED = 130 };

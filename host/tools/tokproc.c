@@ -8,47 +8,59 @@
 #include "verbs.h"
 
 static const struct verb verbs[] = {
-    {"run", "Generates text and streams it, token by token.", "mzdCcpHYnFtkruvlsSiaJqD", verb_run},
+    {"run", "Generates text and streams it, token by token.", "mzdCcpHYnFtkruvlsSiaJqD", verb_run,
+     NULL},
     {"eval",
      "Scores texts: cross entropy, divergence and agreement of the top token beside the float32\n"
      "reference. The device is the emulator unless -d names one.",
-     "mzdCcnFxaKNRVWLJqD", verb_eval},
+     "mzdCcnFxaKNRVWLJqD", verb_eval, NULL},
     {"bench",
      "Measures cycles per token, use of the multipliers and speed; with --board those of its\n"
      "bitstream, which must be of this tree.",
-     "mzdbCcpnFtkruvlsjagXOJqD", verb_bench},
+     "mzdbCcpnFtkruvlsjagXOJqD", verb_bench, NULL},
     {"trace",
      "Writes the schedule of the steps that a run made, checked against the cycles that the "
      "device\n"
      "counted, for ui.perfetto.dev or chrome://tracing.",
-     "mzdCcpnFtkruvlsjaowefJqD", verb_trace},
+     "mzdCcpnFtkruvlsjaowefJqD", verb_trace, NULL},
     {"verify", "Runs one prompt on two devices (-d twice; default sim and emu) and compares.",
-     "mzdCcpnFtkruvlsaJqD", verb_verify},
+     "mzdCcpnFtkruvlsaJqD", verb_verify, NULL},
     {"quantize", "Writes a model as an image: numbers for the device, tokenizer, origin, loss.",
-     "mzoFaKBNEfJqD", verb_quantize},
+     "mzoFaKBNEfJqD", verb_quantize, NULL},
     {"info", "Describes a model and what it costs, and with --program what it compiles to.",
-     "mzdCcFaPJqD", verb_info},
+     "mzdCcFaPJqD", verb_info, NULL},
     {"plan",
      "Says where a model fits, what is short where it does not, and how fast it will be on a "
      "board\n"
      "or configuration; without --board and --config, on all boards.",
-     "mzbCFcjgOJ", verb_plan},
+     "mzbCFcjgOJ", verb_plan, NULL},
     {"simulate",
      "Runs a simulated device that other commands open, one at a time, until Ctrl-C.\n"
      "Its name for them is printed. Without --config it is the first of `tokproc devices`.",
-     "dCATJD", verb_simulate},
+     "dCATJD", verb_simulate, NULL},
     {"flash",
      "Writes a board's bitstream through its cable, by openFPGALoader, and reads the device's "
      "hello.\n"
      "Nothing is written unless the FPGA is the bitstream's. The board is the one that is there\n"
      "unless --board names one, the device the one behind the cable unless -d does.",
-     "dbOGMZJqD", verb_flash},
+     "dbOGMZJqD", verb_flash, NULL},
     {"doctor",
      "Goes from the cable to the first token and says which step fails, and what to do.\n"
      "With -d it begins at that device. The model is the shipped one, in the first of q8, nf4,\n"
      "nf4-all that fits.",
-     "mdbOGFaJD", verb_doctor},
-    {"devices", "Lists the devices.", "JD", verb_devices},
+     "mdbOGFaJD", verb_doctor, NULL},
+    {"pack",
+     "Writes a model as a bitstream of a board: what is written over the link else, in the block "
+     "RAMs.\n"
+     "Nothing was loaded into a board yet; docs/bitstream.md says what the link still has to "
+     "write.",
+     "mzbCcFaoI123fOJq", verb_pack, NULL},
+    {"bitstream",
+     "Looks into a bitstream: info (what it is), check (everything in it, or why it is refused), "
+     "diff\n"
+     "(what differs between two), read (the words of its memories, by the map of its design).",
+     "bOIUQJq", verb_bitstream, "info|check|diff|read FILE [FILE]"},
+    {"devices", "Lists the devices.", "JD", verb_devices, NULL},
 };
 enum { VERBS = sizeof verbs / sizeof *verbs };
 
@@ -56,7 +68,7 @@ static int help(FILE *file, int status)
 {
     fprintf(file, "usage: tokproc VERB [options]\n\n");
     for (int i = 0; i < VERBS; i++) {
-        fprintf(file, "  %-8s %s\n", verbs[i].name, verbs[i].text);
+        fprintf(file, "  %-9s %s\n", verbs[i].name, verbs[i].text);
     }
     fprintf(file, "\ntokproc VERB --help lists the options of a verb; tokproc --version tells the "
                   "version,\ntokproc --completion-bash prints completion for bash.\n"

@@ -18,6 +18,8 @@ int verb_simulate(const struct options *options);
 int verb_trace(const struct options *options);
 int verb_verify(const struct options *options);
 int verb_flash(const struct options *options);
+int verb_bitstream(const struct options *options);
+int verb_pack(const struct options *options);
 int verb_doctor(const struct options *options);
 
 /** Ranges and losses by layer: as a table on standard output, or with json not NULL as an array. */

@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "check_main.h"
@@ -13,6 +14,7 @@
 #include "internal.h"
 #include "model_files.h"
 #include "model_folders.h"
+#include "stream.h"
 #include "tokenizer.h"
 
 enum { PATH_BYTES = 512, FORMATS_MAX = 16 };
@@ -266,6 +268,55 @@ static void save_image(const char *folder, const struct tp_test_model *made, tp_
     tp__source_model_free(&source);
 }
 
+// A partial stream of one block RAM, as it is packed; frames in both forms, without right CRCs,
+// which fuzz_bitstream.c repairs.
+static void save_bitstreams(const char *folder)
+{
+    static const uint8_t head[] = {0xFF, 0xFF, 0xBD, 0xB3, 0xFF, 0xFF, 0xFF, 0xFF, 0x3B, 0, 0, 0,
+                                   0xE2, 0,    0,    0,    0x41, 0x11, 0x10, 0x43, 0x46, 0, 0, 0};
+    static const uint8_t compressed[] = {0x02, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 0xB8, 0x91, 0, 1};
+    static const uint8_t plain[] = {0x82, 0x91, 0, 1};
+    static const uint8_t zeros[74] = {0};
+    static const uint8_t end[] = {0, 0, 0xFF, 0x5E, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF};
+    struct tp_error error;
+    struct tp_bytes partial;
+    struct tp_test_bytes bytes = {0};
+    struct tp_configuration made = {0};
+    bool is_chosen[TP_BLOCK_IDS] = {[3] = true};
+    char base[TP_DIGEST_TEXT_BYTES] = "";
+    memset(base, '0', sizeof base - 1);
+    if (tp__configuration_begin(&made, tp__part_of_idcode(0x41111043), &error) != TP_OK ||
+        tp__stream_write_blocks(&made, base, is_chosen, &partial, &error) != TP_OK) {
+        give_up(&error);
+    }
+    tp_test_put(&bytes, partial.data, partial.size);
+    save(folder, "bitstream", "partial", &bytes);
+    tp__bytes_free(&partial);
+    tp__configuration_free(&made);
+    tp_test_put(&bytes, head, sizeof head);
+    tp_test_put(&bytes, compressed, sizeof compressed);
+    tp_test_put(&bytes, zeros, 10);  // 80 bits, one for each byte of a frame and those before it
+    tp_test_put(&bytes, end, sizeof end);
+    save(folder, "bitstream", "compressed", &bytes);
+    tp_test_put(&bytes, head, sizeof head);
+    tp_test_put(&bytes, plain, sizeof plain);
+    tp_test_put(&bytes, zeros, sizeof zeros);
+    tp_test_put(&bytes, end, sizeof end);
+    save(folder, "bitstream", "frames", &bytes);
+}
+
+static void save_map(const char *folder)
+{
+    static const char text[] =
+        "# Block RAMs\nversion 1\nboard b\npart LFE5U-25F 41111043\nusercode 0000000a\nbase "
+        "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\n"
+        "memory weight 0 a\nblock 3 9 X4/Y1/EBR0 0 0\nblock 4 36 X6/Y1/EBR0 2048 0\n"
+        "memory gain 0 b\nblock 5 1 X8/Y1/EBR0 0 35\nmemory - 0 c\nblock 6 18 X 0 0\n";
+    struct tp_test_bytes bytes = {0};
+    tp_test_put(&bytes, text, sizeof text - 1);
+    save(folder, "map", "map", &bytes);
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 2) {
@@ -307,6 +358,8 @@ int main(int argc, char **argv)
     save_frames(folder);
     save_run(folder);
     save_conversation(folder);
+    save_bitstreams(folder);
+    save_map(folder);
     struct tp_test_model single = tiny;
     single.heads = 1;
     save_image(folder, &single, TP_FORMAT_FP4, true);

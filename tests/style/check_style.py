@@ -136,7 +136,7 @@ def error_codes():
 def everything_built():
     """Every C source lies where the Makefile builds it; every RTL file is used by some top."""
     built = re.compile(
-        r"host/(model|lib|backends|reference|tools)/\w+\.c|sim/dut/dut(_\w+)?\.cc"
+        r"host/(model|lib|bitstream|backends|reference|tools)/\w+\.c|sim/dut/dut(_\w+)?\.cc"
         r"|sim/(system|models)/\w+\.(c|cc)|tests/(common|deep|model|rtl|host|system|fuzz)/\w+\.c"
         r"|bench/\w+\.c|models/trainer\.c")  # which train.py builds
     texts = {p: p.read_text(encoding="utf-8") for p in FILES if p.suffix == ".sv"}

