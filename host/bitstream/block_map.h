@@ -5,8 +5,8 @@
 #ifndef TP_BITSTREAM_BLOCK_MAP_H
 #define TP_BITSTREAM_BLOCK_MAP_H
 
+#include "configuration_stream.h"
 #include "memory_image.h"
-#include "stream.h"
 
 enum {
     TP_MAP_BLOCKS_MAX = 256,

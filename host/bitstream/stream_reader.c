@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "stream.h"
+#include "configuration_stream.h"
 
 enum { DUMMY = 0xFF, DUMMIES_AT_END = 4, MESSAGE_BYTES = 200 };
 

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "stream.h"
+#include "configuration_stream.h"
 
 enum { DUMMIES_AFTER_FRAMES = 12, HEAD_BYTES_MAX = 256, FRAME_BYTES_MAX = 184 };
 enum { BLOCK_BYTES = 8 + 4 + TP_STREAM_ROWS * TP_STREAM_ROW_BYTES + 2 };

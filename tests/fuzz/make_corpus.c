@@ -9,12 +9,12 @@
 #include <sys/stat.h>
 
 #include "check_main.h"
+#include "configuration_stream.h"
 #include "frame.h"
 #include "image_file.h"
 #include "internal.h"
 #include "model_files.h"
 #include "model_folders.h"
-#include "stream.h"
 #include "tokenizer.h"
 
 enum { PATH_BYTES = 512, FORMATS_MAX = 16 };

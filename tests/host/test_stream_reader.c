@@ -15,8 +15,8 @@
 #include <string.h>
 
 #include "check_main.h"
+#include "configuration_stream.h"
 #include "random.h"
-#include "stream.h"
 
 enum { TAPE_BYTES = 1 << 20, FRAMES_25F = 7562, FRAME_25F = 74, FRAME_45F = 106 };
 static const uint32_t idcodes[] = {0x21111043, 0x41111043, 0x41112043, 0x41113043, 0x01111043,

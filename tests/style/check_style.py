@@ -92,10 +92,10 @@ def one_module():
 
 
 def base_names():
-    """Base names of C sources are unique below host/."""
+    """Base names of C sources are unique below host/, those of headers everywhere."""
     seen = {}
     for path in FILES:
-        if path.suffix == ".c" and path.parts[0] == "host":
+        if path.suffix == ".h" or path.suffix == ".c" and path.parts[0] == "host":
             if path.name in seen:
                 yield f"{path}: same base name as {seen[path.name]}"
             seen[path.name] = path

@@ -2,8 +2,8 @@
 //
 // Streams that configure an ECP5 (docs/bitstream.md): bytes to a configuration and back.
 
-#ifndef TP_BITSTREAM_STREAM_H
-#define TP_BITSTREAM_STREAM_H
+#ifndef TP_BITSTREAM_CONFIGURATION_STREAM_H
+#define TP_BITSTREAM_CONFIGURATION_STREAM_H
 
 #include "configuration.h"
 #include "file.h"

@@ -2,7 +2,7 @@
 //
 // Names of faults and commands, and the CRC of streams.
 
-#include "stream.h"
+#include "configuration_stream.h"
 
 const char *tp__stream_fault_name(enum tp_stream_fault fault)
 {
