@@ -407,7 +407,7 @@ static void send_embed(struct bench *bench)
     uint32_t token = row * GROUPS + tp_random_below(random, GROUPS);
     op.weight_base = 2 * tp_random_below(random, (BEATS - (row + 1) * beats) / 2);
     // Both planes of a block carry its scale byte: in the memory those are pairs of beats.
-    uint32_t places[BLOCKS_MAX];
+    uint32_t places[BLOCKS_MAX] = {0};
     for (uint32_t block = 0; block < op.blocks; block++) {
         places[block] = op.weight_base + row * beats + block * (op.planes + 1);
     }

@@ -142,7 +142,7 @@ struct place {
 static void make_vector(struct bench *b, struct place *place, uint32_t slot, bool gaps)
 {
     int32_t x[DIM_MAX];
-    uint32_t cycles[DIM_MAX / 2];
+    uint32_t cycles[DIM_MAX / 2] = {0};
     uint32_t count = place->rows;
     if (tp_random_chance(&b->random, 64)) count = (count + 31) / 32 * 32;
     uint32_t gain_base = tp_random_below(&b->random, TP_PARAM_GainQuads - count / 4 + 1);
