@@ -596,8 +596,9 @@ synth-check: $(BUILD)/tp_genmap ## Maps each unit and the core to ECP5; table be
 BITSTREAM := bitstreams/make_bitstream.py --build $(BUILD) --venv $(VENV)
 
 .PHONY: bitstream
-bitstream: $(BUILD)/tp_genmap ## Builds the bitstream of BOARD; fails when its clock is not reached.
+bitstream: $(BUILD)/tp_genmap ## Builds bitstream and map of BOARD; fails when its clock is missed.
 	$(BITSTREAM) --board $(BOARD) $(FLOW)
+	$(if $(FLOW),,$(MAKE) bitstream-map)
 
 .PHONY: bitstream-check
 bitstream-check: $(BUILD)/tp_genmap ## Builds BOARD again and compares the bits with bitstreams/.
