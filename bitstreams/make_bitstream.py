@@ -273,7 +273,7 @@ def place_and_route(design, tools, netlist, extra):
                "--textcfg", str(work / "design.config"), "--report", str(work / "report.json"),
                "--write", str(work / "routed.json"), "--log", str(log),
                "--seed", str(design.seed), "--freq", str(design.target_mhz),
-               "--timing-allow-fail", *design.pnr_options(), *extra]
+               "--detailed-timing-report", "--timing-allow-fail", *design.pnr_options(), *extra]
     log.unlink(missing_ok=True)
     used = tools.run("place and route", command, log)
     used["synthesis"] = synth

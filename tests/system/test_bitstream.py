@@ -105,6 +105,25 @@ def drawn(folder):
     report("a netlist that is not placed is refused", [] if done.returncode == 1 else ["drawn"])
 
 
+def listed(folder):
+    """Ends of ways: the slowest one is what the clock's figure is of."""
+    manifest = json.loads((folder / "first" / "out" / "manifest.json").read_text(encoding="ascii"))
+    report_of = folder / "first" / "work" / "report.json"
+    done = subprocess.run(["bitstreams/slow_ends.py", str(report_of), "--ns", "1"],
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    lines = done.stdout.decode("utf-8", "replace").splitlines()
+    wrong = []
+    if done.returncode != 0 or f": {manifest['clock_achieved_mhz']:.2f} MHz" not in lines[0]:
+        wrong = lines[:5]
+    if not any("u_uart" in line and ".sv:" in line for line in lines[1:]):
+        wrong = lines[:5]
+    report("the slowest end of a way is that of the clock", wrong)
+    done = subprocess.run(["bitstreams/slow_ends.py", str(report_of.with_name("synth.json"))],
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    report("ends of what is no report are refused",
+           [] if done.returncode == 1 else ["they are listed"])
+
+
 def ended(folder):
     """Ctrl-C while the first tool runs."""
     default = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
@@ -175,6 +194,7 @@ def main():
             described(out)
             gated(folder)
             drawn(folder)
+            listed(folder)
             ended(folder)
             tampered(folder, out)
     committed()
