@@ -5,8 +5,8 @@ prints, but each that is later than asked for, grouped by the register or memory
 
 Usage: slow_ends.py build/bitstream/ulx3s-85f/report.json [--ns 10] [--clock core] [--top 40]
 
-A group is printed with its slowest end in nanoseconds, the number of its ends, and the line of the
-net that the slowest one comes over. Ways between two clocks and from pins are left out: nothing
+A group is printed with its slowest end in nanoseconds, the number of its ends, and the line of a
+net by which one comes, where it is one of the sources'. Ways between two clocks and from pins are left out: nothing
 there has to be in time.
 """
 
@@ -27,7 +27,7 @@ def ends_of(report, clock):
         for end in net["endpoints"]:
             edge = end["event"]
             if edge == net["event"] and edge.split()[-1] == clock:
-                yield end["delay"][1], end["cell"], end["port"], (net.get("sources") or ["-"])[0]
+                yield end["delay"][1], end["cell"], end["port"], (net.get("sources") or [None])[0]
 
 
 def clock_net(report, name):
@@ -48,7 +48,8 @@ def main():
     args = parser.parse_args()
     try:
         report = json.loads(args.report.read_text(encoding="utf-8"))
-        ends = sorted(ends_of(report, clock_net(report, args.clock)), reverse=True)
+        ends = sorted(ends_of(report, clock_net(report, args.clock)), reverse=True,
+                      key=lambda end: end[:3])
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         sys.exit(f"slow_ends: {args.report} is no report of make_bitstream.py: {error!r}")
     if not ends:
@@ -61,7 +62,8 @@ def main():
     for end in late:
         groups[BITS.sub("", end[1])].append(end)
     for name, group in list(groups.items())[:args.top]:
-        print(f"{group[0][0]:6.2f} {len(group):5}  {name} {group[0][2]}  {group[0][3]}")
+        source = next((end[3] for end in group if end[3] is not None), "")
+        print(f"{group[0][0]:6.2f} {len(group):5}  {name} {group[0][2]}  {source}".rstrip())
     if len(groups) > args.top:
         print(f"and {len(groups) - args.top} groups more: --top")
 
