@@ -5,9 +5,8 @@ prints, but each that is later than asked for, grouped by the register or memory
 
 Usage: slow_ends.py build/bitstream/ulx3s-85f/report.json [--ns 10] [--clock core] [--top 40]
 
-A group is printed with its slowest end in nanoseconds, the number of its ends, and the line of a
-net by which one comes, where it is one of the sources'. Ways between two clocks and from pins are left out: nothing
-there has to be in time.
+A group is printed with its slowest end in nanoseconds, the number of its ends, and its port. Ways
+between two clocks and from pins are left out: nothing there has to be in time.
 """
 
 import argparse
@@ -15,6 +14,7 @@ import collections
 import json
 import pathlib
 import re
+import signal
 import sys
 
 # Bits and copies of one thing: synthesis appends what it made of it.
@@ -22,12 +22,12 @@ BITS = re.compile(r"(_TRELLIS_FF\w*|_DI_CCU2C\w*|\$CCU2_\w+|\[\d+\]|_\d+)+$")
 
 
 def ends_of(report, clock):
-    """Yields nanoseconds, cell, port and source of each end of a way within the clock."""
+    """Yields nanoseconds, cell and port of each end of a way within the clock."""
     for net in report["detailed_net_timings"]:
         for end in net["endpoints"]:
             edge = end["event"]
             if edge == net["event"] and edge.split()[-1] == clock:
-                yield end["delay"][1], end["cell"], end["port"], (net.get("sources") or [None])[0]
+                yield end["delay"][1], end["cell"], end["port"]
 
 
 def clock_net(report, name):
@@ -48,8 +48,7 @@ def main():
     args = parser.parse_args()
     try:
         report = json.loads(args.report.read_text(encoding="utf-8"))
-        ends = sorted(ends_of(report, clock_net(report, args.clock)), reverse=True,
-                      key=lambda end: end[:3])
+        ends = sorted(ends_of(report, clock_net(report, args.clock)), reverse=True)
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         sys.exit(f"slow_ends: {args.report} is no report of make_bitstream.py: {error!r}")
     if not ends:
@@ -62,10 +61,10 @@ def main():
     for end in late:
         groups[BITS.sub("", end[1])].append(end)
     for name, group in list(groups.items())[:args.top]:
-        source = next((end[3] for end in group if end[3] is not None), "")
-        print(f"{group[0][0]:6.2f} {len(group):5}  {name} {group[0][2]}  {source}".rstrip())
+        print(f"{group[0][0]:6.2f} {len(group):5}  {name} {group[0][2]}")
     if len(groups) > args.top:
         print(f"and {len(groups) - args.top} groups more: --top")
 
 
+signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # of a pager that is left
 main()

@@ -115,7 +115,7 @@ def listed(folder):
     wrong = []
     if done.returncode != 0 or f": {manifest['clock_achieved_mhz']:.2f} MHz" not in lines[0]:
         wrong = lines[:5]
-    if not any("u_uart" in line and ".sv:" in line for line in lines[1:]):
+    if not any("u_uart." in line for line in lines[1:]):
         wrong = lines[:5]
     report("the slowest end of a way is that of the clock", wrong)
     done = subprocess.run(["bitstreams/slow_ends.py", str(report_of.with_name("synth.json"))],
