@@ -42,7 +42,7 @@ def clock_net(report, name):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("report", type=pathlib.Path)
-    parser.add_argument("--ns", type=float, help="later than this; default: than 0.9 of the slowest")
+    parser.add_argument("--ns", type=float, help="later than this; default: 0.9 of the slowest")
     parser.add_argument("--clock", default="core", choices=("core", "usb"))
     parser.add_argument("--top", type=int, default=40, help="groups")
     args = parser.parse_args()
