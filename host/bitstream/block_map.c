@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "frame.h"
+
 enum { LINE_BYTES = 512, FIELDS_MAX = 6, VERSION = 1, MAP_BYTES_MAX = 1 << 20 };
 enum { SCALES_PER_WORD = 4, CODE_WORDS = 4, BEAT_LANES = 64 };  // of weights: tp_weights.sv
 
@@ -486,13 +488,6 @@ static struct place place_of(const struct tp_block_map *map, uint32_t space, uin
     }
 }
 
-static void put32(uint8_t *value, uint32_t word)
-{
-    for (int i = 0; i < 4; i++) {
-        value[i] = (uint8_t)(word >> (8 * i));
-    }
-}
-
 static tp_status no_word(struct tp_error *error, const struct tp_block_map *map, uint32_t space,
                          uint32_t address)
 {
@@ -519,7 +514,7 @@ static tp_status write_weight(struct tp_map_writer *w, uint32_t address, uint32_
     }
     uint32_t group = (lane - lanes) / CODE_WORDS;
     uint32_t part = (lane - lanes) % CODE_WORDS;
-    put32(value, word);
+    tp__put32(value, word);
     value[4] = w->scales[group / SCALES_PER_WORD] >> (8 * (group % SCALES_PER_WORD) + 2 * part) & 3;
     tp__map_write_word(w->map, memory, w->configuration, address / BEAT_LANES, value);
     return TP_OK;
@@ -533,7 +528,7 @@ static tp_status write_other(struct tp_map_writer *w, uint32_t space, uint32_t a
     if (place.memory == NULL || place.word >= place.memory->words) {
         return no_word(error, w->map, space, address);
     }
-    put32(value, word);
+    tp__put32(value, word);
     tp__map_write_word(w->map, place.memory, w->configuration, place.word, value);
     // Gains are read in two places.
     const struct tp_map_memory *copy =
@@ -602,7 +597,6 @@ bool tp__map_read(const struct tp_block_map *map, const struct tp_configuration 
         return false;
     }
     tp__map_read_word(map, place.memory, configuration, place.word, value);
-    *word = (uint32_t)value[0] | (uint32_t)value[1] << 8 | (uint32_t)value[2] << 16 |
-            (uint32_t)value[3] << 24;
+    *word = tp__get32(value);
     return true;
 }

@@ -11,8 +11,6 @@
 #include "boards.h"
 #include "verbs.h"
 
-enum { PATH_BYTES = SHIPPED_BYTES + TP_NAME_BYTES };
-
 // One line for the fault, in place of the result.
 static int refused(const struct options *options, const char *path, const char *fault,
                    const struct tp_error *error)
@@ -24,37 +22,32 @@ static int refused(const struct options *options, const char *path, const char *
     return failed(error);
 }
 
-// The map of --map or --board, else the one beside the file; false: there is none to use.
-static bool find_map(const struct options *options, const char *file, char path[PATH_BYTES])
+// The map that was asked for, else the one beside the file; false: there is none to use.
+static bool choose_map(const struct options *options, const char *file, char path[MAP_PATH_BYTES])
 {
-    char folder[SHIPPED_BYTES];
-    char root[SHIPPED_BYTES];
     const char *slash = strrchr(file, '/');
     if (options->no_map) {
         return false;
     }
-    if (options->map != NULL) {
-        return snprintf(path, PATH_BYTES, "%s", options->map) < PATH_BYTES;
+    if (options->map != NULL || options->board != NULL) {
+        find_map(options, path);
+        return true;
     }
-    if (options->board != NULL) {
-        find_bitstreams(options, folder, root);
-        return snprintf(path, PATH_BYTES, "%s/%s/map", folder, options->board) < PATH_BYTES;
-    }
-    int size =
-        snprintf(path, PATH_BYTES, "%.*smap", slash != NULL ? (int)(slash + 1 - file) : 0, file);
-    return size < PATH_BYTES && access(path, R_OK) == 0;
+    int size = snprintf(path, MAP_PATH_BYTES, "%.*smap",
+                        slash != NULL ? (int)(slash + 1 - file) : 0, file);
+    return size < MAP_PATH_BYTES && access(path, R_OK) == 0;
 }
 
 // Opens a bitstream, with its map where there is one.
 static int open_bitstream(const struct options *options, const char *path, tp_bitstream **bitstream)
 {
     struct tp_error error = {.status = TP_OK};
-    char map[PATH_BYTES];
+    char map[MAP_PATH_BYTES];
     const char *fault;
     if (tp_bitstream_open(path, bitstream, &fault, &error) != TP_OK) {
         return refused(options, path, fault, &error);
     }
-    if (find_map(options, path, map) &&
+    if (choose_map(options, path, map) &&
         tp_bitstream_use_map(*bitstream, map, &fault, &error) != TP_OK) {
         tp_bitstream_close(*bitstream);
         return refused(options, path, fault, &error);

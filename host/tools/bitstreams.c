@@ -89,6 +89,18 @@ void find_bitstreams(const struct options *options, char folder[SHIPPED_BYTES],
     }
 }
 
+void find_map(const struct options *options, char path[MAP_PATH_BYTES])
+{
+    char folder[SHIPPED_BYTES];
+    char root[SHIPPED_BYTES];
+    find_bitstreams(options, folder, root);
+    if (options->map != NULL) {
+        (void)snprintf(path, MAP_PATH_BYTES, "%s", options->map);
+    } else {
+        (void)snprintf(path, MAP_PATH_BYTES, "%s/%s/map", folder, options->board);
+    }
+}
+
 static tp_status read_quietly(const struct options *options, const char *board,
                               struct tp_bitstream_info *info, struct tp_error *error)
 {

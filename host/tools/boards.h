@@ -7,7 +7,7 @@
 
 #include "common.h"
 
-enum { BOARDS_MAX = 16, SHIPPED_BYTES = 1200 };
+enum { BOARDS_MAX = 16, SHIPPED_BYTES = 1200, MAP_PATH_BYTES = SHIPPED_BYTES + TP_NAME_BYTES };
 
 /** The clock of a board's core. */
 struct board_clock {
@@ -25,6 +25,9 @@ bool find_shipped(const char *name, char path[SHIPPED_BYTES], char root[SHIPPED_
  *  or shipped ones. */
 void find_bitstreams(const struct options *options, char folder[SHIPPED_BYTES],
                      char root[SHIPPED_BYTES]);
+
+/** The map of a board's design: --map, else the one beside the bitstream of --board. */
+void find_map(const struct options *options, char path[MAP_PATH_BYTES]);
 
 /** The board of that name; false after a message. */
 bool find_board(const char *name, struct tp_board_info *info);

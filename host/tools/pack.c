@@ -10,8 +10,6 @@
 #include "boards.h"
 #include "verbs.h"
 
-enum { PATH_BYTES = SHIPPED_BYTES + 2 * TP_NAME_BYTES };
-
 static int check_options(const struct options *options)
 {
     if (options->output == NULL || options->board == NULL) {
@@ -58,27 +56,18 @@ static int print_report(const struct options *options, const struct tp_pack_repo
     return EXIT_OK;
 }
 
-// Where map and bits of the board lie.
-static void find_files(const struct options *options, char map[PATH_BYTES], char bits[PATH_BYTES])
-{
-    char folder[SHIPPED_BYTES];
-    char root[SHIPPED_BYTES];
-    find_bitstreams(options, folder, root);
-    (void)snprintf(map, PATH_BYTES, "%s/%s/map", folder, options->board);
-    if (options->map != NULL) {
-        (void)snprintf(map, PATH_BYTES, "%s", options->map);
-    }
-    (void)snprintf(bits, PATH_BYTES, "%s/%s/tokproc.bit", folder, options->board);
-}
-
 static int pack(struct work *work, const struct options *options)
 {
     struct tp_error error = {.status = TP_OK};
     struct tp_pack_report report;
-    char map[PATH_BYTES];
-    char bits[PATH_BYTES];
+    char folder[SHIPPED_BYTES];
+    char root[SHIPPED_BYTES];
+    char map[MAP_PATH_BYTES];
+    char bits[SHIPPED_BYTES + 2 * TP_NAME_BYTES];
     bool is_full = !options->partial && options->from == NULL;
-    find_files(options, map, bits);
+    find_map(options, map);
+    find_bitstreams(options, folder, root);
+    (void)snprintf(bits, sizeof bits, "%s/%s/tokproc.bit", folder, options->board);
     const struct tp_pack_options pack_options = {.map = map,
                                                  .bits = is_full ? bits : NULL,
                                                  .from = options->from,

@@ -24,10 +24,9 @@ find_board() {
 }
 
 echo "guest: starts at $(uptime_s) s"
-# EHCI before UHCI, which gets the ports that EHCI gives away.
-for module in usb-common usbcore ehci-hcd ehci-pci uhci-hcd xhci-hcd xhci-pci; do
+while read -r module; do
     insmod "/modules/$module.ko"
-done
+done < /modules/order
 # libusb hears of boards that come from udev, which is not here: the board comes first.
 tries=0
 until find_board || [ $tries = 500 ]; do

@@ -35,6 +35,7 @@ PROGRAM = pathlib.Path(os.environ.get("TOKPROC", BUILD / "tokproc"))
 REDIRECTOR = BUILD / "test" / "deep" / "usb_redirector"
 LINUX = BUILD / "linux"
 CONFIG = "ulx3s-45f"
+# In this order: EHCI before UHCI, which gets the ports that EHCI gives away.
 MODULES = ("common/usb-common", "core/usbcore", "host/ehci-hcd", "host/ehci-pci", "host/uhci-hcd",
            "host/xhci-hcd", "host/xhci-pci")
 QEMU = "qemu-system-x86_64"
@@ -102,6 +103,8 @@ def make_guest(room):
     for module in MODULES:
         shutil.copy(next(LINUX.glob(f"lib/modules/*/kernel/drivers/usb/{module}.ko")),
                     root / "modules")
+    names = "\n".join(module.rpartition("/")[2] for module in MODULES)
+    (root / "modules" / "order").write_text(names + "\n", encoding="ascii")
     for library in libraries_of(PROGRAM):
         (root / library[1:]).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(library, root / library[1:])

@@ -99,6 +99,14 @@ static void lay_end(void)
     lay_text("\xFF\xFF\xFF\xFF", 4);
 }
 
+// A sound stream: one row of block RAM 3.
+static void lay_one_row(uint32_t idcode)
+{
+    lay_head(idcode);
+    lay_block(3 << 11, 0xD0, 1);
+    lay_end();
+}
+
 // Reads the tape and gives the fault; what was read is in the two records.
 static struct tp_configuration configuration;
 static struct tp_stream stream;
@@ -272,9 +280,7 @@ END_TEST
 START_TEST(each_fault_has_its_name)
 {
     const uint32_t id = 0x41111043;
-    lay_head(id);
-    lay_block(3 << 11, 0xD0, 1);
-    lay_end();
+    lay_one_row(id);
     expect(TP_FAULT_NONE, "");
     tape.data[5] = 0x80;
     expect(TP_FAULT_HEADER, "byte 80 at 0x5");
@@ -346,9 +352,7 @@ START_TEST(each_fault_has_its_name)
     lay_block(1023u << 11 | 2040, 0xD0, 2);
     expect(TP_FAULT_BLOCK_RANGE, "beyond block RAM 1023");
 
-    lay_head(id);
-    lay_block(3 << 11, 0xD0, 1);
-    lay_end();
+    lay_one_row(id);
     lay(0);
     expect(TP_FAULT_AFTER_DONE, "byte 00");
     tape.size -= 2;
@@ -359,9 +363,7 @@ END_TEST
 START_TEST(a_wrong_crc_is_found_in_each_kind_of_record)
 {
     const uint32_t id = 0x41111043;
-    lay_head(id);
-    lay_block(3 << 11, 0xD0, 1);
-    lay_end();
+    lay_one_row(id);
     tape.data[50] ^= 4;
     expect(TP_FAULT_CRC_BLOCK, "CRC of block RAM 3 at 0x34");
     lay_head(id);
