@@ -47,8 +47,11 @@ INCLUDES := -Ihost/include -Ihost/model -Ihost/lib -Ihost/backends -Ihost/refere
             $(if $(LIBUSB),$(call system_includes,$(LIBUSB)))
 CFLAGS   := -std=c11 -g -fPIC -D_POSIX_C_SOURCE=200809L $(WARNINGS) $(INCLUDES) -MMD -MP
 SANITIZE := -O2 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+SANITIZE_THREADS := -O1 -fsanitize=thread
 LIBS     := -Wl,--as-needed -ljansson -lcrypto -lpcre2-8 -lutf8proc -lm -ldl -lpthread \
             $(if $(LIBUSB),$(shell pkg-config --libs $(LIBUSB))) -Wl,--no-as-needed
+# Of the program alone.
+TOOL_LIBS := -ledit
 ifeq ($(COVERAGE),1)
 OPTIMISE := -O0 --coverage
 OPTIMISE_TEST := $(OPTIMISE)
@@ -68,6 +71,7 @@ COMMON_SRCS := $(wildcard tests/common/*.c)
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 san = $(patsubst %.c,$(BUILD)/san/%.o,$(1))
+tsan = $(patsubst %.c,$(BUILD)/tsan/%.o,$(1))
 
 $(BUILD)/obj/%.o: %.c
 	@echo "  make $@"; mkdir -p $(@D)
@@ -120,10 +124,10 @@ $(BUILD)/python/tokproc.py: host/python/tokproc.py $(BUILD)/python/tokproc_c.py
 	cp $< $@
 
 $(BUILD)/tokproc: $(call obj,$(TOOL_SRCS)) $(BUILD)/libtokproc.a
-	$(CC) $(OPTIMISE) $^ $(LIBS) -o $@
+	$(CC) $(OPTIMISE) $^ $(LIBS) $(TOOL_LIBS) -o $@
 
 $(BUILD)/san/tokproc: $(call san,$(TOOL_SRCS)) $(BUILD)/san/libtokproc.a
-	$(CC) $(SANITIZE) $^ $(LIBS) -o $@
+	$(CC) $(SANITIZE) $^ $(LIBS) $(TOOL_LIBS) -o $@
 
 # The generator of the map runs before anything that includes the map, so it builds on its own.
 $(BUILD)/tp_genmap: host/tools/tp_genmap.c $(wildcard host/include/*.def)
@@ -284,6 +288,24 @@ $(BUILD)/test/host/%: tests/host/test_$$(call unit,$$*).c $(HOST_COMMON) \
                       $(BUILD)/san/libtokproc.a
 	$(call host_test,host,$(BUILD)/san/libtokproc.a)
 
+# A host test with its library under the thread sanitizer, host/schedule.threads; for test-deep.
+$(BUILD)/tsan/%.o: %.c
+	@echo "  make $@"; mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(SANITIZE_THREADS) -Itests/common -c $< -o $@
+
+$(BUILD)/tsan/libtokproc.a: $(call tsan,$(LIB_SRCS))
+$(BUILD)/tsan/libcommon.a: $(call tsan,$(filter-out %/allocation.c,$(COMMON_SRCS)))
+$(BUILD)/tsan/libtokproc.a $(BUILD)/tsan/libcommon.a:
+	@echo "  make $@"; rm -f $@
+	ar rcs $@ $^
+
+$(BUILD)/test/host/%.threads: tests/host/test_%.c $(BUILD)/tsan/libcommon.a \
+                              $(BUILD)/tsan/libtokproc.a
+	@echo "  make $@"; mkdir -p $(@D) $(dir $(side))
+	$(CC) $(CFLAGS) -MF $(side).d -MT $@ $(SANITIZE_THREADS) -Itests/common -c $< -o $(side).o
+	$(CC) $(SANITIZE_THREADS) $(side).o $(filter %.a,$^) $(LIBS) -lcheck -lsubunit -lm -lrt \
+	  -lpthread -o $@
+
 # System tests run whole devices for long: they are built for speed.
 $(BUILD)/test/system/%: tests/system/test_%.c $(BUILD)/libcommon.a \
                         $(BUILD)/libtokproc.a
@@ -368,6 +390,7 @@ FORCE:
 TRACED_SIM := $(if $(SIMS),$(BUILD)/sim/ulx3s-45f-trace.so)
 
 SIM_FILES := sim/system/sim_device.cc $(wildcard sim/system/*.h)
+SIM_MEMORIES := sim/system/memories.vlt
 # sim_library: folder, optimisation
 define sim_library
 $(call unit_files,$(1)/Vsim)
@@ -376,13 +399,13 @@ $(VM_CXX) -std=gnu++17 $(2) -fPIC -Wall -Wextra $(VM_FLAGS) $(INCLUDES) -isystem
 $(CXX) -shared $(1)/sim_device.o $(VM_OBJS) $(SIM_OBJS) $(VM_LIBS) -lpthread -o $@
 endef
 
-$(BUILD)/sim/%.so: $(SIM_FILES) sim/rtl_sources.py sim/waivers.vlt $(BUILD)/tp_genmap \
-                   $(VM_OBJS) $(SIM_OBJS)
+$(BUILD)/sim/%.so: $(SIM_FILES) sim/rtl_sources.py sim/waivers.vlt $(SIM_MEMORIES) \
+                   $(BUILD)/tp_genmap $(VM_OBJS) $(SIM_OBJS)
 	@echo "  make $@"; mkdir -p $(BUILD)/sim/$*; rm -f $(BUILD)/sim/$*/Vsim*.cpp
 	$(PYTHON) sim/rtl_sources.py tp_top_sim --depfile $(BUILD)/sim/$*/rtl.d --target $@ \
 	  > $(BUILD)/sim/$*/sources.f
 	$(VERILATOR) -Wno-fatal --x-assign fast --x-initial fast --noassert $(VERILATOR_EXTRA) \
-	  $$($(BUILD)/tp_genmap --verilator $*) --top-module tp_top_sim --prefix Vsim \
+	  $(SIM_MEMORIES) $$($(BUILD)/tp_genmap --verilator $*) --top-module tp_top_sim --prefix Vsim \
 	  --Mdir $(BUILD)/sim/$* -f $(BUILD)/sim/$*/sources.f
 	$(call sim_library,$(BUILD)/sim/$*,$(if $(filter 1,$(TRACE)),-O1,-O3))
 -include $(wildcard $(BUILD)/sim/*/rtl.d)
@@ -406,7 +429,7 @@ help: ## Lists the targets.
 
 PACKAGES := build-essential verilator check pkg-config libjansson-dev libpcre2-dev \
             libutf8proc-dev libssl-dev zlib1g-dev clang-format gcovr python3-venv help2man clang \
-            libclang-rt-14-dev libusb-1.0-0-dev libumockdev-dev umockdev
+            libclang-rt-14-dev libusb-1.0-0-dev libumockdev-dev umockdev libedit-dev
 
 # For what test_usb_guest.py needs besides; a kernel comes with them.
 DEEP_PACKAGES := qemu-system-x86 libusbredirparser-dev busybox-static cpio
@@ -506,7 +529,8 @@ test: ## Runs every test; the last line counts them.
 
 # Tests that take many minutes; TP_EVERY=1 has those that take samples in `make test` take all.
 # DEEP_TESTS=deep/test_usb_guest.py restricts it.
-DEEP_TESTS := host/session_run host/stream_reader system/link_faults system/test_fuzz.sh \
+DEEP_TESTS := host/session_run host/schedule.threads host/stream_reader host/configuration_port \
+              host/reconfigure system/link_faults system/test_fuzz.sh \
               system/test_tokenizer_reference.py deep/test_usb_guest.py
 
 .PHONY: test-deep

@@ -11,7 +11,8 @@ declarations, and "///<" beside members. This keeps that order and repeats nothi
 import re
 import sys
 
-LINE_LABELS = ("in", "out", "shape", "unit", "owns", "error", "thread", "time")
+LINE_LABELS = ("in", "out", "shape", "unit", "owns", "error", "thread", "time",
+               "Returns")
 
 
 def comment_text(comment):
@@ -21,7 +22,7 @@ def comment_text(comment):
     text = []
     for line in lines:
         word = line.split(" ")[0]
-        starts = word in LINE_LABELS or re.match(r"TP_ERROR_\w+ {2,}", line)
+        starts = word in LINE_LABELS or re.match(r"TP_ERROR_\w+( {2,}|,|$)", line)
         if text and not starts and line:
             text[-1] += " " + line.strip()
         elif line:

@@ -11,6 +11,15 @@
 
 #include "error.h"
 
+enum { TP_MEMORY_WORD_BYTES = 64 };  // of the widest memory of a design
+
+/** A memory of a design in block RAM, as its map names it (docs/bitstream.md). */
+struct tp_memory_place {
+    const char *name;  // hierarchical
+    uint32_t space;    // TP_SPACE_..., or another number: no WRITE frame reaches it
+    uint32_t index;    // which of the space
+};
+
 struct tp_backend {
     /** First part of a device's name: "emu", "sim", "usb", "serial", "tcp". */
     const char *kind;
@@ -47,6 +56,30 @@ struct tp_backend {
     /** Whether the device, as the last exchange() left it, goes on without further bytes. NULL: it
      *  works by itself, outside this process. */
     bool (*has_work)(const void *state);
+
+    /** Hands a partial configuration stream to a device outside this process, beside its link.
+     *  NULL: it has no configuration port, or one that is simulated in this process.
+     *  in     name  of the stream, for messages
+     *  out    fault, block_rams  as tp__port_take
+     *  error  of the device, as tp__port_take; TP_ERROR_DEVICE: it cannot be reached */
+    tp_status (*configure)(void *state, const uint8_t *bytes, size_t size, const char *name,
+                           uint32_t *fault, uint32_t *block_rams, struct tp_error *error);
+
+    // ---- the configuration port of a simulated device; all three or none ----
+
+    /** A word of a memory in block RAM, as configuration streams see it.
+     *  out    value  bit 0 in the lowest bit of byte 0; all bytes are written
+     *  Returns whether the device has that word. */
+    bool (*read_memory)(void *state, const struct tp_memory_place *place, uint32_t word,
+                        uint8_t value[TP_MEMORY_WORD_BYTES]);
+
+    /** Sets such a word, which the device has; bits beyond those of the memory do not count. */
+    void (*write_memory)(void *state, const struct tp_memory_place *place, uint32_t word,
+                         const uint8_t value[TP_MEMORY_WORD_BYTES]);
+
+    /** Whether no slot runs and nothing is on its way to a memory. Lets the device work for some
+     *  cycles. */
+    bool (*is_quiescent)(void *state);
 };
 
 extern const struct tp_backend tp__backend_emulator;

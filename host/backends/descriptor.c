@@ -53,3 +53,31 @@ bool tp__descriptor_exchange(int descriptor, const uint8_t *out, size_t out_coun
     bool gives = tp__descriptor_read(descriptor, in, in_max, in_count);
     return (takes && gives) || *in_count != 0;
 }
+
+static bool is_ready(int descriptor, short events, int patience_ms)
+{
+    struct pollfd waiting = {.fd = descriptor, .events = events};
+    return poll(&waiting, 1, patience_ms) == 1;
+}
+
+bool tp__descriptor_read_all(int descriptor, uint8_t *bytes, size_t size, int patience_ms)
+{
+    for (size_t done = 0, got = 0; done < size; done += got) {
+        if (!is_ready(descriptor, POLLIN, patience_ms) ||
+            !tp__descriptor_read(descriptor, bytes + done, size - done, &got)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool tp__descriptor_write_all(int descriptor, const uint8_t *bytes, size_t size, int patience_ms)
+{
+    for (size_t done = 0, taken = 0; done < size; done += taken) {
+        if (!is_ready(descriptor, POLLOUT, patience_ms) ||
+            !tp__descriptor_write(descriptor, bytes + done, size - done, &taken)) {
+            return false;
+        }
+    }
+    return true;
+}

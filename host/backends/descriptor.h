@@ -20,4 +20,8 @@ bool tp__descriptor_write(int descriptor, const uint8_t *bytes, size_t size, siz
 bool tp__descriptor_exchange(int descriptor, const uint8_t *out, size_t out_count,
                              size_t *out_taken, uint8_t *in, size_t in_max, size_t *in_count);
 
+/** All bytes, or false: the connection ended, or for so long none came. */
+bool tp__descriptor_read_all(int descriptor, uint8_t *bytes, size_t size, int patience_ms);
+bool tp__descriptor_write_all(int descriptor, const uint8_t *bytes, size_t size, int patience_ms);
+
 #endif

@@ -202,8 +202,8 @@ static uint8_t handle_write(struct emulator *e, const struct tp_frame *frame)
     }
     for (uint32_t i = 0; i < count; i++) {
         // Words without a memory behind them are ignored, as by the device.
-        (void)tp_machine_write(e->machine, space, address + i,
-                               tp__get32(frame->payload + 8 + 4 * (size_t)i));
+        uint32_t word = tp__get32(frame->payload + 8 + 4 * (size_t)i);
+        (void)tp_machine_write(e->machine, space, address + i, &word, 1);
     }
     e->prepared = e->prepared && space == TP_SPACE_PAGE_TABLE;
     return TP_ACK_OK;
@@ -653,10 +653,102 @@ static bool emulator_has_work(const void *state)
     return has_work;
 }
 
+// ---- the configuration port ----
+
+// Where the golden machine has a word of a block RAM; false: nowhere. The norm of heads has a copy
+// of the gains in the RTL, here there is one.
+static bool address_of(const struct emulator *e, const struct tp_memory_place *place, uint32_t word,
+                       uint32_t *address)
+{
+    const struct tp_limits *l = &e->limits;
+    uint64_t at = 0;
+    bool is_there = false;
+    switch (place->space) {
+    case TP_SPACE_WEIGHT:
+        is_there = place->index < 4 * l->groups;
+        at = 64 * (uint64_t)word + tp_scale_lanes(l->groups) + place->index;
+        break;
+    case TP_SPACE_PROGRAM:
+        is_there = place->index < TP_INSTRUCTION_WORDS;
+        at = 8 * (uint64_t)word + place->index;
+        break;
+    case TP_SPACE_GAIN:
+        is_there = place->index <= l->head_norm;
+        at = word;
+        break;
+    case TP_SPACE_BIAS:
+    case TP_SPACE_CENTRE:
+        is_there = place->index < 2;
+        at = 2 * (uint64_t)word + place->index;
+        break;
+    default:
+        break;
+    }
+    *address = (uint32_t)at;
+    return is_there && at <= UINT32_MAX && tp_space_has(l, place->space, *address);
+}
+
+// Of a word of codes: where its beat has the word of scales, and which bits of it are its own.
+static uint32_t scale_address(const struct tp_memory_place *place, uint32_t address,
+                              uint32_t *shift)
+{
+    uint32_t group = place->index / 4;
+    *shift = 8 * (group % 4) + 2 * (place->index % 4);
+    return address / 64 * 64 + group / 4;
+}
+
+static bool emulator_read_memory(void *state, const struct tp_memory_place *place, uint32_t word,
+                                 uint8_t value[TP_MEMORY_WORD_BYTES])
+{
+    const struct emulator *e = state;
+    uint32_t address = 0;
+    uint32_t data = 0;
+    if (!address_of(e, place, word, &address) ||
+        !tp_machine_read(e->machine, place->space, address, &data)) {
+        return false;
+    }
+    memset(value, 0, TP_MEMORY_WORD_BYTES);
+    tp__put32(value, data);
+    if (place->space == TP_SPACE_WEIGHT) {
+        uint32_t shift = 0;
+        uint32_t scales = 0;
+        (void)tp_machine_read(e->machine, place->space, scale_address(place, address, &shift),
+                              &scales);
+        value[4] = scales >> shift & 3;
+    }
+    return true;
+}
+
+static void emulator_write_memory(void *state, const struct tp_memory_place *place, uint32_t word,
+                                  const uint8_t value[TP_MEMORY_WORD_BYTES])
+{
+    struct emulator *e = state;
+    uint32_t address = 0;
+    uint32_t data = tp__get32(value);
+    (void)address_of(e, place, word, &address);
+    if (place->space == TP_SPACE_WEIGHT) {
+        uint32_t shift = 0;
+        uint32_t at = scale_address(place, address, &shift);
+        uint32_t scales = (uint32_t)(value[4] & 3) << shift;
+        (void)tp_machine_write(e->machine, place->space, at, &scales, 1);
+    }
+    (void)tp_machine_write(e->machine, place->space, address, &data, 1);
+    e->prepared = false;
+}
+
+static bool emulator_is_quiescent(void *state)
+{
+    const struct emulator *e = state;
+    return !any_running(e) && e->reply_count == 0;
+}
+
 const struct tp_backend tp__backend_emulator = {
     .kind = "emu",
     .open = emulator_open,
     .close = emulator_close,
     .exchange = emulator_exchange,
     .has_work = emulator_has_work,
+    .read_memory = emulator_read_memory,
+    .write_memory = emulator_write_memory,
+    .is_quiescent = emulator_is_quiescent,
 };

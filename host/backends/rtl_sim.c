@@ -114,10 +114,49 @@ static bool sim_has_work(const void *state)
     return s->cycles == CYCLES_OF_EXCHANGE;
 }
 
+// ---- the configuration port ----
+
+// Maps name memories from the top of a board on, a simulated device has the core.
+static const char *name_in_core(const struct tp_memory_place *place)
+{
+    static const char core[] = "u_core.";
+    const char *found = strstr(place->name, core);
+    return found != NULL ? found + sizeof core - 1 : "";
+}
+
+static bool sim_read_memory(void *state, const struct tp_memory_place *place, uint32_t word,
+                            uint8_t value[TP_MEMORY_WORD_BYTES])
+{
+    struct simulated *s = state;
+    return s->entry->memory(s->sim, name_in_core(place), word, value, TP_MEMORY_WORD_BYTES, false);
+}
+
+static void sim_write_memory(void *state, const struct tp_memory_place *place, uint32_t word,
+                             const uint8_t value[TP_MEMORY_WORD_BYTES])
+{
+    struct simulated *s = state;
+    uint8_t copy[TP_MEMORY_WORD_BYTES];
+    memcpy(copy, value, sizeof copy);
+    (void)s->entry->memory(s->sim, name_in_core(place), word, copy, sizeof copy, true);
+}
+
+static bool sim_is_quiescent(void *state)
+{
+    struct simulated *s = state;
+    size_t taken = 0;
+    size_t got = 0;
+    // Without room for a byte, the device stops where it has one to give.
+    s->cycles = s->entry->run(s->sim, CYCLES_OF_EXCHANGE, NULL, 0, &taken, NULL, 0, &got);
+    return s->entry->is_idle(s->sim);
+}
+
 const struct tp_backend tp__backend_sim = {
     .kind = "sim",
     .open = sim_open,
     .close = sim_close,
     .exchange = sim_exchange,
     .has_work = sim_has_work,
+    .read_memory = sim_read_memory,
+    .write_memory = sim_write_memory,
+    .is_quiescent = sim_is_quiescent,
 };

@@ -14,6 +14,8 @@
 #include "address.h"
 #include "backend.h"
 #include "descriptor.h"
+#include "frame.h"
+#include "stream_message.h"
 
 enum { CONNECT_SECONDS = 5 };
 
@@ -80,33 +82,38 @@ static tp_status explain(int failure, const char *name, struct tp_error *error)
     }
 }
 
-static tp_status tcp_open(const char *name, const char *folder, void **state,
-                          struct tp_error *error)
+static tp_status connect_by_name(const char *name, int *descriptor, struct tp_error *error)
 {
-    (void)folder;
     struct addrinfo *list = NULL;
     int failure = 0;
     tp_status status = tp__address_resolve(name, 0, &list, error);
     if (status != TP_OK) {
         return status;
     }
-    struct connection *c = calloc(1, sizeof *c);
-    if (c == NULL) {
-        freeaddrinfo(list);
-        return tp__fail(error, TP_ERROR_NO_MEMORY, "tcp:%s: no memory for a connection", name);
-    }
-    memcpy(c->address, name, strlen(name));
     for (const struct addrinfo *address = list; address != NULL; address = address->ai_next) {
-        failure = connect_to(address, &c->descriptor);
+        failure = connect_to(address, descriptor);
         if (failure == 0) {
             break;
         }
     }
     freeaddrinfo(list);
-    if (failure != 0) {
-        free(c);
-        return explain(failure, name, error);
+    return failure == 0 ? TP_OK : explain(failure, name, error);
+}
+
+static tp_status tcp_open(const char *name, const char *folder, void **state,
+                          struct tp_error *error)
+{
+    (void)folder;
+    struct connection *c = calloc(1, sizeof *c);
+    if (c == NULL) {
+        return tp__fail(error, TP_ERROR_NO_MEMORY, "tcp:%s: no memory for a connection", name);
     }
+    tp_status status = connect_by_name(name, &c->descriptor, error);
+    if (status != TP_OK) {
+        free(c);
+        return status;
+    }
+    memcpy(c->address, name, strlen(name));
     *state = c;
     return TP_OK;
 }
@@ -131,10 +138,73 @@ static tp_status tcp_exchange(void *state, const uint8_t *out, size_t out_count,
                     c->address);
 }
 
+// ---- the configuration port ----
+
+static bool send_message(int descriptor, const uint8_t *bytes, size_t size, const char *name)
+{
+    uint8_t head[TP_MESSAGE_HEAD_BYTES] = TP_MESSAGE_MAGIC;
+    size_t name_bytes = strlen(name) < TP_MESSAGE_NAME_BYTES ? strlen(name) : 0;
+    tp__put32(head + 4, (uint32_t)name_bytes);
+    tp__put32(head + 8, (uint32_t)size);
+    return tp__descriptor_write_all(descriptor, head, sizeof head, TP_MESSAGE_PATIENCE_MS) &&
+           tp__descriptor_write_all(descriptor, (const uint8_t *)name, name_bytes,
+                                    TP_MESSAGE_PATIENCE_MS) &&
+           tp__descriptor_write_all(descriptor, bytes, size, TP_MESSAGE_PATIENCE_MS);
+}
+
+// The device may first end a step.
+static bool take_answer(int descriptor, uint8_t head[TP_MESSAGE_ANSWER_BYTES],
+                        char text[TP_ERROR_TEXT_BYTES])
+{
+    bool is_there =
+        tp__descriptor_read_all(descriptor, head, TP_MESSAGE_ANSWER_BYTES, TP_MESSAGE_PATIENCE_MS);
+    uint32_t size = is_there ? tp__get32(head + 12) : TP_ERROR_TEXT_BYTES;
+    memset(text, 0, TP_ERROR_TEXT_BYTES);
+    return size < TP_ERROR_TEXT_BYTES &&
+           tp__descriptor_read_all(descriptor, (uint8_t *)text, size, TP_MESSAGE_PATIENCE_MS);
+}
+
+tp_status tp__tcp_configure(const char *address, const uint8_t *bytes, size_t size,
+                            const char *name, uint32_t *fault, uint32_t *block_rams,
+                            struct tp_error *error)
+{
+    uint8_t head[TP_MESSAGE_ANSWER_BYTES];
+    char text[TP_ERROR_TEXT_BYTES];
+    int descriptor = -1;
+    *fault = 0;
+    *block_rams = 0;
+    tp_status status = connect_by_name(address, &descriptor, error);
+    if (status != TP_OK) {
+        return status;
+    }
+    // A server that refuses early has answered, though not all was taken.
+    (void)send_message(descriptor, bytes, size, name);
+    bool is_answered = take_answer(descriptor, head, text);
+    (void)close(descriptor);
+    if (!is_answered) {
+        return tp__fail(error, TP_ERROR_DEVICE,
+                        "tcp:%s: the connection ended before the bitstream was answered: that may "
+                        "be no simulated device, or one of another version",
+                        address);
+    }
+    *fault = tp__get32(head + 4);
+    *block_rams = tp__get32(head + 8);
+    status = (tp_status)(int32_t)tp__get32(head);
+    return status == TP_OK ? TP_OK : tp__fail(error, status, "%s", text);
+}
+
+static tp_status tcp_configure(void *state, const uint8_t *bytes, size_t size, const char *name,
+                               uint32_t *fault, uint32_t *block_rams, struct tp_error *error)
+{
+    const struct connection *c = state;
+    return tp__tcp_configure(c->address, bytes, size, name, fault, block_rams, error);
+}
+
 const struct tp_backend tp__backend_tcp = {
     .kind = "tcp",
     .is_persistent = true,
     .open = tcp_open,
     .close = tcp_close,
     .exchange = tcp_exchange,
+    .configure = tcp_configure,
 };

@@ -431,6 +431,28 @@ static tp_status check_full(const struct tp_block_map *map,
     return status;
 }
 
+// Records of rows cover whole block RAMs: what a part of one would leave in the rest is not known.
+static tp_status check_whole_blocks(const struct tp_configuration *configuration, const char *name,
+                                    struct tp_stream *stream, struct tp_error *error)
+{
+    uint64_t rows = 0;
+    bool is_whole = true;
+    for (size_t i = 0; i < stream->command_count; i++) {
+        const struct tp_stream_command *c = &stream->commands[i];
+        bool is_row = c->opcode == TP_STREAM_BLOCK_WRITE;
+        rows += is_row ? c->count : 0;
+        is_whole = is_whole && (!is_row || c->count % TP_STREAM_ROWS == 0) &&
+                   (c->opcode != TP_STREAM_BLOCK_ADDRESS || c->operand % TP_BLOCK_WORDS == 0);
+    }
+    if (!is_whole ||
+        rows != (uint64_t)TP_STREAM_ROWS * tp__configuration_block_count(configuration)) {
+        return refuse(stream, TP_FAULT_BLOCK_PART,
+                      tp__fail(error, TP_ERROR_UNSUPPORTED,
+                               "%s: it writes a part of a block RAM, or one twice", name));
+    }
+    return TP_OK;
+}
+
 tp_status tp__map_check(const struct tp_block_map *map,
                         const struct tp_configuration *configuration, const char *name,
                         struct tp_stream *stream, struct tp_error *error)
@@ -453,6 +475,10 @@ tp_status tp__map_check(const struct tp_block_map *map,
                                    map->board));
         }
     }
+    tp_status status = check_whole_blocks(configuration, name, stream, error);
+    if (status != TP_OK) {
+        return status;
+    }
     return stream->is_partial ? check_partial(map, configuration, name, stream, error)
                               : check_full(map, configuration, name, stream, error);
 }
@@ -464,12 +490,6 @@ struct place {
     const struct tp_map_memory *memory;
     uint32_t word;
 };
-
-// The lane of a weight beat is a word of scales, four groups each, or of codes: tp_weights.sv.
-static uint32_t scale_lanes(const struct tp_block_map *map)
-{
-    return (map->groups + SCALES_PER_WORD - 1) / SCALES_PER_WORD;
-}
 
 // Instances of the units that take a word: rtl/sequencer/tp_sequencer.sv,
 // rtl/rmsnorm/tp_rmsnorm.sv, rtl/epilogue/tp_epilogue_scale.sv and tp_epilogue_heads.sv.
@@ -502,7 +522,7 @@ static tp_status write_weight(struct tp_map_writer *w, uint32_t address, uint32_
                               struct tp_error *error)
 {
     uint8_t value[TP_MAP_WORD_BYTES] = {0};
-    uint32_t lanes = scale_lanes(w->map);
+    uint32_t lanes = tp_scale_lanes(w->map->groups);
     uint32_t lane = address % BEAT_LANES;
     if (lane < lanes && lane < 2) {
         w->scales[lane] = word;
@@ -551,10 +571,11 @@ tp_status tp__map_write(void *user, uint32_t space, uint32_t address, const uint
         w->left[space] += count;
         return TP_OK;
     }
+    const struct tp_limits limits = {.groups = w->groups};
     for (size_t i = 0; i < count && status == TP_OK; i++) {
-        status = space == TP_SPACE_WEIGHT
-                     ? write_weight(w, address + (uint32_t)i, words[i], error)
-                     : write_other(w, space, address + (uint32_t)i, words[i], error);
+        status = space == TP_SPACE_WEIGHT ? write_weight(w, address, words[i], error)
+                                          : write_other(w, space, address, words[i], error);
+        address = tp_space_next(&limits, space, address);
     }
     w->written[space] += count;
     return status;
@@ -583,7 +604,7 @@ bool tp__map_read(const struct tp_block_map *map, const struct tp_configuration 
     uint8_t value[TP_MAP_WORD_BYTES];
     struct place place = place_of(map, space, address);
     if (space == TP_SPACE_WEIGHT) {
-        uint32_t lanes = scale_lanes(map);
+        uint32_t lanes = tp_scale_lanes(map->groups);
         uint32_t lane = address % BEAT_LANES;
         uint32_t beat = address / BEAT_LANES;
         place.memory = tp__map_find(map, space, lane < lanes ? 0 : lane - lanes);

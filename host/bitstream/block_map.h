@@ -5,13 +5,14 @@
 #ifndef TP_BITSTREAM_BLOCK_MAP_H
 #define TP_BITSTREAM_BLOCK_MAP_H
 
+#include "backend.h"
 #include "configuration_stream.h"
 #include "memory_image.h"
 
 enum {
     TP_MAP_BLOCKS_MAX = 256,
     TP_MAP_NAME_BYTES = 128,
-    TP_MAP_WORD_BYTES = 64,  // of the widest memory
+    TP_MAP_WORD_BYTES = TP_MEMORY_WORD_BYTES,
     TP_MAP_SPACES = TP_SPACE_REGISTER + 1,
     TP_SPACE_OWN = TP_MAP_SPACES  // a memory that no WRITE frame reaches: state, buffers
 };
@@ -98,6 +99,7 @@ TP_MUST_USE tp_status tp__map_check(const struct tp_block_map *map,
 struct tp_map_writer {
     const struct tp_block_map *map;
     struct tp_configuration *configuration;
+    uint32_t groups;                  // of the configuration that the words are for
     uint32_t scales[2];               // words of scales of the beat that is written
     uint64_t written[TP_MAP_SPACES];  // words that have a place in a block RAM
     uint64_t left[TP_MAP_SPACES];     // words that have none

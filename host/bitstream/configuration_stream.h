@@ -39,7 +39,10 @@ enum {
     TP_STREAM_BLOCK_FLAGS = 0xD0,  // what all tools write
     TP_STREAM_ROW_BYTES = 9,       // of block RAM contents: eight words
     TP_STREAM_ROWS = TP_BLOCK_WORDS / 8,
-    TP_STREAM_BYTES_MAX = 1 << 25  // of a file: ten times the longest stream
+    TP_STREAM_RECORD_BYTES = 8 + 4 + TP_STREAM_ROWS * TP_STREAM_ROW_BYTES + 2,  // of a block RAM
+    TP_STREAM_PARTIAL_BYTES = 113,      // of a partial stream of ours, besides
+    TP_STREAM_BACKGROUND = 0x2E000000,  // of control register 0: ecppack --background
+    TP_STREAM_BYTES_MAX = 1 << 25       // of a file: ten times the longest stream
 };
 
 /** Before the base hash in the text of a partial stream. */
@@ -73,7 +76,11 @@ enum {
     X(BASE_NONE, "no-base", TP_ERROR_FORMAT)                                                       \
     X(BASE_OTHER, "other-base", TP_ERROR_MISMATCH)                                                 \
     X(BLOCK_UNKNOWN, "block-ram-not-in-map", TP_ERROR_NOT_FOUND)                                   \
-    X(FRAME_UNSAFE, "frame-not-allowed", TP_ERROR_UNSUPPORTED)
+    X(BLOCK_PART, "block-ram-part", TP_ERROR_UNSUPPORTED)                                          \
+    X(FRAME_UNSAFE, "frame-not-allowed", TP_ERROR_UNSUPPORTED)                                     \
+    X(NOT_CONFIGURED, "not-configured", TP_ERROR_INVALID)                                          \
+    X(RESTARTS, "restarts-device", TP_ERROR_INVALID)                                               \
+    X(NOT_QUIESCENT, "not-quiescent", TP_ERROR_BUSY)
 
 #define TP_STREAM_MEMBER(member, name, status) TP_FAULT_##member,
 enum tp_stream_fault { TP_STREAM_FAULT_LIST(TP_STREAM_MEMBER) };
@@ -114,9 +121,10 @@ struct tp_stream {
 /** Reads a stream, strictly: what no tool writes is refused.
  *  in     name           of the file, for messages
  *  out    configuration  what the stream writes; {0} before; the caller frees it, after a failure
- * too stream         always, with the fault; tp__stream_free releases it error  the status of the
- * fault (TP_STREAM_FAULT_LIST), with offset and what is wrong TP_ERROR_NO_MEMORY, without a fault
- */
+ *                        too
+ *         stream         always, with the fault; tp__stream_free releases it
+ *  error  the status of the fault (TP_STREAM_FAULT_LIST), with offset and what is wrong
+ *         TP_ERROR_NO_MEMORY, without a fault */
 TP_MUST_USE tp_status tp__stream_read(const uint8_t *bytes, size_t size, const char *name,
                                       struct tp_configuration *configuration,
                                       struct tp_stream *stream, struct tp_error *error);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "block_map.h"
+#include "svf.h"
 #include "tokproc.h"
 
 _Static_assert(TP_BITSTREAM_BLOCK_IDS == TP_BLOCK_IDS, "ids of block RAMs");
@@ -138,6 +139,7 @@ void tp_bitstream_get_facts(const tp_bitstream *bitstream, struct tp_bitstream_f
         .control = configuration->control,
         .usercode = configuration->usercode,
         .partial = stream->is_partial,
+        .background = (configuration->control & TP_STREAM_BACKGROUND) == TP_STREAM_BACKGROUND,
         .compressed = stream->is_compressed,
         .canonical = bitstream->is_canonical,
         .frames = tp__configuration_frame_count(configuration),
@@ -273,4 +275,30 @@ tp_status tp_bitstream_compare(const tp_bitstream *a, const tp_bitstream *b,
         difference->block_rams += difference->words[id] != 0;
     }
     return TP_OK;
+}
+
+tp_status tp_bitstream_write_svf(const tp_bitstream *bitstream, const char *path,
+                                 struct tp_error *error)
+{
+    struct tp_bytes bytes;
+    struct tp_bytes svf;
+    struct tp_file_writer writer;
+    if (bitstream == NULL || path == NULL || !bitstream->stream.is_partial) {
+        return tp__fail(error, TP_ERROR_INVALID,
+                        "tp_bitstream_write_svf: an argument is NULL, or the bitstream is not a "
+                        "partial one");
+    }
+    tp_status status = tp__file_read(bitstream->path, TP_STREAM_BYTES_MAX, &bytes, error);
+    if (status != TP_OK) {
+        return status;
+    }
+    status = tp__svf_write(bitstream->configuration.part->idcode, &bytes, &svf, error);
+    tp__bytes_free(&bytes);
+    if (status == TP_OK) {
+        tp__writer_open(&writer, path, error);
+        tp__writer_put(&writer, svf.data, svf.size);
+        status = tp__writer_close(&writer, TP_OK);
+        tp__bytes_free(&svf);
+    }
+    return status;
 }

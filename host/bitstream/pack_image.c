@@ -8,6 +8,7 @@
 
 #include "block_map.h"
 #include "internal.h"
+#include "svf.h"
 
 struct packer {
     struct tp_block_map *map;
@@ -83,7 +84,8 @@ static tp_status make_bytes(struct packer *p, const struct tp_memory_image *imag
 {
     tp_status status = begin(p, options->bits);
     if (status == TP_OK) {
-        p->writer = (struct tp_map_writer){.map = p->map, .configuration = &p->configuration};
+        p->writer = (struct tp_map_writer){
+            .map = p->map, .configuration = &p->configuration, .groups = image->limits.groups};
         status = tp__memory_image_write(image, tp__map_write, &p->writer, p->error);
     }
     if (status != TP_OK) {
@@ -122,6 +124,21 @@ static void fill_report(const struct packer *p, size_t bytes, struct tp_pack_rep
     }
 }
 
+// A partial stream for a file of SVF becomes that.
+static tp_status wrap(const struct packer *p, const char *path, struct tp_bytes *bytes)
+{
+    struct tp_bytes svf;
+    if (!tp__svf_is_path(path)) {
+        return TP_OK;
+    }
+    tp_status status = tp__svf_write(p->map->part->idcode, bytes, &svf, p->error);
+    if (status == TP_OK) {
+        tp__bytes_free(bytes);
+        *bytes = svf;
+    }
+    return status;
+}
+
 static tp_status write_file(const char *path, const struct tp_bytes *bytes, struct tp_error *error)
 {
     struct tp_file_writer writer;
@@ -141,6 +158,13 @@ tp_status tp_device_pack(tp_device *device, const struct tp_pack_options *option
     if (device->image == NULL) {
         return tp__fail(error, TP_ERROR_INVALID, "tp_device_pack: no model is loaded");
     }
+    if (options->bits != NULL && tp__svf_is_path(options->output)) {
+        return tp__fail(
+            error, TP_ERROR_INVALID,
+            "%s: SVF is for partial bitstreams; openFPGALoader takes whole ones as they "
+            "are - try: --partial, or a name that ends in .bit",
+            options->output);
+    }
     struct packer *p = calloc(1, sizeof *p);
     struct tp_bytes bytes = {NULL, 0};
     if (p == NULL) {
@@ -150,6 +174,7 @@ tp_status tp_device_pack(tp_device *device, const struct tp_pack_options *option
     p->error = error;
     tp_status status = tp__map_load(options->map, &p->map, error);
     status = status == TP_OK ? make_bytes(p, device->image, options, &bytes) : status;
+    status = status == TP_OK ? wrap(p, options->output, &bytes) : status;
     double seconds = tp__seconds() - start;
     status = status == TP_OK ? write_file(options->output, &bytes, error) : status;
     if (status == TP_OK) {

@@ -10,7 +10,6 @@
 #include "configuration_stream.h"
 
 enum { DUMMIES_AFTER_FRAMES = 12, HEAD_BYTES_MAX = 256, FRAME_BYTES_MAX = 184 };
-enum { BLOCK_BYTES = 8 + 4 + TP_STREAM_ROWS * TP_STREAM_ROW_BYTES + 2 };
 
 struct writer {
     uint8_t *data;
@@ -218,7 +217,7 @@ tp_status tp__stream_write_full(const struct tp_configuration *configuration, co
     struct writer w;
     size_t room = HEAD_BYTES_MAX + text_bytes +
                   (size_t)configuration->part->frames * FRAME_BYTES_MAX +
-                  (size_t)tp__configuration_block_count(configuration) * BLOCK_BYTES;
+                  (size_t)tp__configuration_block_count(configuration) * TP_STREAM_RECORD_BYTES;
     tp_status status = begin(&w, room, error);
     if (status != TP_OK) {
         return status;
@@ -252,7 +251,8 @@ tp_status tp__stream_write_blocks(const struct tp_configuration *configuration, 
     for (uint32_t id = 0; id < TP_BLOCK_IDS; id++) {
         count += is_chosen[id];
     }
-    tp_status status = begin(&w, HEAD_BYTES_MAX + sizeof text + count * BLOCK_BYTES, error);
+    tp_status status =
+        begin(&w, HEAD_BYTES_MAX + sizeof text + count * TP_STREAM_RECORD_BYTES, error);
     if (status != TP_OK) {
         return status;
     }

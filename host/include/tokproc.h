@@ -136,15 +136,17 @@ struct tp_bitstream_info {
     uint32_t block_rams;
     uint32_t multipliers;
     char source_hash[TP_DIGEST_CHARS];
+    uint32_t build;            ///< what its device tells of itself, tp_device_info.build
     char bits[TP_NAME_BYTES];  ///< name of the file, beside the manifest
     uint64_t bits_bytes;
     char bits_digest[TP_DIGEST_CHARS];  ///< SHA-256 of that file
 };
 
 /** Reads the manifest of a board's bitstream (bitstreams/README.md) and holds it against the
- * sources and against the board and its configuration as this library knows them. in     folder
- * with a folder for each board root    of the tree that has the sources; NULL: there are none to
- * compare with error  TP_ERROR_NOT_FOUND  no such board, or no bitstream was built for it
+ *  sources and against the board and its configuration as this library knows them.
+ *  in     folder  with a folder for each board
+ *         root    of the tree that has the sources; NULL: there are none to compare with
+ *  error  TP_ERROR_NOT_FOUND  no such board, or no bitstream was built for it
  *         TP_ERROR_FORMAT     no sound manifest of that board
  *         TP_ERROR_MISMATCH   the bitstream is of other sources, and which differ
  *         TP_ERROR_INVALID, TP_ERROR_TOO_LARGE, TP_ERROR_NO_MEMORY */
@@ -196,6 +198,7 @@ struct tp_bitstream_facts {
     uint32_t control;
     uint32_t usercode;
     bool partial;
+    bool background;  ///< the control register allows partial bitstreams while the design runs
     bool compressed;
     bool canonical;  ///< ecppack would write these bytes
     uint32_t frames;
@@ -242,7 +245,8 @@ TP_MUST_USE tp_status tp_bitstream_get_memory(const tp_bitstream *bitstream, siz
 
 /** One word of a memory.
  *  out    value  [TP_BITSTREAM_WORD_BYTES], bit 0 in the lowest bit of byte 0; 0 where the block
- * RAM is not in the bitstream error  TP_ERROR_RANGE  no such memory or word */
+ *                RAM is not in the bitstream
+ *  error  TP_ERROR_RANGE  no such memory or word */
 TP_MUST_USE tp_status tp_bitstream_read_word(const tp_bitstream *bitstream, size_t memory,
                                              uint32_t word, uint8_t *value);
 
@@ -276,6 +280,12 @@ TP_MUST_USE tp_status tp_bitstream_compare(const tp_bitstream *a, const tp_bitst
                                            struct tp_bitstream_difference *difference,
                                            struct tp_error *error);
 
+/** Writes a partial bitstream as SVF for JTAG programs (docs/bitstream.md; unproven on silicon).
+ *  error  TP_ERROR_INVALID  an argument is NULL, or it is a whole bitstream
+ *         TP_ERROR_IO, TP_ERROR_NO_MEMORY */
+TP_MUST_USE tp_status tp_bitstream_write_svf(const tp_bitstream *bitstream, const char *path,
+                                             struct tp_error *error);
+
 enum { TP_SPACES_MAX = 16 };
 
 struct tp_pack_options {
@@ -283,7 +293,7 @@ struct tp_pack_options {
     const char *bits;    ///< the board's bitstream, which gets the contents; NULL: a partial stream
     const char *from;    ///< of a partial stream: a bitstream whose contents the board has; only
                          ///< block RAMs that differ are written. NULL: all that the model writes
-    const char *output;  ///< the file to write
+    const char *output;  ///< the file to write; a partial one that ends in ".svf" is SVF
 };
 
 /** What a memory space of the link came to. */
@@ -305,7 +315,8 @@ struct tp_pack_report {
 /** Writes what is loaded into the device as a bitstream of a board: the words that the library
  *  writes over the link, in the block RAMs where the map has them. The device must have the
  *  configuration of the board; an emulator will do.
- *  error  TP_ERROR_INVALID    nothing is loaded, an argument is NULL, both bits and from
+ *  error  TP_ERROR_INVALID    nothing is loaded, an argument is NULL, both bits and from, a whole
+ *                             bitstream as SVF
  *         TP_ERROR_RANGE      the map is of another configuration
  *         TP_ERROR_MISMATCH   bits or from are of another base than the map
  *         TP_ERROR_FORMAT, TP_ERROR_NOT_FOUND  bits, from or map are damaged, or not of each other
@@ -313,13 +324,38 @@ struct tp_pack_report {
 TP_MUST_USE tp_status tp_device_pack(tp_device *device, const struct tp_pack_options *options,
                                      struct tp_pack_report *report, struct tp_error *error);
 
+// ---- the configuration port of a device ----
+
+/** What a device boots from. */
+struct tp_boot_options {
+    const char *bits;  ///< a whole bitstream
+    const char *map;   ///< of its design
+};
+
+/** Configures a simulated device of this process from a bitstream, as its programmer would a board:
+ *  the block RAMs get the contents that it has, with a model that tp_device_pack put there. From
+ *  then on the device has a configuration port (docs/bitstream.md says what of it is simulated).
+ *  out    fault  a name for programs, "crc-frame", also of a success ("none"); NULL is allowed
+ *  error  TP_ERROR_UNSUPPORTED  the device is not simulated in this process, or the bitstream is of
+ *                               a kind that is not
+ *         TP_ERROR_MISMATCH     bits, map and device are not of one design
+ *         TP_ERROR_FORMAT, TP_ERROR_NOT_FOUND  damaged; with offset and what is wrong
+ *         TP_ERROR_INVALID      an argument is NULL, or the bitstream is a partial one
+ *         TP_ERROR_BUSY         something is loaded, so its user believes to know the contents
+ *         TP_ERROR_IO, TP_ERROR_TOO_LARGE, TP_ERROR_NO_MEMORY
+ *  thread no other call on the device at the same time */
+TP_MUST_USE tp_status tp_device_boot(tp_device *device, const struct tp_boot_options *options,
+                                     const char **fault, struct tp_error *error);
+
 /** Opens a device and says hello.
  *  in     name   "emu", "emu:CONFIG", "sim:CONFIG"; "usb", the only board there, or "usb:SERIAL",
- * or "usb:BUS-PORT" ("usb:1-4.2"), where two have the same serial number; "serial:PATH" or
- * "serial:PATH@BAUD", without a rate that of the boards; "tcp:HOST:PORT" or "tcp:[IPV6]:PORT", of
- * tp_server_name owns   the caller; destroy its sessions first error  TP_ERROR_NOT_FOUND  no such
- * device, or "usb" and several boards TP_ERROR_INVALID    the part behind the colon is not of its
- * form TP_ERROR_UNSUPPORTED  boards on USB, in a library that was built without libusb
+ *                or "usb:BUS-PORT" ("usb:1-4.2"), where two have the same serial number;
+ *                "serial:PATH" or "serial:PATH@BAUD", without a rate that of the boards;
+ *                "tcp:HOST:PORT" or "tcp:[IPV6]:PORT", of tp_server_name
+ *  owns   the caller; destroy its sessions first
+ *  error  TP_ERROR_NOT_FOUND  no such device, or "usb" and several boards
+ *         TP_ERROR_INVALID    the part behind the colon is not of its form
+ *         TP_ERROR_UNSUPPORTED  boards on USB, in a library that was built without libusb
  *         TP_ERROR_DEVICE     it cannot be started, or speaks another protocol version
  *         TP_ERROR_BUSY       another program uses it
  *         TP_ERROR_TIMEOUT    no answer
@@ -346,9 +382,18 @@ struct tp_device_statistics {
     uint64_t frames_bad;   ///< broken frames, both directions
     uint64_t frames_repeated;  ///< frames of the host that were sent again
     uint64_t recoveries;       ///< times that a session's run was begun anew behind a loss
+    uint64_t prefix_tokens;    ///< fed tokens that were found in pages of the KV memory
+
+    // Now:
+    uint32_t pages;       ///< of 16 positions, that the KV memory has for the loaded model
+    uint32_t pages_free;  ///< that hold nothing
+    uint32_t pages_kept;  ///< that no session holds, but another one can go on from
+    uint32_t sessions;    ///< that exist
+    uint32_t sessions_in_runs;
+    uint32_t sessions_waiting;  ///< of these, those that wait for a slot or for pages
 };
 
-/** Counters since the device was opened.
+/** Counters since the device was opened, and how its KV memory stands.
  *  error  TP_ERROR_TIMEOUT, TP_ERROR_DEVICE */
 TP_MUST_USE tp_status tp_device_get_statistics(tp_device *device,
                                                struct tp_device_statistics *statistics,
@@ -407,7 +452,8 @@ TP_MUST_USE tp_status tp_device_get_sections(tp_device *device, bool clear,
  *  tells. A program that comes meanwhile is sent away; the device stands still while there is none.
  *  in     device   "emu", "emu:CONFIG", "sim:CONFIG"
  *         address  "HOST:PORT" or "[IPV6]:PORT" to listen at, port 0: a free one; whoever reaches
- * it may use the device. NULL: a pseudo terminal, which stands for a serial port owns   the caller
+ *                  it may use the device. NULL: a pseudo terminal, which stands for a serial port
+ *  owns   the caller
  *  error  TP_ERROR_NOT_FOUND  no such device or host
  *         TP_ERROR_INVALID    no address, or a device that is not simulated
  *         TP_ERROR_BUSY       the address is in use
@@ -418,6 +464,30 @@ TP_MUST_USE tp_status tp_server_open(tp_context *context, const char *device, co
                                      tp_server **server, struct tp_error *error);
 /** Not before tp_server_run has returned. */
 void tp_server_close(tp_server *server);
+
+/** Configures the device from a bitstream, as tp_device_boot does; before tp_server_run. From then
+ *  on it takes partial ones.
+ *  out    fault  as tp_device_boot
+ *  error  as tp_device_boot */
+TP_MUST_USE tp_status tp_server_boot(tp_server *server, const struct tp_boot_options *options,
+                                     const char **fault, struct tp_error *error);
+
+/** Hands a partial bitstream to a device that another program serves, beside its link, as a
+ *  programmer would to a board. A program that has the link open is not told: it finds other
+ *  tokens, or other cycles than it predicted. tp_device_reconfigure is for a program that has it.
+ *  in     name  "tcp:HOST:PORT", of tp_server_name
+ *  out    fault       as tp_device_boot
+ *         block_rams  that were written
+ *  error  TP_ERROR_UNSUPPORTED  a device of another kind, or a bitstream that it does not take
+ *         TP_ERROR_MISMATCH, TP_ERROR_FORMAT, TP_ERROR_NOT_FOUND, TP_ERROR_RANGE  as fault says;
+ *                               nothing was written
+ *         TP_ERROR_INVALID      an argument is NULL, the device was not booted from a bitstream, or
+ *                               this is a whole one
+ *         TP_ERROR_BUSY         a slot runs, or frames are on their way
+ *         TP_ERROR_IO, TP_ERROR_TOO_LARGE, TP_ERROR_DEVICE, TP_ERROR_TIMEOUT, TP_ERROR_NO_MEMORY */
+TP_MUST_USE tp_status tp_server_send_bitstream(const char *name, const char *path,
+                                               const char **fault, uint32_t *block_rams,
+                                               struct tp_error *error);
 
 /** What tp_device_open takes: "tcp:127.0.0.1:7000", "serial:/dev/pts/3". Lives as long as the
  *  server. */
@@ -534,7 +604,7 @@ struct tp_model_info {
 /** Reads a model and its tokenizer.
  *  owns   the caller; a device keeps no reference to it
  *  error  TP_ERROR_IO, TP_ERROR_FORMAT, TP_ERROR_UNSUPPORTED, TP_ERROR_MISMATCH (tokenizer of
- * another vocabulary), TP_ERROR_NO_MEMORY */
+ *         another vocabulary), TP_ERROR_NO_MEMORY */
 TP_MUST_USE tp_status tp_model_open(tp_context *context, const struct tp_model_options *options,
                                     tp_model **model, struct tp_error *error);
 void tp_model_close(tp_model *model);
@@ -606,10 +676,12 @@ struct tp_chat_message {
  *  in     name    of a template: plain, chatml, llama2, llama3, llama3.1, mistral, mistral-v2,
  *                 mistral-v3, zephyr; NULL: the one that the model's file has
  *         answer  end with the start of an answer
- *  out    text    [max], NUL-terminated; size  bytes needed with the NUL, also when max is too
- * small error  TP_ERROR_NOT_FOUND    name is NULL and the file has no template TP_ERROR_UNSUPPORTED
- * the file's template, or name, is not known; or no tokenizer TP_ERROR_INVALID      an argument is
- * NULL, or a role is unknown or out of turn TP_ERROR_FORMAT       a message is not UTF-8
+ *  out    text    [max], NUL-terminated
+ *         size    bytes needed with the NUL, also when max is too small
+ *  error  TP_ERROR_NOT_FOUND    name is NULL and the file has no template
+ *         TP_ERROR_UNSUPPORTED  the file's template, or name, is not known; or no tokenizer
+ *         TP_ERROR_INVALID      an argument is NULL, or a role is unknown or out of turn
+ *         TP_ERROR_FORMAT       a message is not UTF-8
  *         TP_ERROR_FULL         text is too small */
 TP_MUST_USE tp_status tp_model_chat(const tp_model *model, const char *name,
                                     const struct tp_chat_message *messages, size_t count,
@@ -661,26 +733,73 @@ bool tp_text_next(const char *data, size_t size, size_t *offset, const char **te
 
 struct tp_load_options {
     tp_format format;   ///< of a model that is not quantised; an image has its own
-    uint32_t context;   ///< positions of each session; 0: the largest that fits
-    uint32_t sessions;  ///< sessions that the KV memory is shared among; 0: 1
+    uint32_t context;   ///< the most positions of a session; 0: the largest that fits
+    uint32_t sessions;  ///< slots that are used: sessions that share a step, further ones take
+                        ///< turns; 0: 1. The KV memory is for all sessions together
     const char
         *calibrate_path;  ///< text for K means and exponent caps; NULL: generated by the model
 };
 
 /** Compiles the model for the device and loads it; one that is not quantised is first, by rounding
- *  each weight to the nearest. Ends earlier sessions' right to run: destroy
- * them. error  TP_ERROR_TOO_LARGE    which limit, and by how much TP_ERROR_UNSUPPORTED  the shape
- * is not one that the device can run TP_ERROR_CANCELLED    by the progress callback
+ *  each weight to the nearest. Ends earlier sessions' right to run: destroy them.
+ *  error  TP_ERROR_TOO_LARGE    which limit, and by how much
+ *         TP_ERROR_UNSUPPORTED  the shape is not one that the device can run
+ *         TP_ERROR_CANCELLED    by the progress callback
  *         TP_ERROR_TIMEOUT, TP_ERROR_DEVICE, TP_ERROR_NO_MEMORY, TP_ERROR_IO */
 TP_MUST_USE tp_status tp_device_load(tp_device *device, tp_model *model,
                                      const struct tp_load_options *options, struct tp_error *error);
+
+/** How a device gets another model. */
+struct tp_reconfigure_options {
+    struct tp_load_options load;
+    bool by_bitstream;  ///< through the configuration port; what no block RAM holds goes over the
+                        ///< link. false: everything goes over the link
+    const char *map;    ///< of the device's design; NULL: of the one that it was booted with
+    const char *bits;   ///< a partial bitstream with the model; NULL: one is made, of what differs
+    const char *from;   ///< a bitstream whose contents the device has; NULL: none is known, but
+                        ///< for the model that is loaded
+};
+
+struct tp_reconfigure_report {
+    const char *fault;        ///< of the bitstream, "none"; never NULL
+    uint64_t bytes;           ///< of the bitstream; 0: none was sent
+    uint32_t block_rams;      ///< that it wrote
+    uint64_t link_words;      ///< that went over the link
+    uint32_t sessions_kept;   ///< whose tokens are computed again
+    uint32_t sessions_ended;  ///< which the new model cannot go on with
+    bool restored;            ///< of a failure: the old model was loaded again
+    double seconds;           ///< during which the sessions stood still
+};
+
+/** Gives the device another model while it has sessions. Their turns are ended, the device gets the
+ *  model, then their tokens are computed again under it and the runs go on: what follows is what a
+ *  session of the new model with this history would have brought (logits are told of further
+ *  positions only). A session ends with TP_END_MODEL, and can only be destroyed, where the tokens
+ *  of the models are not the same, or its history does not fit the new context. After a failure the
+ *  device has the old model again and the sessions go on as if nothing had been.
+ *
+ *  The contents of the bitstream are held against the model before anything is sent. What the
+ *  device then holds cannot be read back: nothing in a device computes a checksum of its memories.
+ *  out    report  always
+ *  error  as tp_device_load before anything was changed
+ *         TP_ERROR_UNSUPPORTED  by_bitstream: the device has no configuration port
+ *         TP_ERROR_MISMATCH     bits do not hold this model, or are of another design than the map
+ *         TP_ERROR_FORMAT, TP_ERROR_NOT_FOUND, TP_ERROR_RANGE  bits, from or map are damaged, or
+ *                               not of each other
+ *         TP_ERROR_TIMEOUT, TP_ERROR_DEVICE, TP_ERROR_LINK
+ *  thread no other call on the device, and none on its sessions but tp_session_read */
+TP_MUST_USE tp_status tp_device_reconfigure(tp_device *device, tp_model *model,
+                                            const struct tp_reconfigure_options *options,
+                                            struct tp_reconfigure_report *report,
+                                            struct tp_error *error);
 
 /** What a device was loaded with. */
 struct tp_load_info {
     uint64_t matrix_bytes;  ///< codes and scales of all matrices, without the device's padding
     uint32_t weight_beats;  ///< of the device's weight memory
-    uint32_t context;       ///< positions of a session
-    uint32_t sessions;
+    uint32_t context;       ///< the most positions of a session
+    uint32_t kv_positions;  ///< of the KV memory, for all sessions
+    uint32_t sessions;      ///< slots that are used
 };
 
 /** error  TP_ERROR_INVALID  nothing is loaded */
@@ -697,7 +816,12 @@ struct tp_cost {
     uint64_t matrix_bytes;    ///< codes and scales
     uint32_t weight_beats;    ///< of the weight memory
     uint32_t instructions;    ///< of the program
-    uint32_t context;         ///< positions of each session
+    uint32_t context;         ///< the most positions of a session
+    uint32_t kv_positions;    ///< of the KV memory, for all sessions
+    uint64_t load_bytes;      ///< of the words that are loaded into the memories
+    uint64_t link_bytes;      ///< of the frames that carry them
+    uint32_t block_rams;      ///< that the model writes, in block RAMs of 512 words of 36 bits
+    uint64_t stream_bytes;    ///< of a partial bitstream with them
     double cycles_per_token;  ///< predicted: mean of the first 256 positions of one session, greedy
 };
 
@@ -716,7 +840,7 @@ struct tp_need {
 };
 
 /** Lists all that a model needs of a device of tp_device_list, whether or not it fits. The KV
- *  memory is counted for the context and sessions of options; for context 0 for one page each.
+ *  memory is counted for one session of the context of options; for context 0 for one page.
  *  out    needs  [min(max, *count)], count  how many there are
  *  error  TP_ERROR_INVALID, TP_ERROR_NO_MEMORY, or that of the formats (automatic ones) */
 TP_MUST_USE tp_status tp_model_get_needs(const tp_model *model, const struct tp_device_info *info,
@@ -826,7 +950,9 @@ typedef enum tp_end {
     TP_END_STOP_TEXT,  ///< a stop string; it is not part of the text
     TP_END_CONTEXT,    ///< the context is full
     TP_END_CANCEL,     ///< tp_session_cancel
-    TP_END_FAILED      ///< the device failed; only callbacks see it, tp_session_read fails instead
+    TP_END_FAILED,     ///< the device failed; only callbacks see it, tp_session_read fails instead
+    TP_END_PAGES,      ///< no page is free, and the session does not wait; the next run goes on
+    TP_END_MODEL       ///< tp_device_reconfigure: the new model cannot go on with the session
 } tp_end;
 
 /** "limit", "stop" ... */
@@ -878,6 +1004,7 @@ struct tp_session_options {
     uint32_t candidates;       ///< 0..64: how many candidates each tp_token has; the session
                                ///< keeps 8 bytes for each of every position of its context
     bool ignore_eos;           ///< do not stop at the tokenizer's end tokens
+    bool fails_without_pages;  ///< ends a run for which the KV memory has no page; else it waits
     uint32_t stop_tokens[8];
     uint32_t stop_token_count;
     const char *stop_strings[TP_STOP_STRINGS_MAX];
@@ -887,20 +1014,65 @@ struct tp_session_options {
     void *user;
 };
 
-/** A new session in a free slot of the device. options may be NULL (greedy).
+/** A new session on the device. options may be NULL (greedy). There may be more sessions than slots
+ *  and more than the KV memory holds: their runs take turns (docs/sessions.md).
  *  error  TP_ERROR_INVALID  no model is loaded, or an option is out of its range
  *         TP_ERROR_UNSUPPORTED  the device has no penalty, top-k, top-p, min-p and candidates
- *         TP_ERROR_FULL     all slots (or all shares of the KV memory) are taken
- *         TP_ERROR_TIMEOUT, TP_ERROR_DEVICE, TP_ERROR_NO_MEMORY */
+ *         TP_ERROR_NO_MEMORY */
 TP_MUST_USE tp_status tp_session_create(tp_device *device, const struct tp_session_options *options,
                                         tp_session **session, struct tp_error *error);
-/** Cancels a run, waits for its end, frees the slot. */
+/** Cancels a run and waits for its end. Pages that others can go on from are kept until their space
+ *  is needed. */
 void tp_session_destroy(tp_session *session);
 
+/** A new session with the history of another one, which it goes on from by itself. Nothing is
+ *  copied on the device: full pages are shared, and the last, partly filled one is computed again.
+ *  in     options  as tp_session_create, for another seed or another way of sampling; NULL: those
+ *                  of session, with its callbacks. Logits are told of further positions only
+ *  owns   the caller
+ *  error  TP_ERROR_BUSY      a run of session is under way
+ *         TP_ERROR_MISMATCH  as tp_session_generate
+ *         as tp_session_create */
+TP_MUST_USE tp_status tp_session_fork(tp_session *session, const struct tp_session_options *options,
+                                      tp_session **fork, struct tp_error *error);
+
+/** Takes tokens back: the first position tokens of the history stay, as though the last of them had
+ *  just been fed. What is fed or generated then is what it were if the others had never been.
+ *  in     position  0 .. tokens of the history, which are those fed and those generated
+ *  error  TP_ERROR_BUSY      a run is under way
+ *         TP_ERROR_MISMATCH  as tp_session_generate
+ *         TP_ERROR_RANGE     the history is not so long */
+TP_MUST_USE tp_status tp_session_rewind(tp_session *session, uint32_t position,
+                                        struct tp_error *error);
+
+/** Saves how the session samples and its tokens. Its keys and values are not saved: they are
+ *  computed again, and are the same. A file of that name is replaced, whole or not at all.
+ *  error  TP_ERROR_BUSY      a run is under way
+ *         TP_ERROR_MISMATCH  as tp_session_generate
+ *         TP_ERROR_IO, TP_ERROR_NO_MEMORY, TP_ERROR_INVALID */
+TP_MUST_USE tp_status tp_session_save(const tp_session *session, const char *path,
+                                      struct tp_error *error);
+
+/** A saved session, which goes on with the tokens that it would have had, on any device with the
+ *  same model in the same format. It is as though its last token had just been fed.
+ *  in     options  as tp_session_create; NULL: those that were saved, without callbacks. Logits are
+ *                  told of further positions only
+ *  owns   the caller
+ *  error  TP_ERROR_FORMAT       damaged, cut off, or no saved session
+ *         TP_ERROR_UNSUPPORTED  of another version, or the device cannot sample so
+ *         TP_ERROR_MISMATCH     saved with another model or format
+ *         TP_ERROR_FULL         more tokens than the context of this device
+ *         TP_ERROR_INVALID      no model is loaded, or an option is out of its range
+ *         TP_ERROR_IO, TP_ERROR_TOO_LARGE, TP_ERROR_NO_MEMORY */
+TP_MUST_USE tp_status tp_session_restore(tp_device *device, const char *path,
+                                         const struct tp_session_options *options,
+                                         tp_session **session, struct tp_error *error);
+
 /** Appends tokens to the input of the next run.
- *  error  TP_ERROR_RANGE  a token is not of the vocabulary
- *         TP_ERROR_FULL   the context has no room; nothing was taken
- *         TP_ERROR_BUSY   a run is under way */
+ *  error  TP_ERROR_RANGE     a token is not of the vocabulary
+ *         TP_ERROR_FULL      the context has no room; nothing was taken
+ *         TP_ERROR_MISMATCH  as tp_session_generate
+ *         TP_ERROR_BUSY      a run is under way */
 TP_MUST_USE tp_status tp_session_feed(tp_session *session, const uint32_t *tokens, size_t count,
                                       struct tp_error *error);
 /** Appends a text; puts BOS before it when the session is still empty and the tokenizer wants it.
@@ -916,11 +1088,14 @@ TP_MUST_USE tp_status tp_session_feed_chat(tp_session *session, const char *name
                                            const struct tp_chat_message *messages, size_t count,
                                            bool answer, struct tp_error *error);
 
-/** Starts a run: processes the fed tokens, then generates up to count tokens. Returns at once.
+/** Starts a run: processes the fed tokens, then generates up to count tokens. Returns at once; what
+ *  goes wrong on the device later, the reader hears.
  *  error  TP_ERROR_INVALID  nothing to process
+ *         TP_ERROR_MISMATCH  the device got a model that cannot go on with the session
  *         TP_ERROR_BUSY     a run is under way
- *         TP_ERROR_FULL     the context is full
- *         TP_ERROR_TIMEOUT, TP_ERROR_DEVICE */
+ *         TP_ERROR_FULL     the context is full; or fails_without_pages, and there are none
+ *         TP_ERROR_TIMEOUT, TP_ERROR_DEVICE, TP_ERROR_LINK  the device has failed; also
+ *                           TP_ERROR_MISMATCH */
 TP_MUST_USE tp_status tp_session_generate(tp_session *session, uint32_t count,
                                           struct tp_error *error);
 
@@ -947,6 +1122,12 @@ struct tp_session_statistics {
     uint64_t generated_tokens;  ///< sampled
     double seconds_to_first;    ///< from the last generate to its first token
     double seconds_run;         ///< of the last run
+    // Since the session was created:
+    double seconds_queued;        ///< in a run, but waiting for a slot or for pages
+    double seconds_between_mean;  ///< from a token of a run to its next one
+    double seconds_between_max;
+    uint64_t prefix_tokens;      ///< fed tokens that another session had processed
+    uint64_t recomputed_tokens;  ///< positions that were processed again: their pages were given up
 };
 void tp_session_get_statistics(const tp_session *session, struct tp_session_statistics *statistics);
 

@@ -104,7 +104,7 @@ static void pack_block(const struct compiler *c, const struct placed *m, uint32_
     uint32_t beat = m->weight_base + tp_matrix_beat(&order, row / groups, block) + plane;
     uint32_t *words = c->image->weights + (size_t)beat * c->image->lanes;
     for (uint32_t i = 0; i < TP_BLOCK / 8; i++) {
-        words[(groups + 3) / 4 + 4 * group + i] = tp__load_u32(nibbles + 4 * i);
+        words[tp_scale_lanes(groups) + 4 * group + i] = tp__load_u32(nibbles + 4 * i);
     }
     words[group / 4] |= (uint32_t)scale << (8 * (group % 4));
 }
@@ -506,7 +506,7 @@ static struct tp_memory_image *create_image(const struct tp_plan *plan,
     image->plan = *plan;
     image->limits = *limits;
     image->vocab = shape->vocab;
-    image->lanes = 4 * limits->groups + (limits->groups + 3) / 4;
+    image->lanes = tp_scale_lanes(limits->groups) + 4 * limits->groups;
     image->program = calloc(plan->program_count, sizeof(uint32_t) * TP_INSTRUCTION_WORDS);
     image->notes = calloc(plan->program_count, TP_NOTE_BYTES);
     image->weights = calloc((size_t)plan->weight_beats * image->lanes, sizeof *image->weights);

@@ -9,8 +9,9 @@
 #include <string.h>
 #include <time.h>
 
-#include "internal.h"
+#include "configuration_port.h"
 #include "serial_ports.h"
+#include "session.h"
 #include "usb.h"
 
 enum {
@@ -166,21 +167,18 @@ tp_status tp__device_write(tp_device *device, uint32_t space, uint32_t address,
                            const uint32_t *words, size_t count, struct tp_error *error)
 {
     tp_status status = TP_OK;
-    for (size_t first = 0; first < count && status == TP_OK; first += TP_WRITE_WORDS_MAX) {
-        size_t part = count - first < TP_WRITE_WORDS_MAX ? count - first : TP_WRITE_WORDS_MAX;
-        uint8_t payload[8 + 4 * TP_WRITE_WORDS_MAX] = {(uint8_t)space};
-        tp__put32(payload + 4, address + (uint32_t)first);
-        for (size_t i = 0; i < part; i++) {
-            tp__put32(payload + 8 + 4 * i, words[first + i]);
-        }
-        pthread_mutex_lock(&device->commands);
-        pthread_mutex_lock(&device->mutex);
-        if (!push(device, TP_FRAME_WRITE, payload, 8 + 4 * part)) {
-            status = tp__fail(error, device->failure.status, "%s", device->failure.text);
-        }
-        pthread_mutex_unlock(&device->mutex);
-        pthread_mutex_unlock(&device->commands);
+    uint8_t payload[8 + 4 * TP_WRITE_WORDS_MAX] = {(uint8_t)space};
+    tp__put32(payload + 4, address);
+    for (size_t i = 0; i < count; i++) {
+        tp__put32(payload + 8 + 4 * i, words[i]);
     }
+    pthread_mutex_lock(&device->commands);
+    pthread_mutex_lock(&device->mutex);
+    if (!push(device, TP_FRAME_WRITE, payload, 8 + 4 * count)) {
+        status = tp__fail(error, device->failure.status, "%s", device->failure.text);
+    }
+    pthread_mutex_unlock(&device->mutex);
+    pthread_mutex_unlock(&device->commands);
     return status;
 }
 
@@ -391,8 +389,11 @@ void tp_device_close(tp_device *device)
     pthread_mutex_unlock(&device->mutex);
     (void)pthread_join(device->thread, NULL);
     device->backend->close(device->state);
-    tp__memory_image_free(device->image);
-    tp__model_release(device->model);
+    if (device->port != NULL) {
+        tp__port_free(device->port);
+        free(device->port);
+    }
+    tp__device_unload(device);
     pthread_cond_destroy(&device->changed);
     pthread_mutex_destroy(&device->mutex);
     pthread_mutex_destroy(&device->commands);
@@ -519,6 +520,15 @@ tp_status tp_device_get_statistics(tp_device *device, struct tp_device_statistic
     statistics->clips = now.clips - opened->clips;
     statistics->frames_bad = (uint32_t)(now.frames_bad - opened->frames_bad) + device->decoder.bad;
     statistics->frames_repeated = device->link.repeated;
+    statistics->prefix_tokens = device->prefix_tokens;
+    statistics->pages = device->pages.count;
+    statistics->pages_free = device->pages.free_count;
+    statistics->pages_kept = device->pages.kept_count;
+    statistics->sessions_waiting = device->waiting;
+    for (const tp_session *s = device->first_session; s != NULL; s = s->next) {
+        statistics->sessions++;
+        statistics->sessions_in_runs += s->running ? 1 : 0;
+    }
     pthread_mutex_unlock(&device->mutex);
     return TP_OK;
 }

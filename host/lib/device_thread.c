@@ -9,11 +9,13 @@
 #include <string.h>
 
 #include "cycles.h"
-#include "session.h"
+#include "schedule.h"
 
 enum {
     CHUNK_BYTES = 4096,
     REPEATED_EVENTS_MAX = 32,  // a number so little behind is of an event that came before
+    MENDINGS_MAX = 16,         // without a step in between
+    MENDING_POLLS_MAX = 64,    // questions whether all slots are free
     QUIET_BYTES_MAX = 1 << 20  // that bring no step; one with all logits has less than a third
 };
 bool tp__device_works(const tp_device *device)
@@ -25,10 +27,8 @@ static void fail(tp_device *device, const struct tp_error *error)
 {
     if (tp__device_works(device)) {
         device->failure = *error;
-        for (uint32_t s = 0; s < TP_SLOTS_MAX; s++) {
-            if (device->sessions[s] != NULL) {
-                tp__session_failed(device->sessions[s]);
-            }
+        for (tp_session *s = device->first_session; s != NULL; s = s->next) {
+            tp__session_failed(s);
         }
     }
     pthread_cond_broadcast(&device->changed);
@@ -39,6 +39,71 @@ void tp__device_fail(tp_device *device, tp_status status, const char *text)
     struct tp_error error;
     error.status = tp__fail(&error, status, "%s: %s", device->info.name, text);
     fail(device, &error);
+}
+
+// ---- old frames ----
+
+// The link brought frames again that had been answered: a page table may have old entries, an old
+// run may have written over keys and values. All that is in the KV memory is computed again.
+static void begin_mending(tp_device *device)
+{
+    for (uint32_t s = 0; s < TP_SLOTS_MAX; s++) {
+        if (device->sessions[s] != NULL) {
+            device->sessions[s]->recovery = TP_RECOVERY_END;
+        }
+    }
+    tp__pages_forget(&device->pages);
+    if (device->mendings++ == MENDINGS_MAX) {
+        tp__device_fail(device, TP_ERROR_LINK,
+                        "the link brings so many old frames that no session gets on - try: another "
+                        "cable or port");
+    }
+    device->mending = TP_MENDING_CANCEL;
+    device->mending_next = 0;
+    device->own_mends = false;  // an answer from before does not count
+    device->totals.recoveries++;
+}
+
+// Something is heard, or nothing for long.
+static void ask_again(tp_device *device)
+{
+    if (device->mending == TP_MENDING_BUSY) {
+        device->mending = TP_MENDING_FREE;
+    }
+}
+
+static void mending_frame(const tp_device *device, struct tp_frame *frame)
+{
+    *frame = (struct tp_frame){.type = TP_FRAME_STATISTICS};
+    if (device->mending == TP_MENDING_CANCEL) {
+        *frame = (struct tp_frame){.type = TP_FRAME_CANCEL, .length = 4};
+        frame->payload[0] = (uint8_t)device->mending_next;
+    } else if (device->mending == TP_MENDING_FREE) {
+        *frame = (struct tp_frame){.type = TP_FRAME_SECTIONS, .length = 4};
+    }
+}
+
+// With the mutex held: the answer to such a frame.
+static void take_mending_answer(tp_device *device, const struct tp_frame *answer)
+{
+    bool is_busy = answer->type == TP_FRAME_ACK && answer->payload[1] == TP_ACK_BUSY;
+    uint32_t asked = ++device->mending_next;
+    if (device->mending == TP_MENDING_CANCEL) {
+        device->mending = asked == device->limits.slots ? TP_MENDING_FREE : TP_MENDING_CANCEL;
+    } else if (device->mending == TP_MENDING_FREE) {
+        device->mending = is_busy ? TP_MENDING_BUSY : TP_MENDING_STEPS;
+    } else if (answer->type == TP_FRAME_STATISTICS_REPLY) {
+        uint32_t steps = (uint32_t)tp__get64(answer->payload + 16);
+        for (uint32_t s = 0; s < TP_SLOTS_MAX; s++) {
+            device->past[s] = (struct tp_slot_past){.is_open = true, .first_step = steps};
+        }
+        tp__schedule_forget(device);
+        device->mending = TP_MENDING_NONE;
+    }
+    if (asked == MENDING_POLLS_MAX) {
+        tp__device_fail(device, TP_ERROR_DEVICE,
+                        "a slot does not end its run - try: load it again");
+    }
 }
 
 // ---- steps ----
@@ -151,10 +216,12 @@ static void take_step(tp_device *device, const struct tp_frame *frame)
     const uint8_t *p = frame->payload;
     uint32_t number = tp__get32(p);
     pthread_mutex_lock(&device->mutex);
+    ask_again(device);
     uint8_t present = present_slots(device, p);
     // A step that came before counts once; a device that was reset is found out by its counters.
     if ((int32_t)(number - device->next_step) >= 0) {
         device->next_step = number + 1;
+        device->mendings = 0;
         // A step of a slot's past is not checked: what the slot was opened with is forgotten.
         if (device->image != NULL && present == p[8] && present != 0) {
             check_step(device, p);
@@ -189,6 +256,7 @@ static void tell_session(tp_session *session, const struct tp_frame *frame)
 static void take_slot_event(tp_device *device, const struct tp_frame *frame)
 {
     pthread_mutex_lock(&device->mutex);
+    ask_again(device);
     tp_session *session = enter_session(device, frame->payload[0]);
     if (session != NULL) {
         pthread_mutex_unlock(&device->mutex);
@@ -220,15 +288,20 @@ static bool is_next(tp_device *device, uint8_t sequence)
     return !repeated;
 }
 
+// ---- answers ----
+
 // An answer to a frame of the host.
 static void take_answer(tp_device *device, const struct tp_frame *frame)
 {
     pthread_mutex_lock(&device->mutex);
     switch (tp__link_answer(&device->link, frame)) {
     case TP_LINK_OWN:
-        if (device->sessions[device->own_slot] != NULL) {
-            tp__session_answered(device->sessions[device->own_slot], frame);
+        if (device->own_mends) {
+            take_mending_answer(device, frame);
+        } else if (device->own_session != NULL) {
+            tp__session_answered(device->own_session, frame);
         }
+        device->own_mends = false;
         break;
     case TP_LINK_CALLER:
         device->answer = *frame;
@@ -239,6 +312,9 @@ static void take_answer(tp_device *device, const struct tp_frame *frame)
         }
         break;
     default:
+        if (device->first_session != NULL && tp__link_is_stray(&device->link, frame)) {
+            begin_mending(device);
+        }
         break;
     }
     pthread_cond_broadcast(&device->changed);
@@ -293,14 +369,49 @@ static void take_frame(tp_device *device, const struct tp_frame *frame)
 
 // ---- the thread ----
 
-// With the mutex held: waits until there is something to do; false when the thread shall end.
+// With the mutex held, which is given up in between.
+static void finish(tp_device *device, tp_session *session)
+{
+    device->entered = session;
+    pthread_mutex_unlock(&device->mutex);
+    tp__session_finish(session);
+    pthread_mutex_lock(&device->mutex);
+    leave_session(device);
+}
+
+// With the mutex held, which may be given up in between: ends turns and begins others.
+static void give_turns(tp_device *device)
+{
+    for (uint32_t s = 0; s < TP_SLOTS_MAX; s++) {
+        tp_session *session = device->sessions[s];
+        if (session != NULL && session->running && session->recovery == TP_RECOVERY_END) {
+            finish(device, session);
+        }
+    }
+    tp_session *ended = NULL;
+    while (tp__device_works(device) && (ended = tp__schedule(device)) != NULL) {
+        finish(device, ended);
+    }
+}
+
+// Whether there is nothing to do until somebody calls: of the sessions in a run none is on the
+// device, and none can be put there.
+static bool is_idle(const tp_device *device)
+{
+    return !tp__link_is_busy(&device->link) && device->running == device->waiting &&
+           device->mending == TP_MENDING_NONE && device->task == NULL;
+}
+
+// With the mutex held, which may be given up in between: gives turns, and waits until there is
+// something to do; false when the thread shall end.
 static bool wait_for_work(tp_device *device)
 {
-    while (!device->quit && (!tp__device_works(device) ||
-                             (!tp__link_is_busy(&device->link) && device->running == 0))) {
+    give_turns(device);
+    while (!device->quit && (!tp__device_works(device) || is_idle(device))) {
         pthread_cond_wait(&device->changed, &device->mutex);
         device->heard_at = tp__seconds();
         device->quiet_bytes = 0;
+        give_turns(device);
     }
     return !device->quit;
 }
@@ -308,35 +419,31 @@ static bool wait_for_work(tp_device *device)
 // With the mutex held, which is given up in between: sessions with callbacks hear of the failure.
 static void tell_callbacks(tp_device *device)
 {
-    for (uint32_t s = 0; s < TP_SLOTS_MAX; s++) {
-        tp_session *session = enter_session(device, s);
-        if (session != NULL) {
-            pthread_mutex_unlock(&device->mutex);
-            tp__session_call_back(session);
-            pthread_mutex_lock(&device->mutex);
-        }
+    for (tp_session *s = device->first_session; s != NULL; s = s->next) {
+        device->entered = s;
+        pthread_mutex_unlock(&device->mutex);
+        tp__session_call_back(s);
+        pthread_mutex_lock(&device->mutex);
         leave_session(device);
     }
 }
 
-// With the mutex held, which may be given up in between: what sessions want to be sent.
+// With the mutex held: what sessions want to be sent.
 static void attend_sessions(tp_device *device)
 {
-    for (uint32_t s = 0; s < TP_SLOTS_MAX; s++) {
+    struct tp_frame frame;
+    bool mends = device->mending != TP_MENDING_NONE && device->mending != TP_MENDING_BUSY;
+    if (mends && !device->link.has_own) {
+        mending_frame(device, &frame);
+        tp__link_push_own(&device->link, &frame);
+        device->own_mends = true;
+        device->own_session = NULL;
+    }
+    for (uint32_t s = 0; s < TP_SLOTS_MAX && !device->link.has_own; s++) {
         tp_session *session = device->sessions[s];
-        struct tp_frame frame;
-        if (session == NULL || !session->running) {
-            continue;
-        }
-        if (session->recovery == TP_RECOVERY_END) {
-            (void)enter_session(device, s);
-            pthread_mutex_unlock(&device->mutex);
-            tp__session_finish(session);
-            pthread_mutex_lock(&device->mutex);
-            leave_session(device);
-        } else if (!device->link.has_own && tp__session_next_frame(session, &frame)) {
+        if (session != NULL && session->running && tp__session_next_frame(session, &frame)) {
             tp__link_push_own(&device->link, &frame);
-            device->own_slot = s;
+            device->own_session = session;
         }
     }
 }
@@ -358,6 +465,7 @@ static void end_silence(tp_device *device, bool counts)
             device->info.name, type, TP_LINK_TRIES + 1);
         fail(device, &error);
     }
+    ask_again(device);
     for (uint32_t s = 0; type == 0 && s < TP_SLOTS_MAX; s++) {
         if (device->sessions[s] != NULL && device->sessions[s]->running) {
             tp__session_silent(device->sessions[s]);
@@ -375,7 +483,7 @@ static void judge_silence(tp_device *device, size_t taken, size_t got)
     }
     device->link.heard += owes ? got : 0;
     device->quiet_bytes += got;
-    if (!owes && device->running == 0) {
+    if (!owes && device->running == 0 && device->mending == TP_MENDING_NONE) {
         return;
     }
     bool silent = taken == 0 && got == 0 && now - device->heard_at >= device->patience_s;
@@ -389,6 +497,40 @@ static void judge_silence(tp_device *device, size_t taken, size_t got)
     }
 }
 
+// With the mutex held, which is given up in between.
+static void do_task(tp_device *device)
+{
+    if (device->task != NULL) {
+        pthread_mutex_unlock(&device->mutex);
+        device->task(device->task_user);
+        pthread_mutex_lock(&device->mutex);
+        device->task = NULL;
+        pthread_cond_broadcast(&device->changed);
+    }
+}
+
+tp_status tp__device_do(tp_device *device, void (*task)(void *user), void *user,
+                        struct tp_error *error)
+{
+    tp_status status = TP_OK;
+    pthread_mutex_lock(&device->commands);
+    pthread_mutex_lock(&device->mutex);
+    device->task_user = user;
+    device->task = tp__device_works(device) ? task : NULL;
+    pthread_cond_broadcast(&device->changed);
+    bool is_given = device->task != NULL;
+    while (device->task != NULL && tp__device_works(device)) {
+        pthread_cond_wait(&device->changed, &device->mutex);
+    }
+    if (!is_given || device->task != NULL) {
+        device->task = NULL;
+        status = tp__fail(error, device->failure.status, "%s", device->failure.text);
+    }
+    pthread_mutex_unlock(&device->mutex);
+    pthread_mutex_unlock(&device->commands);
+    return status;
+}
+
 void *tp__device_thread(void *user)
 {
     tp_device *device = user;
@@ -399,6 +541,7 @@ void *tp__device_thread(void *user)
         struct tp_error error = {.status = TP_OK};
         size_t taken = 0;
         size_t got = 0;
+        do_task(device);
         attend_sessions(device);
         tp__link_fill(&device->link);
         size_t count = device->link.out_count;

@@ -20,8 +20,9 @@ struct tp_bytes {
 /** Reads a regular file of at most size_max bytes.
  *  out    bytes  written only on TP_OK; tp__bytes_free releases it
  *  error  TP_ERROR_IO         the path names no readable regular file, or the file changed while
- * read TP_ERROR_TOO_LARGE  more than size_max bytes TP_ERROR_NO_MEMORY
- */
+ *                             it was read
+ *         TP_ERROR_TOO_LARGE  more than size_max bytes
+ *         TP_ERROR_NO_MEMORY */
 TP_MUST_USE tp_status tp__file_read(const char *path, size_t size_max, struct tp_bytes *bytes,
                                     struct tp_error *error);
 

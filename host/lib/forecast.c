@@ -5,16 +5,21 @@
 #include <stdlib.h>
 
 #include "compile.h"
+#include "configuration_stream.h"
+#include "frame.h"
 #include "internal.h"
 #include "ledger.h"
 
 // The limits of a cost: long enough for attention to count, short enough to be quick.
 enum { COST_POSITIONS = 256 };
+enum { BLOCK_RAM_WORDS = 512 };  // of 36 bits
 
 struct tp_forecast {
     struct tp_memory_image *image;
     struct tp_model_shape shape;
     struct tp_issue *issues;  // room for a step of all slots
+    uint64_t load_bytes;
+    uint64_t link_bytes;
 };
 
 const char *tp_unit_name(tp_unit unit)
@@ -29,6 +34,17 @@ const char *tp_work_name(tp_work work)
         "rotation", "embedding",   "queries", "keys",       "values", "attention",
         "output",   "gate and up", "down",    "classifier", "issue"};
     return (unsigned)work < TP_WORK_COUNT ? names[work] : NULL;
+}
+
+// Of a frame of WRITE.
+static tp_status count_bytes(void *user, uint32_t space, uint32_t address, const uint32_t *words,
+                             size_t count, struct tp_error *error)
+{
+    tp_forecast *forecast = user;
+    (void)space, (void)address, (void)words, (void)error;
+    forecast->load_bytes += 4 * count;
+    forecast->link_bytes += TP_FRAME_OVERHEAD + 8 + 4 * count;
+    return TP_OK;
 }
 
 tp_status tp_forecast_create(const tp_model *model, const struct tp_device_info *info,
@@ -60,6 +76,9 @@ tp_status tp_forecast_create(const tp_model *model, const struct tp_device_info 
         if (made->issues == NULL) {
             status = tp__fail(error, TP_ERROR_NO_MEMORY, "no memory for a forecast");
         }
+    }
+    if (status == TP_OK) {
+        status = tp__memory_image_write(made->image, count_bytes, made, error);
     }
     tp__quantised_model_free(&outline);
     free(formats);
@@ -117,13 +136,40 @@ static double mean_cycles(const struct tp_memory_image *image)
     return sum / count;
 }
 
+// Those of the memories that the model's words lie in, each in columns of 36 bits as tp_ecp5_ram
+// cuts them at most (docs/bitstream.md has the memories).
+static uint32_t block_rams_of(const struct tp_memory_image *image)
+{
+    const struct tp_plan *plan = &image->plan;
+    const struct {
+        uint32_t memories;
+        uint32_t words;
+    } spaces[] = {{4 * image->limits.groups, plan->weight_beats},
+                  {TP_INSTRUCTION_WORDS, image->program_count},
+                  {1 + image->limits.head_norm, 2 * plan->gain_quads},
+                  {2, plan->constant_pairs},
+                  {image->has_bias ? 2 : 0, plan->constant_pairs}};
+    uint32_t count = 0;
+    for (size_t i = 0; i < sizeof spaces / sizeof *spaces; i++) {
+        count += spaces[i].memories * ((spaces[i].words + BLOCK_RAM_WORDS - 1) / BLOCK_RAM_WORDS);
+    }
+    return count;
+}
+
 void tp_forecast_get_cost(const tp_forecast *forecast, struct tp_cost *cost)
 {
     const struct tp_memory_image *image = forecast->image;
+    uint32_t block_rams = block_rams_of(image);
     *cost = (struct tp_cost){.matrix_bytes = image->matrix_bytes,
                              .weight_beats = image->plan.weight_beats,
                              .instructions = image->program_count,
                              .context = image->plan.context,
+                             .kv_positions = image->plan.kv_stride,
+                             .load_bytes = forecast->load_bytes,
+                             .link_bytes = forecast->link_bytes,
+                             .block_rams = block_rams,
+                             .stream_bytes = TP_STREAM_PARTIAL_BYTES +
+                                             TP_STREAM_RECORD_BYTES * (uint64_t)block_rams,
                              .cycles_per_token = mean_cycles(image)};
 }
 

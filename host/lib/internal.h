@@ -15,10 +15,12 @@
 #include "loader.h"
 #include "machine.h"
 #include "memory_image.h"
+#include "pages.h"
 #include "tokenizer.h"
 #include "tokproc.h"
 
 enum { TP_PATH_BYTES = 1024 };
+enum { TP_TABLE_MAX = 4096 };  // entries of a page table, at the most
 
 struct tp_context {
     char device_folder[TP_PATH_BYTES];
@@ -84,6 +86,17 @@ struct tp_slot_past {
     uint32_t first_step;  // they are of steps before this one
 };
 
+struct tp_configuration_port;
+
+/** What is done when the KV memory is not trusted (docs/link.md, "Old frames"). */
+enum tp_mending {
+    TP_MENDING_NONE,
+    TP_MENDING_CANCEL,  // ends what each slot does
+    TP_MENDING_FREE,    // asks whether none does anything
+    TP_MENDING_BUSY,    // one does: asks again when something is heard
+    TP_MENDING_STEPS    // which steps are the past
+};
+
 struct tp_device {
     tp_context *context;
     const struct tp_backend *backend;
@@ -92,23 +105,31 @@ struct tp_device {
     struct tp_limits limits;
     uint32_t queue_max;  // tokens of a slot's queue
     bool has_full_sampling;
-    struct tp_device_counters opened;  // when it was opened
+    struct tp_device_counters opened;    // when it was opened
+    struct tp_configuration_port *port;  // or NULL: it was not booted; only the thread uses it
 
     pthread_t thread;
     pthread_mutex_t commands;  // held by the one caller that talks to the device
     pthread_mutex_t mutex;     // guards everything below
     pthread_cond_t changed;    // anything below changed
     bool quit;
+    void (*task)(void *user);  // that a caller has the thread do, or NULL
+    void *task_user;
+    bool is_paused;           // no session has its turn meanwhile
     struct tp_error failure;  // status TP_OK while the device works
 
     struct tp_link link;
-    uint64_t pushed;         // frames of callers that were given to the link
-    uint8_t write_status;    // first answer to a WRITE that was not OK since the last request
-    struct tp_frame answer;  // to the last request
-    uint32_t own_slot;       // that the thread's own frame is about
-    double heard_at;         // when bytes were taken, or an intact frame came
-    double patience_s;       // of silence after that
-    size_t quiet_bytes;      // that came since a step, or the end of a run
+    uint64_t pushed;          // frames of callers that were given to the link
+    uint8_t write_status;     // first answer to a WRITE that was not OK since the last request
+    struct tp_frame answer;   // to the last request
+    tp_session *own_session;  // that the thread's own frame is about, or NULL
+    enum tp_mending mending;  // no session has its turn meanwhile
+    uint32_t mending_next;    // slot, or question whether all are free
+    uint32_t mendings;        // since the last step
+    bool own_mends;           // the thread's own frame is for that
+    double heard_at;          // when bytes were taken, or an intact frame came
+    double patience_s;        // of silence after that
+    size_t quiet_bytes;       // that came since a step, or the end of a run
 
     struct tp_frame_decoder decoder;  // only the thread uses it
     bool knows_events;                // event_sequence counts
@@ -116,16 +137,46 @@ struct tp_device {
     uint32_t next_step;               // number of the next step that nobody has told of
     struct tp_slot_past past[TP_SLOTS_MAX];
 
-    tp_model *model;                // loaded, or NULL
-    struct tp_memory_image *image;  // compiled, or NULL
-    tp_session *sessions[TP_SLOTS_MAX];
+    tp_model *model;                              // loaded, or NULL
+    uint8_t model_digest[TP_DIGEST_BYTES];        // SHA-256 of its numbers, on whatever device
+    struct tp_memory_image *image;                // compiled, or NULL
+    struct tp_pages pages;                        // of the KV memory; of the model that is loaded
+    uint32_t tables[TP_SLOTS_MAX][TP_TABLE_MAX];  // page tables of the slots, as far as known
+    tp_session *first_session;                    // all of them
+    tp_session *sessions[TP_SLOTS_MAX];           // that have their turn, by slot
     tp_session *entered;                 // that the device's thread uses without the mutex, or NULL
     uint32_t running;                    // sessions in a run
+    uint32_t waiting;                    // of these, those in the queue
+    uint64_t tickets;                    // given so far, for places in the queue and ages of runs
+    uint64_t prefix_tokens;              // that were found in pages
     struct tp_device_statistics totals;  // of the steps that were told; recoveries
     struct tp_step *steps;               // of tp_device_record, or NULL
     size_t step_max;
     size_t step_count;
 };
+
+/** A model as a device has it; all 0: none. */
+struct tp_loaded {
+    tp_model *model;  // held
+    uint8_t digest[TP_DIGEST_BYTES];
+    struct tp_memory_image *image;
+    struct tp_pages pages;
+};
+
+/** Compiles a model for the device: the part of tp_device_load that does not touch it.
+ *  out    loaded  tp__loaded_free releases it; after a failure there is nothing in it
+ *  error  as tp_device_load */
+TP_MUST_USE tp_status tp__device_compile(const tp_device *device, tp_model *model,
+                                         const struct tp_load_options *options,
+                                         struct tp_loaded *loaded, struct tp_error *error);
+void tp__loaded_free(struct tp_loaded *loaded);
+
+/** Puts a model in the place of the one that the device had, which the caller gets. Pages of
+ *  sessions are given up, no session is on the device. */
+void tp__device_exchange(tp_device *device, struct tp_loaded *loaded);
+
+/** Forgets what is loaded, its pages too. */
+void tp__device_unload(tp_device *device);
 
 /** The device's thread; user is the device. */
 void *tp__device_thread(void *user);
@@ -135,6 +186,11 @@ bool tp__device_works(const tp_device *device);
 
 /** With the mutex held: the device has failed; the first failure stays. */
 void tp__device_fail(tp_device *device, tp_status status, const char *text);
+
+/** Has the device's thread do something with the back end between two exchanges, and waits for it.
+ *  error  the device has failed; nothing was done */
+TP_MUST_USE tp_status tp__device_do(tp_device *device, void (*task)(void *user), void *user,
+                                    struct tp_error *error);
 
 /** Opens a device on a back end, by the part of its name that is for it.
  *  error  as tp_device_open */
@@ -168,7 +224,13 @@ TP_MUST_USE tp_status tp__device_request_until_free(tp_device *device, uint8_t t
                                                     const uint8_t *payload, size_t length,
                                                     struct tp_error *error);
 
-/** Queues words for a memory space; the next request reports whether they were taken. */
+/** Writes an image into the device over the link, with progress. After a failure the device holds
+ *  parts of two models. */
+TP_MUST_USE tp_status tp__device_upload(tp_device *device, const struct tp_memory_image *image,
+                                        struct tp_error *error);
+
+/** Queues up to TP_WRITE_WORDS_MAX words for a memory space; the next request reports whether they
+ *  were taken. */
 TP_MUST_USE tp_status tp__device_write(tp_device *device, uint32_t space, uint32_t address,
                                        const uint32_t *words, size_t count, struct tp_error *error);
 

@@ -128,6 +128,8 @@ static bool answers(const struct tp_frame *answer, const struct tp_link_frame *f
 
 static void retire(struct tp_link *link, struct tp_link_frame *frame)
 {
+    link->last_type = frame->bytes[AT_TYPE];
+    link->last_sequence = frame->bytes[AT_SEQUENCE];
     frame->is_sent = false;
     frame->is_answered = true;
     link->under_way--;
@@ -174,6 +176,15 @@ enum tp_link_owner tp__link_answer(struct tp_link *link, const struct tp_frame *
         link->answered++;
     }
     return found->bytes[AT_TYPE] == TP_FRAME_WRITE ? TP_LINK_WRITE : TP_LINK_CALLER;
+}
+
+bool tp__link_is_stray(const struct tp_link *link, const struct tp_frame *answer)
+{
+    uint8_t type = answer->payload[0];
+    bool is_last = type == link->last_type && answer->sequence == link->last_sequence;
+    return answer->type == TP_FRAME_ACK && answer->payload[1] == TP_ACK_OK && !is_last &&
+           (type == TP_FRAME_WRITE || type == TP_FRAME_SLOT || type == TP_FRAME_FEED ||
+            type == TP_FRAME_RUN);
 }
 
 bool tp__link_repeat(struct tp_link *link, bool counts)

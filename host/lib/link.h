@@ -39,6 +39,8 @@ struct tp_link {
     uint32_t under_way;
     uint8_t sequence;
     uint8_t own_sequence;
+    uint8_t last_type;  // of the frame that was answered last
+    uint8_t last_sequence;
     uint32_t order;
     uint32_t tries;     // repetitions without an answer in between
     size_t heard;       // bytes that came since something was sent or answered
@@ -75,6 +77,10 @@ bool tp__link_is_busy(const struct tp_link *link);
 
 /** Takes an answer of the device. An answer to a later frame tells that earlier ones were lost. */
 enum tp_link_owner tp__link_answer(struct tp_link *link, const struct tp_frame *answer);
+
+/** Whether an answer that belongs to no frame tells that the device has executed an old one again:
+ *  not one that was repeated just before. */
+bool tp__link_is_stray(const struct tp_link *link, const struct tp_frame *answer);
 
 /** No answer came in time: everything under way is sent again. False: often enough. counts: nothing
  *  else that the device sends shows that it works. */

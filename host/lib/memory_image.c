@@ -26,15 +26,21 @@ void tp__memory_image_free(struct tp_memory_image *image)
     }
 }
 
-// Collects words at successive addresses, as many as a frame takes: a frame for each would cost
-// five times its word.
+enum { BEAT_ADDRESSES = 64 };
+
+// Collects words that follow each other, as many as a frame takes: a frame for each would cost five
+// times its word. A weight beat is not divided, since its codes take bits of the scale word before
+// them, and frames may be executed again and in another order.
 struct writer {
+    const struct tp_limits *limits;
     tp_memory_sink sink;
     void *user;
     struct tp_error *error;
     tp_status status;
     uint32_t space;
-    uint32_t address;
+    uint32_t address;     // of the first word
+    uint32_t next;        // behind the last one
+    uint32_t beat_words;  // of a weight beat
     size_t count;
     uint32_t words[TP_WRITE_WORDS_MAX];
 };
@@ -49,46 +55,48 @@ static void put_run(struct writer *w)
 
 static void put_word(struct writer *w, uint32_t space, uint32_t address, uint32_t word)
 {
-    if (space != w->space || address != w->address + w->count || w->count == TP_WRITE_WORDS_MAX) {
+    bool divides = space == TP_SPACE_WEIGHT && address % BEAT_ADDRESSES == 0 &&
+                   w->count + w->beat_words > TP_WRITE_WORDS_MAX;
+    if (space != w->space || address != w->next || w->count == TP_WRITE_WORDS_MAX || divides) {
         put_run(w);
         w->space = space;
         w->address = address;
     }
     w->words[w->count++] = word;
+    w->next = address + 1;
 }
 
-static void put(struct writer *w, uint32_t space, uint32_t address, const uint32_t *words,
-                size_t count)
+// A space from its beginning.
+static void put(struct writer *w, uint32_t space, const uint32_t *words, size_t count)
 {
-    for (size_t i = 0; i < count; i++) {
-        put_word(w, space, address + (uint32_t)i, words[i]);
+    uint32_t address = 0;
+    for (size_t i = 0; i < count && w->status == TP_OK; i++) {
+        put_word(w, space, address, words[i]);
+        address = tp_space_next(w->limits, space, address);
     }
 }
 
-// Sessions own equal shares of the KV memory: session s has the pages s * share + (0 .. share - 1).
+// For whoever steps slot 0 alone, without a pool of pages (pages.h): the pages in their order.
 static void put_pages(struct writer *w, const struct tp_memory_image *image)
 {
-    uint32_t share = image->plan.kv_stride / TP_PAGE / image->plan.sessions;
     uint32_t pages = (image->plan.context + TP_PAGE - 1) / TP_PAGE;
-    for (uint32_t session = 0; session < image->plan.sessions; session++) {
-        for (uint32_t page = 0; page < pages; page++) {
-            put_word(w, TP_SPACE_PAGE_TABLE, session * 4096 + page, session * share + page);
-        }
+    for (uint32_t page = 0; page < pages; page++) {
+        put_word(w, TP_SPACE_PAGE_TABLE, page, page);
     }
 }
 
 tp_status tp__memory_image_write(const struct tp_memory_image *image, tp_memory_sink sink,
                                  void *user, struct tp_error *error)
 {
-    struct writer w = {.sink = sink, .user = user, .error = error, .status = TP_OK};
+    struct writer w = {.limits = &image->limits,
+                       .sink = sink,
+                       .user = user,
+                       .error = error,
+                       .status = TP_OK,
+                       .beat_words = image->lanes};
     const struct tp_plan *plan = &image->plan;
-    for (uint32_t i = 0; i < plan->weight_beats && w.status == TP_OK; i++) {
-        put(&w, TP_SPACE_WEIGHT, i * 64, image->weights + (size_t)i * image->lanes, image->lanes);
-    }
-    for (uint32_t i = 0; i < image->program_count; i++) {
-        put(&w, TP_SPACE_PROGRAM, i * 8, image->program + (size_t)i * TP_INSTRUCTION_WORDS,
-            TP_INSTRUCTION_WORDS);
-    }
+    put(&w, TP_SPACE_WEIGHT, image->weights, (size_t)plan->weight_beats * image->lanes);
+    put(&w, TP_SPACE_PROGRAM, image->program, (size_t)image->program_count * TP_INSTRUCTION_WORDS);
     for (uint32_t i = 0; i < plan->gain_quads * 2 && w.status == TP_OK; i++) {
         uint32_t low = (uint16_t)image->gains[2 * (size_t)i];
         uint32_t high = (uint16_t)image->gains[2 * (size_t)i + 1];
@@ -100,7 +108,7 @@ tp_status tp__memory_image_write(const struct tp_memory_image *image, tp_memory_
     for (uint32_t i = 0; image->has_bias && i < plan->constant_pairs * 2; i++) {
         put_word(&w, TP_SPACE_BIAS, i, (uint32_t)image->bias[i]);
     }
-    put(&w, TP_SPACE_FREQUENCY, 0, image->frequency, plan->layout.head_padded / 2);
+    put(&w, TP_SPACE_FREQUENCY, image->frequency, plan->layout.head_padded / 2);
     for (uint32_t i = 0; i < image->codebook_count * TP_CODEBOOK_CODES; i++) {
         int8_t value = image->codebooks[i / TP_CODEBOOK_CODES][i % TP_CODEBOOK_CODES];
         put_word(&w, TP_SPACE_CODEBOOK, i, (uint32_t)(int32_t)value);
@@ -120,13 +128,10 @@ tp_status tp__memory_image_write(const struct tp_memory_image *image, tp_memory_
 static tp_status write_machine(void *user, uint32_t space, uint32_t address, const uint32_t *words,
                                size_t count, struct tp_error *error)
 {
-    for (size_t i = 0; i < count; i++) {
-        if (!tp_machine_write(user, space, address + (uint32_t)i, words[i])) {
-            return tp__fail(error, TP_ERROR_DEVICE, "the machine refused a word of space %u",
-                            (unsigned)space);
-        }
-    }
-    return TP_OK;
+    return tp_machine_write(user, space, address, words, count)
+               ? TP_OK
+               : tp__fail(error, TP_ERROR_DEVICE, "the machine refused a word of space %u",
+                          (unsigned)space);
 }
 
 tp_status tp__memory_image_machine(const struct tp_memory_image *image, struct tp_machine **machine,

@@ -38,7 +38,7 @@ void tp__memory_image_free(struct tp_memory_image *image);
 typedef tp_status (*tp_memory_sink)(void *user, uint32_t space, uint32_t address,
                                     const uint32_t *words, size_t count, struct tp_error *error);
 
-/** Gives all memory contents of the image, the page tables of its sessions included, to sink.
+/** Gives all memory contents of the image, with a page table for slot 0, to sink.
  *  Stops at the first failure and returns it. */
 TP_MUST_USE tp_status tp__memory_image_write(const struct tp_memory_image *image,
                                              tp_memory_sink sink, void *user,

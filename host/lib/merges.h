@@ -45,7 +45,7 @@ uint32_t tp__merges_find(const struct tp_merges *merges, uint32_t left, uint32_t
 
 /** Byte-level vocabularies write every byte as a printable character: printable ones of Latin-1 as
  *  themselves, the other 68 as U+0100 on. Turns such text into its bytes (room of size), and
- * returns their number; SIZE_MAX when a character is not of the alphabet. */
+ *  returns their number; SIZE_MAX when a character is not of the alphabet. */
 size_t tp__byte_alphabet_decode(const char *text, size_t size, char *bytes);
 
 /** The other way; text has room for twice the size. Returns the bytes written. */

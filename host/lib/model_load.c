@@ -4,11 +4,12 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "calibrate.h"
 #include "compile.h"
-#include "internal.h"
 #include "plan.h"
+#include "schedule.h"
 
 static bool is_load_sound(const struct tp_load_options *options)
 {
@@ -61,28 +62,27 @@ tp_status tp_model_get_needs(const tp_model *model, const struct tp_device_info 
 
 struct upload {
     tp_device *device;
-    size_t beats;
-    size_t beats_done;
+    size_t weights;  // words
+    size_t weights_done;
 };
 
 static tp_status upload_words(void *user, uint32_t space, uint32_t address, const uint32_t *words,
                               size_t count, struct tp_error *error)
 {
     struct upload *upload = user;
-    upload->beats_done += space == TP_SPACE_WEIGHT ? 1 : 0;
-    if (upload->beats_done % 64 == 0 &&
-        !tp__progress(upload->device->context, "loading",
-                      (double)upload->beats_done / (double)(upload->beats + 1))) {
+    upload->weights_done += space == TP_SPACE_WEIGHT ? count : 0;
+    if (!tp__progress(upload->device->context, "loading",
+                      (double)upload->weights_done / (double)(upload->weights + 1))) {
         return tp__fail(error, TP_ERROR_CANCELLED, "cancelled while loading the device");
     }
     return tp__device_write(upload->device, space, address, words, count, error);
 }
 
-// Replaces what the device holds; the old image is gone also when this fails.
-static tp_status upload_image(tp_device *device, const struct tp_memory_image *image,
-                              struct tp_error *error)
+tp_status tp__device_upload(tp_device *device, const struct tp_memory_image *image,
+                            struct tp_error *error)
 {
-    struct upload upload = {.device = device, .beats = image->plan.weight_beats};
+    struct upload upload = {.device = device,
+                            .weights = (size_t)image->plan.weight_beats * image->lanes};
     tp_status status = tp__memory_image_write(image, upload_words, &upload, error);
     // An empty question waits for the answers of all frames before it.
     tp_status flushed = tp__device_request(device, TP_FRAME_STATISTICS, NULL, 0, NULL,
@@ -115,9 +115,10 @@ static tp_status quantise_plainly(const tp_device *device, const tp_model *model
 
 static tp_status compile(const tp_device *device, const tp_model *model,
                          const struct tp_load_options *options, struct tp_memory_image **image,
-                         struct tp_error *error)
+                         uint8_t digest[TP_DIGEST_BYTES], struct tp_error *error)
 {
     if (model->is_quantised) {
+        memcpy(digest, model->image.digest, TP_DIGEST_BYTES);
         return tp__compile(&model->image.model, options, &device->limits, image, error);
     }
     struct tp_quantised_model quantised;
@@ -125,16 +126,49 @@ static tp_status compile(const tp_device *device, const tp_model *model,
     if (status != TP_OK) {
         return status;
     }
-    status = tp__compile(&quantised, options, &device->limits, image, error);
+    status = tp__digest(quantised.payload, quantised.payload_bytes, digest, error);
+    status =
+        status != TP_OK ? status : tp__compile(&quantised, options, &device->limits, image, error);
     tp__quantised_model_free(&quantised);
     return status;
 }
 
-tp_status tp_device_load(tp_device *device, tp_model *model, const struct tp_load_options *options,
-                         struct tp_error *error)
+void tp__device_exchange(tp_device *device, struct tp_loaded *loaded)
 {
-    if (device == NULL || model == NULL || !is_load_sound(options)) {
-        return tp__fail(error, TP_ERROR_INVALID, "tp_device_load: an argument is NULL or unknown");
+    pthread_mutex_lock(&device->mutex);
+    tp__schedule_forget(device);
+    struct tp_loaded before = {
+        .model = device->model, .image = device->image, .pages = device->pages};
+    memcpy(before.digest, device->model_digest, sizeof before.digest);
+    device->model = loaded->model;
+    device->image = loaded->image;
+    device->pages = loaded->pages;
+    memcpy(device->model_digest, loaded->digest, sizeof loaded->digest);
+    pthread_mutex_unlock(&device->mutex);
+    *loaded = before;
+}
+
+void tp__loaded_free(struct tp_loaded *loaded)
+{
+    tp__model_release(loaded->model);
+    tp__memory_image_free(loaded->image);
+    tp__pages_close(&loaded->pages);
+}
+
+void tp__device_unload(tp_device *device)
+{
+    struct tp_loaded nothing = {.model = NULL};
+    tp__device_exchange(device, &nothing);
+    tp__loaded_free(&nothing);
+}
+
+tp_status tp__device_compile(const tp_device *device, tp_model *model,
+                             const struct tp_load_options *options, struct tp_loaded *loaded,
+                             struct tp_error *error)
+{
+    *loaded = (struct tp_loaded){.model = NULL};
+    if (!is_load_sound(options)) {
+        return tp__fail(error, TP_ERROR_INVALID, "a format is unknown");
     }
     if (options->calibrate_path != NULL && model->tokenizer == NULL) {
         return tp__fail(error, TP_ERROR_UNSUPPORTED,
@@ -145,33 +179,46 @@ tp_status tp_device_load(tp_device *device, tp_model *model, const struct tp_loa
                         "%s is an image: its constants are in it, and no text can change them",
                         model->name);
     }
-    for (uint32_t s = 0; s < TP_SLOTS_MAX; s++) {
-        if (device->sessions[s] != NULL) {
-            return tp__fail(error, TP_ERROR_BUSY, "the device has sessions: destroy them first");
-        }
-    }
     tp_status status = tp_model_check(model, &device->info, options, error);
-    if (status != TP_OK) {
-        return status;
+    if (status == TP_OK) {
+        status = compile(device, model, options, &loaded->image, loaded->digest, error);
     }
-    struct tp_memory_image *image = NULL;
-    status = compile(device, model, options, &image, error);
     if (status != TP_OK) {
-        return status;
-    }
-    tp__memory_image_free(device->image);
-    tp__model_release(device->model);
-    device->image = NULL;
-    device->model = NULL;
-    status = upload_image(device, image, error);
-    if (status != TP_OK) {
-        tp__memory_image_free(image);
         return status;
     }
     tp__model_retain(model);
-    device->model = model;
-    device->image = image;
+    loaded->model = model;
+    if (!tp__pages_open(&loaded->pages, loaded->image->plan.kv_stride)) {
+        tp__loaded_free(loaded);
+        *loaded = (struct tp_loaded){.model = NULL};
+        return tp__fail(error, TP_ERROR_NO_MEMORY, "no memory for the pages of a device");
+    }
     return TP_OK;
+}
+
+tp_status tp_device_load(tp_device *device, tp_model *model, const struct tp_load_options *options,
+                         struct tp_error *error)
+{
+    struct tp_loaded loaded;
+    if (device == NULL || model == NULL || !is_load_sound(options)) {
+        return tp__fail(error, TP_ERROR_INVALID, "tp_device_load: an argument is NULL or unknown");
+    }
+    if (device->first_session != NULL) {
+        return tp__fail(error, TP_ERROR_BUSY,
+                        "the device has sessions: destroy them first, or change the model under "
+                        "them by tp_device_reconfigure");
+    }
+    tp_status status = tp__device_compile(device, model, options, &loaded, error);
+    if (status != TP_OK) {
+        return status;
+    }
+    tp__device_unload(device);
+    status = tp__device_upload(device, loaded.image, error);
+    if (status == TP_OK) {
+        tp__device_exchange(device, &loaded);
+    }
+    tp__loaded_free(&loaded);
+    return status;
 }
 
 tp_status tp_device_get_load(const tp_device *device, struct tp_load_info *info,
@@ -185,6 +232,7 @@ tp_status tp_device_get_load(const tp_device *device, struct tp_load_info *info,
     *info = (struct tp_load_info){.matrix_bytes = device->image->matrix_bytes,
                                   .weight_beats = plan->weight_beats,
                                   .context = plan->context,
+                                  .kv_positions = plan->kv_stride,
                                   .sessions = plan->sessions};
     return TP_OK;
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "formats.h"
+#include "pages.h"
 #include "tp_map.h"
 
 enum { NORM_ROWS_MIN = 16 };  // of x, when slots share a step
@@ -50,19 +51,20 @@ uint64_t tp__matrix_beats(const struct tp_model_shape *shape, uint32_t index, tp
     return row_groups * divide_up(columns, TP_BLOCK) * tp__format_planes(format);
 }
 
-// Rows of the KV memory that so many positions of each session take. Several sessions have whole
-// pages each. One session may end within a page: what the last page reads behind its end are other
-// rows, which are masked, but they must be there.
+// Rows of the KV memory that so many positions take, of a device that steps one slot or several.
+// Several slots have whole pages. One may end within a page: what the last page reads behind its
+// end are other rows, which are masked, but they must be there.
 static uint64_t kv_rows_of(uint64_t words, uint32_t positions, uint32_t sessions)
 {
     uint64_t whole = round_up(positions, TP_PAGE);
-    return sessions > 1 ? words * whole * sessions : (words - 1) * positions + whole;
+    return sessions > 1 ? words * whole : (words - 1) * positions + whole;
 }
 
-// Positions of KV memory of all sessions together; a single one may end within a page.
+// Positions of KV memory of all sessions together, in as many pages as there are numbers for.
 static uint32_t choose_stride(uint64_t words, uint32_t sessions, uint32_t kv_rows)
 {
-    uint32_t stride = (uint32_t)(kv_rows / words);
+    const uint64_t most = (uint64_t)TP_PAGES_MAX * TP_PAGE;
+    uint32_t stride = (uint32_t)(kv_rows / words < most ? kv_rows / words : most);
     if (sessions > 1) {
         return stride / TP_PAGE * TP_PAGE;
     }
@@ -157,16 +159,14 @@ static tp_status plan_context(const struct tp_model_shape *shape,
     }
     uint64_t words = (uint64_t)shape->layers * plan->layout.kv_words;
     plan->kv_stride = choose_stride(words, plan->sessions, limits->kv_rows);
-    uint32_t own =
-        plan->sessions > 1 ? plan->kv_stride / TP_PAGE / plan->sessions * TP_PAGE : plan->kv_stride;
-    uint32_t most = own < limits->positions_max ? own : limits->positions_max;
+    uint32_t most =
+        plan->kv_stride < limits->positions_max ? plan->kv_stride : limits->positions_max;
     most = most < shape->context ? most : shape->context;
     if (options->context > most) {
         return tp__fail(error, TP_ERROR_TOO_LARGE,
-                        "a context of %" PRIu32 " positions for each of %" PRIu32
-                        " sessions does not fit: at most %" PRIu32 " (KV memory %" PRIu32
-                        ", device %" PRIu32 ", model %" PRIu32 ")",
-                        options->context, plan->sessions, most, own, limits->positions_max,
+                        "a context of %" PRIu32 " positions does not fit: at most %" PRIu32
+                        " (KV memory %" PRIu32 ", device %" PRIu32 ", model %" PRIu32 ")",
+                        options->context, most, plan->kv_stride, limits->positions_max,
                         shape->context);
     }
     plan->context = options->context == 0 ? most : options->context;

@@ -21,10 +21,10 @@ struct tp_plan {
     uint32_t gain_quads;
     uint32_t constant_pairs;
     uint32_t program_count;
-    uint32_t kv_stride;  // positions of KV memory, all sessions together; whole pages when there
-                         // are several
+    uint32_t kv_stride;  // positions of KV memory, all sessions together; whole pages when several
+                         // slots are used
     uint32_t context;    // positions of one session
-    uint32_t sessions;
+    uint32_t sessions;   // slots that are used
 };
 
 /** Beats of a matrix in a format, its rows padded; index as tp__matrix_index. */
@@ -41,7 +41,7 @@ struct tp_plan_need {
 enum { TP_PLAN_NEEDS = 18 };
 
 /** All of them, whether or not the model fits; arguments as those of tp__plan. Without a context
- *  in options the KV memory is counted for one page of each session. */
+ *  in options the KV memory is counted for one page. */
 void tp__plan_needs(const struct tp_model_shape *shape, const tp_format *formats,
                     const struct tp_load_options *options, const struct tp_limits *limits,
                     struct tp_plan_need needs[TP_PLAN_NEEDS]);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A simulated device for other programs: bytes of the link between a back end and whoever has
-// connected. It knows nothing of frames.
+// connected. It knows nothing of frames. Beside that it takes configuration streams, each on a
+// connection of its own (backends/stream_message.h).
 //
 // A pseudo terminal stands for the wires of a serial port: as a board, the device does not notice
 // who opens the other end.
@@ -19,8 +20,10 @@
 #include <unistd.h>
 
 #include "address.h"
+#include "configuration_port.h"
 #include "descriptor.h"
 #include "internal.h"
+#include "stream_message.h"
 
 enum { BUFFER_BYTES = 4096, CLIENTS_WAITING = 8 };
 
@@ -33,9 +36,11 @@ struct tp_server {
     const struct tp_backend *backend;
     void *state;  // of the back end
     char name[TP_DEVICE_NAME_BYTES];
-    int stop[2];          // a pipe; readable: end
-    int listener;         // -1: a pseudo terminal
-    int client;           // -1: none
+    int stop[2];   // a pipe; readable: end
+    int listener;  // -1: a pseudo terminal
+    int client;    // -1: none
+    int guest;     // a connection that has not said yet what it wants, or -1
+    struct tp_configuration_port port;
     int terminal;         // the end of the pseudo terminal that others open, or -1
     struct buffer sent;   // by the client
     struct buffer given;  // by the device
@@ -158,7 +163,8 @@ tp_status tp_server_open(tp_context *context, const char *device, const char *ad
         return tp__fail(error, TP_ERROR_NO_MEMORY, "no memory for a server");
     }
     made->backend = backend;
-    made->stop[0] = made->stop[1] = made->listener = made->client = made->terminal = -1;
+    made->stop[0] = made->stop[1] = made->listener = made->client = made->terminal = made->guest =
+        -1;
     status = pipe2(made->stop, O_CLOEXEC | O_NONBLOCK) != 0 ? fail_io("no pipe can be had", error)
              : address != NULL                              ? open_listener(made, address, error)
                                                             : open_terminal(made, error);
@@ -178,15 +184,70 @@ void tp_server_close(tp_server *server)
     if (server == NULL) {
         return;
     }
-    const int descriptors[] = {server->stop[0], server->stop[1], server->listener, server->client,
-                               server->terminal};
+    const int descriptors[] = {server->stop[0], server->stop[1],  server->listener,
+                               server->client,  server->terminal, server->guest};
     for (size_t i = 0; i < sizeof descriptors / sizeof *descriptors; i++) {
         if (descriptors[i] >= 0) {
             (void)close(descriptors[i]);
         }
     }
     server->backend->close(server->state);
+    tp__port_free(&server->port);
     free(server);
+}
+
+tp_status tp_server_boot(tp_server *server, const struct tp_boot_options *options,
+                         const char **fault, struct tp_error *error)
+{
+    const char *unused;
+    struct tp_bytes bytes;
+    enum tp_stream_fault found = TP_FAULT_NONE;
+    fault = fault != NULL ? fault : &unused;
+    *fault = tp__stream_fault_name(found);
+    if (server == NULL || options == NULL || options->bits == NULL || options->map == NULL) {
+        return tp__fail(error, TP_ERROR_INVALID, "tp_server_boot: an argument is NULL");
+    }
+    tp_status status = tp__file_read(options->bits, TP_STREAM_BYTES_MAX, &bytes, error);
+    if (status != TP_OK) {
+        return status;
+    }
+    server->port.backend = server->backend;
+    server->port.state = server->state;
+    status = tp__port_boot(&server->port, options->map, bytes.data, bytes.size,
+                           tp__short_name(options->bits), &found, error);
+    *fault = tp__stream_fault_name(found);
+    tp__bytes_free(&bytes);
+    return status;
+}
+
+tp_status tp_server_send_bitstream(const char *name, const char *path, const char **fault,
+                                   uint32_t *block_rams, struct tp_error *error)
+{
+    static const char kind[] = "tcp:";
+    const char *unused;
+    struct tp_bytes bytes;
+    uint32_t found = TP_FAULT_NONE;
+    fault = fault != NULL ? fault : &unused;
+    *fault = tp__stream_fault_name(TP_FAULT_NONE);
+    if (name == NULL || path == NULL || block_rams == NULL) {
+        return tp__fail(error, TP_ERROR_INVALID, "tp_server_send_bitstream: an argument is NULL");
+    }
+    *block_rams = 0;
+    if (strncmp(name, kind, sizeof kind - 1) != 0) {
+        return tp__fail(error, TP_ERROR_UNSUPPORTED,
+                        "%s is no device that `tokproc simulate --listen` serves - try: tcp:HOST:"
+                        "PORT; for a board: tokproc flash --partial",
+                        name);
+    }
+    tp_status status = tp__file_read(path, TP_STREAM_BYTES_MAX, &bytes, error);
+    if (status != TP_OK) {
+        return status;
+    }
+    status = tp__tcp_configure(name + sizeof kind - 1, bytes.data, bytes.size, tp__short_name(path),
+                               &found, block_rams, error);
+    *fault = tp__stream_fault_name((enum tp_stream_fault)found);
+    tp__bytes_free(&bytes);
+    return status;
 }
 
 // ---- serving ----
@@ -234,12 +295,68 @@ static bool has_left(int client)
     return poll(&state, 1, 0) == 1;
 }
 
-static void welcome(tp_server *server)
+// What came of a stream.
+struct outcome {
+    tp_status status;
+    enum tp_stream_fault fault;
+    uint32_t block_rams;
+    struct tp_error error;
+};
+
+static void take_stream(tp_server *server, const uint8_t *bytes, size_t size, const char *name,
+                        struct outcome *o)
 {
-    int client = accept(server->listener, NULL, NULL);
-    if (client < 0) {
+    if (server->sent.count != 0) {
+        o->fault = TP_FAULT_NOT_QUIESCENT;
+        o->status = tp__fail(&o->error, TP_ERROR_BUSY,
+                             "%s: frames of another program are on their way to the device", name);
         return;
     }
+    o->status =
+        tp__port_take(&server->port, bytes, size, name, &o->fault, &o->block_rams, &o->error);
+}
+
+static void answer(int guest, const struct outcome *o)
+{
+    uint8_t bytes[TP_MESSAGE_ANSWER_BYTES + TP_ERROR_TEXT_BYTES];
+    size_t text = o->status != TP_OK ? strlen(o->error.text) : 0;
+    tp__put32(bytes, (uint32_t)o->status);
+    tp__put32(bytes + 4, (uint32_t)o->fault);
+    tp__put32(bytes + 8, o->block_rams);
+    tp__put32(bytes + 12, (uint32_t)text);
+    memcpy(bytes + TP_MESSAGE_ANSWER_BYTES, o->error.text, text);
+    (void)tp__descriptor_write_all(guest, bytes, TP_MESSAGE_ANSWER_BYTES + text,
+                                   TP_MESSAGE_PATIENCE_MS);
+}
+
+// A configuration stream, from its first byte to the answer. The device stands still meanwhile.
+static void serve_stream(tp_server *server, int guest)
+{
+    uint8_t head[TP_MESSAGE_HEAD_BYTES];
+    char name[TP_MESSAGE_NAME_BYTES + 1] = "";
+    struct outcome o = {.status = TP_OK};
+    if (!tp__descriptor_read_all(guest, head, sizeof head, TP_MESSAGE_PATIENCE_MS) ||
+        memcmp(head, TP_MESSAGE_MAGIC, 4) != 0) {
+        return;
+    }
+    uint32_t name_bytes = tp__get32(head + 4);
+    uint32_t size = tp__get32(head + 8);
+    if (name_bytes > TP_MESSAGE_NAME_BYTES || size > TP_MESSAGE_STREAM_BYTES) {
+        return;
+    }
+    uint8_t *bytes = malloc((size_t)size + 1);
+    if (bytes != NULL &&
+        tp__descriptor_read_all(guest, (uint8_t *)name, name_bytes, TP_MESSAGE_PATIENCE_MS) &&
+        tp__descriptor_read_all(guest, bytes, size, TP_MESSAGE_PATIENCE_MS)) {
+        take_stream(server, bytes, size, name, &o);
+        answer(guest, &o);
+    }
+    free(bytes);
+}
+
+// A program that wants the link.
+static void admit(tp_server *server, int client)
+{
     bool is_free = server->client < 0 || has_left(server->client);
 #ifdef TP_PLANT_BUG
     is_free = true;
@@ -247,11 +364,41 @@ static void welcome(tp_server *server)
     if (server->client >= 0 && is_free) {
         drop_client(server);
     }
-    if (server->client >= 0 || !tp__address_prepare(client)) {
+    if (server->client >= 0) {
         (void)close(client);
         return;
     }
     server->client = client;
+}
+
+// A connection has said its first byte, or has ended.
+static void hear_guest(tp_server *server)
+{
+    uint8_t first = 0;
+    int guest = server->guest;
+    server->guest = -1;
+    if (recv(guest, &first, 1, MSG_PEEK) != 1) {
+        (void)close(guest);
+    } else if (first == TP_MESSAGE_FIRST) {
+        serve_stream(server, guest);
+        (void)close(guest);
+    } else {
+        admit(server, guest);
+    }
+}
+
+// A connection that says nothing makes room for the next one.
+static void welcome(tp_server *server)
+{
+    int guest = accept(server->listener, NULL, NULL);
+    if (guest >= 0 && !tp__address_prepare(guest)) {
+        (void)close(guest);
+        return;
+    }
+    if (guest >= 0 && server->guest >= 0) {
+        (void)close(server->guest);
+    }
+    server->guest = guest >= 0 ? guest : server->guest;
 }
 
 // Lets the device work. Out: whether it goes on without further bytes.
@@ -292,6 +439,7 @@ tp_status tp_server_run(tp_server *server, struct tp_error *error)
             {.fd = server->listener, .events = POLLIN},
             {.fd = server->client,
              .events = (short)((has_room ? POLLIN : 0) | (waits ? POLLOUT : 0))},
+            {.fd = server->guest, .events = POLLIN},
         };
         // A device whose bytes nobody takes stands still.
         bool is_free = server->client >= 0 && server->given.count < BUFFER_BYTES;
@@ -302,7 +450,9 @@ tp_status tp_server_run(tp_server *server, struct tp_error *error)
         if (ends[2].revents & (POLLIN | POLLHUP | POLLERR)) {
             receive(server);
         }
-        if (ends[1].revents != 0) {
+        if (ends[3].revents != 0) {
+            hear_guest(server);
+        } else if (ends[1].revents != 0) {
             welcome(server);
         }
         goes_on = false;

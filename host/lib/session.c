@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Sessions: making them, feeding, starting runs, reading. The device's thread appends sampled
-// tokens and the reason of the end (session_run.c); the reader turns them into text. All fields are
+// Sessions: making them, feeding, starting runs, reading. The device's thread gives them turns
+// (schedule.c), appends sampled tokens and the reason of the end (session_run.c); the reader turns
+// them into text. All fields are
 // guarded by the device's mutex, but for those of the reader's side.
 
-#include "session.h"
+#include "schedule.h"
+#include "session_file.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -44,6 +46,7 @@ static void cancel_run(tp_session *session)
 {
     pthread_mutex_lock(&session->device->mutex);
     session->cancel_wanted = session->running;
+    pthread_cond_broadcast(&session->device->changed);
     pthread_mutex_unlock(&session->device->mutex);
 }
 
@@ -175,7 +178,7 @@ static struct tp_sampling sampling_of(const tp_device *device,
 
 static void take_options(tp_session *session, const struct tp_session_options *options)
 {
-    const struct tp_tokenizer *tokenizer = session->device->model->tokenizer;
+    const struct tp_tokenizer *tokenizer = session->model->tokenizer;
     session->options = *options;
     for (uint32_t i = 0; i < options->stop_string_count; i++) {
         session->stop_bytes[i] = strlen(options->stop_strings[i]);
@@ -206,9 +209,13 @@ static bool take_candidate_memory(tp_session *session)
 
 static tp_status take_memory(tp_session *session, struct tp_error *error)
 {
-    const struct tp_tokenizer *tokenizer = session->device->model->tokenizer;
+    const struct tp_tokenizer *tokenizer = session->model->tokenizer;
+    size_t pages = (session->context + TP_PAGE - 1) / TP_PAGE;
     session->history = calloc((size_t)session->context + 1, sizeof *session->history);
-    bool ok = session->history != NULL && take_candidate_memory(session);
+    session->pages = calloc(pages, sizeof *session->pages);
+    session->prefixes = calloc(pages, sizeof *session->prefixes);
+    bool ok = session->history != NULL && session->pages != NULL && session->prefixes != NULL &&
+              take_candidate_memory(session);
     if (session->options.on_logits != NULL) {
         session->logits = calloc(session->vocab, sizeof *session->logits);
         ok = ok && session->logits != NULL;
@@ -238,13 +245,15 @@ static tp_status take_memory(tp_session *session, struct tp_error *error)
 
 static void free_session(tp_session *session)
 {
-    if (session->device->model->tokenizer != NULL) {
+    if (session->model->tokenizer != NULL) {
         tp__encoder_close(&session->encoder);
     }
     if (session->descriptor >= 0) {
         (void)close(session->descriptor);
     }
     free(session->history);
+    free(session->pages);
+    free(session->prefixes);
     free(session->log_probabilities);
     free(session->candidate_counts);
     free(session->candidates);
@@ -252,7 +261,34 @@ static void free_session(tp_session *session)
     free(session->text);
     free(session->chat.text);
     free(session->chat.ranges);
+    tp__model_release(session->model);
     free(session);
+}
+
+// To the device's list.
+static void join(tp_session *session)
+{
+    tp_device *device = session->device;
+    pthread_mutex_lock(&device->mutex);
+    session->next = device->first_session;
+    if (session->next != NULL) {
+        session->next->previous = session;
+    }
+    device->first_session = session;
+    pthread_mutex_unlock(&device->mutex);
+}
+
+// With the mutex held.
+static void part(tp_session *session)
+{
+    tp_device *device = session->device;
+    tp__schedule_leave(session, 0);
+    if (session->next != NULL) {
+        session->next->previous = session->previous;
+    }
+    *(session->previous != NULL ? &session->previous->next : &device->first_session) =
+        session->next;
+    pthread_cond_broadcast(&device->changed);  // its pages
 }
 
 tp_status tp_session_create(tp_device *device, const struct tp_session_options *options,
@@ -273,8 +309,12 @@ tp_status tp_session_create(tp_device *device, const struct tp_session_options *
         return tp__fail(error, TP_ERROR_NO_MEMORY, "no memory for a session");
     }
     made->device = device;
+    made->model = device->model;
+    tp__model_retain(made->model);
     made->context = device->image->plan.context;
     made->vocab = device->image->vocab;
+    made->slot = TP_SLOT_NONE;
+    made->last_slot = TP_SLOT_NONE;
     made->descriptor = -1;
     take_options(made, options);
     status = take_memory(made, error);
@@ -284,24 +324,11 @@ tp_status tp_session_create(tp_device *device, const struct tp_session_options *
             status = tp__fail(error, TP_ERROR_NO_MEMORY, "no descriptor for a session");
         }
     }
-    if (status == TP_OK) {
-        pthread_mutex_lock(&device->mutex);
-        while (made->slot < device->image->plan.sessions && device->sessions[made->slot] != NULL) {
-            made->slot++;
-        }
-        if (made->slot == device->image->plan.sessions) {
-            status = tp__fail(error, TP_ERROR_FULL,
-                              "all %u sessions of the device are taken - try: load with more",
-                              (unsigned)device->image->plan.sessions);
-        } else {
-            device->sessions[made->slot] = made;
-        }
-        pthread_mutex_unlock(&device->mutex);
-    }
     if (status != TP_OK) {
         free_session(made);
         return status;
     }
+    join(made);
     *session = made;
     return TP_OK;
 }
@@ -317,10 +344,154 @@ void tp_session_destroy(tp_session *session)
     while (device->entered == session || (session->running && device->failure.status == TP_OK)) {
         pthread_cond_wait(&device->changed, &device->mutex);
     }
-    device->sessions[session->slot] = NULL;
     device->running -= session->running ? 1 : 0;
+    part(session);
     pthread_mutex_unlock(&device->mutex);
     free_session(session);
+}
+
+// Whether the session is between two runs, and can have another one.
+static tp_status check_rest(const tp_session *session, struct tp_error *error)
+{
+    if (session->reading) {
+        return tp__fail(error, TP_ERROR_BUSY, "the session's run has not been read to its end");
+    }
+    if (session->is_orphan) {
+        return tp__fail(error, TP_ERROR_MISMATCH,
+                        "the device got a model that cannot go on with this session: destroy it");
+    }
+    return TP_OK;
+}
+
+tp_status tp_session_fork(tp_session *session, const struct tp_session_options *options,
+                          tp_session **fork, struct tp_error *error)
+{
+    if (session == NULL || fork == NULL) {
+        return tp__fail(error, TP_ERROR_INVALID, "tp_session_fork: an argument is NULL");
+    }
+    tp_status status = check_rest(session, error);
+    if (status != TP_OK) {
+        return status;
+    }
+    struct tp_session_options same = session->options;
+    for (uint32_t i = 0; i < same.stop_string_count; i++) {
+        same.stop_strings[i] = session->stop_text[i];
+    }
+    tp_session *made = NULL;
+    status = tp_session_create(session->device, options == NULL ? &same : options, &made, error);
+    if (status != TP_OK) {
+        return status;
+    }
+    pthread_mutex_lock(&session->device->mutex);
+    memcpy(made->history, session->history, session->length * sizeof *made->history);
+    made->length = session->length;
+    made->read = session->length;
+    tp__schedule_share(session, made);
+    pthread_mutex_unlock(&session->device->mutex);
+    *fork = made;
+    return TP_OK;
+}
+
+tp_status tp_session_save(const tp_session *session, const char *path, struct tp_error *error)
+{
+    if (session == NULL || path == NULL) {
+        return tp__fail(error, TP_ERROR_INVALID, "tp_session_save: an argument is NULL");
+    }
+    tp_status status = check_rest(session, error);
+    if (status != TP_OK) {
+        return status;
+    }
+    struct tp_session_file file = {
+        .options = session->options, .token_count = session->length, .tokens = session->history};
+    memcpy(file.stop_text, session->stop_text, sizeof file.stop_text);
+    memcpy(file.model, session->device->model_digest, sizeof file.model);
+    return tp__session_file_write(&file, path, error);
+}
+
+// Whether the session of a file can go on here.
+static tp_status check_file(const tp_device *device, const struct tp_session_file *file,
+                            const char *name, struct tp_error *error)
+{
+    if (memcmp(file->model, device->model_digest, sizeof file->model) != 0) {
+        return tp__fail(error, TP_ERROR_MISMATCH,
+                        "%s: saved with another model or format than %s - try: load the one that "
+                        "it was saved with",
+                        name, device->model->name);
+    }
+    // One token more than the context: sampled at its end.
+    if (file->token_count > device->image->plan.context + 1) {
+        return tp__fail(error, TP_ERROR_FULL, "%s: %u tokens, the context has room for %u", name,
+                        (unsigned)file->token_count, (unsigned)device->image->plan.context);
+    }
+    for (uint32_t i = 0; i < file->token_count; i++) {
+        if (file->tokens[i] >= device->image->vocab) {
+            return tp__fail(error, TP_ERROR_FORMAT, "%s: token %u is not of the vocabulary (%u)",
+                            name, (unsigned)file->tokens[i], (unsigned)device->image->vocab);
+        }
+    }
+    return TP_OK;
+}
+
+static tp_status restore(tp_device *device, struct tp_session_file *file, const char *name,
+                         const struct tp_session_options *options, tp_session **session,
+                         struct tp_error *error)
+{
+    tp_session *made = NULL;
+    for (uint32_t i = 0; i < file->options.stop_string_count; i++) {
+        file->options.stop_strings[i] = file->stop_text[i];
+    }
+    tp_status status = check_file(device, file, name, error);
+    if (status == TP_OK) {
+        status =
+            tp_session_create(device, options == NULL ? &file->options : options, &made, error);
+    }
+    if (status != TP_OK) {
+        return status;
+    }
+    memcpy(made->history, file->tokens, file->token_count * sizeof *made->history);
+    made->length = file->token_count;
+    made->read = file->token_count;
+    made->heard = file->token_count == 0 ? 0 : file->token_count - 1;
+    *session = made;
+    return TP_OK;
+}
+
+tp_status tp_session_restore(tp_device *device, const char *path,
+                             const struct tp_session_options *options, tp_session **session,
+                             struct tp_error *error)
+{
+    if (device == NULL || path == NULL || session == NULL || device->image == NULL) {
+        return tp__fail(error, TP_ERROR_INVALID,
+                        "tp_session_restore: an argument is NULL or no model is loaded");
+    }
+    struct tp_session_file file;
+    tp_status status = tp__session_file_read(path, &file, error);
+    if (status == TP_OK) {
+        status = restore(device, &file, tp__short_name(path), options, session, error);
+        tp__session_file_close(&file);
+    }
+    return status;
+}
+
+tp_status tp_session_rewind(tp_session *session, uint32_t position, struct tp_error *error)
+{
+    if (session == NULL) {
+        return tp__fail(error, TP_ERROR_INVALID, "tp_session_rewind: session is NULL");
+    }
+    tp_status status = check_rest(session, error);
+    if (status != TP_OK) {
+        return status;
+    }
+    if (position > session->length) {
+        return tp__fail(error, TP_ERROR_RANGE, "position %u is behind the session's %u tokens",
+                        (unsigned)position, (unsigned)session->length);
+    }
+    pthread_mutex_lock(&session->device->mutex);
+    session->length = position;
+    session->read = position;
+    tp__schedule_cut(session, position == 0 ? 0 : position - 1);
+    pthread_mutex_unlock(&session->device->mutex);
+    return TP_OK;
 }
 
 // ---- feeding ----
@@ -344,8 +515,9 @@ tp_status tp_session_feed(tp_session *session, const uint32_t *tokens, size_t co
                             (unsigned)tokens[i], (unsigned)session->vocab);
         }
     }
-    if (session->reading) {
-        return tp__fail(error, TP_ERROR_BUSY, "the session's run has not been read to its end");
+    tp_status status = check_rest(session, error);
+    if (status != TP_OK) {
+        return status;
     }
     if (count > room_of(session)) {
         return tp__fail(error, TP_ERROR_FULL,
@@ -366,13 +538,10 @@ static tp_status check_text(const tp_session *session, const char *call, bool ha
     if (session == NULL || !has_arguments) {
         return tp__fail(error, TP_ERROR_INVALID, "%s: an argument is NULL", call);
     }
-    if (session->device->model->tokenizer == NULL) {
+    if (session->model->tokenizer == NULL) {
         return tp__fail(error, TP_ERROR_UNSUPPORTED, "the model has no tokenizer: feed tokens");
     }
-    if (session->reading) {
-        return tp__fail(error, TP_ERROR_BUSY, "the session's run has not been read to its end");
-    }
-    return TP_OK;
+    return check_rest(session, error);
 }
 
 // Takes what was encoded behind the history, or says why not.
@@ -400,7 +569,7 @@ tp_status tp_session_feed_text(tp_session *session, const char *text, struct tp_
     if (status != TP_OK) {
         return status;
     }
-    const struct tp_tokenizer *tokenizer = session->device->model->tokenizer;
+    const struct tp_tokenizer *tokenizer = session->model->tokenizer;
     bool start = session->length == 0;
     uint32_t count = 0;
     status = tp__encode(&session->encoder, text, strlen(text), start && tokenizer->add_bos,
@@ -412,7 +581,7 @@ tp_status tp_session_feed_text(tp_session *session, const char *text, struct tp_
 // Whether the template wrote the start token itself.
 static bool has_start(const tp_session *session)
 {
-    const struct tp_tokenizer *tokenizer = session->device->model->tokenizer;
+    const struct tp_tokenizer *tokenizer = session->model->tokenizer;
     const struct tp_chat_text *chat = &session->chat;
     struct tp_string bos = tp__tokenizer_piece(tokenizer, tokenizer->bos);
     return chat->range_count > 0 && chat->ranges[0].start == 0 && chat->ranges[0].end >= bos.size &&
@@ -428,7 +597,7 @@ tp_status tp_session_feed_chat(tp_session *session, const char *name,
     if (status != TP_OK) {
         return status;
     }
-    const struct tp_tokenizer *tokenizer = session->device->model->tokenizer;
+    const struct tp_tokenizer *tokenizer = session->model->tokenizer;
     struct tp_chat_text *chat = &session->chat;
     bool start = session->length == 0;
     uint32_t room = room_of(session);
@@ -450,73 +619,52 @@ tp_status tp_session_feed_chat(tp_session *session, const char *name,
 
 // ---- runs ----
 
-static tp_status send(tp_session *session, const struct tp_frame *frame, struct tp_error *error)
+// The run goes on in the device's thread, as soon as the session has its turn.
+static void begin_run(tp_session *session, uint32_t count)
 {
-    return tp__device_request(session->device, frame->type, frame->payload, frame->length, NULL,
-                              error);
-}
-
-// Opens the slot and fills its queue.
-static tp_status prepare_run(tp_session *session, struct tp_error *error)
-{
-    struct tp_frame frame;
-    tp__session_slot_frame(session, &frame);
-    tp_status status = send(session, &frame, error);
-    if (status == TP_OK && tp__session_recent_frame(session, &frame)) {
-        status = send(session, &frame, error);
-    }
-    for (uint32_t i = session->processed; i < session->length && status == TP_OK;) {
-        i = tp__session_feed_frame(session, i, &frame);
-        status = send(session, &frame, error);
-    }
-    return status;
-}
-
-// From here on the device's thread may hear of the run, also before RUN is answered.
-static void begin_run(tp_session *session, uint32_t count, struct tp_frame *frame)
-{
-    pthread_mutex_lock(&session->device->mutex);
+    tp_device *device = session->device;
     session->read = session->length;
     session->fed = session->length;
     session->count = count;
-    session->starting = true;
     session->running = true;
     session->ended = false;
     session->cancel_wanted = false;
-    session->cancel_sent = false;
-    session->has_token = false;
-    session->candidates_heard = 0;
-    session->logits_heard = 0;
+    session->lacks_pages = false;
     session->recovery = TP_RECOVERY_NONE;
-    session->is_suspect = false;
     session->failures = 0;
     session->started_at = tp__seconds();
     session->first_at = 0;
-    session->device->running++;
-    tp__session_run_frame(session, frame);
-    pthread_mutex_unlock(&session->device->mutex);
+    session->age = ++device->tickets;
+    session->reading = true;
+    session->stop_found = false;
+    session->text_count = 0;
+    session->text_given = 0;
+    if (session->model->tokenizer != NULL) {
+        tp__decoder_start(&session->decoder, session->model->tokenizer,
+                          session->history[session->length - 1]);
+    }
+    device->running++;
+    tp__schedule_enter(session);
+    pthread_cond_broadcast(&device->changed);
 }
 
-// RUN was answered, or something before it was refused.
-static tp_status settle_run(tp_session *session, tp_status status)
+// With the mutex held.
+static tp_status start_run(tp_session *session, uint32_t count, struct tp_error *error)
 {
     tp_device *device = session->device;
-    pthread_mutex_lock(&device->mutex);
-    session->starting = false;
-    if (status == TP_ERROR_DEVICE && device->failure.status == TP_OK) {
-        // Bytes that the link brought twice may have begun an old run in the slot.
-        if (session->running) {
-            tp__session_lost(session);
-        }
-        status = TP_OK;
+    if (device->failure.status != TP_OK) {
+        return tp__fail(error, device->failure.status, "%s", device->failure.text);
     }
-    if (status != TP_OK && session->running) {
-        session->running = false;
-        device->running--;
+    if (session->options.fails_without_pages && !tp__schedule_reserve(session, session->length)) {
+        tp__schedule_cut(session, session->heard);
+        return tp__fail(error, TP_ERROR_FULL,
+                        "the KV memory has no page for %u more tokens: all %u pages are held by "
+                        "runs - try: when another run has ended, or a session that waits",
+                        (unsigned)(session->length - session->processed),
+                        (unsigned)device->pages.count);
     }
-    pthread_cond_broadcast(&device->changed);
-    pthread_mutex_unlock(&device->mutex);
-    return status;
+    begin_run(session, count);
+    return TP_OK;
 }
 
 tp_status tp_session_generate(tp_session *session, uint32_t count, struct tp_error *error)
@@ -524,42 +672,20 @@ tp_status tp_session_generate(tp_session *session, uint32_t count, struct tp_err
     if (session == NULL) {
         return tp__fail(error, TP_ERROR_INVALID, "tp_session_generate: session is NULL");
     }
-    tp_device *device = session->device;
-    if (session->reading) {
-        return tp__fail(error, TP_ERROR_BUSY, "the session's run has not been read to its end");
+    tp_status status = check_rest(session, error);
+    if (status != TP_OK) {
+        return status;
     }
-    if (session->length == session->processed) {
+    if (session->length == session->heard) {
         return tp__fail(error, TP_ERROR_INVALID, "nothing to process: feed a token first");
     }
-    if (session->processed >= session->context) {
+    if (session->heard >= session->context) {
         return tp__fail(error, TP_ERROR_FULL, "the context of %u positions is full",
                         (unsigned)session->context);
     }
-    if (session->length - session->processed > device->queue_max) {
-        return tp__fail(error, TP_ERROR_FULL, "at most %u tokens can be fed at once",
-                        (unsigned)device->queue_max);
-    }
-    tp_status status = prepare_run(session, error);
-    if (status != TP_OK && device->failure.status != TP_OK) {
-        return status;
-    }
-    session->reading = true;
-    session->stop_found = false;
-    if (device->model->tokenizer != NULL) {
-        tp__decoder_start(&session->decoder, device->model->tokenizer,
-                          session->history[session->length - 1]);
-    }
-    session->text_count = 0;
-    session->text_given = 0;
-    struct tp_frame frame;
-    begin_run(session, count, &frame);
-    if (status == TP_OK) {
-        status = send(session, &frame, error);
-    }
-    status = settle_run(session, status);
-    if (status != TP_OK) {
-        session->reading = false;
-    }
+    pthread_mutex_lock(&session->device->mutex);
+    status = start_run(session, count, error);
+    pthread_mutex_unlock(&session->device->mutex);
     return status;
 }
 
@@ -631,7 +757,7 @@ static void drop_given_text(tp_session *session)
 static void read_end(tp_session *session, struct tp_token *token)
 {
     drop_given_text(session);
-    if (session->device->model->tokenizer != NULL && !session->stop_found) {
+    if (session->model->tokenizer != NULL && !session->stop_found) {
         session->text_count +=
             tp__decode_end(&session->decoder, session->text + session->text_count);
     }
@@ -677,7 +803,7 @@ static bool take_next(tp_session *session, struct tp_token *token, bool *cancel)
         give_candidates(session, token);
         token->id = session->history[session->read++];
         drop_given_text(session);
-        if (session->device->model->tokenizer != NULL && !tp__session_is_stop(session, token->id)) {
+        if (session->model->tokenizer != NULL && !tp__session_is_stop(session, token->id)) {
             session->text_count +=
                 tp__decode(&session->decoder, token->id, session->text + session->text_count);
         }
@@ -695,8 +821,7 @@ static bool take_next(tp_session *session, struct tp_token *token, bool *cancel)
         // What came after the stop string never happened.
         session->length = session->stop_length;
         session->read = session->length;
-        session->processed =
-            session->processed < session->length - 1 ? session->processed : session->length - 1;
+        tp__schedule_cut(session, session->length - 1);
     }
     session->ended = false;
     *token = (struct tp_token){.end = session->end, .log_probability = NAN};
@@ -794,8 +919,8 @@ void tp__session_call_back(tp_session *session)
 
 const char *tp_end_name(tp_end end)
 {
-    static const char *const names[] = {"none",      "fed",     "limit",  "stop",
-                                        "stop text", "context", "cancel", "failed"};
+    static const char *const names[] = {"none",    "fed",    "limit",  "stop",  "stop text",
+                                        "context", "cancel", "failed", "pages", "model"};
     return (size_t)end < sizeof names / sizeof *names ? names[end] : "unknown";
 }
 
@@ -803,10 +928,18 @@ void tp_session_get_statistics(const tp_session *session, struct tp_session_stat
 {
     pthread_mutex_lock(&session->device->mutex);
     *statistics = (struct tp_session_statistics){
-        .position = session->processed,
+        .position = session->heard,
         .prompt_tokens = session->prompt_tokens,
         .generated_tokens = session->generated_tokens,
         .seconds_to_first = session->first_at == 0 ? 0 : session->first_at - session->started_at,
-        .seconds_run = (session->running ? tp__seconds() : session->done_at) - session->started_at};
+        .seconds_run = (session->running ? tp__seconds() : session->done_at) - session->started_at,
+        .seconds_queued = session->seconds_queued +
+                          (session->is_waiting ? tp__seconds() - session->entered_at : 0),
+        .seconds_between_mean = session->between_count == 0
+                                    ? 0
+                                    : session->seconds_between_sum / (double)session->between_count,
+        .seconds_between_max = session->seconds_between_max,
+        .prefix_tokens = session->prefix_tokens,
+        .recomputed_tokens = session->recomputed_tokens};
     pthread_mutex_unlock(&session->device->mutex);
 }

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A session: a history of tokens on the host, a slot on the device, runs in between.
+// A session: a history of tokens on the host, pages of the device's KV memory, and while it has its
+// turn a slot of the device.
 //
-// history[0 .. processed) are in the KV memory, history[processed .. length) will be fed by the
-// next run. session.c makes sessions, starts runs and reads them; session_run.c is the device's
-// side of a run: events, and how it goes on after a loss.
+// history[0 .. processed) are in the KV memory; history[processed .. length) will be fed. Positions
+// below heard were processed once, though their pages may have been given up since. session.c makes
+// sessions, starts runs and reads them; schedule.c gives them turns and pages; session_run.c is the
+// device's side of a turn: events, and how it goes on after a loss.
 
 #ifndef TP_LIB_SESSION_H
 #define TP_LIB_SESSION_H
@@ -12,13 +14,14 @@
 #include "chat.h"
 #include "internal.h"
 
-/** Where a session stands in the way back to a run (docs/link.md, "After a loss"). */
+/** Where a session stands in the way to a turn, or back to it (docs/link.md, "After a loss"). */
 enum tp_recovery {
     TP_RECOVERY_NONE,
     TP_RECOVERY_CANCEL,      // ends what the slot still does
-    TP_RECOVERY_SLOT,        // opens it anew where the host knows it to be
+    TP_RECOVERY_SLOT,        // opens it where the host knows it to be; a turn begins here
     TP_RECOVERY_BUSY,        // it still runs: asks again when something is heard
-    TP_RECOVERY_STATISTICS,  // which steps are the past
+    TP_RECOVERY_STATISTICS,  // which steps are the past; not when a turn begins
+    TP_RECOVERY_PAGES,       // its page table
     TP_RECOVERY_RECENT,
     TP_RECOVERY_FEED,
     TP_RECOVERY_RUN,
@@ -26,9 +29,13 @@ enum tp_recovery {
     TP_RECOVERY_END       // there is nothing left to do
 };
 
+#define TP_SLOT_NONE UINT32_MAX
+
 struct tp_session {
     tp_device *device;
-    uint32_t slot;
+    tp_model *model;       // whose tokenizer it uses: that of the device then; held
+    tp_session *previous;  // in the device's list
+    tp_session *next;
     struct tp_session_options options;
     char stop_text[TP_STOP_STRINGS_MAX][TP_STOP_BYTES_MAX];
     size_t stop_bytes[TP_STOP_STRINGS_MAX];
@@ -41,25 +48,50 @@ struct tp_session {
     // under the device's mutex
     uint32_t *history;   // [context + 1]
     uint32_t length;     // tokens of the history
-    uint32_t processed;  // positions in the KV memory
+    uint32_t heard;      // positions that were processed
+    uint32_t processed;  // of these, those in the KV memory
     uint32_t read;       // tokens of the history that the reader has seen
     uint32_t fed;        // length when the run began
     uint32_t count;      // tokens that the run was asked for
-    bool starting;       // RUN is not yet answered
     bool running;
     bool ended;  // the run's end waits for the reader
     tp_end end;
+    bool is_orphan;  // the device got a model that cannot go on with it
     bool cancel_wanted;
-    bool cancel_sent;
+
+    // pages and turns (schedule.c)
+    uint32_t *pages;     // [pages of the context] those of the history
+    uint64_t *prefixes;  // names of the prefixes that end with them; of full ones
+    uint32_t page_count;
+    uint64_t age;       // ticket of the run's beginning, or of its end when it is idle
+    bool is_waiting;    // in the queue
+    uint64_t place;     // in it
+    double entered_at;  // when it entered it
+    uint32_t slot;      // TP_SLOT_NONE: it is not on the device
+    uint32_t last_slot;
+    uint32_t limit;        // positions at the end of the turn
+    uint32_t turn_first;   // at its beginning
+    bool feeds_only;       // the history goes past the limit: nothing is sampled
+    bool cancel_sent;      // by the user's wish, or because the turn is over
+    bool lacks_pages;      // and does not wait for them
+    uint32_t table_first;  // page table entries that are being written
+    uint32_t table_count;
     // Of the sampled token in the same place of the history; NULL unless candidates are asked for.
     float *log_probabilities;         // [context + 1]
     struct tp_candidate *candidates;  // [context + 1][options.candidates]
     uint8_t *candidate_counts;        // [context + 1]
     double started_at;
     double first_at;
+    double last_at;
     double done_at;
+    double seconds_queued;
+    double seconds_between_max;
+    double seconds_between_sum;
+    uint64_t between_count;
     uint64_t prompt_tokens;
     uint64_t generated_tokens;
+    uint64_t prefix_tokens;
+    uint64_t recomputed_tokens;
 
     // What was told of a step whose STEP has not come; it counts when that comes.
     bool has_token;
@@ -69,6 +101,7 @@ struct tp_session {
     uint32_t logits_heard;
 
     enum tp_recovery recovery;
+    bool is_beginning;   // of a turn: the slot has nothing of a past to end
     bool is_suspect;     // an event was lost that may have been its own
     uint32_t feed_next;  // token of the history that the next FEED begins with
     uint32_t failures;   // losses since the last step
@@ -103,17 +136,6 @@ bool tp__session_has_list(const tp_session *session);
 /** True when only the largest logit counts: the device then samples twice as fast. */
 bool tp__session_is_fast(const tp_session *session);
 
-// ---- session_run.c: frames of a run ----
-
-/** SLOT at the session's position. */
-void tp__session_slot_frame(const tp_session *session, struct tp_frame *frame);
-/** RECENT: the tokens before the position. False: the session needs none. */
-bool tp__session_recent_frame(const tp_session *session, struct tp_frame *frame);
-/** FEED: tokens of the history from first on. Returns the first that did not fit, or the length. */
-uint32_t tp__session_feed_frame(const tp_session *session, uint32_t first, struct tp_frame *frame);
-/** RUN: the tokens that are still asked for. */
-void tp__session_run_frame(const tp_session *session, struct tp_frame *frame);
-
 // ---- session_run.c: the device's thread, with the mutex held ----
 
 /** The next frame that the thread sends for the session; false: none. */
@@ -141,7 +163,7 @@ void tp__session_logits(tp_session *session, const uint8_t *payload);
 /** The session took part in a step. */
 void tp__session_step(tp_session *session, uint32_t position);
 void tp__session_done(tp_session *session, uint32_t reason, uint32_t position);
-/** Ends the run of a session whose recovery says so. */
+/** Ends the turn of a session whose recovery says so, or the run of one that waits. */
 void tp__session_finish(tp_session *session);
 
 #endif

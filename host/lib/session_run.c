@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A run on the device: its frames, its events, and how it goes on after a loss (docs/link.md).
+// A turn on the device: its frames, its events, and how it goes on after a loss (docs/link.md).
 //
 // What is told of a step counts when its STEP comes, and only as a whole: the token, its
 // candidates and the logits of that position. The device's numbers are a function of the history,
@@ -8,7 +8,7 @@
 
 #include <math.h>
 
-#include "session.h"
+#include "schedule.h"
 
 enum {
     FEED_TOKENS_MAX = 127,
@@ -20,7 +20,8 @@ enum {
 
 // ---- frames ----
 
-void tp__session_slot_frame(const tp_session *session, struct tp_frame *frame)
+// At the session's position. The device ends the run at the turn's limit.
+static void slot_frame(const tp_session *session, struct tp_frame *frame)
 {
     const struct tp_sampling *sampling = &session->sampling;
     *frame = (struct tp_frame){.type = TP_FRAME_SLOT, .length = TP_SLOT_BYTES};
@@ -31,7 +32,7 @@ void tp__session_slot_frame(const tp_session *session, struct tp_frame *frame)
     p[3] = (uint8_t)session->stop_token_count;
     tp__put32(p + 4, sampling->temperature);
     tp__put64(p + 8, sampling->seed);
-    tp__put16(p + 16, (uint16_t)session->context);
+    tp__put16(p + 16, (uint16_t)session->limit);
     tp__put16(p + 18, (uint16_t)session->processed);
     for (uint32_t i = 0; i < session->stop_token_count; i++) {
         tp__put16(p + 20 + 2 * (size_t)i, session->stop_tokens[i]);
@@ -54,7 +55,8 @@ static void token_frame(const tp_session *session, uint8_t type, uint32_t first,
     }
 }
 
-bool tp__session_recent_frame(const tp_session *session, struct tp_frame *frame)
+// The tokens before the position. False: the session needs none.
+static bool recent_frame(const tp_session *session, struct tp_frame *frame)
 {
     const uint32_t most = TP_RECENT_MAX - 1;  // the next token is one of them
     uint32_t count = session->processed < most ? session->processed : most;
@@ -66,19 +68,28 @@ bool tp__session_recent_frame(const tp_session *session, struct tp_frame *frame)
     return true;
 }
 
-uint32_t tp__session_feed_frame(const tp_session *session, uint32_t first, struct tp_frame *frame)
+// Tokens of the history before this one are fed in the turn.
+static uint32_t feed_end(const tp_session *session)
 {
-    uint32_t left = session->length - first;
+    return session->feeds_only ? session->limit : session->length;
+}
+
+// FEED: tokens of the turn from first on. Returns the first that did not fit, or the end.
+static uint32_t feed_frame(const tp_session *session, uint32_t first, struct tp_frame *frame)
+{
+    uint32_t left = feed_end(session) - first;
     uint32_t last = first + (left < FEED_TOKENS_MAX ? left : (uint32_t)FEED_TOKENS_MAX);
     token_frame(session, TP_FRAME_FEED, first, last, frame);
     return last;
 }
 
-void tp__session_run_frame(const tp_session *session, struct tp_frame *frame)
+// What is still asked for.
+static void run_frame(const tp_session *session, struct tp_frame *frame)
 {
     *frame = (struct tp_frame){.type = TP_FRAME_RUN, .length = 8};
     frame->payload[0] = (uint8_t)session->slot;
-    tp__put32(frame->payload + 4, session->count - (session->length - session->fed));
+    uint32_t left = session->count - (session->length - session->fed);
+    tp__put32(frame->payload + 4, session->feeds_only ? 0 : left);
 }
 
 static void cancel_frame(const tp_session *session, struct tp_frame *frame)
@@ -88,22 +99,6 @@ static void cancel_frame(const tp_session *session, struct tp_frame *frame)
 }
 
 // ---- ends ----
-
-static tp_end end_of(uint32_t reason)
-{
-    switch (reason) {
-    case TP_REASON_FED:
-        return TP_END_FED;
-    case TP_REASON_LIMIT:
-        return TP_END_LIMIT;
-    case TP_REASON_STOP:
-        return TP_END_STOP;
-    case TP_REASON_CONTEXT:
-        return TP_END_CONTEXT;
-    default:
-        return TP_END_CANCEL;
-    }
-}
 
 // How the run ends after the steps that were told ("What a slot does" in docs/link.md); NONE: it
 // goes on, unless it is cancelled.
@@ -122,6 +117,27 @@ static tp_end end_by_history(const tp_session *session)
     return session->processed == session->context ? TP_END_CONTEXT : TP_END_NONE;
 }
 
+// Whether the device ends the turn after the steps that were told, without being asked to.
+static bool is_turn_over(const tp_session *session)
+{
+    return end_by_history(session) != TP_END_NONE || session->processed == session->limit;
+}
+
+// Why it does.
+static uint32_t reason_by_history(const tp_session *session)
+{
+    switch (end_by_history(session)) {
+    case TP_END_STOP:
+        return TP_REASON_STOP;
+    case TP_END_LIMIT:
+        return TP_REASON_LIMIT;
+    case TP_END_FED:
+        return TP_REASON_FED;
+    default:
+        return session->feeds_only ? TP_REASON_FED : TP_REASON_CONTEXT;
+    }
+}
+
 // In the device's thread, without the mutex.
 static void end_run(tp_session *session, tp_end end)
 {
@@ -131,10 +147,12 @@ static void end_run(tp_session *session, tp_end end)
     // may destroy it as soon as the mutex is free: nothing here looks at it after that.
     bool has_callback = session->options.on_token != NULL;
     if (session->running) {
+        tp__schedule_leave(session, session->processed);
         session->end = end;
         session->ended = true;
         session->recovery = TP_RECOVERY_NONE;
         session->done_at = tp__seconds();
+        session->age = ++device->tickets;
         session->running = has_callback;
         device->running -= has_callback ? 0 : 1;
         device->quiet_bytes = 0;
@@ -155,8 +173,20 @@ static void end_run(tp_session *session, tp_end end)
 
 void tp__session_finish(tp_session *session)
 {
-    tp_end end = end_by_history(session);
-    end_run(session, end != TP_END_NONE ? end : TP_END_CANCEL);
+    pthread_mutex_t *mutex = &session->device->mutex;
+    pthread_mutex_lock(mutex);
+    tp_end end = session->is_orphan ? TP_END_MODEL : end_by_history(session);
+    end = end == TP_END_NONE && session->cancel_wanted ? TP_END_CANCEL : end;
+    end = end == TP_END_NONE && session->lacks_pages ? TP_END_PAGES : end;
+    if (end == TP_END_NONE && session->running) {
+        session->recovery = TP_RECOVERY_NONE;
+        tp__schedule_leave(session, session->length);
+        tp__schedule_enter(session);
+    }
+    pthread_mutex_unlock(mutex);
+    if (end != TP_END_NONE) {
+        end_run(session, end);
+    }
 }
 
 void tp__session_failed(tp_session *session)
@@ -192,7 +222,8 @@ void tp__session_lost(tp_session *session)
     tp_device *device = session->device;
     forget_step(session);
     session->is_suspect = false;
-    if (end_by_history(session) != TP_END_NONE) {
+    session->is_beginning = false;
+    if (is_turn_over(session)) {
         // Only DONE is missing. It may still come.
         device->past[session->slot] =
             (struct tp_slot_past){.is_open = true, .first_step = device->next_step};
@@ -231,14 +262,14 @@ static bool ask_again(tp_session *session)
 
 void tp__session_missed(tp_session *session)
 {
-    if (!ask_again(session) && listens(session) && session->is_suspect && !session->starting) {
+    if (!ask_again(session) && session->recovery == TP_RECOVERY_NONE && session->is_suspect) {
         tp__session_lost(session);
     }
 }
 
 void tp__session_silent(tp_session *session)
 {
-    if (!ask_again(session) && listens(session) && !session->starting) {
+    if (!ask_again(session) && session->recovery == TP_RECOVERY_NONE) {
         tp__session_lost(session);
     }
 }
@@ -250,23 +281,29 @@ static bool next_recovery_frame(tp_session *session, struct tp_frame *frame)
         cancel_frame(session, frame);
         return true;
     case TP_RECOVERY_SLOT:
-        tp__session_slot_frame(session, frame);
+        slot_frame(session, frame);
         return true;
     case TP_RECOVERY_STATISTICS:
         *frame = (struct tp_frame){.type = TP_FRAME_STATISTICS};
         return true;
+    case TP_RECOVERY_PAGES:
+        if (tp__schedule_pages_frame(session, frame)) {
+            return true;
+        }
+        session->recovery = TP_RECOVERY_RECENT;
+        return next_recovery_frame(session, frame);
     case TP_RECOVERY_RECENT:
-        if (tp__session_recent_frame(session, frame)) {
+        if (recent_frame(session, frame)) {
             return true;
         }
         session->recovery = TP_RECOVERY_FEED;
         return next_recovery_frame(session, frame);
     case TP_RECOVERY_FEED:
-        session->feed_next = tp__session_feed_frame(session, session->feed_next, frame);
+        session->feed_next = feed_frame(session, session->feed_next, frame);
         return true;
     case TP_RECOVERY_RUN:
         session->recovery = TP_RECOVERY_RESUMED;
-        tp__session_run_frame(session, frame);
+        run_frame(session, frame);
         return true;
     default:
         return false;
@@ -275,10 +312,8 @@ static bool next_recovery_frame(tp_session *session, struct tp_frame *frame)
 
 bool tp__session_next_frame(tp_session *session, struct tp_frame *frame)
 {
-    if (session->starting) {
-        return false;
-    }
-    if (session->recovery == TP_RECOVERY_NONE && session->cancel_wanted && !session->cancel_sent) {
+    bool is_over = session->cancel_wanted || tp__schedule_is_over(session);
+    if (session->recovery == TP_RECOVERY_NONE && is_over && !session->cancel_sent) {
         session->cancel_sent = true;
         cancel_frame(session, frame);
         return true;
@@ -299,7 +334,8 @@ static void take_count_of_steps(tp_session *session, uint64_t steps)
     device->past[session->slot] =
         (struct tp_slot_past){.is_open = true, .first_step = (uint32_t)steps};
     session->feed_next = session->processed;
-    session->recovery = session->cancel_wanted ? TP_RECOVERY_END : TP_RECOVERY_RECENT;
+    bool is_over = session->cancel_wanted || session->cancel_sent;
+    session->recovery = is_over ? TP_RECOVERY_END : TP_RECOVERY_PAGES;
 }
 
 void tp__session_answered(tp_session *session, const struct tp_frame *answer)
@@ -310,17 +346,23 @@ void tp__session_answered(tp_session *session, const struct tp_frame *answer)
         session->recovery = TP_RECOVERY_SLOT;
     } else if (session->recovery == TP_RECOVERY_SLOT && type == TP_FRAME_SLOT) {
         bool is_busy = answer->payload[1] == TP_ACK_BUSY && session->polls++ < POLLS_MAX;
-        session->recovery = is_busy ? TP_RECOVERY_BUSY : TP_RECOVERY_STATISTICS;
-        if (!is_busy && !is_ok) {
+        if (!is_ok && (session->is_beginning || !is_busy)) {
+            // Bytes that the link brought twice may have begun an old run in the slot.
             tp__session_lost(session);
+        } else if (session->is_beginning) {
+            session->recovery = TP_RECOVERY_PAGES;
+        } else {
+            session->recovery = is_busy ? TP_RECOVERY_BUSY : TP_RECOVERY_STATISTICS;
         }
     } else if (answer->type == TP_FRAME_STATISTICS_REPLY &&
                session->recovery == TP_RECOVERY_STATISTICS) {
         take_count_of_steps(session, tp__get64(answer->payload + 16));
+    } else if (session->recovery == TP_RECOVERY_PAGES && type == TP_FRAME_WRITE && is_ok) {
+        tp__schedule_pages_written(session);
     } else if (session->recovery == TP_RECOVERY_RECENT && type == TP_FRAME_RECENT && is_ok) {
         session->recovery = TP_RECOVERY_FEED;
     } else if (session->recovery == TP_RECOVERY_FEED && type == TP_FRAME_FEED && is_ok) {
-        bool is_fed = session->feed_next == session->length;
+        bool is_fed = session->feed_next == feed_end(session);
         session->recovery = is_fed ? TP_RECOVERY_RUN : TP_RECOVERY_FEED;
     } else if (session->recovery == TP_RECOVERY_RESUMED && type == TP_FRAME_RUN && is_ok) {
         session->recovery = TP_RECOVERY_NONE;
@@ -409,7 +451,7 @@ void tp__session_logits(tp_session *session, const uint8_t *payload)
 // Whether the step samples a token that is reported.
 static bool is_asked(const tp_session *session, uint32_t position)
 {
-    return session->count != 0 && position + 1 >= session->fed;
+    return session->count != 0 && position + 1 == session->length;
 }
 
 // Whether everything was told that belongs to this step.
@@ -421,20 +463,46 @@ static bool is_whole(const tp_session *session, uint32_t position)
 #else
     bool has_token = session->has_token && session->token_position == position;
 #endif
-    return position == session->processed && position < session->length &&
-           end_by_history(session) == TP_END_NONE && (has_token || !is_asked(session, position)) &&
+    return position == session->processed && position < session->length && !is_turn_over(session) &&
+           (has_token || !is_asked(session, position)) &&
            (session->logits == NULL || session->logits_heard == session->vocab);
 }
 
 static void append_token(tp_session *session)
 {
-    session->first_at = session->first_at == 0 ? tp__seconds() : session->first_at;
+    double now = tp__seconds();
+    if (session->first_at == 0) {
+        session->first_at = now;
+    } else {
+        double between = now - session->last_at;
+        session->seconds_between_sum += between;
+        session->between_count++;
+        session->seconds_between_max =
+            between > session->seconds_between_max ? between : session->seconds_between_max;
+    }
+    session->last_at = now;
     if (session->candidates != NULL) {
         session->candidate_counts[session->length] = (uint8_t)session->candidates_heard;
     }
     session->history[session->length++] = session->token;
     session->generated_tokens++;
     tp__session_signal(session);
+}
+
+// The position is in the KV memory; a page that it fills is one that others can use.
+static void append_position(tp_session *session)
+{
+    bool is_again = session->processed < session->heard;
+    session->recomputed_tokens += is_again ? 1 : 0;
+    session->processed++;
+    session->heard += is_again ? 0 : 1;
+    if (session->processed % TP_PAGE == 0) {
+        uint32_t index = session->processed / TP_PAGE - 1;
+        uint64_t parent = index == 0 ? 0 : session->prefixes[index - 1];
+        session->prefixes[index] =
+            tp__pages_name(&session->device->pages, session->pages[index], parent,
+                           session->history + (size_t)index * TP_PAGE);
+    }
 }
 
 void tp__session_step(tp_session *session, uint32_t position)
@@ -445,7 +513,7 @@ void tp__session_step(tp_session *session, uint32_t position)
     if (!ask_again(session) && listens(session) && !taken) {
         tp__session_lost(session);
     }
-    if (taken && session->logits != NULL) {
+    if (taken && session->logits != NULL && position == session->heard) {
         pthread_mutex_unlock(mutex);
         session->options.on_logits(session->options.user, position, session->logits,
                                    session->vocab);
@@ -455,7 +523,7 @@ void tp__session_step(tp_session *session, uint32_t position)
         if (is_asked(session, position)) {
             append_token(session);
         }
-        session->processed++;
+        append_position(session);
         session->failures = 0;
         session->is_suspect = false;
         session->device->quiet_bytes = 0;
@@ -469,16 +537,16 @@ void tp__session_done(tp_session *session, uint32_t reason, uint32_t position)
 {
     tp_device *device = session->device;
     pthread_mutex_lock(&device->mutex);
-    // A run that was not to end yet ends when it is cancelled.
-    tp_end end = end_by_history(session);
-    end = end == TP_END_NONE && session->cancel_sent ? TP_END_CANCEL : end;
-    bool fits = position == session->processed && end_of(reason) == end;
+    // A turn that was not to end yet ends when it is cancelled.
+    bool is_over = is_turn_over(session);
+    bool fits = position == session->processed && (is_over || session->cancel_sent) &&
+                reason == (is_over ? reason_by_history(session) : TP_REASON_CANCEL);
     bool counts = listens(session) && !device->past[session->slot].is_open;
     if (!ask_again(session) && counts && !fits) {
         tp__session_lost(session);
     }
     pthread_mutex_unlock(&device->mutex);
     if (counts && fits) {
-        end_run(session, end_of(reason));
+        tp__session_finish(session);
     }
 }

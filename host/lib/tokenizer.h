@@ -168,8 +168,10 @@ void tp__decoder_start(struct tp_decoder *decoder, const struct tp_tokenizer *to
 size_t tp__decode_bytes_max(const struct tp_tokenizer *tokenizer);
 
 /** Writes the whole characters that token completes, ended by NUL; the rest is held back. Bytes
- * that cannot become UTF-8 come out as U+FFFD. Returns the bytes without the NUL. in     token
- * below the tokenizer's count text   room of tp__decode_bytes_max */
+ *  that cannot become UTF-8 come out as U+FFFD.
+ *  in     token  below the tokenizer's count
+ *  out    text   room of tp__decode_bytes_max
+ *  Returns the bytes without the NUL. */
 size_t tp__decode(struct tp_decoder *decoder, uint32_t token, char *text);
 
 /** Ends the text: U+FFFD when a character was left incomplete. text has room for 4 bytes. */

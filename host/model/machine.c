@@ -99,6 +99,53 @@ static bool create_slot(const struct tp_machine *m, struct slot_state *slot)
     return ok;
 }
 
+/* ---- spaces ---- */
+
+/* Words of a space lie in rows of a power of two of addresses, the first `words` of each with a
+ * memory behind; `rows` of them. */
+struct space_shape {
+    uint32_t row;
+    uint32_t words;
+    uint32_t rows;
+};
+
+static struct space_shape shape_of(const struct tp_limits *l, uint32_t space)
+{
+    switch (space) {
+    case TP_SPACE_WEIGHT:
+        return (struct space_shape){64, tp_scale_lanes(l->groups) + 4 * l->groups, l->weight_beats};
+    case TP_SPACE_PROGRAM:
+        return (struct space_shape){8, TP_INSTRUCTION_WORDS, l->program_max};
+    case TP_SPACE_GAIN:
+        return (struct space_shape){2, 2, l->gain_quads};
+    case TP_SPACE_BIAS:
+    case TP_SPACE_CENTRE:
+        return (struct space_shape){2, 2, l->constant_pairs};
+    case TP_SPACE_FREQUENCY:
+        return (struct space_shape){1, 1, FREQUENCIES};
+    case TP_SPACE_CODEBOOK:
+        return (struct space_shape){16, 16, l->codebooks};
+    case TP_SPACE_PAGE_TABLE:
+        return (struct space_shape){4096, 4096, l->slots};
+    case TP_SPACE_REGISTER:
+        return (struct space_shape){1, 1, 4};
+    default:
+        return (struct space_shape){1, 1, 0};
+    }
+}
+
+bool tp_space_has(const struct tp_limits *limits, uint32_t space, uint32_t address)
+{
+    struct space_shape shape = shape_of(limits, space);
+    return address / shape.row < shape.rows && address % shape.row < shape.words;
+}
+
+uint32_t tp_space_next(const struct tp_limits *limits, uint32_t space, uint32_t address)
+{
+    struct space_shape shape = shape_of(limits, space);
+    return address + (address % shape.row == shape.words - 1 ? shape.row - shape.words + 1 : 1);
+}
+
 struct tp_machine *tp_machine_create(const struct tp_limits *limits)
 {
     const struct tp_limits *l = limits;
@@ -117,7 +164,7 @@ struct tp_machine *tp_machine_create(const struct tp_limits *limits)
         return NULL;
     }
     m->limits = *l;
-    m->scale_lanes = (l->groups + 3) / 4;
+    m->scale_lanes = tp_scale_lanes(l->groups);
     m->lanes = m->scale_lanes + 4 * l->groups;
     m->vector_max = larger(larger(l->dim_max, l->query_max), 2 * l->hidden_max);
     m->weights = calloc((size_t)l->weight_beats * m->lanes, sizeof *m->weights);
@@ -204,52 +251,38 @@ static void write_weight(struct tp_machine *m, uint32_t beat, uint32_t lane, uin
     words[group / 4] = (words[group / 4] & ~bits) | (m->held_scales[group / 4] & bits);
 }
 
-bool tp_machine_write(struct tp_machine *machine, uint32_t space, uint32_t address, uint32_t data)
+static bool write_word(struct tp_machine *m, uint32_t space, uint32_t address, uint32_t data)
 {
-    struct tp_machine *m = machine;
     const struct tp_limits *l = &m->limits;
+    if (!tp_space_has(l, space, address)) {
+        return false;
+    }
     switch (space) {
     case TP_SPACE_WEIGHT:
-        if (address / 64 >= l->weight_beats || address % 64 >= m->lanes) {
-            return false;
-        }
         write_weight(m, address / 64, address % 64, data);
         break;
     case TP_SPACE_PROGRAM:
-        if (address / 8 >= l->program_max || address % 8 >= TP_INSTRUCTION_WORDS) {
-            return false;
-        }
         m->program[(size_t)(address / 8) * TP_INSTRUCTION_WORDS + address % 8] = data;
         break;
     case TP_SPACE_GAIN:
-        if (address >= 2 * l->gain_quads) {
-            return false;
-        }
         m->gains[2 * (size_t)address] = (int16_t)(uint16_t)data;
         m->gains[2 * (size_t)address + 1] = (int16_t)(uint16_t)(data >> 16);
         return true;
     case TP_SPACE_BIAS:
     case TP_SPACE_CENTRE:
-        if (address >= 2 * l->constant_pairs) {
-            return false;
-        }
         (space == TP_SPACE_BIAS ? m->bias : m->centre)[address] = (int32_t)data;
         return true;
     case TP_SPACE_FREQUENCY:
-        if (address >= FREQUENCIES) {
-            return false;
-        }
         m->frequency[address] = data;
         return true;
     case TP_SPACE_CODEBOOK:
-        if (address / 16 >= l->codebooks || address / 16 >= CODEBOOKS) {
+        if (address / 16 >= CODEBOOKS) {
             return false;
         }
         m->codebook[address / 16][address % 16] = (int8_t)(uint8_t)data;
         break;
     case TP_SPACE_PAGE_TABLE:
-        if (address / 4096 >= l->slots || address % 4096 >= l->positions_max / TP_PAGE ||
-            data >= l->kv_rows / TP_PAGE) {
+        if (address % 4096 >= l->positions_max / TP_PAGE || data >= l->kv_rows / TP_PAGE) {
             return false;
         }
         m->pages[(size_t)(address / 4096) * (l->positions_max / TP_PAGE) + address % 4096] =
@@ -268,9 +301,6 @@ bool tp_machine_write(struct tp_machine *machine, uint32_t space, uint32_t addre
             m->norm_epsilon = (uint64_t)(data & 0xffff) << 32 | (uint32_t)m->norm_epsilon;
             return true;
         }
-        if (address != TP_REGISTER_KV_STRIDE) {
-            return false;
-        }
         m->kv_stride = data;
         break;
     default:
@@ -278,6 +308,44 @@ bool tp_machine_write(struct tp_machine *machine, uint32_t space, uint32_t addre
     }
     drop_instructions(m); /* the decoded form of the program is stale now */
     return true;
+}
+
+bool tp_machine_write(struct tp_machine *machine, uint32_t space, uint32_t address,
+                      const uint32_t *words, size_t count)
+{
+    bool all = true;
+    for (size_t i = 0; i < count; i++) {
+        all = write_word(machine, space, address, words[i]) && all;
+        address = tp_space_next(&machine->limits, space, address);
+    }
+    return all;
+}
+
+bool tp_machine_read(const struct tp_machine *machine, uint32_t space, uint32_t address,
+                     uint32_t *word)
+{
+    const struct tp_machine *m = machine;
+    if (!tp_space_has(&m->limits, space, address)) {
+        return false;
+    }
+    switch (space) {
+    case TP_SPACE_WEIGHT:
+        *word = m->weights[(size_t)(address / 64) * m->lanes + address % 64];
+        return true;
+    case TP_SPACE_PROGRAM:
+        *word = m->program[(size_t)(address / 8) * TP_INSTRUCTION_WORDS + address % 8];
+        return true;
+    case TP_SPACE_GAIN:
+        *word = (uint32_t)(uint16_t)m->gains[2 * (size_t)address] |
+                (uint32_t)(uint16_t)m->gains[2 * (size_t)address + 1] << 16;
+        return true;
+    case TP_SPACE_BIAS:
+    case TP_SPACE_CENTRE:
+        *word = (uint32_t)(space == TP_SPACE_BIAS ? m->bias : m->centre)[address];
+        return true;
+    default:
+        return false;
+    }
 }
 
 /* ---- preparation ---- */

@@ -48,14 +48,31 @@ struct tp_section {
     uint8_t exponent_max[3]; /* largest exponent of the blocks written, by SOURCE */
 };
 
+/* The lowest lanes of a weight beat are words of scales, four groups each. */
+static inline uint32_t tp_scale_lanes(uint32_t groups)
+{
+    return (groups + 3) / 4;
+}
+
 struct tp_machine;
 
 /* Returns NULL when memory is short or a limit is 0 or out of its range. */
 struct tp_machine *tp_machine_create(const struct tp_limits *limits);
 /* NULL is allowed. */
 void tp_machine_destroy(struct tp_machine *machine);
-/* One word of a WRITE frame. False: no such space or address. */
-bool tp_machine_write(struct tp_machine *machine, uint32_t space, uint32_t address, uint32_t data);
+/* Whether the device has an address of a space. */
+bool tp_space_has(const struct tp_limits *limits, uint32_t space, uint32_t address);
+/* The address of the word behind that at `address`, in WRITE frames and memory images. Rows of
+ * weights (a beat) and of the program (an instruction) have fewer words than addresses. */
+uint32_t tp_space_next(const struct tp_limits *limits, uint32_t space, uint32_t address);
+/* The words of a WRITE frame. False: some have no memory behind their address; these are ignored.
+ */
+bool tp_machine_write(struct tp_machine *machine, uint32_t space, uint32_t address,
+                      const uint32_t *words, size_t count);
+/* The word at an address of a space that block RAMs hold (weights, program, gains, bias, centre).
+ * False: there is none. */
+bool tp_machine_read(const struct tp_machine *machine, uint32_t space, uint32_t address,
+                     uint32_t *word);
 /* Checks every instruction against the memories and unpacks the weights. Must be called after the
  * last write and before a step; takes all memory that steps need. False: the program is illegal
  * (`*index` = the instruction) or memory is short (`*index` = UINT32_MAX). */

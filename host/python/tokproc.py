@@ -199,6 +199,11 @@ class Device(_Handle):
                         ctypes.byref(session._options))
         return session
 
+    def restore(self, path):
+        """A session of Session.save."""
+        session = Session(c.tp_session, LIBRARY.tp_session_destroy, self)
+        return session._opened(LIBRARY.tp_session_restore, self._pointer, os.fsencode(path), None)
+
 
 class Session(_Handle):
     end = None  # why the last run ended: "limit", "stop" ...
@@ -235,6 +240,18 @@ class Session(_Handle):
                 while token.end == c.TP_END_NONE:
                     _check(LIBRARY.tp_session_read, self._pointer, ctypes.byref(token), -1)
                 self.end = LIBRARY.tp_end_name(token.end).decode()
+
+    def fork(self):
+        """Another session with the same tokens."""
+        fork = Session(c.tp_session, LIBRARY.tp_session_destroy, self._parent)
+        return fork._opened(LIBRARY.tp_session_fork, self._pointer, None)
+
+    def rewind(self, position):
+        """Takes back the tokens from position on."""
+        _check(LIBRARY.tp_session_rewind, self._pointer, position)
+
+    def save(self, path):
+        _check(LIBRARY.tp_session_save, self._pointer, os.fsencode(path))
 
     def statistics(self):
         facts = c.tp_session_statistics()

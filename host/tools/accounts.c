@@ -4,12 +4,46 @@
 
 #include "accounts.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 double multiplier_use(const struct tp_ledger *ledger, uint32_t groups)
 {
     double lanes = (double)groups * LANES_OF_GROUP;
     return ledger->cycles == 0 ? 0 : (double)ledger->products / (lanes * (double)ledger->cycles);
+}
+
+int account_steps(tp_forecast *forecast, struct tp_step *steps, size_t count, uint64_t predicted,
+                  struct tp_ledger *ledger)
+{
+    for (size_t i = 0; i < count; i++) {
+        uint32_t cycles = tp_forecast_add(forecast, &steps[i], ledger);
+        if (cycles == 0 || (steps[i].cycles != 0 && steps[i].cycles != cycles)) {
+            fprintf(stderr,
+                    "tokproc: step %" PRIu32 " took %" PRIu32 " cycles, its schedule %" PRIu32 "\n",
+                    steps[i].number, steps[i].cycles, cycles);
+            return EXIT_FAILED;
+        }
+        steps[i].cycles = cycles;
+    }
+    if (ledger->cycles != predicted) {
+        fprintf(stderr, "tokproc: the ledger has %" PRIu64 " cycles, the steps took %" PRIu64 "\n",
+                ledger->cycles, predicted);
+        return EXIT_FAILED;
+    }
+    return EXIT_OK;
+}
+
+uint32_t cycles_at(tp_forecast *forecast, uint32_t slots, uint32_t context,
+                   struct tp_ledger *ledger)
+{
+    const uint32_t all = (1u << slots) - 1;
+    struct tp_step step = {.active = all, .logits = all, .fast = all};
+    for (uint32_t s = 0; s < slots; s++) {
+        step.positions[s] = context - 1;
+    }
+    *ledger = (struct tp_ledger){0};
+    return tp_forecast_add(forecast, &step, ledger);
 }
 
 uint32_t add_first_steps(tp_forecast *forecast, uint32_t positions, struct tp_ledger *ledger)

@@ -13,13 +13,14 @@
 #include "generate.h"
 #include "verbs.h"
 
-// TOKEN and STEP (docs/link.md) on a serial line of ten bits a byte.
-enum { FRAME_OVERHEAD = 9, TOKEN_BYTES = 8, STEP_BYTES = 28, BITS_OF_BYTE = 10 };
+// TOKEN and STEP (docs/link.md).
+enum { FRAME_OVERHEAD = 9, TOKEN_BYTES = 8, STEP_BYTES = 28 };
 enum { SPARE_STEPS = 4096, CONTEXTS = 5, CONFIGURATIONS_MAX = 64 };
 
 struct measured {
     struct work work;
     struct answer answer;
+    struct spent spent;
     struct tp_step *steps;
     size_t step_count;
     tp_forecast *forecast;
@@ -32,31 +33,16 @@ struct measured {
 
 // ---- measuring ----
 
-// The steps that the device made, scheduled again: the ledger is theirs, or nothing is said.
 static int account(struct measured *m, const struct options *options)
 {
     struct tp_error error = {.status = TP_OK};
-    const struct tp_load_options load = {
-        .format = options->format, .context = options->context, .sessions = options->sessions};
+    const struct tp_load_options load = load_options(options, &m->work.device_info);
     if (tp_forecast_create(m->work.model, &m->work.device_info, &load, &m->forecast, &error) !=
         TP_OK) {
         return failed(&error);
     }
-    for (size_t i = 0; i < m->step_count; i++) {
-        uint32_t cycles = tp_forecast_add(m->forecast, &m->steps[i], &m->ledger);
-        if (cycles == 0 || (m->steps[i].cycles != 0 && m->steps[i].cycles != cycles)) {
-            fprintf(stderr,
-                    "tokproc: step %" PRIu32 " took %" PRIu32 " cycles, its schedule %" PRIu32 "\n",
-                    m->steps[i].number, m->steps[i].cycles, cycles);
-            return EXIT_FAILED;
-        }
-    }
-    if (m->ledger.cycles != m->answer.used.cycles_predicted) {
-        fprintf(stderr, "tokproc: the ledger has %" PRIu64 " cycles, the steps took %" PRIu64 "\n",
-                m->ledger.cycles, m->answer.used.cycles_predicted);
-        return EXIT_FAILED;
-    }
-    return EXIT_OK;
+    return account_steps(m->forecast, m->steps, m->step_count, m->spent.used.cycles_predicted,
+                         &m->ledger);
 }
 
 static int measure(struct measured *m, const struct options *options)
@@ -75,7 +61,7 @@ static int measure(struct measured *m, const struct options *options)
     if (tp_device_record(m->work.device, m->steps, max, &error) != TP_OK) {
         return failed(&error);
     }
-    status = generate(&m->work, options, true, false, &m->answer);
+    status = generate(&m->work, options, true, false, &m->answer, &m->spent);
     m->step_count = tp_device_recorded(m->work.device);
     if (status == EXIT_OK && interrupted()) {
         status = EXIT_INTERRUPTED;
@@ -83,7 +69,7 @@ static int measure(struct measured *m, const struct options *options)
     if (status != EXIT_OK) {
         return status;
     }
-    const struct tp_device_statistics *u = &m->answer.used;
+    const struct tp_device_statistics *u = &m->spent.used;
     double tokens = u->tokens == 0 ? 1 : (double)u->tokens;
     m->cycles_per_token = (double)u->cycles_predicted / tokens;
     m->between = u->cycles_steps != 0 ? (double)(u->cycles_total - u->cycles_steps) / tokens : 0;
@@ -127,19 +113,6 @@ static json_t *roofline(const struct measured *m, bool json)
                      "memory_cycles_per_token", memory, "achieved_cycles_per_token",
                      m->cycles_per_token, "products_per_beat", intensity, "products_per_cycle",
                      intensity * memory / m->cycles_per_token);
-}
-
-// One step in which so many slots stand at the end of a context. 0: they do not.
-static uint32_t cycles_at(tp_forecast *forecast, uint32_t slots, uint32_t context,
-                          struct tp_ledger *ledger)
-{
-    const uint32_t all = (1u << slots) - 1;
-    struct tp_step step = {.active = all, .logits = all, .fast = all};
-    for (uint32_t s = 0; s < slots; s++) {
-        step.positions[s] = context - 1;
-    }
-    *ledger = (struct tp_ledger){0};
-    return tp_forecast_add(forecast, &step, ledger);
 }
 
 // Cycles per token and use by context, for one slot and for all.
@@ -213,7 +186,7 @@ static json_t *board_figures(const struct measured *m, bool json)
     double link_bytes =
         TOKEN_BYTES + FRAME_OVERHEAD +
         (STEP_BYTES + FRAME_OVERHEAD) * (double)m->ledger.steps / (double)m->ledger.tokens;
-    double link = m->board.baud / (BITS_OF_BYTE * link_bytes);
+    double serial = m->board.baud / (SERIAL_BITS_OF_BYTE * link_bytes);
     double watts = estimate_watts(m);
     if (!json) {
         printf("board                  %s, %s, placed and routed, not run on silicon\n",
@@ -221,16 +194,16 @@ static json_t *board_figures(const struct measured *m, bool json)
         printf("clock                  %.2f MHz reached, %.2f required\n", b->clock_achieved_mhz,
                b->clock_required_mhz);
         printf("tokens per second      %.0f (steps alone: %.0f)\n", with_gaps, steps_only);
-        printf("serial link            at most %.0f tokens per second, %.0f bytes each at %" PRIu32
+        printf("serial line            at most %.0f tokens per second, %.0f bytes each at %" PRIu32
                " baud\n",
-               link, link_bytes, m->board.baud);
+               serial, link_bytes, m->board.baud);
         printf("power                  %.2f W, %.0f tokens per joule: %s\n", watts,
                with_gaps / watts, energy_method);
     }
     return json_pack("{s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:s, s:s}", "board", m->board.name,
                      "clock_achieved_mhz", b->clock_achieved_mhz, "clock_required_mhz",
                      b->clock_required_mhz, "tokens_per_second_board", with_gaps,
-                     "tokens_per_second_steps", steps_only, "tokens_per_second_link", link,
+                     "tokens_per_second_steps", steps_only, "tokens_per_second_serial", serial,
                      "watts_estimated", watts, "tokens_per_joule_estimated", with_gaps / watts,
                      "energy_method", energy_method, "source_hash", b->source_hash);
 }
@@ -239,7 +212,7 @@ static json_t *board_figures(const struct measured *m, bool json)
 
 static void print_figures(const struct measured *m, const struct options *options)
 {
-    const struct tp_device_statistics *u = &m->answer.used;
+    const struct tp_device_statistics *u = &m->spent.used;
     bool counted = u->cycles_steps != 0;
     printf("%-22s %s, %s, %" PRIu32 " session%s\n", m->work.model_info.name, m->work.device_name,
            format_label(&m->work, options), options->sessions, options->sessions == 1 ? "" : "s");
@@ -252,24 +225,24 @@ static void print_figures(const struct measured *m, const struct options *option
     if (counted) {
         printf("%-22s %.1f cycles per token\n", "between steps", m->between);
         printf("%-22s %.0f kHz\n", "simulated clock",
-               (double)u->cycles_total / m->answer.seconds / 1e3);
+               (double)u->cycles_total / m->spent.seconds / 1e3);
     }
-    printf("%-22s %.1f\n", "tokens per second", (double)u->tokens / m->answer.seconds);
+    printf("%-22s %.1f\n", "tokens per second", (double)u->tokens / m->spent.seconds);
     printf("%-22s %" PRIu64 " saturations, %" PRIu64 " clips\n", "numbers", u->saturations,
            u->clips);
 }
 
 static json_t *figures_to_json(const struct measured *m, const struct options *options)
 {
-    const struct tp_device_statistics *u = &m->answer.used;
+    const struct tp_device_statistics *u = &m->spent.used;
     return json_pack("{s:s, s:s, s:s, s:i, s:I, s:f, s:I, s:I, s:f, s:f, s:f, s:f, s:I, s:I}",
                      "model", m->work.model_info.name, "device", m->work.device_name, "format",
                      format_label(&m->work, options), "sessions", (int)options->sessions, "tokens",
                      (json_int_t)u->tokens, "cycles_per_token", m->cycles_per_token,
                      "cycles_predicted", (json_int_t)u->cycles_predicted, "cycles_counted",
                      (json_int_t)u->cycles_steps, "cycles_between_steps_per_token", m->between,
-                     "simulated_khz", (double)u->cycles_total / m->answer.seconds / 1e3,
-                     "tokens_per_second", (double)u->tokens / m->answer.seconds, "multiplier_use",
+                     "simulated_khz", (double)u->cycles_total / m->spent.seconds / 1e3,
+                     "tokens_per_second", (double)u->tokens / m->spent.seconds, "multiplier_use",
                      multiplier_use(&m->ledger, m->work.device_info.groups), "saturations",
                      (json_int_t)u->saturations, "clips", (json_int_t)u->clips);
 }
@@ -325,11 +298,28 @@ static int choose_board(struct measured *m, const struct options *options, struc
     return read_bitstream(options, options->board, &m->bitstream);
 }
 
+// At the clock of the board's bitstream; without one a round number shows the ratios.
+static int bench_side_by_side(const struct measured *m, const struct options *options)
+{
+    struct board_clock clock = {.mhz = 100, .origin = "no --board: a round number"};
+    if (options->sessions != 1 || options->ledger) {
+        fprintf(stderr, "tokproc: --parallel does not go with --sessions and --ledger\n");
+        return EXIT_USAGE;
+    }
+    if (options->board != NULL) {
+        board_clock(&m->board, options, &clock);
+    }
+    return bench_parallel(options, &clock);
+}
+
 int verb_bench(const struct options *options)
 {
     struct measured m = {.step_count = 0};
     struct options own;
     int status = choose_board(&m, options, &own);
+    if (status == EXIT_OK && own.parallel_list != NULL) {
+        return bench_side_by_side(&m, &own);
+    }
     if (status == EXIT_OK) {
         status = measure(&m, &own);
     }

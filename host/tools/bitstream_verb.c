@@ -47,8 +47,13 @@ static int open_bitstream(const struct options *options, const char *path, tp_bi
     if (tp_bitstream_open(path, bitstream, &fault, &error) != TP_OK) {
         return refused(options, path, fault, &error);
     }
-    if (choose_map(options, path, map) &&
-        tp_bitstream_use_map(*bitstream, map, &fault, &error) != TP_OK) {
+    bool uses_map = choose_map(options, path, map);
+    if (uses_map && options->map == NULL && options->board != NULL &&
+        !has_map(map, options->board)) {
+        tp_bitstream_close(*bitstream);
+        return EXIT_FAILED;
+    }
+    if (uses_map && tp_bitstream_use_map(*bitstream, map, &fault, &error) != TP_OK) {
         tp_bitstream_close(*bitstream);
         return refused(options, path, fault, &error);
     }
@@ -141,7 +146,7 @@ static int print_facts(const tp_bitstream *bitstream, const struct options *opti
         printf("map of %s: fits\n", f.board);
         print_memories(bitstream);
     } else {
-        printf("no map: block RAMs have numbers only - try: --map FILE\n");
+        printf("no map: block RAMs have numbers only - try: make bitstream-map, or --map FILE\n");
     }
     return EXIT_OK;
 }
@@ -317,7 +322,9 @@ static int run_read(const struct options *options)
     }
     tp_bitstream_get_facts(bitstream, &facts);
     if (facts.memories == 0) {
-        fprintf(stderr, "tokproc: reading needs the map of the design - try: --map FILE\n");
+        fprintf(stderr,
+                "tokproc: reading needs the map of the design - try: make bitstream-map, or "
+                "--map FILE\n");
         status = EXIT_USAGE;
     } else {
         status = print_contents(bitstream, options);

@@ -101,6 +101,41 @@ void find_map(const struct options *options, char path[MAP_PATH_BYTES])
     }
 }
 
+bool has_map(const char *path, const char *board)
+{
+    bool is_there = access(path, R_OK) == 0;
+    if (!is_there) {
+        fprintf(stderr,
+                "tokproc: there is no map %s, which says where the memories of the design lie - "
+                "try: make bitstream-map BOARD=%s behind make bitstream BOARD=%s, or --map\n",
+                path, board, board);
+    }
+    return is_there;
+}
+
+int find_map_of_device(const struct options *options, const char *device, char path[MAP_PATH_BYTES])
+{
+    struct tp_board_info boards[BOARDS_MAX];
+    struct options with_board = *options;
+    const char *configuration = strchr(device, ':');
+    size_t count = tp_board_list(boards, BOARDS_MAX);
+    for (size_t i = 0; i < count && i < BOARDS_MAX && configuration != NULL; i++) {
+        if (with_board.board == NULL && strcmp(boards[i].configuration, configuration + 1) == 0) {
+            with_board.board = boards[i].name;
+        }
+    }
+    if (with_board.board == NULL && options->map == NULL) {
+        fprintf(stderr,
+                "tokproc: %s is the configuration of no board, so nobody knows its map - try: "
+                "--map FILE, or --config ulx3s-45f\n",
+                device);
+        return EXIT_USAGE;
+    }
+    find_map(&with_board, path);
+    return has_map(path, with_board.board != NULL ? with_board.board : "NAME") ? EXIT_OK
+                                                                               : EXIT_FAILED;
+}
+
 static tp_status read_quietly(const struct options *options, const char *board,
                               struct tp_bitstream_info *info, struct tp_error *error)
 {
@@ -131,13 +166,6 @@ tp_status read_bits(const struct options *options, const char *board, struct boa
     }
     (void)snprintf(bits->stale, sizeof bits->stale, "%s", stale.text);
     return TP_OK;
-}
-
-bool build_is(uint32_t build, const char *source_hash)
-{
-    char text[TP_NAME_BYTES];
-    (void)snprintf(text, sizeof text, "%08" PRIx32, build);
-    return build == 0 || strncmp(source_hash, text, strlen(text)) == 0;
 }
 
 int read_bitstream(const struct options *options, const char *board, struct tp_bitstream_info *info)

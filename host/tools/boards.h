@@ -7,7 +7,15 @@
 
 #include "common.h"
 
-enum { BOARDS_MAX = 16, SHIPPED_BYTES = 1200, MAP_PATH_BYTES = SHIPPED_BYTES + TP_NAME_BYTES };
+enum {
+    BOARDS_MAX = 16,
+    SHIPPED_BYTES = 1200,
+    MAP_PATH_BYTES = SHIPPED_BYTES + TP_NAME_BYTES,
+    SERIAL_BITS_OF_BYTE = 10,
+    JTAG_HZ = 25000000,  // that load times are told for; a cable may be slower
+    // At full speed 19 bulk packets of 64 bytes fit a frame of a millisecond (USB 2.0, table 5-9).
+    USB_BYTES_PER_SECOND = 19 * 64 * 1000
+};
 
 /** The clock of a board's core. */
 struct board_clock {
@@ -28,6 +36,15 @@ void find_bitstreams(const struct options *options, char folder[SHIPPED_BYTES],
 
 /** The map of a board's design: --map, else the one beside the bitstream of --board. */
 void find_map(const struct options *options, char path[MAP_PATH_BYTES]);
+
+/** The map of the design that a simulated device ("sim:ulx3s-45f") boots with: --map, that of
+ *  --board, else of the board of its configuration. An exit status, after a message when there is
+ *  none. */
+int find_map_of_device(const struct options *options, const char *device,
+                       char path[MAP_PATH_BYTES]);
+
+/** Whether that map is there; false after a message that says how to make it. */
+bool has_map(const char *path, const char *board);
 
 /** The board of that name; false after a message. */
 bool find_board(const char *name, struct tp_board_info *info);
@@ -54,9 +71,6 @@ struct board_bits {
  *  error  as tp_bitstream_read without a tree, and as tp_bitstream_check_bits */
 tp_status read_bits(const struct options *options, const char *board, struct board_bits *bits,
                     struct tp_error *error);
-
-/** Whether a device's build is that of a source hash; 0 is that of any. */
-bool build_is(uint32_t build, const char *source_hash);
 
 /** The clock that the bitstream of this tree reached; where there is none, the required one. */
 void board_clock(const struct tp_board_info *board, const struct options *options,

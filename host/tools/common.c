@@ -2,9 +2,10 @@
 //
 // Shared parts of the verbs.
 
-#include "common.h"
+#include "boards.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
@@ -30,7 +31,8 @@ static void on_interrupt(int number)
 
 void catch_interrupt(void)
 {
-    struct sigaction action = {.sa_handler = on_interrupt};
+    // A write to a slow terminal or pipe goes on; what waits for input looks for itself.
+    struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = SA_RESTART};
     (void)sigemptyset(&action.sa_mask);
     (void)sigaction(SIGINT, &action, NULL);
     (void)signal(SIGPIPE, SIG_IGN);
@@ -39,6 +41,11 @@ void catch_interrupt(void)
 bool interrupted(void)
 {
     return interrupts != 0;
+}
+
+void interrupt_forget(void)
+{
+    interrupts = 0;
 }
 
 int failed(const struct tp_error *error)
@@ -119,11 +126,13 @@ int work_open_model(struct work *work, const struct options *options)
     return EXIT_OK;
 }
 
-static struct tp_load_options load_options(const struct options *options)
+struct tp_load_options load_options(const struct options *options,
+                                    const struct tp_device_info *info)
 {
+    uint32_t sessions = options->sessions < info->slots ? options->sessions : info->slots;
     return (struct tp_load_options){.format = options->format,
                                     .context = options->context,
-                                    .sessions = options->sessions,
+                                    .sessions = sessions,
                                     .calibrate_path = options->calibrate};
 }
 
@@ -132,13 +141,13 @@ static struct tp_load_options load_options(const struct options *options)
 static int choose_simulated(struct work *work, const struct options *options,
                             const struct tp_device_info *infos, size_t count)
 {
-    const struct tp_load_options load = load_options(options);
     struct tp_error error = {.status = TP_OK};
     const struct tp_device_info *largest = NULL;
     for (size_t i = 0; i < count; i++) {
         if (strncmp(infos[i].name, "sim:", 4) != 0) {
             continue;
         }
+        const struct tp_load_options load = load_options(options, &infos[i]);
         if (work->model == NULL || tp_model_check(work->model, &infos[i], &load, &error) == TP_OK) {
             memcpy(work->device_name, infos[i].name, TP_DEVICE_NAME_BYTES);
             return EXIT_OK;
@@ -151,6 +160,7 @@ static int choose_simulated(struct work *work, const struct options *options,
         fprintf(stderr, "tokproc: no simulated device was found - try: make build, or -d emu\n");
         return EXIT_FAILED;
     }
+    const struct tp_load_options load = load_options(options, largest);
     if (tp_model_check(work->model, largest, &load, &error) != TP_OK) {
         fprintf(stderr, "tokproc: %s: %s; or: -d emu\n", largest->name, error.text);
     }
@@ -194,16 +204,83 @@ const char *format_label(const struct work *work, const struct options *options)
     return work->model_info.quantised ? "image" : tp_format_name(options->format);
 }
 
-int work_load(struct work *work, const struct options *options)
+// From a bitstream; what of the model it has not comes behind it.
+static int boot(struct work *work, const struct options *options)
 {
     struct tp_error error = {.status = TP_OK};
-    const struct tp_load_options load = load_options(options);
+    struct tp_reconfigure_report report;
+    char map[MAP_PATH_BYTES];
+    int status = find_map_of_device(options, work->device_name, map);
+    const struct tp_boot_options boot_options = {.bits = options->boot, .map = map};
+    const struct tp_reconfigure_options rest = {.load = load_options(options, &work->device_info),
+                                                .by_bitstream = true,
+                                                .from = options->boot};
+    if (status != EXIT_OK) {
+        return status;
+    }
+    if (tp_device_boot(work->device, &boot_options, NULL, &error) != TP_OK ||
+        tp_device_reconfigure(work->device, work->model, &rest, &report, &error) != TP_OK) {
+        return failed(&error);
+    }
+    if (!options->quiet) {
+        fprintf(stderr,
+                "booted from %s; %" PRIu32 " further block RAMs and %" PRIu64
+                " words over the link\n",
+                options->boot, report.block_rams, report.link_words);
+    }
+    return EXIT_OK;
+}
+
+int work_open_device(struct work *work)
+{
+    struct tp_error error = {.status = TP_OK};
     if (tp_device_open(work->context, work->device_name, &work->device, &error) != TP_OK ||
-        tp_device_get_info(work->device, &work->device_info) != TP_OK ||
-        tp_device_load(work->device, work->model, &load, &error) != TP_OK) {
+        tp_device_get_info(work->device, &work->device_info) != TP_OK) {
         return failed(&error);
     }
     return EXIT_OK;
+}
+
+int work_load(struct work *work, const struct options *options)
+{
+    struct tp_error error = {.status = TP_OK};
+    int status = work->device == NULL ? work_open_device(work) : EXIT_OK;
+    const struct tp_load_options load = load_options(options, &work->device_info);
+    if (status == EXIT_OK && options->boot != NULL) {
+        return boot(work, options);
+    }
+    if (status == EXIT_OK && tp_device_load(work->device, work->model, &load, &error) != TP_OK) {
+        return failed(&error);
+    }
+    return status;
+}
+
+tp_status work_change_model(struct work *work, const struct options *options, const char *bits,
+                            struct tp_error *error)
+{
+    struct tp_reconfigure_report report;
+    const struct tp_reconfigure_options change = {.load = load_options(options, &work->device_info),
+                                                  .by_bitstream = bits != NULL,
+                                                  .map = options->map,
+                                                  .bits = bits};
+    const struct tp_model_options model_options = {.path = options->new_model,
+                                                   .tokenizer_path = options->tokenizer};
+    if (options->new_model != NULL &&
+        tp_model_open(work->context, &model_options, &work->new_model, error) != TP_OK) {
+        return error->status;
+    }
+    tp_model *model = work->new_model != NULL ? work->new_model : work->model;
+    if (tp_device_reconfigure(work->device, model, &change, &report, error) != TP_OK) {
+        return error->status;
+    }
+    tp_model_get_info(model, &work->model_info);
+    if (!options->quiet) {
+        fprintf(stderr,
+                "\nreconfigured: %" PRIu32 " block RAMs, %" PRIu64
+                " words over the link; the sessions stood still for %.1f ms\n",
+                report.block_rams, report.link_words, 1e3 * report.seconds);
+    }
+    return TP_OK;
 }
 
 int work_open(struct work *work, const struct options *options)
@@ -218,6 +295,7 @@ int work_open(struct work *work, const struct options *options)
 void work_close(struct work *work)
 {
     tp_device_close(work->device);
+    tp_model_close(work->new_model);
     tp_model_close(work->model);
     tp_context_destroy(work->context);
 }

@@ -13,6 +13,7 @@
 struct work {
     tp_context *context;
     tp_model *model;
+    tp_model *new_model;  // of --new-model, once it is in the device
     tp_device *device;
     struct tp_model_info model_info;
     struct tp_device_info device_info;
@@ -21,6 +22,8 @@ struct work {
 
 /** True after Ctrl-C; a second one ends the program at once. */
 bool interrupted(void);
+/** It was dealt with: the next Ctrl-C is the first one again. */
+void interrupt_forget(void);
 void catch_interrupt(void);
 
 /** A bar on a terminal, unless --quiet; fraction 1 takes it away. */
@@ -34,8 +37,17 @@ int work_open_model(struct work *work, const struct options *options);
 /** Chooses the device's name: the n-th -d, or the default; the first configuration that fits. */
 int work_choose_device(struct work *work, const struct options *options, uint32_t index,
                        const char *fallback);
-/** Opens the chosen device and loads the model into it. */
+/** Opens the chosen device. */
+int work_open_device(struct work *work);
+/** Loads the model into it, which is opened unless it is; behind a boot from --boot. */
 int work_load(struct work *work, const struct options *options);
+/** How the options load a model into a device. Sessions beyond its slots take turns. */
+struct tp_load_options load_options(const struct options *options,
+                                    const struct tp_device_info *info);
+/** Gives the device the model of --new-model under its sessions: by a partial bitstream, or with
+ *  bits NULL over the link. */
+tp_status work_change_model(struct work *work, const struct options *options, const char *bits,
+                            struct tp_error *error);
 /** "nf4", or "image" of a model that has its own formats. */
 const char *format_label(const struct work *work, const struct options *options);
 /** All three. */

@@ -124,8 +124,8 @@ static void check_bitstream(struct doctor *d)
     } else if (read_bits(d->options, board, &bits, &error) != TP_OK) {
         note(d, STEP_BITSTREAM, STATE_FAILED, "%s", error.text);
     } else {
-        note(d, STEP_BITSTREAM, STATE_OK, "%s, %.2f MHz reached, build %.8s%s%s", bits.path,
-             bits.info.clock_achieved_mhz, bits.info.source_hash,
+        note(d, STEP_BITSTREAM, STATE_OK, "%s, %.2f MHz reached, build %08" PRIx32 "%s%s",
+             bits.path, bits.info.clock_achieved_mhz, bits.info.build,
              bits.stale[0] != 0 ? "; note: " : "", bits.stale);
     }
 }
@@ -159,7 +159,7 @@ static bool knows_build(const struct doctor *d, uint32_t build)
     bool known = build == 0;
     for (size_t i = 0; i < count && i < BOARDS_MAX && !known; i++) {
         known = read_bits(d->options, boards[i].name, &bits, &error) == TP_OK &&
-                build_is(build, bits.info.source_hash);
+                bits.info.build == build;
     }
     return known;
 }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "boards.h"
+#include "flash_partial.h"
 #include "programmer.h"
 #include "verbs.h"
 
@@ -63,8 +64,8 @@ static int check_bits(struct flash *f, const struct options *options)
     if (read_bits(options, f->board.name, &f->bits, &error) != TP_OK) {
         return failed(&error);
     }
-    tell(options, "bitstream", "%s, %" PRIu64 " bytes as its manifest says, build %.8s",
-         f->bits.path, f->bits.info.bits_bytes, f->bits.info.source_hash);
+    tell(options, "bitstream", "%s, %" PRIu64 " bytes as its manifest says, build %08" PRIx32,
+         f->bits.path, f->bits.info.bits_bytes, f->bits.info.build);
     if (f->bits.stale[0] != 0) {
         tell(options, "", "note: %s", f->bits.stale);
     }
@@ -204,10 +205,10 @@ static int report(const struct flash *f, const struct options *options)
 {
     const struct tp_device_info *d = &f->device;
     char build[TP_NAME_BYTES];
-    if (!build_is(d->build, f->bits.info.source_hash)) {
-        return complain("%s answers as build %08" PRIx32 ", written was %.8s - try: another cable, "
-                        "or -d",
-                        f->device_name, d->build, f->bits.info.source_hash);
+    if (d->build != 0 && d->build != f->bits.info.build) {
+        return complain("%s answers as build %08" PRIx32 ", written was %08" PRIx32
+                        " - try: another cable, or -d",
+                        f->device_name, d->build, f->bits.info.build);
     }
     (void)snprintf(build, sizeof build, "%08" PRIx32, d->build);
     if (options->json) {
@@ -241,6 +242,14 @@ static int announce(const struct flash *f, const struct options *options)
 int verb_flash(const struct options *options)
 {
     struct flash f = {.device_name = ""};
+    if (options->partial) {
+        return flash_partial(options);
+    }
+    if (options->argument_count != 0) {
+        (void)complain("a file is for --partial; else the bits are the board's - try: tokproc "
+                       "flash --help");
+        return EXIT_USAGE;
+    }
     int status = prepare(&f, options);
     if (status != EXIT_OK) {
         return status;

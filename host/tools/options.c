@@ -21,6 +21,7 @@ enum kind {
     KIND_FORMAT,
     KIND_DEVICE,
     KIND_KEEP,
+    KIND_PROMPT,
     KIND_STOP
 };
 
@@ -49,10 +50,15 @@ static const struct option table[] = {
      "configuration of the device; default: the first that holds the model"},
     {'c', true, "context", "N", KIND_COUNT, FIELD(context), 1, 65535,
      "positions of a session; default: as many as fit"},
-    {'p', true, "prompt", "TEXT", KIND_TEXT, FIELD(prompt), 0, 0,
-     "text to continue; default: none"},
+    {'p', true, "prompt", "TEXT", KIND_PROMPT, 0, 0, 0, "text to continue; default: none"},
+    {'7', false, "parallel", "N", KIND_COUNT, FIELD(parallel), 1, 1024,
+     "N sessions at a time: of one prompt, with seeds from --seed on; of several (--prompt\n"
+     "                             again, --prompts) one each, and the next joins when one ends;\n"
+     "                             more than the device has slots take turns"},
+    {'8', false, "prompts", "FILE", KIND_TEXT, FIELD(prompts_file), 0, 0,
+     "prompts, one a line, a session for each"},
     {'H', false, "chat", "NAME", KIND_TEXT, FIELD(chat), 0, 0,
-     "answer the prompt as a chat does; auto: the model's template, else a name: chatml, llama3"},
+     "answer the prompt as a chat does; auto: the model's template, else a name: plain, chatml"},
     {'Y', false, "system", "TEXT", KIND_TEXT, FIELD(system), 0, 0,
      "with --chat: what the model is told before the prompt"},
     {'n', true, "tokens", "N", KIND_COUNT, FIELD(tokens), 1, 4e9,
@@ -90,6 +96,9 @@ static const struct option table[] = {
      "go on after the end-of-text token"},
     {'j', true, "sessions", "N", KIND_COUNT, FIELD(sessions), 1, 8,
      "sessions that run side by side; default 1"},
+    {'9', false, "parallel", "LIST", KIND_TEXT, FIELD(parallel_list), 0, 0,
+     "a table of sessions side by side, which take turns where they are more than the slots:\n"
+     "                             --parallel 1,2,4,8"},
     {'x', false, "text", "FILE", KIND_TEXT, FIELD(text), 0, 0,
      "texts to score, separated by lines <|endoftext|>"},
     {'a', false, "calibrate", "FILE", KIND_TEXT, FIELD(calibrate), 0, 0,
@@ -128,6 +137,13 @@ static const struct option table[] = {
      "the model's block RAMs alone, for a board that has its bitstream"},
     {'3', false, "from", "FILE", KIND_TEXT, FIELD(from), 0, 0,
      "of these, the block RAMs that differ from FILE, which the board has"},
+    {'4', false, "boot", "FILE", KIND_TEXT, FIELD(boot), 0, 0,
+     "bitstream that the simulated device boots from, with the model in it or without"},
+    {'5', false, "reconfigure", "[FILE]@N", KIND_TEXT, FIELD(reconfigure), 0, 0,
+     "behind N tokens of each session the model of --new-model, by the partial bitstream FILE,\n"
+     "                             else by the link"},
+    {'6', false, "new-model", "MODEL", KIND_TEXT, FIELD(new_model), 0, 0,
+     "what --reconfigure brings; default: the model of -m"},
     {'w', false, "wave", "FILE", KIND_TEXT, FIELD(wave), 0, 0,
      "wave (FST) of the step of --step, from a device that was built with tracing"},
     {'e', false, "step", "N", KIND_COUNT, FIELD(step), 0, 4e9,
@@ -137,7 +153,8 @@ static const struct option table[] = {
     {'T', false, "pty", NULL, KIND_FLAG, FIELD(pty), 0, 0,
      "a pseudo terminal in its place, to be opened as a serial port"},
     {'J', false, "json", NULL, KIND_FLAG, FIELD(json), 0, 0,
-     "one line of JSON, the last on standard output"},
+     "one line of JSON, the last on standard output; before it, of chat one for each token and\n"
+     "                             turn, of run --parallel for each session"},
     {'q', true, "quiet", NULL, KIND_FLAG, FIELD(quiet), 0, 0, "no progress and no figures"},
     {'D', false, "device-folder", "DIR", KIND_TEXT, FIELD(device_folder), 0, 0,
      "where simulated devices lie; default: \"sim\" beside the program, or where installed"},
@@ -267,7 +284,7 @@ static bool store(const struct option *option, const char *value, struct options
     switch (option->kind) {
     case KIND_TEXT:
         memcpy(field, &value, sizeof value);
-        return value[0] != 0 || option->letter == 'p';
+        return value[0] != 0;
     case KIND_COUNT: {
         if (!parse_real(value, option->least, option->most, &number) || number != floor(number)) {
             return false;
@@ -295,6 +312,13 @@ static bool store(const struct option *option, const char *value, struct options
             return false;
         }
         options->keeps[options->keep_count++] = value;
+        return true;
+    case KIND_PROMPT:
+        if (options->prompt_count == OPTION_PROMPTS_MAX) {
+            return false;
+        }
+        options->prompt = value;
+        options->prompts[options->prompt_count++] = value;
         return true;
     case KIND_DEVICE:
         if (options->device_count == OPTION_DEVICES_MAX) {

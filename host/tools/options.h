@@ -7,7 +7,12 @@
 
 #include "tokproc.h"
 
-enum { OPTION_DEVICES_MAX = 2, OPTION_KEEPS_MAX = 64, OPTION_ARGUMENTS_MAX = 3 };
+enum {
+    OPTION_DEVICES_MAX = 2,
+    OPTION_KEEPS_MAX = 64,
+    OPTION_ARGUMENTS_MAX = 3,
+    OPTION_PROMPTS_MAX = 64
+};
 
 /** What the command line said, with defaults where it said nothing. */
 struct options {
@@ -20,7 +25,12 @@ struct options {
     const char *config;
     const char *device_folder;
     uint32_t context;
-    const char *prompt;
+    const char *prompt;                       // the last
+    const char *prompts[OPTION_PROMPTS_MAX];  // all
+    uint32_t prompt_count;
+    const char *prompts_file;
+    uint32_t parallel;          // 0: not given
+    const char *parallel_list;  // of bench
     const char *chat;
     const char *system;
     uint32_t tokens;
@@ -65,6 +75,9 @@ struct options {
     bool full;
     bool partial;
     const char *from;
+    const char *boot;
+    const char *reconfigure;
+    const char *new_model;
     const char *wave;
     uint32_t step;
     bool step_given;

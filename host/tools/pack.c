@@ -68,6 +68,9 @@ static int pack(struct work *work, const struct options *options)
     find_map(options, map);
     find_bitstreams(options, folder, root);
     (void)snprintf(bits, sizeof bits, "%s/%s/tokproc.bit", folder, options->board);
+    if (!has_map(map, options->board)) {
+        return EXIT_FAILED;
+    }
     const struct tp_pack_options pack_options = {.map = map,
                                                  .bits = is_full ? bits : NULL,
                                                  .from = options->from,

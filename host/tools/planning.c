@@ -10,7 +10,7 @@
 #include "boards.h"
 #include "verbs.h"
 
-enum { CONFIGURATIONS_MAX = 64, NEEDS_MAX = 32, MEAN_POSITIONS = 256 };
+enum { CONFIGURATIONS_MAX = 64, NEEDS_MAX = 32, MEAN_POSITIONS = 256, PAGE = 16 };
 
 // What a core takes at least beside its lanes, and each group of lanes. The LUTs are a lower bound,
 // estimated: synthesis gives ulx3s-45f, of one group, 36,000. Memory comes in units: 512 beats take
@@ -46,7 +46,8 @@ static json_t *needs_to_json(const struct tp_need *needs, size_t count)
     return list;
 }
 
-// Positions of each session when all slots have one; 0: they have no page each.
+// Positions of each session when all slots have one and the KV memory is shared equally, in whole
+// pages; 0: they have no page each, or the model cannot use several slots.
 static uint32_t shared_context(const tp_model *model, const struct tp_device_info *device,
                                const struct tp_load_options *load)
 {
@@ -54,7 +55,11 @@ static uint32_t shared_context(const tp_model *model, const struct tp_device_inf
     struct tp_cost cost;
     all.sessions = device->slots;
     all.context = 0;
-    return tp_model_get_cost(model, device, &all, &cost, NULL) == TP_OK ? cost.context : 0;
+    if (tp_model_get_cost(model, device, &all, &cost, NULL) != TP_OK) {
+        return 0;
+    }
+    uint32_t share = cost.kv_positions / device->slots / PAGE * PAGE;
+    return share < cost.context ? share : cost.context;
 }
 
 static uint64_t need_of(const struct tp_need *needs, size_t count, const char *what)
@@ -145,16 +150,24 @@ static int plan_format(const struct work *work, const struct options *options,
         double per_second = 1e6 * place->clock.mhz / mean;
         uint32_t shared = shared_context(work->model, place->device, load);
         double use = multiplier_use(&ledger, place->device->groups);
-        json_t *facts =
-            json_pack("{s:I, s:i, s:i, s:i, s:i, s:i, s:f, s:i, s:i, s:f}", "matrix_bytes",
-                      (json_int_t)cost.matrix_bytes, "weight_beats", (int)cost.weight_beats,
-                      "instructions", (int)cost.instructions, "context", (int)cost.context, "slots",
-                      (int)place->device->slots, "context_of_each_slot", (int)shared,
-                      "cycles_per_token", mean, "mean_of_positions", (int)mean_of,
-                      "cycles_at_context", (int)at_context, "multiplier_use", use);
+        double load_seconds = (double)cost.link_bytes / USB_BYTES_PER_SECOND;
+        double jtag_seconds = 8 * (double)cost.stream_bytes / JTAG_HZ;
+        json_t *facts = json_pack(
+            "{s:I, s:i, s:i, s:i, s:i, s:i, s:f, s:i, s:i, s:f, s:I, s:I, s:f, s:i, s:I, s:f}",
+            "matrix_bytes", (json_int_t)cost.matrix_bytes, "weight_beats", (int)cost.weight_beats,
+            "instructions", (int)cost.instructions, "context", (int)cost.context, "slots",
+            (int)place->device->slots, "context_of_each_slot", (int)shared, "cycles_per_token",
+            mean, "mean_of_positions", (int)mean_of, "cycles_at_context", (int)at_context,
+            "multiplier_use", use, "load_bytes", (json_int_t)cost.load_bytes, "link_bytes",
+            (json_int_t)cost.link_bytes, "load_seconds_usb", load_seconds, "block_rams",
+            (int)cost.block_rams, "stream_bytes", (json_int_t)cost.stream_bytes,
+            "load_seconds_jtag", jtag_seconds);
         (void)json_object_update_new(row, facts);
         if (place->clock.mhz > 0) {
             (void)json_object_set_new(row, "tokens_per_second", json_real(per_second));
+            double serial = place->board->baud / (double)SERIAL_BITS_OF_BYTE;
+            (void)json_object_set_new(row, "load_seconds_serial",
+                                      json_real((double)cost.link_bytes / serial));
         }
         if (options->ledger) {
             (void)json_object_set_new(row, "ledger", ledger_to_json(&ledger));
@@ -166,9 +179,9 @@ static int plan_format(const struct work *work, const struct options *options,
                                place->device->slots, shared);
             }
             printf("%-18s yes  %6" PRIu32 " of %-6" PRIu32 " %8" PRIu32 " %9s %9.1f %9" PRIu32
-                   " %6.1f %%",
+                   " %6.1f %% %6.2f s %6.2f s",
                    label, cost.weight_beats, place->device->weight_beats, cost.context, shares,
-                   mean, at_context, 100 * use);
+                   mean, at_context, 100 * use, load_seconds, jtag_seconds);
             if (place->clock.mhz > 0) {
                 printf(" %9.0f", per_second);
             }
@@ -303,8 +316,9 @@ static void print_head(const struct place *place)
         printf("configuration %s, %.1f MHz (%s)\n", place->device->name, place->clock.mhz,
                place->clock.origin);
     }
-    printf("%-18s fits %16s %8s %9s %9s %9s %8s%s\n", "format", "weight beats", "context",
-           "sessions", "cycles", "last", "use", place->board != NULL ? "  tokens/s" : "");
+    printf("%-18s fits %16s %8s %9s %9s %9s %8s %8s %8s%s\n", "format", "weight beats", "context",
+           "sessions", "cycles", "last", "use", "USB load", "JTAG",
+           place->board != NULL ? "  tokens/s" : "");
 }
 
 static int plan_place(const struct work *work, const struct options *options,
@@ -404,11 +418,12 @@ int verb_plan(const struct options *options)
                                          : plan_boards(&work, options, list);
     }
     if (status == EXIT_OK && !options->json) {
-        printf("\ncycles: per token, mean of the first %d positions of one session, greedy; last: "
-               "at the end "
-               "of the context;\nsessions: when all slots have one; use: of the multipliers; all "
-               "computed, nothing was run\n",
-               MEAN_POSITIONS);
+        printf(
+            "\ncycles: per token, mean of the first %d positions of one session, greedy; last: "
+            "at the end "
+            "of the context;\nsessions: when all slots have one; use: of the multipliers; JTAG: a "
+            "partial bitstream of it at %d MHz;\nall computed, nothing was run\n",
+            MEAN_POSITIONS, JTAG_HZ / 1000000);
     }
     if (status == EXIT_OK && options->json) {
         status =

@@ -261,7 +261,10 @@ static void write_arguments(const struct options *options, const struct cable *c
                             const char *bits, const char **arguments)
 {
     size_t count = begin(cable, arguments);
-    arguments[count++] = options->permanent ? "--write-flash" : "--write-sram";
+    // It plays SVF by the name of the file.
+    if (!options->partial) {
+        arguments[count++] = options->permanent ? "--write-flash" : "--write-sram";
+    }
     if (options->permanent) {
         arguments[count++] = "--verify";
     }

@@ -26,7 +26,8 @@ bool programmer_detect(const struct options *options, const struct cable *cable,
                        struct programmer_run *run);
 
 /** Writes bits into the configuration, until power-off or, with --permanent, into the flash, which
- *  it reads back. Shows the program's own progress. */
+ *  it reads back; with --partial bits is a file of SVF, which it plays. Shows the program's own
+ *  progress. */
 bool programmer_write(const struct options *options, const struct cable *cable, const char *bits,
                       struct programmer_run *run);
 

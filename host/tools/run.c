@@ -1,120 +1,247 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// tokproc run: text from a prompt, streamed.
+// tokproc run: text from a prompt, streamed; or from several sessions side by side.
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
-#include "generate.h"
+#include "figures.h"
 #include "verbs.h"
 
-static void print_figures(const struct work *work, const struct answer *a)
-{
-    fprintf(stderr, "%zu tokens in %.2f s, %.1f tokens per second (%s, end: %s)", a->count,
-            a->seconds, (double)a->count / a->seconds, work->device_name, tp_end_name(a->end));
-    double tokens = a->used.tokens == 0 ? 1 : (double)a->used.tokens;
-    if (a->used.cycles_steps != 0) {
-        fprintf(stderr,
-                "; cycles per token: %.1f counted, %.1f predicted; simulated clock %.0f kHz",
-                (double)a->used.cycles_steps / tokens, (double)a->used.cycles_predicted / tokens,
-                (double)a->used.cycles_total / a->seconds / 1e3);
-    } else {
-        fprintf(stderr, "; cycles per token: %.1f predicted, none counted",
-                (double)a->used.cycles_predicted / tokens);
-    }
-    if (a->used.saturations + a->used.clips != 0) {
-        fprintf(stderr, "; %" PRIu64 " saturations, %" PRIu64 " clips", a->used.saturations,
-                a->used.clips);
-    }
-    if (a->used.frames_bad + a->used.frames_repeated + a->used.recoveries != 0) {
-        fprintf(stderr,
-                "; the link: %" PRIu64 " broken frame%s, %" PRIu64 " repeated, %" PRIu64
-                " run%s begun anew",
-                a->used.frames_bad, a->used.frames_bad == 1 ? "" : "s", a->used.frames_repeated,
-                a->used.recoveries, a->used.recoveries == 1 ? "" : "s");
-    }
-    fprintf(stderr, "\n");
-}
+// ---- one session ----
 
-static void print_log_probabilities(const struct answer *a)
+static int run_one(struct work *work, const struct options *options)
 {
-    fprintf(stderr, "log probabilities: token, its own; the likeliest tokens\n");
-    for (size_t i = 0; i < a->count; i++) {
-        const struct tp_candidate *candidates = a->candidates + i * a->candidates_max;
-        fprintf(stderr, "%6" PRIu32 " %8.4f ;", a->tokens[i], (double)a->log_probabilities[i]);
-        for (uint32_t k = 0; k < a->candidate_count; k++) {
-            fprintf(stderr, " %" PRIu32 " %.4f%s", candidates[k].id,
-                    (double)candidates[k].log_probability, k + 1 < a->candidate_count ? "," : "\n");
-        }
-    }
-}
-
-static json_t *pack_log_probabilities(const struct answer *a)
-{
-    if (a->log_probabilities == NULL) {
-        return NULL;
-    }
-    json_t *list = json_array();
-    for (size_t i = 0; i < a->count; i++) {
-        const struct tp_candidate *candidates = a->candidates + i * a->candidates_max;
-        json_t *top = json_array();
-        for (uint32_t k = 0; k < a->candidate_count; k++) {
-            (void)json_array_append_new(top, json_pack("{s:I, s:f}", "id",
-                                                       (json_int_t)candidates[k].id, "logprob",
-                                                       (double)candidates[k].log_probability));
-        }
-        (void)json_array_append_new(list, json_pack("{s:I, s:f, s:o}", "id",
-                                                    (json_int_t)a->tokens[i], "logprob",
-                                                    (double)a->log_probabilities[i], "top", top));
-    }
-    return list;
-}
-
-static int print_result(const struct work *work, const struct answer *a)
-{
-    json_t *ids = json_array();
-    for (size_t i = 0; i < a->count; i++) {
-        (void)json_array_append_new(ids, json_integer(a->tokens[i]));
-    }
-    double tokens = a->used.tokens == 0 ? 1 : (double)a->used.tokens;
-    return print_json(json_pack(
-        "{s:o, s:o*, s:s, s:I, s:s, s:s, s:f, s:f, s:f, s:I, s:I, s:I, s:I, s:I}", "tokens", ids,
-        "logprobs", pack_log_probabilities(a), "text", a->text == NULL ? "" : a->text,
-        "prompt_tokens", (json_int_t)a->prompt_tokens, "end", tp_end_name(a->end), "device",
-        work->device_name, "seconds", a->seconds, "tokens_per_second",
-        (double)a->count / a->seconds, "cycles_per_token", (double)a->used.cycles_steps / tokens,
-        "cycles_counted", (json_int_t)a->used.cycles_steps, "cycles_predicted",
-        (json_int_t)a->used.cycles_predicted, "frames_bad", (json_int_t)a->used.frames_bad,
-        "frames_repeated", (json_int_t)a->used.frames_repeated, "recoveries",
-        (json_int_t)a->used.recoveries));
-}
-
-int verb_run(const struct options *options)
-{
-    struct work work;
     struct answer answer = {0};
-    int status = work_open(&work, options);
-    if (status == EXIT_OK && options->prompt != NULL && options->chat == NULL) {
+    struct spent spent = {.seconds = 0};
+    if (options->prompt != NULL && options->chat == NULL) {
         printf("%s", options->prompt);
     }
-    if (status == EXIT_OK) {
-        status = generate(&work, options, options->ignore_eos, true, &answer);
-    }
+    int status = generate(work, options, options->ignore_eos, true, &answer, &spent);
     if (status == EXIT_OK) {
         printf("\n");
         (void)fflush(stdout);
         if (!options->quiet) {
-            print_figures(&work, &answer);
+            print_spent(work, &spent, answer.count, tp_end_name(answer.end));
         }
-        if (answer.log_probabilities != NULL && !options->json) {
+        if (options->json) {
+            json_t *object = pack_answer(&answer);
+            pack_spent(object, work, &spent, answer.count);
+            status = print_json(object);
+        } else {
             print_log_probabilities(&answer);
         }
-        status = options->json ? print_result(&work, &answer) : EXIT_OK;
+    }
+    answer_free(&answer);
+    return status;
+}
+
+// ---- several sessions ----
+
+struct several {
+    const struct options *options;
+    struct request *requests;  // [count]
+    struct answer *answers;    // [count]
+    size_t count;
+    char *file;  // of the prompts
+    // Text comes in the order of the sessions: the first that has not ended is shown as it comes.
+    size_t shown;
+    size_t shown_bytes;
+    bool headed;
+};
+
+static bool is_several(const struct options *options)
+{
+    return options->parallel != 0 || options->prompts_file != NULL || options->prompt_count > 1;
+}
+
+static bool print_head(struct several *s)
+{
+    const char *prompt = s->requests[s->shown].prompt;
+    bool echo = prompt != NULL && s->options->chat == NULL;
+    s->headed = true;
+    printf("%s== session %zu, seed %" PRIu64 " ==\n", s->shown == 0 ? "" : "\n", s->shown + 1,
+           s->requests[s->shown].seed);
+    return stream_text(echo ? prompt : "", echo ? strlen(prompt) : 0);
+}
+
+static bool show_text(struct several *s)
+{
+    bool good = true;
+    while (good && s->shown < s->count) {
+        const struct answer *answer = &s->answers[s->shown];
+        if (answer->count == 0 && !answer->ended) {
+            break;
+        }
+        good = (s->headed || print_head(s)) &&
+               stream_text(answer->text + s->shown_bytes, answer->text_bytes - s->shown_bytes);
+        s->shown_bytes = answer->text_bytes;
+        if (!answer->ended) {
+            break;
+        }
+        good = good && stream_text("\n", 1);
+        s->shown++;
+        s->shown_bytes = 0;
+        s->headed = false;
+    }
+    return good;
+}
+
+static bool print_line(const struct several *s, size_t index)
+{
+    const struct request *request = &s->requests[index];
+    json_t *object = json_pack("{s:I, s:I, s:s*}", "session", (json_int_t)index + 1, "seed",
+                               (json_int_t)request->seed, "prompt", request->prompt);
+    json_t *answer = pack_answer(&s->answers[index]);
+    (void)json_object_update_missing(object, answer);
+    json_decref(answer);
+    (void)json_object_set_new(object, "prefix_tokens",
+                              json_integer((json_int_t)s->answers[index].prefix_tokens));
+    pack_times(object, &s->answers[index]);
+    return print_json(object) == EXIT_OK;
+}
+
+static bool on_token(void *user, size_t index, const struct answer *answer,
+                     const struct tp_token *token)
+{
+    struct several *s = user;
+    (void)token;
+    if (s->options->json) {
+        return !answer->ended || print_line(s, index);
+    }
+    return show_text(s);
+}
+
+static int print_several(const struct several *s, const struct work *work,
+                         const struct spent *spent)
+{
+    size_t tokens = 0;
+    for (size_t i = 0; i < s->count; i++) {
+        const struct answer *answer = &s->answers[i];
+        tokens += answer->count;
+        if (answer->ended && !s->options->quiet) {
+            print_session(answer, i + 1);
+        }
+        if (answer->ended && !s->options->json) {
+            print_log_probabilities(answer);
+        }
+    }
+    if (!s->options->quiet) {
+        print_spent(work, spent, tokens, NULL);
+    }
+    if (!s->options->json) {
+        return EXIT_OK;
+    }
+    json_t *object =
+        json_pack("{s:I, s:I, s:I}", "sessions", (json_int_t)s->count, "parallel",
+                  (json_int_t)s->options->sessions, "generated_tokens", (json_int_t)tokens);
+    pack_spent(object, work, spent, tokens);
+    return print_json(object);
+}
+
+// Lines of a file; empty ones are none.
+static int read_prompts(struct several *s)
+{
+    size_t size = 0;
+    s->file = read_text(s->options->prompts_file, &size);
+    if (s->file == NULL) {
+        return EXIT_FAILED;
+    }
+    if (strlen(s->file) != size) {
+        fprintf(stderr, "tokproc: %s has a byte of 0 - try: a text file, one prompt a line\n",
+                s->options->prompts_file);
+        return EXIT_FAILED;
+    }
+    for (char *line = s->file, *next = NULL; line != NULL; line = next) {
+        size_t bytes = strcspn(line, "\r\n");
+        next = line[bytes] == 0 ? NULL : line + bytes + 1;
+        line[bytes] = 0;
+        if (bytes == 0) {
+            continue;
+        }
+        struct request *more = realloc(s->requests, (s->count + 1) * sizeof *more);
+        if (more == NULL) {
+            fprintf(stderr, "tokproc: no memory for so many prompts\n");
+            return EXIT_FAILED;
+        }
+        s->requests = more;
+        s->requests[s->count++] = (struct request){line, s->options->seed};
+    }
+    if (s->count == 0) {
+        fprintf(stderr, "tokproc: %s has no prompt - try: one a line\n", s->options->prompts_file);
+        return EXIT_FAILED;
+    }
+    return EXIT_OK;
+}
+
+// One session for each prompt, or several of the only one, which differ by their seeds.
+static int make_requests(struct several *s)
+{
+    const struct options *o = s->options;
+    if (o->prompts_file != NULL && o->prompt_count != 0) {
+        fprintf(stderr, "tokproc: --prompts does not go with --prompt - try: one of them\n");
+        return EXIT_USAGE;
+    }
+    if (o->prompts_file != NULL) {
+        return read_prompts(s);
+    }
+    s->count = o->prompt_count > 1 ? o->prompt_count : o->parallel;
+    s->requests = calloc(s->count, sizeof *s->requests);
+    if (s->requests == NULL) {
+        fprintf(stderr, "tokproc: no memory for so many sessions\n");
+        return EXIT_FAILED;
+    }
+    for (size_t i = 0; i < s->count; i++) {
+        s->requests[i] = o->prompt_count > 1 ? (struct request){o->prompts[i], o->seed}
+                                             : (struct request){o->prompt, o->seed + i};
+    }
+    return EXIT_OK;
+}
+
+static int run_several(struct work *work, struct several *s)
+{
+    struct spent spent = {.seconds = 0};
+    const struct batch batch = {.requests = s->requests,
+                                .count = s->count,
+                                .parallel = s->options->sessions,
+                                .ignore_eos = s->options->ignore_eos,
+                                .on_token = on_token,
+                                .user = s};
+    s->answers = calloc(s->count, sizeof *s->answers);
+    if (s->answers == NULL) {
+        fprintf(stderr, "tokproc: no memory for so many sessions\n");
+        return EXIT_FAILED;
+    }
+    int status = generate_batch(work, s->options, &batch, s->answers, &spent);
+    return status == EXIT_OK ? print_several(s, work, &spent) : status;
+}
+
+// ---- both ----
+
+int verb_run(const struct options *options)
+{
+    struct work work = {0};
+    struct options own = *options;
+    struct several several = {.options = &own};
+    int status = is_several(options) ? make_requests(&several) : EXIT_OK;
+    if (status == EXIT_OK && is_several(options)) {
+        own.sessions = own.parallel == 0 ? 1 : own.parallel;
+        own.sessions = own.sessions < several.count ? own.sessions : (uint32_t)several.count;
+    }
+    if (status == EXIT_OK) {
+        status = work_open(&work, &own);
+    }
+    if (status == EXIT_OK) {
+        status = is_several(options) ? run_several(&work, &several) : run_one(&work, &own);
     }
     if (status == EXIT_OK && interrupted()) {
         status = EXIT_INTERRUPTED;
     }
-    answer_free(&answer);
+    answers_free(several.answers, several.count);
+    free(several.requests);
+    free(several.file);
     work_close(&work);
     return status;
 }

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 
+#include "boards.h"
 #include "verbs.h"
 
 static tp_server *server;  // for the signal handler
@@ -33,6 +34,18 @@ static int announce(const struct options *options, const char *device)
     return fflush(stdout) == 0 ? EXIT_OK : EXIT_FAILED;
 }
 
+static int boot(const struct work *work, const struct options *options)
+{
+    struct tp_error error = {.status = TP_OK};
+    char map[MAP_PATH_BYTES];
+    const struct tp_boot_options boot_options = {.bits = options->boot, .map = map};
+    int status = find_map_of_device(options, work->device_name, map);
+    if (status != EXIT_OK) {
+        return status;
+    }
+    return tp_server_boot(server, &boot_options, NULL, &error) == TP_OK ? EXIT_OK : failed(&error);
+}
+
 int verb_simulate(const struct options *options)
 {
     struct work work = {.device_name = ""};
@@ -50,6 +63,9 @@ int verb_simulate(const struct options *options)
     if (status == EXIT_OK && tp_server_open(work.context, work.device_name,
                                             options->pty ? NULL : address, &server, &error)) {
         status = failed(&error);
+    }
+    if (status == EXIT_OK && options->boot != NULL) {
+        status = boot(&work, options);
     }
     if (status == EXIT_OK) {
         catch_end();

@@ -8,16 +8,22 @@
 #include "verbs.h"
 
 static const struct verb verbs[] = {
-    {"run", "Generates text and streams it, token by token.", "mzdCcpHYnFtkruvlsSiaJqD", verb_run,
-     NULL},
+    {"run",
+     "Generates text and streams it, token by token; with --parallel or several prompts from\n"
+     "sessions side by side, whose texts come one behind the other.",
+     "mzdCcp78HYnFtkruvlsSia456bIOJqD", verb_run, NULL},
+    {"chat",
+     "Talks, turn by turn, with a model that keeps what was said; /help in it lists commands.\n"
+     "Ctrl-C ends an answer, at the prompt the talk; so does Ctrl-D.",
+     "mzdCcHYnFtkruvlsSiaJqD", verb_chat, NULL},
     {"eval",
      "Scores texts: cross entropy, divergence and agreement of the top token beside the float32\n"
      "reference. The device is the emulator unless -d names one.",
      "mzdCcnFxaKNRVWLJqD", verb_eval, NULL},
     {"bench",
      "Measures cycles per token, use of the multipliers and speed; with --board those of its\n"
-     "bitstream, which must be of this tree.",
-     "mzdbCcpnFtkruvlsjagXOJqD", verb_bench, NULL},
+     "bitstream, which must be of this tree; with --parallel by numbers of sessions.",
+     "mzdbCcpnFtkruvlsj9agXOJqD", verb_bench, NULL},
     {"trace",
      "Writes the schedule of the steps that a run made, checked against the cycles that the "
      "device\n"
@@ -37,13 +43,19 @@ static const struct verb verbs[] = {
     {"simulate",
      "Runs a simulated device that other commands open, one at a time, until Ctrl-C.\n"
      "Its name for them is printed. Without --config it is the first of `tokproc devices`.",
-     "dCATJD", verb_simulate, NULL},
+     "dCAT4bIOJD", verb_simulate, NULL},
+    {"reconfigure",
+     "Hands a partial bitstream to a device that simulate --boot runs, whoever has it open, as a\n"
+     "programmer would to a board. It takes all of it or nothing, between runs.",
+     "dJq", verb_reconfigure, "FILE"},
     {"flash",
      "Writes a board's bitstream through its cable, by openFPGALoader, and reads the device's "
      "hello.\n"
      "Nothing is written unless the FPGA is the bitstream's. The board is the one that is there\n"
-     "unless --board names one, the device the one behind the cable unless -d does.",
-     "dbOGMZJqD", verb_flash, NULL},
+     "unless --board names one, the device the one behind the cable unless -d does. --partial "
+     "FILE\n"
+     "plays a bitstream of pack --partial instead; that is unproven on silicon.",
+     "dbOGM2IZJqD", verb_flash, "[FILE]"},
     {"doctor",
      "Goes from the cable to the first token and says which step fails, and what to do.\n"
      "With -d it begins at that device. The model is the shipped one, in the first of q8, nf4,\n"

@@ -21,6 +21,7 @@ enum { GROUP_STEPS = 1, GROUP_UNITS, GROUP_SLOTS };
 struct trace {
     struct work work;
     struct answer answer;
+    struct spent spent;
     struct tp_step *steps;
     size_t step_count;
     tp_forecast *forecast;
@@ -161,8 +162,6 @@ static int choose_traced(struct trace *t, const struct options *options)
 static int run(struct trace *t, const struct options *options)
 {
     struct tp_error error = {.status = TP_OK};
-    const struct tp_load_options load = {
-        .format = options->format, .context = options->context, .sessions = options->sessions};
     size_t max = (size_t)options->sessions * (options->tokens + (size_t)SPARE_STEPS);
     int status = work_open_model(&t->work, options);
     status = status == EXIT_OK ? work_choose_device(&t->work, options, 0, NULL) : status;
@@ -173,6 +172,7 @@ static int run(struct trace *t, const struct options *options)
     if (status != EXIT_OK) {
         return status;
     }
+    const struct tp_load_options load = load_options(options, &t->work.device_info);
     t->steps = calloc(max, sizeof *t->steps);
     t->items = calloc(ITEMS_MAX, sizeof *t->items);
     if (t->steps == NULL || t->items == NULL) {
@@ -184,7 +184,7 @@ static int run(struct trace *t, const struct options *options)
             TP_OK) {
         return failed(&error);
     }
-    status = generate(&t->work, options, true, false, &t->answer);
+    status = generate(&t->work, options, true, false, &t->answer, &t->spent);
     t->step_count = tp_device_recorded(t->work.device);
     return status == EXIT_OK && interrupted() ? EXIT_INTERRUPTED : status;
 }
@@ -197,13 +197,13 @@ static int report(const struct trace *t, const struct options *options)
                 t->step_count, options->step + 1);
         return EXIT_FAILED;
     }
-    bool counted = t->answer.used.cycles_steps != 0;
+    bool counted = t->spent.used.cycles_steps != 0;
     if (options->json) {
         return print_json(json_pack(
             "{s:s, s:s, s:I, s:I, s:I, s:s?, s:s?}", "model", t->work.model_info.name, "device",
             t->work.device_name, "steps", (json_int_t)t->step_count, "cycles_predicted",
-            (json_int_t)t->cycle, "cycles_counted", (json_int_t)t->answer.used.cycles_steps,
-            "trace", options->output, "wave", options->wave));
+            (json_int_t)t->cycle, "cycles_counted", (json_int_t)t->spent.used.cycles_steps, "trace",
+            options->output, "wave", options->wave));
     }
     if (!options->quiet) {
         printf("%zu steps, %" PRIu64 " cycles, %s\n", t->step_count, t->cycle,

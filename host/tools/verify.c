@@ -12,7 +12,7 @@
 static const char *const default_devices[2] = {"sim", "emu"};
 
 static int run_on(const struct options *options, uint32_t index, struct answer *answer,
-                  char name[TP_DEVICE_NAME_BYTES])
+                  struct spent *spent, char name[TP_DEVICE_NAME_BYTES])
 {
     struct work work;
     int status = work_open_model(&work, options);
@@ -23,7 +23,7 @@ static int run_on(const struct options *options, uint32_t index, struct answer *
         status = work_load(&work, options);
     }
     if (status == EXIT_OK) {
-        status = generate(&work, options, false, false, answer);
+        status = generate(&work, options, false, false, answer, spent);
     }
     (void)snprintf(name, TP_DEVICE_NAME_BYTES, "%s", work.device_name);
     work_close(&work);
@@ -46,10 +46,11 @@ static bool equal_at(const struct answer *a, const struct answer *b, size_t i)
 int verb_verify(const struct options *options)
 {
     struct answer answers[2] = {{0}, {0}};
+    struct spent spent[2] = {{.seconds = 0}, {.seconds = 0}};
     char names[2][TP_DEVICE_NAME_BYTES] = {"", ""};
     int status = EXIT_OK;
     for (uint32_t i = 0; i < 2 && status == EXIT_OK; i++) {
-        status = run_on(options, i, &answers[i], names[i]);
+        status = run_on(options, i, &answers[i], &spent[i], names[i]);
     }
     if (status == EXIT_OK && interrupted()) {
         status = EXIT_INTERRUPTED;
@@ -67,8 +68,8 @@ int verb_verify(const struct options *options)
                 json_pack("{s:b, s:I, s:I, s:I, s:[s,s], s:I, s:I}", "equal", (int)equal,
                           "same_tokens", (json_int_t)same, "tokens", (json_int_t)a->count,
                           "other_tokens", (json_int_t)b->count, "devices", names[0], names[1],
-                          "cycles_counted", (json_int_t)a->used.cycles_steps, "cycles_predicted",
-                          (json_int_t)a->used.cycles_predicted));
+                          "cycles_counted", (json_int_t)spent[0].used.cycles_steps,
+                          "cycles_predicted", (json_int_t)spent[0].used.cycles_predicted));
         } else if (equal) {
             printf("%s and %s: all %zu tokens are equal\n", names[0], names[1], same);
         } else if (same < a->count && same < b->count) {

@@ -5,11 +5,14 @@
 
 #include "sim_device.h"
 
+#include <cstring>
 #include <memory>
 #include <new>
+#include <string>
 
 #include "unit.inc"
 #include "verilated.h"
+#include "verilated_sym_props.h"
 #if VM_TRACE
 #include "tp_map.h"
 #include "verilated_fst_c.h"
@@ -33,6 +36,7 @@ constexpr uint64_t kResetCycles = 8;
 struct tp_sim {
     VerilatedContext context;
     std::unique_ptr<Vsim> model;
+    bool idle = false;  // at the end of the last run
 #if VM_TRACE
     std::unique_ptr<VerilatedFstC> trace;
     tp_frame_decoder sent = {};   // by the host
@@ -165,10 +169,51 @@ uint64_t run(tp_sim *sim, uint64_t cycles, const uint8_t *out, size_t out_count,
     }
     *out_taken = taken;
     *in_count = given;
+    sim->idle = idle >= kIdleCycles;
     return cycle;
+}
+
+bool is_idle(const tp_sim *sim)
+{
+    return sim->idle;
+}
+
+// The array of a memory; memories.vlt has Verilator keep the names. Those of tp_ram have a block
+// between.
+VerilatedVar *find_memory(const tp_sim *sim, const char *name)
+{
+    for (const char *inner : {".gen_block.u_ram", ""}) {
+        const std::string path = std::string("core.tp_top_sim.u_core.") + name + inner;
+        const VerilatedScope *scope = sim->context.scopeFind(path.c_str());
+        VerilatedVar *found = scope ? scope->varFind("memory") : nullptr;
+        if (found) return found;
+    }
+    return nullptr;
+}
+
+// Verilator keeps a word in one number of 8, 16, 32 or 64 bits, or in numbers of 32 bits, the
+// lowest first: on a little-endian machine its bytes lie in order.
+bool memory(tp_sim *sim, const char *name, uint32_t word, uint8_t *value, size_t bytes, bool write)
+{
+    const VerilatedVar *const found = find_memory(sim, name);
+    if (!found || word >= static_cast<uint32_t>(found->unpacked().elements())) return false;
+    const size_t size = found->entSize();
+    const size_t used = (found->packed().elements() + 7) / 8;
+    if (used > bytes) return false;
+    uint8_t *const at = static_cast<uint8_t *>(found->datap()) + word * size;
+    if (!write) {
+        std::memset(value, 0, bytes);
+        std::memcpy(value, at, used);
+        return true;
+    }
+    std::memcpy(at, value, used);
+    // Bits beyond the width are always 0.
+    const int rest = found->packed().elements() % 8;
+    if (rest != 0) at[used - 1] &= static_cast<uint8_t>((1u << rest) - 1);
+    return true;
 }
 
 }  // namespace
 
 extern "C" const struct tp_sim_entry tp_sim_entry = {TP_SIM_ABI, TP_CONFIG_NAME, create, destroy,
-                                                     run};
+                                                     run,        is_idle,        memory};

@@ -8,6 +8,7 @@
 #ifndef TP_SIM_DEVICE_H
 #define TP_SIM_DEVICE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,7 +16,7 @@
 extern "C" {
 #endif
 
-#define TP_SIM_ABI   2
+#define TP_SIM_ABI   3
 #define TP_SIM_ENTRY "tp_sim_entry"
 
 struct tp_sim;
@@ -38,6 +39,16 @@ struct tp_sim_entry {
      *  out  out_taken, in_count; returns the cycles that passed. */
     uint64_t (*run)(struct tp_sim *sim, uint64_t cycles, const uint8_t *out, size_t out_count,
                     size_t *out_taken, uint8_t *in, size_t in_max, size_t *in_count);
+
+    /** Whether the device has been idle, as run() says, until now. */
+    bool (*is_idle)(const struct tp_sim *sim);
+
+    /** Copies a word of a memory in block RAM, between two calls of run(), as a configuration
+     *  stream could: value [bytes], bit 0 in the lowest bit of byte 0, is what the memory gets
+     *  (write) or has. name is hierarchical, from the core's units on: "u_rmsnorm.u_gain".
+     *  Returns whether the device has that word, in no more than so many bytes. */
+    bool (*memory)(struct tp_sim *sim, const char *name, uint32_t word, uint8_t *value,
+                   size_t bytes, bool write);
 };
 
 /** The one exported symbol. */

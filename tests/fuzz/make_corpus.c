@@ -15,6 +15,7 @@
 #include "internal.h"
 #include "model_files.h"
 #include "model_folders.h"
+#include "session_file.h"
 #include "tokenizer.h"
 
 enum { PATH_BYTES = 512, FORMATS_MAX = 16 };
@@ -78,6 +79,32 @@ static void save_frames(const char *folder)
     save(folder, "frame", "frames", &bytes);
 }
 
+static void give_up(const struct tp_error *error)
+{
+    fprintf(stderr, "make_corpus: %s\n", error->text);
+    exit(EXIT_FAILURE);
+}
+
+// Of a session with tokens, stop tokens and stop strings.
+static void save_session(const char *folder)
+{
+    uint32_t tokens[] = {1, 5, 300};
+    const struct tp_session_file file = {.options = {.temperature = 0.8f,
+                                                     .seed = 7,
+                                                     .stop_tokens = {2},
+                                                     .stop_token_count = 1,
+                                                     .stop_string_count = 1},
+                                         .stop_text = {"end"},
+                                         .token_count = 3,
+                                         .tokens = tokens};
+    char path[PATH_BYTES];
+    struct tp_error error;
+    (void)snprintf(path, sizeof path, "%s/session", folder);
+    (void)mkdir(path, 0777);
+    (void)snprintf(path, sizeof path, "%s/session/saved", folder);
+    if (tp__session_file_write(&file, path, &error) != TP_OK) give_up(&error);
+}
+
 // What fuzz_device.c makes of an input: a run of five tokens that all comes as it should.
 static void save_run(const char *folder)
 {
@@ -105,12 +132,6 @@ static void save_conversation(const char *folder)
     tp_test_put(&bytes, slot, sizeof slot);
     tp_test_put(&bytes, rest, sizeof rest);
     save(folder, "emulator", "conversation", &bytes);
-}
-
-static void give_up(const struct tp_error *error)
-{
-    fprintf(stderr, "make_corpus: %s\n", error->text);
-    exit(EXIT_FAILURE);
 }
 
 /* A tokenizer of byte pairs, with a chat template. */
@@ -357,6 +378,7 @@ int main(int argc, char **argv)
     save(folder, "config", "qwen3", &bytes);
     save_frames(folder);
     save_run(folder);
+    save_session(folder);
     save_conversation(folder);
     save_bitstreams(folder);
     save_map(folder);

@@ -114,7 +114,7 @@ static void make_tree(uint32_t clock_khz)
                    "\"multiplier\": {\"used\": 154}},\n"
                    "\"files\": {\"rtl/b.sv\": \"%s\", \"rtl/a.sv\": \"%s\"},\n"
                    "\"bits\": \"tokproc.bit\", \"bits_bytes\": 6, \"bits_sha256\": \"%s\",\n"
-                   "\"definition\": [%s], \"source_hash\": \"%s\"}\n",
+                   "\"definition\": [%s], \"source_hash\": \"%s\", \"build_id\": \"9abc0def\"}\n",
                    board.name, board.configuration, hash_b, hash_a, hash_bits, definition, hash);
 }
 
@@ -195,6 +195,7 @@ START_TEST(a_manifest_of_this_tree_is_read)
     ck_assert_uint_eq(info.block_rams, 200);
     ck_assert_uint_eq(info.multipliers, 154);
     ck_assert_uint_eq(strlen(info.source_hash), 64);
+    ck_assert_uint_eq(info.build, 0x9abc0def);
 }
 END_TEST
 

@@ -321,9 +321,13 @@ static tp_status find_words(void *user, uint32_t space, uint32_t address, const 
     struct search *s = user;
     uint32_t word = 0;
     (void)unused;
+    const struct tp_limits limits = {.groups = map.groups};
+    uint32_t next = address;
     for (uint32_t i = 0; i < count; i++) {
-        uint32_t lane = (address + i) % 64;
-        if (!tp__map_read(&map, s->configuration, space, address + i, &word)) {
+        address = next;
+        next = tp_space_next(&limits, space, address);
+        uint32_t lane = address % 64;
+        if (!tp__map_read(&map, s->configuration, space, address, &word)) {
             s->left++;
             continue;
         }
@@ -335,13 +339,12 @@ static tp_status find_words(void *user, uint32_t space, uint32_t address, const 
             uint32_t group = (lane - 1) / 4;
             uint32_t part = (lane - 1) % 4;
             tp__map_read_word(&map, tp__map_find(&map, space, lane - 1), s->configuration,
-                              (address + i) / 64, value);
+                              address / 64, value);
             ck_assert_uint_eq(value[4], s->scales >> (8 * group + 2 * part) & 3);
         }
         if (space == TP_SPACE_GAIN) {
             uint8_t value[TP_MAP_WORD_BYTES];
-            tp__map_read_word(&map, tp__map_find(&map, space, 1), s->configuration, address + i,
-                              value);
+            tp__map_read_word(&map, tp__map_find(&map, space, 1), s->configuration, address, value);
             ck_assert_mem_eq(value, &words[i], 4);  // this machine is little-endian, as the link
         }
     }

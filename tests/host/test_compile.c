@@ -53,9 +53,7 @@ static tp_status write_machine(void *user, uint32_t space, uint32_t address, con
                                size_t count, struct tp_error *error)
 {
     (void)error;
-    for (size_t i = 0; i < count; i++) {
-        ck_assert(tp_machine_write(user, space, address + (uint32_t)i, words[i]));
-    }
+    ck_assert(tp_machine_write(user, space, address, words, count));
     return TP_OK;
 }
 

@@ -143,6 +143,18 @@ static bool check_fit(const struct tp_device_info *info, const struct tp_load_op
     }
     ck_assert_uint_eq(cost->weight_beats, need_of(needs, count, "weights"));
     ck_assert_uint_eq(cost->instructions, need_of(needs, count, "program"));
+    // Words of a beat: four of codes a group, and a byte of scale. Beats and instructions have
+    // frames of their own; others are full but for the last one of each of nine spaces.
+    uint32_t beat = 4 * info->groups + (info->groups + 3) / 4;
+    uint64_t weight_words = (uint64_t)cost->weight_beats * beat;
+    uint64_t words = weight_words + 6u * cost->instructions;
+    uint64_t others = 4 * (2 * need_of(needs, count, "norm gains") + 8192);
+    uint64_t frames =
+        cost->weight_beats + cost->instructions + (cost->load_bytes - 4 * words) / (4 * 62);
+    ck_assert_uint_gt(cost->load_bytes, 4 * words);
+    ck_assert_uint_lt(cost->load_bytes, 4 * words + others);
+    ck_assert_uint_ge(cost->link_bytes, cost->load_bytes + 17 * frames);
+    ck_assert_uint_le(cost->link_bytes, cost->load_bytes + 17 * (frames + 11));
     // The largest context fits, and one more position does not.
     struct tp_load_options exact = *load;
     exact.context = cost->context;

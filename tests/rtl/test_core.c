@@ -238,7 +238,7 @@ static void write_word(struct bench *b, uint32_t space, uint32_t address, uint32
         run.address = address;
     }
     run.words[2 + run.count++] = data;
-    ck_assert(tp_machine_write(b->machine, space, address, data));
+    ck_assert(tp_machine_write(b->machine, space, address, &data, 1));
 }
 
 /* ---- events against the expectation ---- */

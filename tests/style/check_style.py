@@ -66,6 +66,17 @@ def ascii_text():
             yield f"{path}: space at the end of a line"
 
 
+def whole_comments():
+    """No comment of a declaration was reflowed: in, out, owns, error have lines of their own."""
+    for path in SOURCES:
+        text = path.read_text(encoding="utf-8") if path.suffix in (".h", ".c", ".cc") else ""
+        for comment in re.finditer(r"/\*\*.*?\*/", text, re.DOTALL):
+            lines = [line for line in comment[0].split("\n")[1:] if line not in (" *", " */")]
+            if len({line.startswith(" *  ") for line in lines}) > 1:
+                number = 1 + text.count("\n", 0, comment.start())
+                yield f"{path}:{number}: lines with one space and with two behind the *"
+
+
 def spdx():
     """Every source file names the licence in its first lines."""
     for path in SOURCES:
@@ -204,8 +215,8 @@ def api_fresh():
         yield "docs/api.md: stale; run make api"
 
 
-RULES = [columns, ascii_text, spdx, one_module, base_names, rtl_language, error_codes,
-         everything_built, unit_readmes, prose_links, map_fresh, api_fresh]
+RULES = [columns, ascii_text, whole_comments, spdx, one_module, base_names, rtl_language,
+         error_codes, everything_built, unit_readmes, prose_links, map_fresh, api_fresh]
 
 
 def main():

@@ -306,6 +306,8 @@ ok = ok and sum(line[part] for line in ledger["work"].values() for part in parts
     ledger["cycles"]
 ok = ok and ledger["cycles"] / ledger["tokens"] == fits["cycles_per_token"]
 ok = ok and not places["ulx3s-12f"]["formats"][0]["fits"]
+ok = ok and fits["stream_bytes"] == 113 + 2318 * fits["block_rams"] > 113
+ok = ok and fits["load_seconds_jtag"] == 8 * fits["stream_bytes"] / 25e6
 sys.exit(0 if ok else 1)'
 report $? "plan: the figures belong together"
 works "plan of a configuration" plan -m "$MODEL" --config large --format q8 -c 100

@@ -69,7 +69,7 @@ build -DABI=99 -o "$ROOM/faulty.so"
 fails none "another version" "a device of another version is refused"
 
 # What stands before the archive is taken from there, not from it.
-compile -o "$ROOM/without" "${TP_BUILD:-build}"/obj/host/tools/*.o host/backends/no_usb.c
+compile -o "$ROOM/without" "${TP_BUILD:-build}"/obj/host/tools/*.o host/backends/no_usb.c -ledit
 report $? "without libusb the program builds"
 "$ROOM/without" run -m "$MODEL" -d usb -q > "$ROOM/out" 2> "$ROOM/err"
 [ $? = 1 ] && [ "$(wc -l < "$ROOM/err")" = 1 ] && grep -q "was built without USB" "$ROOM/err"

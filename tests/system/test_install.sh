@@ -112,6 +112,11 @@ with tokproc.Context() as context:
     with device.session(temperature=0) as session:
         whole = [t.id for t in session.generate("Once upon a time", 20)]
         assert session.end == "limit" and len(whole) == 20, (session.end, whole)
+        session.rewind(session.statistics()["position"] - 9)
+        session.save(sys.argv[3] + ".session")
+        with session.fork() as fork, device.restore(sys.argv[3] + ".session") as restored:
+            assert [t.id for t in fork.generate(count=10)] == whole[10:]
+            assert [t.id for t in restored.generate(count=10)] == whole[10:]
     with device.session(temperature=0) as session:
         for token in session.generate("Once upon a time", 20):
             break

@@ -2,9 +2,9 @@
 //
 // Claims: a model gives the same tokens, logits and log probabilities on the simulated RTL as on
 // the emulator, whatever its shape, format and sampling; a session gives the same alone and beside
-// others, and with one slot or four; both devices count the same positions, products, saturations
-// and clips; the cycles that the device counts are those that the compiler predicts, in sum here
-// and in each step by the library.
+// others, with one slot or four, in turns with others, and behind a page that others computed; both
+// devices count the same positions, products, saturations and clips; the cycles that the device
+// counts are those that the compiler predicts, in sum here and in each step by the library.
 //
 // The shipped model and stories260K in 4 bits on ulx3s-85f and in 8 bits on large, the former on
 // ulx3s-45f, and a model of random weights on small and small-1; tiny models of odd shapes: heads
@@ -25,6 +25,7 @@
 
 enum {
     SESSIONS = 4,
+    CROWD = 3,  // sessions for each slot, taking turns
     TOKENS = 10,
     STEPS_MAX = 512,
     PATH_BYTES = 512,
@@ -274,6 +275,32 @@ static void same_counts(tp_device *emulated, tp_device *simulated)
     ck_assert_uint_eq(s.frames_bad, 0);
 }
 
+// Three times as many sessions as slots; some begin with a page that others have computed.
+static void run_crowd(const char *kind, const char *config, tp_format format,
+                      const struct story expected[SESSIONS])
+{
+    static struct story stories[CROWD][SESSIONS];
+    tp_session *sessions[CROWD][SESSIONS];
+    struct tp_device_statistics facts;
+    tp_device *device = open_device(kind, config, format, SESSIONS);
+    for (uint32_t k = 0; k < CROWD; k++) {
+        for (uint32_t i = 0; i < SESSIONS; i++) {
+            sessions[k][i] = start(device, i, false, &stories[k][i]);
+        }
+    }
+    for (uint32_t k = 0; k < CROWD; k++) {
+        for (uint32_t i = 0; i < SESSIONS; i++) {
+            finish(sessions[k][i], &stories[k][i]);
+        }
+        same(expected, stories[k], kind);
+    }
+    OK(tp_device_get_statistics(device, &facts, &error));
+    ck_assert_uint_gt(facts.prefix_tokens, 0);
+    ck_assert(facts.cycles_steps == 0 || facts.cycles_steps == facts.cycles_predicted);
+    ck_assert_uint_eq(facts.pages_free + facts.pages_kept, facts.pages);
+    tp_device_close(device);
+}
+
 // Each step that the device counted is the one that was forecast without it.
 static void same_forecast(tp_device *simulated, tp_format format, const struct tp_step *steps)
 {
@@ -408,6 +435,12 @@ START_TEST(random_model_gives_the_same_tokens_with_one_and_four_slots)
         run_alone(simulated, one);
         same(four, one, "sim, one slot");
         same_counts(emulated, simulated);
+        run_together(emulated, one);
+        same(four, one, "emu, one slot in turns");
+        run_together(simulated, one);
+        same(four, one, "sim, one slot in turns");
+        run_crowd("emu", "small", format, four);
+        run_crowd("sim", "small", format, four);
         tp_device_close(emulated);
         tp_device_close(simulated);
     }
