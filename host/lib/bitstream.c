@@ -249,9 +249,11 @@ static void take_facts(const json_t *manifest, struct tp_bitstream_info *info)
     const char *hash = json_string_value(json_object_get(manifest, "source_hash"));
     const char *bits = json_string_value(json_object_get(manifest, "bits"));
     const char *digest = json_string_value(json_object_get(manifest, "bits_sha256"));
-    const char *build = json_string_value(json_object_get(manifest, "build_id"));
+    const char *own = json_string_value(json_object_get(manifest, "build_id"));
+    char build[9];
+    (void)snprintf(build, sizeof build, "%.8s", own != NULL ? own : hash);
     *info = (struct tp_bitstream_info){
-        .build = build == NULL ? 0 : (uint32_t)strtoul(build, NULL, 16),
+        .build = (uint32_t)strtoul(build, NULL, 16),
         .clock_required_mhz = json_number_value(json_object_get(manifest, "clock_required_mhz")),
         .clock_achieved_mhz = json_number_value(json_object_get(manifest, "clock_achieved_mhz")),
         .luts = used(manifest, "lut"),

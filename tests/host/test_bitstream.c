@@ -6,6 +6,7 @@
 //
 // With a tree and a manifest that the test makes by the rule of bitstreams/README.md.
 
+#include <inttypes.h>
 #include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -196,6 +197,15 @@ START_TEST(a_manifest_of_this_tree_is_read)
     ck_assert_uint_eq(info.multipliers, 154);
     ck_assert_uint_eq(strlen(info.source_hash), 64);
     ck_assert_uint_eq(info.build, 0x9abc0def);
+    // Bits without a number of their own are told by their sources.
+    char first[9];
+    char *own = strstr(manifest, ", \"build_id\"");
+    ck_assert_ptr_nonnull(own);
+    memcpy(own, "}\n", sizeof "}\n");
+    put_manifest();
+    ck_assert_msg(read_manifest(true, board.name) == TP_OK, "%s", error.text);
+    (void)snprintf(first, sizeof first, "%08" PRIx32, info.build);
+    ck_assert_mem_eq(first, info.source_hash, 8);
 }
 END_TEST
 
