@@ -159,32 +159,6 @@ static bool any_running(const struct emulator *e)
     return false;
 }
 
-// Addresses of a space, as the table of docs/link.md gives them.
-static uint32_t space_size(const struct tp_limits *l, uint32_t space)
-{
-    switch (space) {
-    case TP_SPACE_WEIGHT:
-        return l->weight_beats * 64;
-    case TP_SPACE_PROGRAM:
-        return l->program_max * 8;
-    case TP_SPACE_GAIN:
-        return l->gain_quads * 2;
-    case TP_SPACE_BIAS:
-    case TP_SPACE_CENTRE:
-        return l->constant_pairs * 2;
-    case TP_SPACE_FREQUENCY:
-        return 64;
-    case TP_SPACE_CODEBOOK:
-        return l->codebooks * 16;
-    case TP_SPACE_PAGE_TABLE:
-        return l->slots * 4096;
-    case TP_SPACE_REGISTER:
-        return 4;
-    default:
-        return 0;
-    }
-}
-
 static uint8_t handle_write(struct emulator *e, const struct tp_frame *frame)
 {
     if (frame->length < 12 || frame->length % 4 != 0) {
@@ -193,7 +167,7 @@ static uint8_t handle_write(struct emulator *e, const struct tp_frame *frame)
     uint32_t space = frame->payload[0];
     uint32_t address = tp__get32(frame->payload + 4);
     uint32_t count = (frame->length - 8u) / 4u;
-    uint32_t size = space_size(&e->limits, space);
+    uint32_t size = tp_space_size(&e->limits, space);
     if (address >= size || count > size - address) {
         return TP_ACK_RANGE;
     }

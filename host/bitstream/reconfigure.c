@@ -261,22 +261,15 @@ static tp_status wait_quiet(tp_device *device, struct tp_error *error)
         return status;
     }
     pthread_mutex_lock(&device->mutex);
-    for (uint32_t s = 0; s < TP_SLOTS_MAX; s++) {
-        device->past[s] = (struct tp_slot_past){
-            .is_open = true, .first_step = (uint32_t)tp__get64(reply.payload + 16)};
-    }
+    tp__device_past(device, &reply);
     pthread_mutex_unlock(&device->mutex);
     return TP_OK;
 }
 
 static bool have_same_tokens(const tp_model *a, const tp_model *b)
 {
-    struct tp_error unused;
-    if (a->shape.vocab != b->shape.vocab || (a->tokenizer == NULL) != (b->tokenizer == NULL)) {
-        return false;
-    }
-    return a->tokenizer == NULL || a->tokenizer == b->tokenizer ||
-           tp__tokenizer_check_alike(a->tokenizer, b->tokenizer, &unused) == TP_OK;
+    return (a->tokenizer == NULL) == (b->tokenizer == NULL) &&
+           tp_model_check_alike(a, b, NULL) == TP_OK;
 }
 
 // The device holds the new model.

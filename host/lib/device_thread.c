@@ -83,6 +83,14 @@ static void mending_frame(const tp_device *device, struct tp_frame *frame)
     }
 }
 
+void tp__device_past(tp_device *device, const struct tp_frame *statistics)
+{
+    uint32_t steps = (uint32_t)tp__get64(statistics->payload + 16);
+    for (uint32_t s = 0; s < TP_SLOTS_MAX; s++) {
+        device->past[s] = (struct tp_slot_past){.is_open = true, .first_step = steps};
+    }
+}
+
 // With the mutex held: the answer to such a frame.
 static void take_mending_answer(tp_device *device, const struct tp_frame *answer)
 {
@@ -93,10 +101,7 @@ static void take_mending_answer(tp_device *device, const struct tp_frame *answer
     } else if (device->mending == TP_MENDING_FREE) {
         device->mending = is_busy ? TP_MENDING_BUSY : TP_MENDING_STEPS;
     } else if (answer->type == TP_FRAME_STATISTICS_REPLY) {
-        uint32_t steps = (uint32_t)tp__get64(answer->payload + 16);
-        for (uint32_t s = 0; s < TP_SLOTS_MAX; s++) {
-            device->past[s] = (struct tp_slot_past){.is_open = true, .first_step = steps};
-        }
+        tp__device_past(device, answer);
         tp__schedule_forget(device);
         device->mending = TP_MENDING_NONE;
     }

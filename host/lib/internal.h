@@ -184,6 +184,10 @@ void *tp__device_thread(void *user);
 /** With the mutex held: whether the device has not failed. */
 bool tp__device_works(const tp_device *device);
 
+/** With the mutex held: no slot runs, and events of the steps that a STATISTICS_REPLY counts, which
+ *  may still come, are of the past. */
+void tp__device_past(tp_device *device, const struct tp_frame *statistics);
+
 /** With the mutex held: the device has failed; the first failure stays. */
 void tp__device_fail(tp_device *device, tp_status status, const char *text);
 

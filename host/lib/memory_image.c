@@ -26,11 +26,10 @@ void tp__memory_image_free(struct tp_memory_image *image)
     }
 }
 
-enum { BEAT_ADDRESSES = 64 };
-
-// Collects words that follow each other, as many as a frame takes: a frame for each would cost five
-// times its word. A weight beat is not divided, since its codes take bits of the scale word before
-// them, and frames may be executed again and in another order.
+// Collects words at successive addresses, as many as a frame takes: a frame for each would cost
+// five times its word. A weight beat has a frame of its own, since its addresses do not reach those
+// of the next; that frame may be executed again and in another order, though codes take bits of the
+// scale word before them.
 struct writer {
     const struct tp_limits *limits;
     tp_memory_sink sink;
@@ -38,9 +37,7 @@ struct writer {
     struct tp_error *error;
     tp_status status;
     uint32_t space;
-    uint32_t address;     // of the first word
-    uint32_t next;        // behind the last one
-    uint32_t beat_words;  // of a weight beat
+    uint32_t address;  // of the first word
     size_t count;
     uint32_t words[TP_WRITE_WORDS_MAX];
 };
@@ -55,15 +52,12 @@ static void put_run(struct writer *w)
 
 static void put_word(struct writer *w, uint32_t space, uint32_t address, uint32_t word)
 {
-    bool divides = space == TP_SPACE_WEIGHT && address % BEAT_ADDRESSES == 0 &&
-                   w->count + w->beat_words > TP_WRITE_WORDS_MAX;
-    if (space != w->space || address != w->next || w->count == TP_WRITE_WORDS_MAX || divides) {
+    if (space != w->space || address != w->address + w->count || w->count == TP_WRITE_WORDS_MAX) {
         put_run(w);
         w->space = space;
         w->address = address;
     }
     w->words[w->count++] = word;
-    w->next = address + 1;
 }
 
 // A space from its beginning.
@@ -88,12 +82,8 @@ static void put_pages(struct writer *w, const struct tp_memory_image *image)
 tp_status tp__memory_image_write(const struct tp_memory_image *image, tp_memory_sink sink,
                                  void *user, struct tp_error *error)
 {
-    struct writer w = {.limits = &image->limits,
-                       .sink = sink,
-                       .user = user,
-                       .error = error,
-                       .status = TP_OK,
-                       .beat_words = image->lanes};
+    struct writer w = {
+        .limits = &image->limits, .sink = sink, .user = user, .error = error, .status = TP_OK};
     const struct tp_plan *plan = &image->plan;
     put(&w, TP_SPACE_WEIGHT, image->weights, (size_t)plan->weight_beats * image->lanes);
     put(&w, TP_SPACE_PROGRAM, image->program, (size_t)image->program_count * TP_INSTRUCTION_WORDS);

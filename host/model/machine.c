@@ -134,6 +134,12 @@ static struct space_shape shape_of(const struct tp_limits *l, uint32_t space)
     }
 }
 
+uint32_t tp_space_size(const struct tp_limits *limits, uint32_t space)
+{
+    struct space_shape shape = shape_of(limits, space);
+    return shape.row * shape.rows;
+}
+
 bool tp_space_has(const struct tp_limits *limits, uint32_t space, uint32_t address)
 {
     struct space_shape shape = shape_of(limits, space);

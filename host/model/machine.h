@@ -60,12 +60,14 @@ struct tp_machine;
 struct tp_machine *tp_machine_create(const struct tp_limits *limits);
 /* NULL is allowed. */
 void tp_machine_destroy(struct tp_machine *machine);
-/* Whether the device has an address of a space. */
+/* Addresses of a space, as the table of docs/link.md gives them; 0: there is no such space. */
+uint32_t tp_space_size(const struct tp_limits *limits, uint32_t space);
+/* Whether a memory stands behind an address of a space. */
 bool tp_space_has(const struct tp_limits *limits, uint32_t space, uint32_t address);
-/* The address of the word behind that at `address`, in WRITE frames and memory images. Rows of
- * weights (a beat) and of the program (an instruction) have fewer words than addresses. */
+/* The address of the word behind that at `address` in a memory image. Rows of weights (a beat) and
+ * of the program (an instruction) have fewer words than addresses. */
 uint32_t tp_space_next(const struct tp_limits *limits, uint32_t space, uint32_t address);
-/* The words of a WRITE frame. False: some have no memory behind their address; these are ignored.
+/* Words of a memory image. False: some have no memory behind their address; these are ignored.
  */
 bool tp_machine_write(struct tp_machine *machine, uint32_t space, uint32_t address,
                       const uint32_t *words, size_t count);
