@@ -21,6 +21,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 
 sys.path.insert(0, "tests/common")
@@ -334,6 +335,14 @@ class Terminal:
     def send(self, text):
         os.write(self.end, text)
 
+    def type(self, keys):
+        """Keys at the prompt: the editor shows it a moment before it takes the terminal over, and what
+        is typed in between is echoed by the terminal, and Ctrl-C there is not the editor's."""
+        limit = time.monotonic() + PATIENCE_S
+        while termios.tcgetattr(self.end)[3] & termios.ICANON and time.monotonic() < limit:
+            time.sleep(0.001)
+        self.send(keys)
+
     def more(self):
         """False at the end of the program."""
         ready, _, _ = select.select([self.end], [], [], 0.1)
@@ -381,16 +390,16 @@ def test_terminal(image, room):
     t.expect(b"> ")
     wrong = []
     for keys, mark in steps:
-        t.send(keys)
+        t.type(keys)
         if t.expect(mark) is None:
             wrong.append(f"behind {keys!r} no {mark!r} but {t.text!r}")
             break
     t.expect(b"> ")
-    t.send(b"never said")
+    t.type(b"never said")
     t.expect(b"never said")
-    t.send(b"\x03")
+    t.type(b"\x03")
     seen = t.expect(b"\r\n> ")
-    t.send(b"\x04")
+    t.type(b"\x04")
     status = t.close()
     questions = [m["content"] for m in json.loads(file.read_text("utf-8"))["messages"]
                  if m["role"] == "user"] if file.exists() else []
@@ -402,16 +411,16 @@ def test_terminal(image, room):
 
     t = at_terminal(image, "--chat", "plain", "-n", "4000", "--ignore-eos")
     t.expect(b"> ")
-    t.send(b"Once upon a time\n")
+    t.type(b"Once upon a time\n")
     t.expect(b"time\r\n")
     while not t.text and t.more():
         pass
     t.send(b"\x03")
     cut = t.expect(b"\n> ")
-    t.send(b"/stats\n")
+    t.type(b"/stats\n")
     told = t.expect(b"end: cancel")
     t.expect(b"> ")
-    t.send(b"\x03")
+    t.type(b"\x03")
     status = t.close()
     report("Ctrl-C ends an answer and gives the prompt back",
            [] if cut and told else [f"{cut!r} {told!r} {t.text!r}"])
