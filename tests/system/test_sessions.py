@@ -336,7 +336,7 @@ class Terminal:
         os.write(self.end, text)
 
     def type(self, keys):
-        """Keys at the prompt: the editor shows it a moment before it takes the terminal over, and what
+        """Keys at the prompt: the editor shows it a moment before it takes the terminal over; what
         is typed in between is echoed by the terminal, and Ctrl-C there is not the editor's."""
         limit = time.monotonic() + PATIENCE_S
         while termios.tcgetattr(self.end)[3] & termios.ICANON and time.monotonic() < limit:
