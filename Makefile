@@ -354,7 +354,7 @@ SCRIPT_TESTS := $(patsubst tests/%,%,$(wildcard tests/system/test_*.sh tests/sys
 STYLE_TESTS  := style/check_style.py style/check_runner.py style/lint_rtl.py
 FORMAL_TESTS := $(patsubst tests/%,%,$(wildcard tests/formal/*.sby))
 # The proofs that take seconds run with the tests; `make formal` runs all.
-FORMAL_QUICK := $(filter formal/skid.sby formal/fifo.sby,$(FORMAL_TESTS))
+FORMAL_QUICK := $(filter formal/skid.sby formal/fifo.sby formal/kv_table.sby,$(FORMAL_TESTS))
 C_TESTS      := $(MODEL_TESTS) $(RTL_TESTS) $(NETLIST_TESTS) $(HOST_TESTS) $(SYSTEM_TESTS)
 ifeq ($(COVERAGE),1)
 # The planted faults would only colour lines that no real test reaches; a netlist has no lines.
@@ -563,7 +563,7 @@ style: ## Columns, licence lines, names, dead files, fresh map.
 	TP_BUILD=$(BUILD) tests/style/check_style.py
 
 .PHONY: formal
-formal: ## Proves the cells and the framer (SymbiYosys, Z3).
+formal: ## Proves the cells, the page table and the framer (SymbiYosys, Z3).
 	$(RUNNER) $(FORMAL_TESTS)
 
 # ---- fuzzing -------------------------------------------------------------------------------------
