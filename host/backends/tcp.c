@@ -14,7 +14,6 @@
 #include "address.h"
 #include "backend.h"
 #include "descriptor.h"
-#include "frame.h"
 #include "stream_message.h"
 
 enum { CONNECT_SECONDS = 5 };
@@ -140,36 +139,11 @@ static tp_status tcp_exchange(void *state, const uint8_t *out, size_t out_count,
 
 // ---- the configuration port ----
 
-static bool send_message(int descriptor, const uint8_t *bytes, size_t size, const char *name)
-{
-    uint8_t head[TP_MESSAGE_HEAD_BYTES] = TP_MESSAGE_MAGIC;
-    size_t name_bytes = strlen(name) < TP_MESSAGE_NAME_BYTES ? strlen(name) : 0;
-    tp__put32(head + 4, (uint32_t)name_bytes);
-    tp__put32(head + 8, (uint32_t)size);
-    return tp__descriptor_write_all(descriptor, head, sizeof head, TP_MESSAGE_PATIENCE_MS) &&
-           tp__descriptor_write_all(descriptor, (const uint8_t *)name, name_bytes,
-                                    TP_MESSAGE_PATIENCE_MS) &&
-           tp__descriptor_write_all(descriptor, bytes, size, TP_MESSAGE_PATIENCE_MS);
-}
-
-// The device may first end a step.
-static bool take_answer(int descriptor, uint8_t head[TP_MESSAGE_ANSWER_BYTES],
-                        char text[TP_ERROR_TEXT_BYTES])
-{
-    bool is_there =
-        tp__descriptor_read_all(descriptor, head, TP_MESSAGE_ANSWER_BYTES, TP_MESSAGE_PATIENCE_MS);
-    uint32_t size = is_there ? tp__get32(head + 12) : TP_ERROR_TEXT_BYTES;
-    memset(text, 0, TP_ERROR_TEXT_BYTES);
-    return size < TP_ERROR_TEXT_BYTES &&
-           tp__descriptor_read_all(descriptor, (uint8_t *)text, size, TP_MESSAGE_PATIENCE_MS);
-}
-
 tp_status tp__tcp_configure(const char *address, const uint8_t *bytes, size_t size,
                             const char *name, uint32_t *fault, uint32_t *block_rams,
                             struct tp_error *error)
 {
-    uint8_t head[TP_MESSAGE_ANSWER_BYTES];
-    char text[TP_ERROR_TEXT_BYTES];
+    struct tp_stream_answer answer;
     int descriptor = -1;
     *fault = 0;
     *block_rams = 0;
@@ -178,8 +152,8 @@ tp_status tp__tcp_configure(const char *address, const uint8_t *bytes, size_t si
         return status;
     }
     // A server that refuses early has answered, though not all was taken.
-    (void)send_message(descriptor, bytes, size, name);
-    bool is_answered = take_answer(descriptor, head, text);
+    (void)tp__message_send(descriptor, bytes, size, name);
+    bool is_answered = tp__answer_take(descriptor, &answer);
     (void)close(descriptor);
     if (!is_answered) {
         return tp__fail(error, TP_ERROR_DEVICE,
@@ -187,10 +161,9 @@ tp_status tp__tcp_configure(const char *address, const uint8_t *bytes, size_t si
                         "be no simulated device, or one of another version",
                         address);
     }
-    *fault = tp__get32(head + 4);
-    *block_rams = tp__get32(head + 8);
-    status = (tp_status)(int32_t)tp__get32(head);
-    return status == TP_OK ? TP_OK : tp__fail(error, status, "%s", text);
+    *fault = answer.fault;
+    *block_rams = answer.block_rams;
+    return answer.status == TP_OK ? TP_OK : tp__fail(error, answer.status, "%s", answer.text);
 }
 
 static tp_status tcp_configure(void *state, const uint8_t *bytes, size_t size, const char *name,

@@ -4,12 +4,12 @@
 
 #include "configuration_stream.h"
 
-const char *tp__stream_fault_name(enum tp_stream_fault fault)
+const char *tp__stream_fault_name(uint32_t fault)
 {
 #define NAME(member, name, status) name,
     static const char *const names[] = {TP_STREAM_FAULT_LIST(NAME)};
 #undef NAME
-    return names[fault];
+    return fault < sizeof names / sizeof *names ? names[fault] : "unknown";
 }
 
 const char *tp__stream_command_text(uint8_t opcode)

@@ -86,8 +86,8 @@ enum {
 enum tp_stream_fault { TP_STREAM_FAULT_LIST(TP_STREAM_MEMBER) };
 #undef TP_STREAM_MEMBER
 
-/** "crc-frame". Never NULL. */
-const char *tp__stream_fault_name(enum tp_stream_fault fault);
+/** "crc-frame"; "unknown" for numbers that are none, which a server may send. Never NULL. */
+const char *tp__stream_fault_name(uint32_t fault);
 
 /** The command in words, or NULL: no such opcode. */
 const char *tp__stream_command_text(uint8_t opcode);

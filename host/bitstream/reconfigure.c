@@ -11,11 +11,6 @@
 #include "configuration_port.h"
 #include "schedule.h"
 
-static const char *name_of(uint32_t fault)
-{
-    return tp__stream_fault_name((enum tp_stream_fault)fault);
-}
-
 // ---- streams to the device ----
 
 // What the device's thread does with its back end.
@@ -83,7 +78,7 @@ tp_status tp_device_boot(tp_device *device, const struct tp_boot_options *option
     const char *unused;
     struct tp_bytes bytes;
     fault = fault != NULL ? fault : &unused;
-    *fault = name_of(TP_FAULT_NONE);
+    *fault = tp__stream_fault_name(TP_FAULT_NONE);
     if (device == NULL || options == NULL || options->bits == NULL || options->map == NULL) {
         return tp__fail(error, TP_ERROR_INVALID, "tp_device_boot: an argument is NULL");
     }
@@ -109,7 +104,7 @@ tp_status tp_device_boot(tp_device *device, const struct tp_boot_options *option
                          .size = bytes.size,
                          .name = tp__short_name(options->bits)};
     status = send_stream(device, &h, error);
-    *fault = name_of(h.fault);
+    *fault = tp__stream_fault_name(h.fault);
     if (status != TP_OK && before == NULL) {
         device->port = NULL;
         free(port);
@@ -152,7 +147,7 @@ static tp_status add_file(struct change *c, const char *path, struct tp_known_co
     if (status == TP_OK) {
         status = tp__map_check(c->map, &configuration, name, &stream, c->error);
     }
-    c->report->fault = name_of(stream.fault);
+    c->report->fault = tp__stream_fault_name(stream.fault);
     if (status == TP_OK) {
         tp__contents_add_stream(contents, &configuration);
     }
@@ -330,7 +325,7 @@ static tp_status send_bytes(struct change *c)
     tp_status status = send_stream(c->device, &h, c->error);
     // What was refused has changed nothing; of any other failure that is not known.
     c->has_touched = status == TP_OK || h.fault == TP_FAULT_NONE;
-    c->report->fault = name_of(h.fault);
+    c->report->fault = tp__stream_fault_name(h.fault);
     c->report->bytes = status == TP_OK ? c->bytes.size : 0;
     c->report->block_rams = h.block_rams;
     return status;
@@ -401,7 +396,7 @@ tp_status tp_device_reconfigure(tp_device *device, tp_model *model,
     if (c == NULL) {
         return tp__fail(error, TP_ERROR_NO_MEMORY, "no memory for another model");
     }
-    *report = (struct tp_reconfigure_report){.fault = name_of(TP_FAULT_NONE)};
+    *report = (struct tp_reconfigure_report){.fault = tp__stream_fault_name(TP_FAULT_NONE)};
     *c = (struct change){
         .device = device, .model = model, .options = options, .report = report, .error = error};
     tp_status status = tp__device_compile(device, model, &options->load, &c->loaded, error);

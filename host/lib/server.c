@@ -245,7 +245,7 @@ tp_status tp_server_send_bitstream(const char *name, const char *path, const cha
     }
     status = tp__tcp_configure(name + sizeof kind - 1, bytes.data, bytes.size, tp__short_name(path),
                                &found, block_rams, error);
-    *fault = tp__stream_fault_name((enum tp_stream_fault)found);
+    *fault = tp__stream_fault_name(found);
     tp__bytes_free(&bytes);
     return status;
 }
@@ -295,63 +295,33 @@ static bool has_left(int client)
     return poll(&state, 1, 0) == 1;
 }
 
-// What came of a stream.
-struct outcome {
-    tp_status status;
-    enum tp_stream_fault fault;
-    uint32_t block_rams;
-    struct tp_error error;
-};
-
-static void take_stream(tp_server *server, const uint8_t *bytes, size_t size, const char *name,
-                        struct outcome *o)
+static void take_stream(tp_server *server, const struct tp_stream_message *message,
+                        struct tp_stream_answer *answer)
 {
+    enum tp_stream_fault fault = TP_FAULT_NOT_QUIESCENT;
+    struct tp_error error = {.status = TP_OK};
     if (server->sent.count != 0) {
-        o->fault = TP_FAULT_NOT_QUIESCENT;
-        o->status = tp__fail(&o->error, TP_ERROR_BUSY,
-                             "%s: frames of another program are on their way to the device", name);
-        return;
+        answer->status =
+            tp__fail(&error, TP_ERROR_BUSY,
+                     "%s: frames of another program are on their way to the device", message->name);
+    } else {
+        answer->status = tp__port_take(&server->port, message->bytes, message->size, message->name,
+                                       &fault, &answer->block_rams, &error);
     }
-    o->status =
-        tp__port_take(&server->port, bytes, size, name, &o->fault, &o->block_rams, &o->error);
-}
-
-static void answer(int guest, const struct outcome *o)
-{
-    uint8_t bytes[TP_MESSAGE_ANSWER_BYTES + TP_ERROR_TEXT_BYTES];
-    size_t text = o->status != TP_OK ? strlen(o->error.text) : 0;
-    tp__put32(bytes, (uint32_t)o->status);
-    tp__put32(bytes + 4, (uint32_t)o->fault);
-    tp__put32(bytes + 8, o->block_rams);
-    tp__put32(bytes + 12, (uint32_t)text);
-    memcpy(bytes + TP_MESSAGE_ANSWER_BYTES, o->error.text, text);
-    (void)tp__descriptor_write_all(guest, bytes, TP_MESSAGE_ANSWER_BYTES + text,
-                                   TP_MESSAGE_PATIENCE_MS);
+    answer->fault = fault;
+    memcpy(answer->text, error.text, sizeof answer->text);
 }
 
 // A configuration stream, from its first byte to the answer. The device stands still meanwhile.
 static void serve_stream(tp_server *server, int guest)
 {
-    uint8_t head[TP_MESSAGE_HEAD_BYTES];
-    char name[TP_MESSAGE_NAME_BYTES + 1] = "";
-    struct outcome o = {.status = TP_OK};
-    if (!tp__descriptor_read_all(guest, head, sizeof head, TP_MESSAGE_PATIENCE_MS) ||
-        memcmp(head, TP_MESSAGE_MAGIC, 4) != 0) {
-        return;
+    struct tp_stream_message message;
+    struct tp_stream_answer answer = {.status = TP_OK};
+    if (tp__message_take(guest, &message)) {
+        take_stream(server, &message, &answer);
+        (void)tp__answer_send(guest, &answer);
+        tp__message_free(&message);
     }
-    uint32_t name_bytes = tp__get32(head + 4);
-    uint32_t size = tp__get32(head + 8);
-    if (name_bytes > TP_MESSAGE_NAME_BYTES || size > TP_MESSAGE_STREAM_BYTES) {
-        return;
-    }
-    uint8_t *bytes = malloc((size_t)size + 1);
-    if (bytes != NULL &&
-        tp__descriptor_read_all(guest, (uint8_t *)name, name_bytes, TP_MESSAGE_PATIENCE_MS) &&
-        tp__descriptor_read_all(guest, bytes, size, TP_MESSAGE_PATIENCE_MS)) {
-        take_stream(server, bytes, size, name, &o);
-        answer(guest, &o);
-    }
-    free(bytes);
 }
 
 // A program that wants the link.

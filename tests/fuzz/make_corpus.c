@@ -16,6 +16,7 @@
 #include "model_files.h"
 #include "model_folders.h"
 #include "session_file.h"
+#include "stream_message.h"
 #include "tokenizer.h"
 
 enum { PATH_BYTES = 512, FORMATS_MAX = 16 };
@@ -132,6 +133,26 @@ static void save_conversation(const char *folder)
     tp_test_put(&bytes, slot, sizeof slot);
     tp_test_put(&bytes, rest, sizeof rest);
     save(folder, "emulator", "conversation", &bytes);
+}
+
+// A configuration stream for a served device, and the answer that refuses it.
+static void save_messages(const char *folder)
+{
+    static const char stream[] = "not a bitstream";
+    static const char text[] = "a.bit: no preamble";
+    struct tp_test_bytes bytes = {0};
+    tp_test_put(&bytes, TP_MESSAGE_MAGIC, 4);
+    tp_test_put_u32(&bytes, 5);
+    tp_test_put_u32(&bytes, sizeof stream);
+    tp_test_put(&bytes, "a.bit", 5);
+    tp_test_put(&bytes, stream, sizeof stream);
+    save(folder, "stream_message", "message", &bytes);
+    tp_test_put_u32(&bytes, (uint32_t)TP_ERROR_FORMAT);
+    tp_test_put_u32(&bytes, TP_FAULT_PREAMBLE);
+    tp_test_put_u32(&bytes, 0);
+    tp_test_put_u32(&bytes, sizeof text - 1);
+    tp_test_put(&bytes, text, sizeof text - 1);
+    save(folder, "stream_message", "answer", &bytes);
 }
 
 /* A tokenizer of byte pairs, with a chat template. */
@@ -380,6 +401,7 @@ int main(int argc, char **argv)
     save_run(folder);
     save_session(folder);
     save_conversation(folder);
+    save_messages(folder);
     save_bitstreams(folder);
     save_map(folder);
     struct tp_test_model single = tiny;
