@@ -4,6 +4,7 @@
 
 #include "serial_ports.h"
 
+#include <assert.h>
 #include <dirent.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -51,7 +52,8 @@ static void describe(const char *folder, const char *name, struct tp_serial_port
     char number[TP_PORT_TEXT_BYTES / 4];
     read_fact(folder, name, "product", what, sizeof what);
     read_fact(folder, name, "serial", number, sizeof number);
-    (void)snprintf(port->name, sizeof port->name, "%s", name);
+    assert(strlen(name) < sizeof port->name);
+    memcpy(port->name, name, strlen(name) + 1);
     (void)snprintf(port->text, sizeof port->text, "serial port: %s%s%s",
                    what[0] != 0 ? what : "FT231X", number[0] != 0 ? ", number " : "", number);
 }
