@@ -8,6 +8,7 @@
 
 #include "check_main.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,8 +17,9 @@ enum { MARKS = 1000 };
 
 void tp_test_mark(const char *file, int line)
 {
-    static unsigned count;  // of this test, since each runs forked
-    if (++count <= MARKS || count % MARKS == 0) (_mark_point)(file, line);
+    static atomic_uint marks;  // of this test, since each runs forked; by all its threads
+    unsigned count = ++marks;
+    if (count <= MARKS || count % MARKS == 0) (_mark_point)(file, line);
 }
 
 void tp_test_skip(const char *reason)
