@@ -11,8 +11,9 @@
 //
 // Planted: what no block RAM holds is not written behind a bitstream.
 //
-// With made designs of the configuration "small". TP_EVERY=1 makes 1,000 changes. Not covered: the
-// simulated RTL (tests/system/test_configured_device.c), what a board does.
+// With made designs of the configuration "small". TP_EVERY=1 makes 1,000 changes twice: under one
+// session and under many. Not covered: the simulated RTL (tests/system/test_configured_device.c),
+// what a board does.
 //
 // TP_TIME_LIMIT_S: 1800
 
@@ -502,10 +503,10 @@ END_TEST
 
 // ---- at random ----
 
-static uint32_t changes(void)
+static uint32_t changes(uint32_t sample)
 {
     const char *every = getenv("TP_EVERY");
-    return every != NULL && every[0] == '1' ? 1000 : 10;
+    return every != NULL && every[0] == '1' ? 1000 : sample;
 }
 
 START_TEST(after_any_changes_tokens_are_those_of_the_model_in_force)
@@ -517,7 +518,7 @@ START_TEST(after_any_changes_tokens_are_those_of_the_model_in_force)
     tp_random_init(&random, tp_test_seed(_i), 0);
     open_device(BITS);
     OK(tp_device_load(device, models[now], &load, &error));
-    for (uint32_t i = 0; i < changes(); i++) {
+    for (uint32_t i = 0; i < changes(10); i++) {
         int next = (int)tp_random_below(&random, MODELS);
         uint32_t at = 1 + tp_random_below(&random, TOKENS - 1);
         enum way way = (enum way)tp_random_below(&random, WAYS);
@@ -666,7 +667,7 @@ START_TEST(more_sessions_than_slots_have_the_tokens_of_the_model_in_force)
     make_machines();
     open_device(BITS);
     OK(tp_device_load(device, models[0], &load, &error));
-    for (uint32_t i = 0; i < 6 * changes(); i++) {
+    for (uint32_t i = 0; i < changes(60); i++) {
         int next = (int)tp_random_below(&random, MODELS);
         enum way way = (enum way)tp_random_below(&random, WAYS);
         uint32_t rest = tp_random_below(&random, MANY);
