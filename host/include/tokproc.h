@@ -403,6 +403,7 @@ TP_MUST_USE tp_status tp_device_get_statistics(tp_device *device,
 struct tp_step {
     uint32_t number;        ///< 0 first after reset
     uint32_t cycles;        ///< counted by the device; 0 on an emulator
+    uint32_t predicted;     ///< the same by the compiler; equal, or the device failed
     uint32_t active;        ///< bit s: slot s takes part
     uint32_t logits;        ///< bit s: slot s wants logits
     uint32_t list;          ///< bit s: its session samples from a sorted list
@@ -417,6 +418,22 @@ TP_MUST_USE tp_status tp_device_record(tp_device *device, struct tp_step *steps,
                                        struct tp_error *error);
 /** How many steps were noted. */
 size_t tp_device_recorded(tp_device *device);
+
+/** Writes steps as a log, a line of JSON for each (docs/performance.md), from which the prediction
+ *  can be made again: tp_forecast_step. A file of that name is replaced, whole or not at all.
+ *  in     steps  [count]
+ *  error  TP_ERROR_IO, TP_ERROR_NO_MEMORY, TP_ERROR_INVALID */
+TP_MUST_USE tp_status tp_steps_write(const char *path, const struct tp_step *steps, size_t count,
+                                     struct tp_error *error);
+
+/** Reads such a log.
+ *  out    steps  [*count], at least one
+ *  owns   the caller, who ends it by free
+ *  error  TP_ERROR_FORMAT     a line is none of a log; says which and why
+ *         TP_ERROR_TOO_LARGE  a line, or the file
+ *         TP_ERROR_IO, TP_ERROR_NO_MEMORY, TP_ERROR_INVALID */
+TP_MUST_USE tp_status tp_steps_read(const char *path, struct tp_step **steps, size_t *count,
+                                    struct tp_error *error);
 
 /** Kinds of blocks that a section writes, index of the exponents below. */
 typedef enum tp_edge_kind {

@@ -114,14 +114,14 @@ static void take_mending_answer(tp_device *device, const struct tp_frame *answer
 // ---- steps ----
 
 // Notes a step for tp_device_record.
-static void record(tp_device *device, uint32_t number, uint32_t cycles,
+static void record(tp_device *device, uint32_t number, uint32_t cycles, uint32_t predicted,
                    const struct tp_step_slot *slots)
 {
     if (device->steps == NULL || device->step_count == device->step_max) {
         return;
     }
     struct tp_step *step = &device->steps[device->step_count++];
-    *step = (struct tp_step){.number = number, .cycles = cycles};
+    *step = (struct tp_step){.number = number, .cycles = cycles, .predicted = predicted};
     for (uint32_t s = 0; s < TP_SLOTS_MAX; s++) {
         step->active |= (slots[s].active ? 1u : 0u) << s;
         step->logits |= (slots[s].logits ? 1u : 0u) << s;
@@ -153,7 +153,7 @@ static void check_step(tp_device *device, const uint8_t *p)
     device->totals.steps++;
     device->totals.cycles_steps += cycles;
     device->totals.cycles_predicted += predicted;
-    record(device, tp__get32(p), cycles, slots);
+    record(device, tp__get32(p), cycles, predicted, slots);
     if (cycles != 0 && cycles != predicted) {
         struct tp_error error;
         error.status =

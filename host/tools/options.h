@@ -81,6 +81,8 @@ struct options {
     const char *wave;
     uint32_t step;
     bool step_given;
+    const char *steps_log;  // that run writes
+    const char *replay;     // that trace reads
     bool layers;
     const char *listen;
     bool pty;

@@ -2,13 +2,78 @@
 //
 // tokproc run: text from a prompt, streamed; or from several sessions side by side.
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "figures.h"
 #include "verbs.h"
+
+enum { SPARE_STEPS = 4096 };  // whose positions were computed again
+
+// ---- the log of steps ----
+
+struct step_log {
+    struct tp_step *steps;  // [max]; NULL: none is written
+    size_t max;
+};
+
+static int check_log(const struct options *options)
+{
+    const char *path = options->steps_log;
+    if (path != NULL && !options->force && access(path, F_OK) == 0) {
+        fprintf(stderr, "tokproc: %s is there already - try: --force\n", path);
+        return EXIT_FAILED;
+    }
+    return EXIT_OK;
+}
+
+// Each step processes at least one position of one of the sessions.
+static int start_log(struct work *work, const struct options *options, size_t sessions,
+                     struct step_log *log)
+{
+    struct tp_error error = {.status = TP_OK};
+    struct tp_load_info load;
+    if (options->steps_log == NULL) {
+        return EXIT_OK;
+    }
+    if (tp_device_get_load(work->device, &load, &error) != TP_OK) {
+        return failed(&error);
+    }
+    log->max = sessions * load.context + SPARE_STEPS;
+    log->steps = calloc(log->max, sizeof *log->steps);
+    if (log->steps == NULL) {
+        fprintf(stderr, "tokproc: no memory for the steps of so many sessions\n");
+        return EXIT_FAILED;
+    }
+    return tp_device_record(work->device, log->steps, log->max, &error) == TP_OK ? EXIT_OK
+                                                                                 : failed(&error);
+}
+
+// Also behind a run that failed: its last step may say why.
+static int end_log(struct work *work, const struct options *options, struct step_log *log,
+                   int status)
+{
+    struct tp_error error = {.status = TP_OK};
+    if (log->steps == NULL) {
+        return status;
+    }
+    size_t count = tp_device_recorded(work->device);
+    if (tp_steps_write(options->steps_log, log->steps, count, &error) != TP_OK) {
+        status = status == EXIT_OK ? failed(&error) : status;
+    } else if (count == log->max) {
+        fprintf(stderr, "tokproc: %s has only the first %zu steps\n", options->steps_log, count);
+        status = status == EXIT_OK ? EXIT_FAILED : status;
+    }
+    if (tp_device_record(work->device, NULL, 0, &error) != TP_OK) {
+        status = failed(&error);
+    }
+    free(log->steps);
+    return status;
+}
 
 // ---- one session ----
 
@@ -225,7 +290,11 @@ int verb_run(const struct options *options)
     struct work work = {0};
     struct options own = *options;
     struct several several = {.options = &own};
-    int status = is_several(options) ? make_requests(&several) : EXIT_OK;
+    struct step_log log = {.steps = NULL};
+    int status = check_log(options);
+    if (status == EXIT_OK && is_several(options)) {
+        status = make_requests(&several);
+    }
     if (status == EXIT_OK && is_several(options)) {
         own.sessions = own.parallel == 0 ? 1 : own.parallel;
         own.sessions = own.sessions < several.count ? own.sessions : (uint32_t)several.count;
@@ -234,8 +303,12 @@ int verb_run(const struct options *options)
         status = work_open(&work, &own);
     }
     if (status == EXIT_OK) {
+        status = start_log(&work, &own, is_several(options) ? several.count : 1, &log);
+    }
+    if (status == EXIT_OK) {
         status = is_several(options) ? run_several(&work, &several) : run_one(&work, &own);
     }
+    status = end_log(&work, &own, &log, status);
     if (status == EXIT_OK && interrupted()) {
         status = EXIT_INTERRUPTED;
     }

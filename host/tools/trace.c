@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// tokproc trace: the schedule of the steps of a run, one track for each unit and each slot, as
-// Chrome trace events; and a wave of one step of a simulated device.
+// tokproc trace: the schedule of the steps of a run, or of a log of one, one track for each unit
+// and each slot, as Chrome trace events; and a wave of one step of a simulated device.
 
 #include <errno.h>
 #include <inttypes.h>
@@ -24,6 +24,8 @@ struct trace {
     struct spent spent;
     struct tp_step *steps;
     size_t step_count;
+    uint64_t counted;    // cycles of all steps
+    uint64_t predicted;  // likewise, by their schedules
     tp_forecast *forecast;
     struct tp_item *items;
     FILE *file;
@@ -95,20 +97,72 @@ static void put_step(struct trace *t, const struct tp_step *step, uint32_t cycle
     }
 }
 
-static int put_steps(struct trace *t)
+static void put_steps(struct trace *t)
 {
     for (size_t i = 0; i < t->step_count; i++) {
         size_t count = 0;
         uint32_t cycles = tp_forecast_step(t->forecast, &t->steps[i], t->items, ITEMS_MAX, &count);
-        if (cycles == 0 || count > ITEMS_MAX ||
-            (t->steps[i].cycles != 0 && t->steps[i].cycles != cycles)) {
-            fprintf(stderr,
-                    "tokproc: step %" PRIu32 " took %" PRIu32 " cycles, its schedule %" PRIu32 "\n",
-                    t->steps[i].number, t->steps[i].cycles, cycles);
-            return EXIT_FAILED;
-        }
-        put_step(t, &t->steps[i], cycles, t->items, count);
+        put_step(t, &t->steps[i], cycles, t->items, count < ITEMS_MAX ? count : ITEMS_MAX);
         t->cycle += cycles;
+    }
+}
+
+// ---- predictions made again ----
+
+static void print_slots(const struct tp_step *step)
+{
+    const char *between = "";
+    for (uint32_t s = 0; step->active >> s != 0; s++) {
+        if ((step->active >> s & 1u) != 0) {
+            fprintf(stderr, "%sslot %" PRIu32 " at position %" PRIu32 "%s", between, s,
+                    step->positions[s], (step->logits >> s & 1u) != 0 ? "" : " without logits");
+            between = ", ";
+        }
+    }
+}
+
+static void print_difference(const struct tp_step *step, uint32_t cycles)
+{
+    fprintf(stderr, "tokproc: step %" PRIu32 " (", step->number);
+    print_slots(step);
+    if (step->cycles != 0) {
+        fprintf(stderr, ") took %" PRIu32 " cycles, predicted were", step->cycles);
+    } else {
+        fprintf(stderr, "), which nobody counted: predicted were");
+    }
+    fprintf(stderr, " %" PRIu32 " when it was made, ", step->predicted);
+    if (cycles != 0) {
+        fprintf(stderr, "its schedule has %" PRIu32, cycles);
+    } else {
+        fprintf(stderr, "this device cannot make it");
+    }
+}
+
+// All steps against their schedules; the first that differs is told.
+static int check_steps(struct trace *t)
+{
+    size_t differ = 0;
+    uint64_t made = 0;
+    for (size_t i = 0; i < t->step_count; i++) {
+        const struct tp_step *step = &t->steps[i];
+        size_t count = 0;
+        uint32_t cycles = tp_forecast_step(t->forecast, step, NULL, 0, &count);
+        bool is_same = cycles != 0 && step->predicted == cycles &&
+                       (step->cycles == 0 || step->cycles == cycles);
+        if (!is_same && differ == 0) {
+            print_difference(step, cycles);
+        }
+        differ += is_same ? 0 : 1;
+        made += step->cycles != 0 ? step->cycles : step->predicted;
+        t->counted += step->cycles;
+        t->predicted += cycles;
+    }
+    if (differ != 0) {
+        fprintf(stderr,
+                "; %zu of %zu steps differ, all took %" PRIu64 ", their schedules have %" PRIu64
+                "\n",
+                differ, t->step_count, made, t->predicted);
+        return EXIT_FAILED;
     }
     return EXIT_OK;
 }
@@ -127,17 +181,15 @@ static int write_trace(struct trace *t, const struct options *options)
             "\"model\":\"%s\",\"device\":\"%s\",\"format\":\"%s\"},\"traceEvents\":[",
             t->work.model_info.name, t->work.device_name, format_label(&t->work, options));
     name_tracks(t);
-    int status = put_steps(t);
+    put_steps(t);
     bool bad = fprintf(t->file, "\n]}\n") < 0 || ferror(t->file) != 0;
     bad = fclose(t->file) != 0 || bad;
-    if (bad && status == EXIT_OK) {
+    if (bad) {
         fprintf(stderr, "tokproc: %s cannot be written: %s\n", options->output, strerror(errno));
-        status = EXIT_FAILED;
-    }
-    if (status != EXIT_OK) {
         (void)unlink(options->output);
+        return EXIT_FAILED;
     }
-    return status;
+    return EXIT_OK;
 }
 
 // The device that was built with tracing, told what to write (host/backends/rtl_sim.c).
@@ -163,30 +215,61 @@ static int run(struct trace *t, const struct options *options)
 {
     struct tp_error error = {.status = TP_OK};
     size_t max = (size_t)options->sessions * (options->tokens + (size_t)SPARE_STEPS);
-    int status = work_open_model(&t->work, options);
-    status = status == EXIT_OK ? work_choose_device(&t->work, options, 0, NULL) : status;
-    if (status == EXIT_OK && options->wave != NULL) {
-        status = choose_traced(t, options);
-    }
-    status = status == EXIT_OK ? work_load(&t->work, options) : status;
+    int status = work_load(&t->work, options);
     if (status != EXIT_OK) {
         return status;
     }
-    const struct tp_load_options load = load_options(options, &t->work.device_info);
     t->steps = calloc(max, sizeof *t->steps);
-    t->items = calloc(ITEMS_MAX, sizeof *t->items);
-    if (t->steps == NULL || t->items == NULL) {
+    if (t->steps == NULL) {
         fprintf(stderr, "tokproc: no memory for so many steps\n");
         return EXIT_FAILED;
     }
-    if (tp_device_record(t->work.device, t->steps, max, &error) != TP_OK ||
-        tp_forecast_create(t->work.model, &t->work.device_info, &load, &t->forecast, &error) !=
-            TP_OK) {
+    if (tp_device_record(t->work.device, t->steps, max, &error) != TP_OK) {
         return failed(&error);
     }
     status = generate(&t->work, options, true, false, &t->answer, &t->spent);
     t->step_count = tp_device_recorded(t->work.device);
     return status == EXIT_OK && interrupted() ? EXIT_INTERRUPTED : status;
+}
+
+// Reads the log. What a simulated device is made of the emulator of its configuration says too.
+static int replay(struct trace *t, const struct options *options)
+{
+    struct tp_error error = {.status = TP_OK};
+    if (strncmp(t->work.device_name, "sim:", 4) == 0) {
+        memcpy(t->work.device_name, "emu", 3);
+    }
+    if (tp_steps_read(options->replay, &t->steps, &t->step_count, &error) != TP_OK) {
+        return failed(&error);
+    }
+    return work_open_device(&t->work);
+}
+
+static int find_steps(struct trace *t, const struct options *options)
+{
+    struct tp_error error = {.status = TP_OK};
+    int status = work_open_model(&t->work, options);
+    status = status == EXIT_OK ? work_choose_device(&t->work, options, 0, NULL) : status;
+    if (status == EXIT_OK && options->wave != NULL) {
+        status = choose_traced(t, options);
+    }
+    if (status == EXIT_OK) {
+        status = options->replay != NULL ? replay(t, options) : run(t, options);
+    }
+    if (status != EXIT_OK) {
+        return status;
+    }
+    const struct tp_load_options load = load_options(options, &t->work.device_info);
+    t->items = calloc(ITEMS_MAX, sizeof *t->items);
+    if (t->items == NULL) {
+        fprintf(stderr, "tokproc: no memory for the items of a step\n");
+        return EXIT_FAILED;
+    }
+    if (tp_forecast_create(t->work.model, &t->work.device_info, &load, &t->forecast, &error) !=
+        TP_OK) {
+        return failed(&error);
+    }
+    return check_steps(t);
 }
 
 static int report(const struct trace *t, const struct options *options)
@@ -197,17 +280,17 @@ static int report(const struct trace *t, const struct options *options)
                 t->step_count, options->step + 1);
         return EXIT_FAILED;
     }
-    bool counted = t->spent.used.cycles_steps != 0;
     if (options->json) {
-        return print_json(json_pack(
-            "{s:s, s:s, s:I, s:I, s:I, s:s?, s:s?}", "model", t->work.model_info.name, "device",
-            t->work.device_name, "steps", (json_int_t)t->step_count, "cycles_predicted",
-            (json_int_t)t->cycle, "cycles_counted", (json_int_t)t->spent.used.cycles_steps, "trace",
-            options->output, "wave", options->wave));
+        return print_json(
+            json_pack("{s:s, s:s, s:I, s:I, s:I, s:s?, s:s?}", "model", t->work.model_info.name,
+                      "device", t->work.device_name, "steps", (json_int_t)t->step_count,
+                      "cycles_predicted", (json_int_t)t->predicted, "cycles_counted",
+                      (json_int_t)t->counted, "trace", options->output, "wave", options->wave));
     }
     if (!options->quiet) {
-        printf("%zu steps, %" PRIu64 " cycles, %s\n", t->step_count, t->cycle,
-               counted ? "each as counted by the device" : "predicted: an emulator counts none");
+        printf("%zu steps, %" PRIu64 " cycles, %s\n", t->step_count, t->predicted,
+               t->counted != 0 ? "each as counted by the device"
+                               : "predicted: an emulator counts none");
     }
     return EXIT_OK;
 }
@@ -217,15 +300,19 @@ int verb_trace(const struct options *options)
     struct trace t = {.step_count = 0};
     struct options own = *options;
     own.tokens = options->tokens_given ? options->tokens : TOKENS;
-    if (own.output == NULL && own.wave == NULL) {
+    if (own.output == NULL && own.wave == NULL && own.replay == NULL) {
         fprintf(stderr, "tokproc: where to? - try: -o trace.json, or --wave step.fst --step 3\n");
+        return EXIT_USAGE;
+    }
+    if (own.wave != NULL && own.replay != NULL) {
+        fprintf(stderr, "tokproc: a log has no wave - try: --replay without --wave\n");
         return EXIT_USAGE;
     }
     if (own.output != NULL && !own.force && access(own.output, F_OK) == 0) {
         fprintf(stderr, "tokproc: %s is there already - try: --force\n", own.output);
         return EXIT_FAILED;
     }
-    int status = run(&t, &own);
+    int status = find_steps(&t, &own);
     if (status == EXIT_OK && own.output != NULL) {
         status = write_trace(&t, &own);
     }

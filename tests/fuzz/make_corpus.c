@@ -106,6 +106,26 @@ static void save_session(const char *folder)
     if (tp__session_file_write(&file, path, &error) != TP_OK) give_up(&error);
 }
 
+static void save_step_log(const char *folder)
+{
+    static const struct tp_step steps[] = {
+        {.number = 4, .cycles = 900, .predicted = 900, .active = 1, .fast = 1, .positions = {7}},
+        {.number = 5,
+         .predicted = 950,
+         .active = 6,
+         .logits = 2,
+         .list = 4,
+         .positions = {0, 8, 65535}}};
+    char path[PATH_BYTES];
+    struct tp_error error;
+    (void)snprintf(path, sizeof path, "%s/step_log", folder);
+    (void)mkdir(path, 0777);
+    (void)snprintf(path, sizeof path, "%s/step_log/steps", folder);
+    if (tp_steps_write(path, steps, sizeof steps / sizeof *steps, &error) != TP_OK) {
+        give_up(&error);
+    }
+}
+
 // What fuzz_device.c makes of an input: a run of five tokens that all comes as it should.
 static void save_run(const char *folder)
 {
@@ -400,6 +420,7 @@ int main(int argc, char **argv)
     save_frames(folder);
     save_run(folder);
     save_session(folder);
+    save_step_log(folder);
     save_conversation(folder);
     save_messages(folder);
     save_bitstreams(folder);

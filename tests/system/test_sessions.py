@@ -4,7 +4,8 @@
 that session alone, on the emulator and on simulated RTL, whoever joins or ends beside it; their
 texts come in order. A talk with `chat` feeds what is new, and its tokens are those of one run over
 the whole of it; its commands, its line editing at a terminal and Ctrl-C do what they say. `bench
---parallel` counts what bench counts, and says what it leaves out.
+--parallel` counts what bench counts, and says what it leaves out. A log of the steps of a run makes
+its prediction again, to the cycle, and a change in it is found.
 
 The programs are those with sanitizers, but for the simulated device.
 
@@ -207,10 +208,81 @@ def test_run_interrupted(image):
            [] if good else [f"{process.returncode} {text!r} {err!r}"])
 
 
-def test_simulated(image):
+# ---- logs of steps ----
+
+def replay(image, log, *arguments):
+    status, out, err = run(["trace", "-m", image, "--config", SIM, "--replay", log, "--json"] +
+                           list(arguments))
+    return status, lines_of(out)[-1] if status == 0 else {}, err
+
+
+def changed(log, room, line, text, new):
+    """A log with a change in one of its lines, the first of which is 1."""
+    lines = log.read_text("ascii").splitlines()
+    if text not in lines[line - 1]:
+        report(f"line {line} of the log has {text}", [lines[line - 1]])
+    lines[line - 1] = lines[line - 1].replace(text, new, 1)
+    file = room / "changed.jsonl"
+    file.write_text("\n".join(lines) + "\n", "ascii")
+    return file
+
+
+def not_found(image, file, pattern):
+    status, _, err = replay(image, file)
+    return [] if status == 1 and re.search(pattern, err) else [f"{status} {err!r}: {pattern}"]
+
+
+def test_log(image, room):
+    log = room / "steps.jsonl"
+    common = ["-n", "24", "--temp", "0.8"]
+    stories = Stories(image, EMULATOR, CHECKED, common)
+    arguments = ["--parallel", "3", "--steps-log", log]
+    _, last, err = stories.together(["-p", PROMPTS[0], "-p", PROMPTS[1], "-p", PROMPTS[2],
+                                     "-p", PROMPTS[3]] + arguments)
+    steps = [json.loads(line) for line in log.read_text("ascii").splitlines()]
+    status, told, more = replay(image, log)
+    good = status == 0 and told["steps"] == len(steps) and \
+        told["cycles_predicted"] == last["cycles_predicted"] and told["cycles_counted"] == 0
+    report("a log of steps makes the prediction of the run again", [] if good else
+           [f"{status} {told} {last}", err, more])
+    trace = room / "replayed.json"
+    status, told, err = replay(image, log, "-o", trace)
+    events = json.loads(trace.read_text("utf-8"))["traceEvents"] if status == 0 else []
+    names = [e["name"] for e in events if e["ph"] == "X" and e["name"].startswith("step ")]
+    report("a trace is made of it", [] if len(names) == len(steps) else [f"{status} {err}"])
+
+    # The last slot of a step in the middle, some positions further.
+    at = len(steps) // 2
+    slot = steps[at]["slots"][-1]
+    moved = changed(log, room, at + 1, f'"slot":{slot["slot"]},"position":{slot["position"]},',
+                    f'"slot":{slot["slot"]},"position":{slot["position"] + 60},')
+    wrong = not_found(image, moved, f"step {steps[at]['step']} .*slot {slot['slot']} at position "
+                      f"{slot['position'] + 60}.*1 of {len(steps)} steps differ")
+    cycles = steps[at]["cycles_predicted"]
+    longer = changed(log, room, at + 1, f'"cycles_predicted":{cycles}',
+                     f'"cycles_predicted":{cycles + 1}')
+    wrong += not_found(image, longer, f"step {steps[at]['step']} .*predicted were {cycles + 1} "
+                       f"when it was made, its schedule has {cycles}; 1 of")
+    far = changed(log, room, at + 1, f'"position":{slot["position"]},', '"position":60000,')
+    wrong += not_found(image, far, f"step {steps[at]['step']} .*this device cannot make it")
+    cut = changed(log, room, at + 1, '"logits"', '"logi')
+    wrong += not_found(image, cut, f"changed.jsonl: line {at + 1}: byte")
+    report("planted faults: a position, a cycle, a position too far, a damaged line", wrong)
+
+    common = ["run", "-m", image] + EMULATOR + ["-n", "2", "--steps-log", log]
+    wrong = not_refused(common, "steps.jsonl is there already - try: --force")
+    wrong += not_refused(["trace", "-m", image, "--replay", log, "--wave", "w", "--config", SIM],
+                         "a log has no wave - try")
+    status, _, err = run(common + ["--force"])
+    wrong += [] if status == 0 and replay(image, log)[1].get("steps", 0) < 10 else [err]
+    report("a log that is there is replaced only by force", wrong)
+
+
+def test_simulated(image, room):
+    log = room / "counted.jsonl"
     stories = Stories(image, ["-d", f"sim:{SIM}"], PLAIN, ["-n", "3", "--temp", "0.8", "-c", "48"])
     sessions, last, err = stories.together(["-p", "Tom", "-p", "The", "-p", "Lily", "-p", "A",
-                                            "--parallel", "3"])
+                                            "--parallel", "3", "--steps-log", log])
     # Alone on the emulator: it has the tokens of the RTL (test_same_tokens).
     stories.common[2:4] = EMULATOR
     prompts = ("Tom", "The", "Lily", "A")
@@ -220,6 +292,14 @@ def test_simulated(image):
     good = 0 < last.get("cycles_counted", 0) == last["cycles_predicted"] < one_by_one
     report("counted cycles are those predicted, and fewer than one by one",
            [] if good else [f"{last}, one by one {one_by_one}"])
+    status, told, err = replay(image, log)
+    good = status == 0 and told["cycles_predicted"] == told["cycles_counted"] == \
+        last["cycles_counted"]
+    report("the log of steps predicts what the RTL counted", [] if good else [f"{told} {err}"])
+    first = json.loads(log.read_text("ascii").splitlines()[0])["cycles_counted"]
+    longer = changed(log, room, 1, f'"cycles_counted":{first}', f'"cycles_counted":{first + 1}')
+    report("planted fault: a cycle more is found", not_found(
+        image, longer, f"step 0 .*took {first + 1} cycles, predicted were {first} when"))
 
 
 # ---- chat ----
@@ -489,7 +569,8 @@ def main():
         test_prefix(image)
         test_change(image, other)
         test_run_interrupted(image)
-        test_simulated(image)
+        test_log(image, room)
+        test_simulated(image, room)
         test_chat(image, room)
         test_terminal(image, room)
         test_bench(image)
