@@ -1099,6 +1099,12 @@ TP_MUST_USE tp_status tp_session_feed_text(tp_session *session, const char *text
 
 /** Appends messages in the form of a chat template, with BOS before them when the session is still
  *  empty and the tokenizer wants it.
+ *
+ *  A talk may be fed turn by turn: with answer, what is generated or fed next is that answer, until
+ *  the next call, which first ends it as the template does, in place of the stop token that ended
+ *  it, if one did; count 0 only ends it. The history is then that of the whole talk in one call
+ *  (docs/tokenizers.md says where it cannot be). Forks and saved sessions keep an open answer; a
+ *  rewind to before it forgets it.
  *  in     name, messages, count, answer  as tp_model_chat takes them
  *  error  as tp_model_chat and tp_session_feed_text */
 TP_MUST_USE tp_status tp_session_feed_chat(tp_session *session, const char *name,

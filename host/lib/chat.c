@@ -110,7 +110,8 @@ struct writer {
     const struct tp_chat_message *messages;
     size_t count;
     bool answer;
-    bool continues;
+    enum tp_chat_place place;
+    enum tp_chat chat;
 };
 
 static void put_bytes(struct tp_chat_text *out, struct tp_string text)
@@ -197,19 +198,48 @@ static bool has_system(const struct writer *writer)
     return writer->count > 0 && is_role(&writer->messages[0], "system");
 }
 
+/* What is behind an answer, and in some templates behind every message. */
+static void end_answer(struct writer *writer)
+{
+    switch (writer->chat) {
+    case TP_CHAT_CHATML:
+        put(writer, "<|im_end|>\n");
+        break;
+    case TP_CHAT_LLAMA2:
+        put(writer, " ");
+        put_eos(writer);
+        break;
+    case TP_CHAT_LLAMA3:
+    case TP_CHAT_LLAMA31:
+        put(writer, "<|eot_id|>");
+        break;
+    case TP_CHAT_ZEPHYR:
+        put_eos(writer);
+        put(writer, "\n");
+        break;
+    case TP_CHAT_PLAIN:
+        break;
+    default:
+        put_eos(writer);
+        break;
+    }
+}
+
 static void write_plain(struct writer *writer)
 {
+    bool has_text = writer->place != TP_CHAT_AT_START;
     for (size_t i = 0; i < writer->count; i++) {
-        if (i > 0) put(writer, "\n");
+        if (has_text) put(writer, "\n");
         put_bytes(writer->out, text_of(&writer->messages[i]));
+        has_text = true;
     }
-    if (writer->answer && writer->count > 0) put(writer, "\n");
+    if (writer->answer && has_text) put(writer, "\n");
 }
 
 static void write_chatml(struct writer *writer, const struct tp_chat_form *form)
 {
-    if (form->has_bos && !writer->continues) put_bos(writer);
-    if (form->system.size > 0 && !has_system(writer) && !writer->continues) {
+    if (form->has_bos && writer->place == TP_CHAT_AT_START) put_bos(writer);
+    if (form->system.size > 0 && !has_system(writer) && writer->place == TP_CHAT_AT_START) {
         put(writer, "<|im_start|>system\n");
         put_own(writer, form->system);
         put(writer, "<|im_end|>\n");
@@ -219,7 +249,7 @@ static void write_chatml(struct writer *writer, const struct tp_chat_form *form)
         put(writer, writer->messages[i].role);
         put(writer, "\n");
         put_bytes(writer->out, text_of(&writer->messages[i]));
-        put(writer, "<|im_end|>\n");
+        end_answer(writer);
     }
     if (writer->answer) put(writer, "<|im_start|>assistant\n");
 }
@@ -232,14 +262,14 @@ static void put_llama3(struct writer *writer, const char *role, const char *head
     put(writer, "<|end_header_id|>\n\n");
     put(writer, head);
     put_bytes(writer->out, strip(text));
-    put(writer, "<|eot_id|>");
+    end_answer(writer);
 }
 
 static void write_llama3(struct writer *writer, bool has_date)
 {
     size_t first = 0;
-    if (!writer->continues) put_bos(writer);
-    if (has_date && !writer->continues) {
+    if (writer->place == TP_CHAT_AT_START) put_bos(writer);
+    if (has_date && writer->place == TP_CHAT_AT_START) {
         struct tp_string system = {"", 0};
         if (has_system(writer)) system = text_of(&writer->messages[first++]);
         put_llama3(writer, "system",
@@ -259,8 +289,7 @@ static void write_llama2(struct writer *writer)
         if (is_role(&writer->messages[i], "assistant")) {
             put(writer, " ");
             put_bytes(writer->out, strip(text));
-            put(writer, " ");
-            put_eos(writer);
+            end_answer(writer);
             continue;
         }
         put_bos(writer);
@@ -281,21 +310,22 @@ static void write_llama2(struct writer *writer)
     }
 }
 
-static void write_mistral(struct writer *writer, enum tp_chat chat)
+static void write_mistral(struct writer *writer)
 {
+    const enum tp_chat chat = writer->chat;
     size_t first = has_system(writer) ? 1 : 0;
     // The system text goes to the first question, in the third edition to the last.
     size_t with_system = first;
     for (size_t i = first; i < writer->count && chat == TP_CHAT_MISTRAL3; i++) {
         if (is_role(&writer->messages[i], "user")) with_system = i;
     }
-    if (!writer->continues) put_bos(writer);
+    if (writer->place == TP_CHAT_AT_START) put_bos(writer);
     for (size_t i = first; i < writer->count; i++) {
         struct tp_string text = text_of(&writer->messages[i]);
         if (is_role(&writer->messages[i], "assistant")) {
             if (chat != TP_CHAT_MISTRAL) put(writer, " ");
             put_bytes(writer->out, text);
-            put_eos(writer);
+            end_answer(writer);
             continue;
         }
         put(writer, chat == TP_CHAT_MISTRAL2 ? " [INST] " : "[INST] ");
@@ -315,8 +345,7 @@ static void write_zephyr(struct writer *writer)
         put(writer, writer->messages[i].role);
         put(writer, "|>\n");
         put_bytes(writer->out, text_of(&writer->messages[i]));
-        put_eos(writer);
-        put(writer, "\n");
+        end_answer(writer);
     }
     if (writer->answer) put(writer, "<|assistant|>\n");
 }
@@ -405,7 +434,8 @@ size_t tp__chat_ranges(size_t message_count)
 
 tp_status tp__chat_write(const struct tp_tokenizer *tokenizer, const char *name,
                          const struct tp_chat_message *messages, size_t count, bool answer,
-                         bool continues, struct tp_chat_text *text, struct tp_error *error)
+                         enum tp_chat_place place, struct tp_chat_text *text,
+                         struct tp_error *error)
 {
     struct tp_chat_form form;
     tp_status status = find_form(tokenizer, name, &form, error);
@@ -416,9 +446,11 @@ tp_status tp__chat_write(const struct tp_tokenizer *tokenizer, const char *name,
                             .messages = messages,
                             .count = count,
                             .answer = answer,
-                            .continues = continues};
+                            .place = place,
+                            .chat = form.chat};
     text->size = 0;
     text->range_count = 0;
+    if (place == TP_CHAT_BEHIND_ANSWER) end_answer(&writer);
     switch (form.chat) {
     case TP_CHAT_PLAIN:
         write_plain(&writer);
@@ -437,7 +469,7 @@ tp_status tp__chat_write(const struct tp_tokenizer *tokenizer, const char *name,
         write_zephyr(&writer);
         break;
     default:
-        write_mistral(&writer, form.chat);
+        write_mistral(&writer);
         break;
     }
     if (text->size <= text->max) return TP_OK;
@@ -460,8 +492,8 @@ tp_status tp_model_chat(const tp_model *model, const char *name,
                         model->name);
     }
     struct tp_chat_text out = {.text = text, .max = max > 0 ? max - 1 : 0};
-    tp_status status =
-        tp__chat_write(model->tokenizer, name, messages, count, answer, false, &out, error);
+    tp_status status = tp__chat_write(model->tokenizer, name, messages, count, answer,
+                                      TP_CHAT_AT_START, &out, error);
     *size = out.size + 1;
     if (max > 0) text[out.size < max ? out.size : max - 1] = '\0';
     return status;

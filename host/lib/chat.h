@@ -26,6 +26,13 @@ enum tp_chat {
     TP_CHAT_COUNT
 };
 
+/** What a text of messages goes behind. */
+enum tp_chat_place {
+    TP_CHAT_AT_START,         // nothing
+    TP_CHAT_BEHIND_MESSAGES,  // messages, or any text
+    TP_CHAT_BEHIND_ANSWER     // an answer, which is not closed
+};
+
 /** What a template's text says. */
 struct tp_chat_form {
     enum tp_chat chat;
@@ -55,7 +62,8 @@ size_t tp__chat_ranges(size_t message_count);
 /** Writes messages by a template.
  *  in     name       NULL: the tokenizer's own
  *         answer     ends with the start of an answer
- *         continues  the text goes behind another one: no bos in front
+ *         place      behind messages there is no bos in front, behind an answer its end goes before
+ *                    all else
  *  out    text
  *  error  TP_ERROR_NOT_FOUND    name is NULL and the model has no template
  *         TP_ERROR_UNSUPPORTED  the model's template, or name, is not known
@@ -63,7 +71,7 @@ size_t tp__chat_ranges(size_t message_count);
  *         TP_ERROR_FULL         text is too small for text->size bytes */
 TP_MUST_USE tp_status tp__chat_write(const struct tp_tokenizer *tokenizer, const char *name,
                                      const struct tp_chat_message *messages, size_t count,
-                                     bool answer, bool continues, struct tp_chat_text *text,
-                                     struct tp_error *error);
+                                     bool answer, enum tp_chat_place place,
+                                     struct tp_chat_text *text, struct tp_error *error);
 
 #endif

@@ -177,6 +177,7 @@ struct job {
     const struct tp_range *ranges;  // where control tokens are looked for
     size_t range_count;
     bool add_space;
+    bool goes_on;  // ... but not in front of all
     uint32_t *tokens;
     uint32_t max;
     uint32_t count;
@@ -336,7 +337,8 @@ static size_t copy_marked(const char *text, size_t size, char *out)
 static bool wants_space(const struct job *job, size_t start)
 {
     const struct tp_tokenizer *tokenizer = job->encoder->tokenizer;
-    if (!job->add_space || (tokenizer->space_first && start > 0)) return false;
+    bool has_none = start > 0 ? tokenizer->space_first : job->goes_on;
+    if (!job->add_space || has_none) return false;
     bool has_space = job->text[start] == ' ' ||
                      (job->size - start >= 3 && memcmp(job->text + start, "\xe2\x96\x81", 3) == 0);
     return !(tokenizer->space_once && has_space);
@@ -429,8 +431,9 @@ tp_status tp__encode(struct tp_encoder *encoder, const char *text, size_t size, 
 }
 
 tp_status tp__encode_template(struct tp_encoder *encoder, const char *text, size_t size,
-                              const struct tp_range *ranges, size_t range_count, uint32_t *tokens,
-                              uint32_t token_max, uint32_t *count, struct tp_error *error)
+                              const struct tp_range *ranges, size_t range_count, bool goes_on,
+                              uint32_t *tokens, uint32_t token_max, uint32_t *count,
+                              struct tp_error *error)
 {
     struct job job = {.encoder = encoder,
                       .text = text,
@@ -438,8 +441,17 @@ tp_status tp__encode_template(struct tp_encoder *encoder, const char *text, size
                       .ranges = ranges,
                       .range_count = range_count,
                       .add_space = encoder->tokenizer->add_space,
+                      .goes_on = goes_on,
                       .tokens = tokens,
                       .max = token_max,
                       .error = error};
     return run_job(&job, count);
+}
+
+bool tp__text_goes_on(const struct tp_tokenizer *tokenizer, uint32_t token)
+{
+    uint8_t kind = tokenizer->kinds[token];
+    bool is_special = kind == TP_PIECE_CONTROL || kind == TP_PIECE_USER;
+    bool splits = is_special && (tokenizer->flags[token] & TP_PIECE_NORMALISED) == 0;
+    return tokenizer->space_first || !splits;
 }

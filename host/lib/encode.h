@@ -58,10 +58,15 @@ TP_MUST_USE tp_status tp__encode(struct tp_encoder *encoder, const char *text, s
 
 /** The same for a text of which some parts come from a template: inside these, names of control
  *  tokens are control tokens. Adds no bos.
- *  in     ranges  [range_count], ascending, without overlap */
+ *  in     ranges   [range_count], ascending, without overlap
+ *         goes_on  tp__text_goes_on of the token before it; false at the start */
 TP_MUST_USE tp_status tp__encode_template(struct tp_encoder *encoder, const char *text, size_t size,
                                           const struct tp_range *ranges, size_t range_count,
-                                          uint32_t *tokens, uint32_t token_max, uint32_t *count,
-                                          struct tp_error *error);
+                                          bool goes_on, uint32_t *tokens, uint32_t token_max,
+                                          uint32_t *count, struct tp_error *error);
+
+/** Whether a text behind a token goes on without the space that the tokenizer puts in front: where
+ *  there is one only at the very start, or the token does not end what gets one for itself. */
+bool tp__text_goes_on(const struct tp_tokenizer *tokenizer, uint32_t token);
 
 #endif

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Sessions: making them, feeding, starting runs, reading. The device's thread gives them turns
-// (schedule.c), appends sampled tokens and the reason of the end (session_run.c); the reader turns
-// them into text. All fields are
-// guarded by the device's mutex, but for those of the reader's side.
+// Sessions: making them, starting runs, reading. feed.c gives them input; the device's thread gives
+// them turns (schedule.c), appends sampled tokens and the reason of the end (session_run.c); the
+// reader turns them into text. All fields are guarded by the device's mutex, but for those of the
+// reader's side.
 
 #include "schedule.h"
 #include "session_file.h"
@@ -350,8 +350,7 @@ void tp_session_destroy(tp_session *session)
     free_session(session);
 }
 
-// Whether the session is between two runs, and can have another one.
-static tp_status check_rest(const tp_session *session, struct tp_error *error)
+tp_status tp__session_check_rest(const tp_session *session, struct tp_error *error)
 {
     if (session->reading) {
         return tp__fail(error, TP_ERROR_BUSY, "the session's run has not been read to its end");
@@ -369,7 +368,7 @@ tp_status tp_session_fork(tp_session *session, const struct tp_session_options *
     if (session == NULL || fork == NULL) {
         return tp__fail(error, TP_ERROR_INVALID, "tp_session_fork: an argument is NULL");
     }
-    tp_status status = check_rest(session, error);
+    tp_status status = tp__session_check_rest(session, error);
     if (status != TP_OK) {
         return status;
     }
@@ -386,6 +385,7 @@ tp_status tp_session_fork(tp_session *session, const struct tp_session_options *
     memcpy(made->history, session->history, session->length * sizeof *made->history);
     made->length = session->length;
     made->read = session->length;
+    made->answer_at = session->answer_at;
     tp__schedule_share(session, made);
     pthread_mutex_unlock(&session->device->mutex);
     *fork = made;
@@ -397,12 +397,14 @@ tp_status tp_session_save(const tp_session *session, const char *path, struct tp
     if (session == NULL || path == NULL) {
         return tp__fail(error, TP_ERROR_INVALID, "tp_session_save: an argument is NULL");
     }
-    tp_status status = check_rest(session, error);
+    tp_status status = tp__session_check_rest(session, error);
     if (status != TP_OK) {
         return status;
     }
-    struct tp_session_file file = {
-        .options = session->options, .token_count = session->length, .tokens = session->history};
+    struct tp_session_file file = {.options = session->options,
+                                   .answer_at = session->answer_at,
+                                   .token_count = session->length,
+                                   .tokens = session->history};
     memcpy(file.stop_text, session->stop_text, sizeof file.stop_text);
     memcpy(file.model, session->device->model_digest, sizeof file.model);
     return tp__session_file_write(&file, path, error);
@@ -452,6 +454,7 @@ static tp_status restore(tp_device *device, struct tp_session_file *file, const 
     made->length = file->token_count;
     made->read = file->token_count;
     made->heard = file->token_count == 0 ? 0 : file->token_count - 1;
+    made->answer_at = file->answer_at;
     *session = made;
     return TP_OK;
 }
@@ -478,7 +481,7 @@ tp_status tp_session_rewind(tp_session *session, uint32_t position, struct tp_er
     if (session == NULL) {
         return tp__fail(error, TP_ERROR_INVALID, "tp_session_rewind: session is NULL");
     }
-    tp_status status = check_rest(session, error);
+    tp_status status = tp__session_check_rest(session, error);
     if (status != TP_OK) {
         return status;
     }
@@ -489,132 +492,10 @@ tp_status tp_session_rewind(tp_session *session, uint32_t position, struct tp_er
     pthread_mutex_lock(&session->device->mutex);
     session->length = position;
     session->read = position;
+    session->answer_at = position < session->answer_at ? 0 : session->answer_at;
     tp__schedule_cut(session, position == 0 ? 0 : position - 1);
     pthread_mutex_unlock(&session->device->mutex);
     return TP_OK;
-}
-
-// ---- feeding ----
-
-// Tokens that still fit. The history may be one longer than the context: its last token was sampled
-// at the last position.
-static uint32_t room_of(const tp_session *session)
-{
-    return session->length < session->context ? session->context - session->length : 0;
-}
-
-tp_status tp_session_feed(tp_session *session, const uint32_t *tokens, size_t count,
-                          struct tp_error *error)
-{
-    if (session == NULL || (tokens == NULL && count != 0)) {
-        return tp__fail(error, TP_ERROR_INVALID, "tp_session_feed: an argument is NULL");
-    }
-    for (size_t i = 0; i < count; i++) {
-        if (tokens[i] >= session->vocab) {
-            return tp__fail(error, TP_ERROR_RANGE, "token %u is not of the vocabulary (%u)",
-                            (unsigned)tokens[i], (unsigned)session->vocab);
-        }
-    }
-    tp_status status = check_rest(session, error);
-    if (status != TP_OK) {
-        return status;
-    }
-    if (count > room_of(session)) {
-        return tp__fail(error, TP_ERROR_FULL,
-                        "the context has room for %u more tokens, %zu were given - try: a larger "
-                        "context, or a shorter prompt",
-                        (unsigned)room_of(session), count);
-    }
-    for (size_t i = 0; i < count; i++) {
-        session->history[session->length++] = tokens[i];
-    }
-    session->prompt_tokens += count;
-    return TP_OK;
-}
-
-static tp_status check_text(const tp_session *session, const char *call, bool has_arguments,
-                            struct tp_error *error)
-{
-    if (session == NULL || !has_arguments) {
-        return tp__fail(error, TP_ERROR_INVALID, "%s: an argument is NULL", call);
-    }
-    if (session->model->tokenizer == NULL) {
-        return tp__fail(error, TP_ERROR_UNSUPPORTED, "the model has no tokenizer: feed tokens");
-    }
-    return check_rest(session, error);
-}
-
-// Takes what was encoded behind the history, or says why not.
-static tp_status take_text(tp_session *session, tp_status status, uint32_t count,
-                           struct tp_error *error)
-{
-    uint32_t room = room_of(session);
-    if (status == TP_ERROR_FULL) {
-        return tp__fail(error, TP_ERROR_FULL,
-                        "the text is %s%u tokens long, the context has room for %u - try: a "
-                        "shorter prompt or a larger context",
-                        count == TP_TOKEN_NONE ? "more than " : "",
-                        (unsigned)(count == TP_TOKEN_NONE ? room : count), (unsigned)room);
-    }
-    if (status == TP_OK) {
-        session->length += count;
-        session->prompt_tokens += count;
-    }
-    return status;
-}
-
-tp_status tp_session_feed_text(tp_session *session, const char *text, struct tp_error *error)
-{
-    tp_status status = check_text(session, "tp_session_feed_text", text != NULL, error);
-    if (status != TP_OK) {
-        return status;
-    }
-    const struct tp_tokenizer *tokenizer = session->model->tokenizer;
-    bool start = session->length == 0;
-    uint32_t count = 0;
-    status = tp__encode(&session->encoder, text, strlen(text), start && tokenizer->add_bos,
-                        start && tokenizer->add_space, session->history + session->length,
-                        room_of(session), &count, error);
-    return take_text(session, status, count, error);
-}
-
-// Whether the template wrote the start token itself.
-static bool has_start(const tp_session *session)
-{
-    const struct tp_tokenizer *tokenizer = session->model->tokenizer;
-    const struct tp_chat_text *chat = &session->chat;
-    struct tp_string bos = tp__tokenizer_piece(tokenizer, tokenizer->bos);
-    return chat->range_count > 0 && chat->ranges[0].start == 0 && chat->ranges[0].end >= bos.size &&
-           memcmp(chat->text, bos.text, bos.size) == 0;
-}
-
-tp_status tp_session_feed_chat(tp_session *session, const char *name,
-                               const struct tp_chat_message *messages, size_t count, bool answer,
-                               struct tp_error *error)
-{
-    tp_status status =
-        check_text(session, "tp_session_feed_chat", messages != NULL || count == 0, error);
-    if (status != TP_OK) {
-        return status;
-    }
-    const struct tp_tokenizer *tokenizer = session->model->tokenizer;
-    struct tp_chat_text *chat = &session->chat;
-    bool start = session->length == 0;
-    uint32_t room = room_of(session);
-    uint32_t token_count = TP_TOKEN_NONE;
-    status = tp__chat_write(tokenizer, name, messages, count, answer, !start, chat, error);
-    if (status != TP_OK) {
-        return take_text(session, status, token_count, error);
-    }
-    uint32_t bos = start && tokenizer->add_bos && !has_start(session) && room > 0 ? 1 : 0;
-    uint32_t *tokens = session->history + session->length;
-    if (bos == 1) {
-        tokens[0] = tokenizer->bos;
-    }
-    status = tp__encode_template(&session->encoder, chat->text, chat->size, chat->ranges,
-                                 chat->range_count, tokens + bos, room - bos, &token_count, error);
-    token_count += token_count != TP_TOKEN_NONE ? bos : 0;
-    return take_text(session, status, token_count, error);
 }
 
 // ---- runs ----
@@ -672,7 +553,7 @@ tp_status tp_session_generate(tp_session *session, uint32_t count, struct tp_err
     if (session == NULL) {
         return tp__fail(error, TP_ERROR_INVALID, "tp_session_generate: session is NULL");
     }
-    tp_status status = check_rest(session, error);
+    tp_status status = tp__session_check_rest(session, error);
     if (status != TP_OK) {
         return status;
     }

@@ -53,6 +53,7 @@ struct tp_session {
     uint32_t read;       // tokens of the history that the reader has seen
     uint32_t fed;        // length when the run began
     uint32_t count;      // tokens that the run was asked for
+    uint32_t answer_at;  // where the answer of a talk begins that is not closed; 0: there is none
     bool running;
     bool ended;  // the run's end waits for the reader
     tp_end end;
@@ -130,6 +131,9 @@ void tp__session_signal(tp_session *session);
 /** Hands what waits to the session's callback, if it has one; in the device's thread, without the
  *  mutex. */
 void tp__session_call_back(tp_session *session);
+/** Whether the session is between two runs, and can have another one.
+ *  error  TP_ERROR_BUSY, TP_ERROR_MISMATCH */
+tp_status tp__session_check_rest(const tp_session *session, struct tp_error *error);
 bool tp__session_is_stop(const tp_session *session, uint32_t token);
 /** True when the device keeps a sorted list for the session, which takes longer. */
 bool tp__session_has_list(const tp_session *session);

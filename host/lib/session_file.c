@@ -30,6 +30,7 @@ enum {
     AT_STOP_TOKEN_COUNT = 84,
     AT_STOP_TOKENS = 88,
     AT_STOP_STRING_COUNT = 120,
+    AT_ANSWER = 124,
     AT_STOP_STRINGS = 128,
     HEADER_BYTES = AT_STOP_STRINGS + TP_STOP_STRINGS_MAX * TP_STOP_BYTES_MAX,
     TOKEN_BYTES = 4,
@@ -114,9 +115,14 @@ tp_status tp__session_file_parse(const uint8_t *bytes, size_t size, const char *
                     .candidates = tp__load_u32(bytes + AT_CANDIDATES),
                     .ignore_eos = (flags & FLAG_IGNORE_EOS) != 0,
                     .fails_without_pages = (flags & FLAG_FAILS_WITHOUT_PAGES) != 0},
+        .answer_at = tp__load_u32(bytes + AT_ANSWER),
         .token_count = tp__load_u32(bytes + AT_TOKEN_COUNT)};
     memcpy(made.model, bytes + AT_MODEL, sizeof made.model);
     status = read_stops(bytes, name, &made, error);
+    if (status == TP_OK && made.answer_at > made.token_count) {
+        status = tp__fail(error, TP_ERROR_FORMAT, "%s: an answer begins at token %u, there are %u",
+                          name, (unsigned)made.answer_at, (unsigned)made.token_count);
+    }
     if (status != TP_OK) {
         return status;
     }
@@ -194,6 +200,7 @@ tp_status tp__session_file_write(const struct tp_session_file *file, const char 
     tp__put32(bytes + AT_TOKEN_COUNT, file->token_count);
     memcpy(bytes + AT_MODEL, file->model, sizeof file->model);
     put_options(bytes, file);
+    tp__put32(bytes + AT_ANSWER, file->answer_at);
     for (uint32_t i = 0; i < file->token_count; i++) {
         tp__put32(bytes + HEADER_BYTES + TOKEN_BYTES * (size_t)i, file->tokens[i]);
     }

@@ -15,6 +15,7 @@ struct tp_session_file {
     struct tp_session_options options;  // without callbacks
     char stop_text[TP_STOP_STRINGS_MAX][TP_STOP_BYTES_MAX];
     uint8_t model[TP_DIGEST_BYTES];  // SHA-256 of the model's numbers
+    uint32_t answer_at;              // token that an open answer begins with; 0: none
     uint32_t token_count;
     uint32_t *tokens;  // [token_count], on the heap
 };

@@ -27,12 +27,6 @@ struct talk {
     struct message *messages;
     size_t message_count;
     char *saved;  // the file that /save wrote last, or NULL
-    // What the template has behind an answer.
-    bool has_end;        // the end token
-    bool has_line_end;   // a line end
-    bool is_open;        // the last answer has not got them
-    bool is_ended;       // but the end token it has
-    uint32_t end_token;  // that the model ends with
     // Sums.
     uint32_t turns;
     size_t tokens;
@@ -80,7 +74,6 @@ static tp_status begin(struct talk *t, struct tp_error *error)
     const struct tp_session_options settings = session_settings(t->options);
     tp_session_destroy(t->session);
     t->session = NULL;
-    t->is_open = false;
     t->fed = 0;
     forget_messages(t);
     return tp_session_create(t->work.device, &settings, &t->session, error);
@@ -88,62 +81,23 @@ static tp_status begin(struct talk *t, struct tp_error *error)
 
 // ---- the template ----
 
-// The text behind the last mark.
-static const char *behind_mark(const char *text, const char *mark)
+// Says what to do where there is none.
+static int check_template(const struct talk *t)
 {
-    const char *place = NULL;
-    for (const char *next = text; (next = strstr(next, mark)) != NULL; next++) {
-        place = next + strlen(mark);
-    }
-    return place != NULL ? place : "";
-}
-
-// How the template ends an answer: the library feeds what a model says without that. Says what to
-// do where there is no template.
-static int study_template(struct talk *t)
-{
-    static const char mark[] = "<what the model says>";
-    const struct tp_chat_message messages[2] = {{"user", "a"}, {"assistant", mark}};
-    const char *name = chat_template(t->options);
+    const struct tp_chat_message message = {"user", "a"};
     struct tp_error error = {.status = TP_OK};
     size_t size = 0;
-    tp_status status =
-        tp_model_chat(t->work.model, name, messages, 2, false, NULL, 0, &size, &error);
-    char *text = status == TP_ERROR_FULL ? malloc(size) : NULL;
-    if (text != NULL) {
-        status = tp_model_chat(t->work.model, name, messages, 2, false, text, size, &size, &error);
+    tp_status status = tp_model_chat(t->work.model, chat_template(t->options), &message, 1, true,
+                                     NULL, 0, &size, &error);
+    if (status == TP_ERROR_FULL) {
+        return EXIT_OK;
     }
-    if (status != TP_OK) {
-        bool missing = status == TP_ERROR_NOT_FOUND || status == TP_ERROR_UNSUPPORTED;
-        fprintf(stderr, "tokproc: %s%s\n", error.text,
-                missing && t->work.model_info.has_tokenizer
-                    ? "; --chat plain takes the texts as they are"
-                    : "");
-        free(text);
-        return EXIT_FAILED;
-    }
-    const char *end = behind_mark(text, mark);
-    size_t bytes = strlen(end);
-    t->has_end = strspn(end, " \n") != bytes;
-    t->has_line_end = bytes == 0 || end[bytes - 1] == '\n';
-    t->end_token = t->work.model_info.eos;
-    free(text);
-    return EXIT_OK;
-}
-
-// An answer that Ctrl-C, -n or a stop string ended has no end token.
-static tp_status close_answer(struct talk *t, struct tp_error *error)
-{
-    tp_status status = TP_OK;
-    if (t->is_open && t->has_end && !t->is_ended) {
-        status = tp_session_feed(t->session, &t->end_token, 1, error);
-        t->is_ended = status == TP_OK;
-    }
-    if (t->is_open && t->has_line_end && status == TP_OK) {
-        status = tp_session_feed_text(t->session, "\n", error);
-    }
-    t->is_open = t->is_open && status != TP_OK;
-    return status;
+    bool missing = status == TP_ERROR_NOT_FOUND || status == TP_ERROR_UNSUPPORTED;
+    fprintf(stderr, "tokproc: %s%s\n", error.text,
+            missing && t->work.model_info.has_tokenizer
+                ? "; --chat plain takes the texts as they are"
+                : "");
+    return EXIT_FAILED;
 }
 
 // ---- a turn ----
@@ -180,10 +134,8 @@ static tp_status feed(struct talk *t, const char *text, struct tp_error *error)
     struct tp_chat_message messages[2] = {{"system", t->system}};
     size_t count = t->message_count == 0 && t->system != NULL ? 1 : 0;
     messages[count++] = (struct tp_chat_message){"user", text};
-    tp_status status = close_answer(t, error);
-    return status == TP_OK ? tp_session_feed_chat(t->session, chat_template(t->options), messages,
-                                                  count, true, error)
-                           : status;
+    return tp_session_feed_chat(t->session, chat_template(t->options), messages, count, true,
+                                error);
 }
 
 static tp_status note_turn(struct talk *t, const char *text, struct tp_error *error)
@@ -223,9 +175,6 @@ static tp_status answer_to(struct talk *t, const char *text, struct tp_error *er
         return status;
     }
     t->fed = t->last.prompt_tokens;
-    t->is_open = true;
-    t->is_ended = t->last.end == TP_END_STOP;
-    t->end_token = t->is_ended ? t->last.tokens[t->last.count - 1] : t->end_token;
     t->tokens += t->last.count;
     t->seconds += t->last.seconds;
     if (!t->options->json) {
@@ -461,7 +410,7 @@ int verb_chat(const struct options *options)
     struct talk t = {.options = options};
     int status = work_open_model(&t.work, options);
     if (status == EXIT_OK) {
-        status = study_template(&t);
+        status = check_template(&t);
     }
     if (status == EXIT_OK) {
         status = work_choose_device(&t.work, options, 0, NULL);

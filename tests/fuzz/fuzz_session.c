@@ -23,6 +23,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     fuzz_check(status, &error);
     if (status == TP_OK) {
         FUZZ_REQUIRE(4 * (size_t)file.token_count < size);
+        FUZZ_REQUIRE(file.answer_at <= file.token_count);
         for (uint32_t i = 0; i < file.options.stop_string_count; i++) {
             FUZZ_REQUIRE(strlen(file.stop_text[i]) < TP_STOP_BYTES_MAX);
         }

@@ -2,8 +2,9 @@
 //
 // Claims about chat templates: each form is recognised by its marks and writes the text that its
 // makers' program writes; the ranges that are the template's own hold nothing of a message; a text
-// behind another one has no start token; texts that do not fit, unknown names, unknown templates
-// and roles out of turn are refused with the names of what there is.
+// behind another one has no start token, and behind an answer begins with that one's end; texts
+// that do not fit, unknown names, unknown templates and roles out of turn are refused with the
+// names of what there is.
 //
 // The programs themselves are run beside in tests/system/test_chat_reference.py.
 
@@ -59,12 +60,11 @@ static char text[TEXT_MAX];
 static struct tp_range ranges[RANGES];
 
 static tp_status write(const char *name, const struct tp_chat_message *messages, size_t count,
-                       bool continues, struct tp_chat_text *out, struct tp_error *error)
+                       enum tp_chat_place place, struct tp_chat_text *out, struct tp_error *error)
 {
     *out = (struct tp_chat_text){
         .text = text, .max = TEXT_MAX - 1, .ranges = ranges, .range_max = RANGES};
-    tp_status status =
-        tp__chat_write(&tokenizer, name, messages, count, true, continues, out, error);
+    tp_status status = tp__chat_write(&tokenizer, name, messages, count, true, place, out, error);
     text[out->size] = '\0';
     return status;
 }
@@ -103,7 +103,7 @@ START_TEST(chat_forms_are_written_by_name)
     struct tp_chat_text out;
     struct tp_error error;
     for (size_t c = 0; c < sizeof cases / sizeof cases[0]; c++) {
-        ck_assert_int_eq(write(cases[c].name, talk, 4, false, &out, &error), TP_OK);
+        ck_assert_int_eq(write(cases[c].name, talk, 4, TP_CHAT_AT_START, &out, &error), TP_OK);
         ck_assert_str_eq(text, cases[c].text);
         // What a message says is in no range, whatever it looks like.
         size_t covered = 0;
@@ -118,7 +118,8 @@ START_TEST(chat_forms_are_written_by_name)
         ck_assert_uint_le(out.size - covered, 10);
         ck_assert_uint_ge(out.size - covered, 7);
         if (cases[c].continued == NULL) continue;
-        ck_assert_int_eq(write(cases[c].name, talk + 3, 1, true, &out, &error), TP_OK);
+        ck_assert_int_eq(write(cases[c].name, talk + 3, 1, TP_CHAT_BEHIND_MESSAGES, &out, &error),
+                         TP_OK);
         ck_assert_str_eq(text, cases[c].continued);
     }
 }
@@ -167,12 +168,12 @@ START_TEST(chat_adds_the_system_text_of_the_file)
     struct tp_chat_text out;
     struct tp_error error;
     set_template("bos_token '<|im_start|>system\\nBe kind.<|im_end|>'");
-    ck_assert_int_eq(write(NULL, talk + 3, 1, false, &out, &error), TP_OK);
+    ck_assert_int_eq(write(NULL, talk + 3, 1, TP_CHAT_AT_START, &out, &error), TP_OK);
     ck_assert_str_eq(text, "<s><|im_start|>system\nBe kind.<|im_end|>\n<|im_start|>user\nV"
                            "<|im_end|>\n<|im_start|>assistant\n");
-    ck_assert_int_eq(write(NULL, talk, 2, false, &out, &error), TP_OK);
+    ck_assert_int_eq(write(NULL, talk, 2, TP_CHAT_AT_START, &out, &error), TP_OK);
     ck_assert_ptr_null(strstr(text, "kind"));
-    ck_assert_int_eq(write(NULL, talk + 3, 1, true, &out, &error), TP_OK);
+    ck_assert_int_eq(write(NULL, talk + 3, 1, TP_CHAT_BEHIND_MESSAGES, &out, &error), TP_OK);
     ck_assert_ptr_null(strstr(text, "kind"));
     ck_assert_ptr_null(strstr(text, "<s>"));
 }
@@ -183,33 +184,69 @@ START_TEST(chat_refuses_what_it_cannot_write)
     struct tp_chat_text out;
     struct tp_error error;
     set_template("");
-    ck_assert_int_eq(write(NULL, talk, 4, false, &out, &error), TP_ERROR_NOT_FOUND);
+    ck_assert_int_eq(write(NULL, talk, 4, TP_CHAT_AT_START, &out, &error), TP_ERROR_NOT_FOUND);
     ck_assert_ptr_nonnull(strstr(error.text, "plain, chatml"));
     set_template("something else");
-    ck_assert_int_eq(write(NULL, talk, 4, false, &out, &error), TP_ERROR_UNSUPPORTED);
+    ck_assert_int_eq(write(NULL, talk, 4, TP_CHAT_AT_START, &out, &error), TP_ERROR_UNSUPPORTED);
     ck_assert_ptr_nonnull(strstr(error.text, "plain, chatml"));
-    ck_assert_int_eq(write("vicuna", talk, 4, false, &out, &error), TP_ERROR_UNSUPPORTED);
+    ck_assert_int_eq(write("vicuna", talk, 4, TP_CHAT_AT_START, &out, &error),
+                     TP_ERROR_UNSUPPORTED);
     ck_assert_ptr_nonnull(strstr(error.text, "\"vicuna\"; there are plain"));
-    ck_assert_int_eq(write("llama2", talk + 2, 1, false, &out, &error), TP_ERROR_INVALID);
+    ck_assert_int_eq(write("llama2", talk + 2, 1, TP_CHAT_AT_START, &out, &error),
+                     TP_ERROR_INVALID);
     ck_assert_ptr_nonnull(strstr(error.text, "message 0 is the assistant's"));
     const struct tp_chat_message odd[] = {{"tool", "x"}, {"user", NULL}, {"user", "a\xff"}};
-    ck_assert_int_eq(write("chatml", odd, 1, false, &out, &error), TP_ERROR_INVALID);
+    ck_assert_int_eq(write("chatml", odd, 1, TP_CHAT_AT_START, &out, &error), TP_ERROR_INVALID);
     ck_assert_ptr_nonnull(strstr(error.text, "\"tool\""));
-    ck_assert_int_eq(write("chatml", odd + 1, 1, false, &out, &error), TP_ERROR_INVALID);
-    ck_assert_int_eq(write("chatml", odd + 2, 1, false, &out, &error), TP_ERROR_FORMAT);
+    ck_assert_int_eq(write("chatml", odd + 1, 1, TP_CHAT_AT_START, &out, &error), TP_ERROR_INVALID);
+    ck_assert_int_eq(write("chatml", odd + 2, 1, TP_CHAT_AT_START, &out, &error), TP_ERROR_FORMAT);
     ck_assert_ptr_nonnull(strstr(error.text, "message 0 is not valid UTF-8: byte 1"));
-    ck_assert_int_eq(write("chatml", talk, TP_CHAT_MESSAGES_MAX + 1, false, &out, &error),
-                     TP_ERROR_TOO_LARGE);
+    ck_assert_int_eq(
+        write("chatml", talk, TP_CHAT_MESSAGES_MAX + 1, TP_CHAT_AT_START, &out, &error),
+        TP_ERROR_TOO_LARGE);
     // Too small a text: the size is told all the same.
-    ck_assert_int_eq(write("chatml", talk, 4, false, &out, &error), TP_OK);
+    ck_assert_int_eq(write("chatml", talk, 4, TP_CHAT_AT_START, &out, &error), TP_OK);
     size_t size = out.size;
     for (size_t max = 0; max < size; max++) {
         memset(text, '#', sizeof text);
         struct tp_chat_text small = {.text = text, .max = max};
-        ck_assert_int_eq(tp__chat_write(&tokenizer, "chatml", talk, 4, true, false, &small, &error),
-                         TP_ERROR_FULL);
+        ck_assert_int_eq(
+            tp__chat_write(&tokenizer, "chatml", talk, 4, true, TP_CHAT_AT_START, &small, &error),
+            TP_ERROR_FULL);
         ck_assert_uint_eq(small.size, size);
         ck_assert(text[max] == '#');
+    }
+}
+END_TEST
+
+START_TEST(chat_goes_on_behind_an_answer_as_the_whole_talk_does)
+{
+    static const struct {
+        const char *name;
+        const char *text;
+    } cases[] = {
+        {"plain", "\nV\n"},
+        {"chatml", "<|im_end|>\n<|im_start|>user\nV<|im_end|>\n<|im_start|>assistant\n"},
+        {"llama2", " </s><s>[INST] V [/INST]"},
+        {"llama3", "<|eot_id|><|start_header_id|>user<|end_header_id|>\n\nV<|eot_id|>"
+                   "<|start_header_id|>assistant<|end_header_id|>\n\n"},
+        {"llama3.1", "<|eot_id|><|start_header_id|>user<|end_header_id|>\n\nV<|eot_id|>"
+                     "<|start_header_id|>assistant<|end_header_id|>\n\n"},
+        {"mistral", "</s>[INST] V [/INST]"},
+        {"mistral-v2", "</s> [INST] V [/INST]"},
+        {"mistral-v3", "</s>[INST] V[/INST]"},
+        {"zephyr", "</s>\n<|user|>\nV</s>\n<|assistant|>\n"},
+    };
+    struct tp_chat_text out;
+    struct tp_error error;
+    for (size_t c = 0; c < sizeof cases / sizeof cases[0]; c++) {
+        ck_assert_int_eq(write(cases[c].name, talk + 3, 1, TP_CHAT_BEHIND_ANSWER, &out, &error),
+                         TP_OK);
+        ck_assert_str_eq(text, cases[c].text);
+        ck_assert_int_eq(write(cases[c].name, talk + 1, 3, TP_CHAT_AT_START, &out, &error), TP_OK);
+        size_t size = strlen(cases[c].text);
+        ck_assert_uint_gt(out.size, size);
+        ck_assert_str_eq(text + out.size - size, cases[c].text);
     }
 }
 END_TEST
@@ -223,6 +260,7 @@ Suite *tp_test_suite(void)
     tcase_add_test(forms, chat_forms_are_recognised_by_marks);
     tcase_add_test(forms, chat_adds_the_system_text_of_the_file);
     tcase_add_test(forms, chat_refuses_what_it_cannot_write);
+    tcase_add_test(forms, chat_goes_on_behind_an_answer_as_the_whole_talk_does);
     suite_add_tcase(suite, forms);
     return suite;
 }

@@ -169,9 +169,9 @@ static uint32_t encode(struct tp_encoder *encoder, const char *text, size_t size
     uint32_t count = 0;
     uint64_t before = tp_test_allocations();
     tp_status status =
-        is_template
-            ? tp__encode_template(encoder, text, size, &all, 1, tokens, TOKENS, &count, &error)
-            : tp__encode(encoder, text, size, false, false, tokens, TOKENS, &count, &error);
+        is_template ? tp__encode_template(encoder, text, size, &all, 1, false, tokens, TOKENS,
+                                          &count, &error)
+                    : tp__encode(encoder, text, size, false, false, tokens, TOKENS, &count, &error);
     // Taken before the next ck_assert, which allocates.
     uint64_t allocations = tp_test_allocations() - before;
     ck_assert_msg(status == TP_OK, "%s", error.text);
@@ -398,11 +398,12 @@ START_TEST(merges_leave_control_tokens_to_templates)
     struct tp_error error;
     struct tp_range some = {size - 7, size};
     ck_assert_int_eq(
-        tp__encode_template(&encoder, text, size, &some, 1, tokens, TOKENS, &count, &error), TP_OK);
+        tp__encode_template(&encoder, text, size, &some, 1, false, tokens, TOKENS, &count, &error),
+        TP_OK);
     for (uint32_t i = 0; i < count; i++) ck_assert(tokens[i] != END && tokens[i] != TURN);
     struct tp_range first = {0, 7};
     ck_assert_int_eq(
-        tp__encode_template(&encoder, text, size, &first, 1, tokens, TOKENS, &count, &error),
+        tp__encode_template(&encoder, text, size, &first, 1, false, tokens, TOKENS, &count, &error),
         TP_OK);
     ck_assert_uint_eq(tokens[0], END);
     for (uint32_t i = 1; i < count; i++) ck_assert(tokens[i] != END && tokens[i] != TURN);

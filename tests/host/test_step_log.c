@@ -135,7 +135,7 @@ START_TEST(a_line_without_end_asks_for_no_memory)
     ck_assert_int_eq(
         tp__step_log_parse((const uint8_t *)text, sizeof text, "log", &steps, &count, &error),
         TP_ERROR_TOO_LARGE);
-    ck_assert_ptr_nonnull(strstr(error.text, "log: line 1: byte 64"));
+    ck_assert_ptr_nonnull(strstr(error.text, "log: line 1: byte 63"));
 }
 END_TEST
 

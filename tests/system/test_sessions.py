@@ -330,9 +330,8 @@ def test_chat(image, room):
                 "".join(t["text"] for t in a["streamed"]) != a["text"]:
             wrong.append(f"turn {a['turn']} streams {a['streamed']}")
     report("a talk through a pipe: a line for each token and each turn", wrong)
-    # The same as one prompt. The template plain has a line end between texts; the library puts the
-    # space of this tokenizer before the text of each turn.
-    whole = "\n".join(["Tom went out.", answers[0]["text"], " The dog ran."])
+    # The same as one prompt: the template plain has a line end between texts.
+    whole = "\n".join(["Tom went out.", answers[0]["text"], "The dog ran."])
     _, out, err = run(["run", "-m", image] + EMULATOR + ["-p", whole, "--json"] + list(GREEDY))
     alone = lines_of(out)[-1]
     report("the second answer is that of one run over the whole talk",
@@ -340,7 +339,7 @@ def test_chat(image, room):
     fed = answers[0]["position"] + answers[1]["prompt_tokens"]
     good = fed == alone["prompt_tokens"] and answers[1]["prompt_tokens"] < 12
     report("only what is new was fed", [] if good else [f"{answers[1]} {alone}"])
-    other = "\n".join(["Tom went out.", answers[0]["text"], " The cat sat."])
+    other = "\n".join(["Tom went out.", answers[0]["text"], "The cat sat."])
     _, out, _ = run(["run", "-m", image] + EMULATOR + ["-p", other, "--json"] + list(GREEDY))
     report("planted fault: another talk has another answer",
            [] if answers[1]["tokens"] != lines_of(out)[-1]["tokens"] else ["the same"])

@@ -73,7 +73,7 @@ static void answer(struct tp_encoder *encoder, const char *text, size_t size, bo
     const struct tp_range all = {0, size};
     tp_status status =
         is_template
-            ? tp__encode_template(encoder, text, size, &all, 1, tokens, room, &count, &error)
+            ? tp__encode_template(encoder, text, size, &all, 1, false, tokens, room, &count, &error)
             : tp__encode(encoder, text, size, false, add_space, tokens, room, &count, &error);
     count = status == TP_OK ? count : 0;
     put_u32((uint32_t)status);
@@ -108,10 +108,10 @@ static void answer_chat(struct tp_encoder *encoder, const char *name, char *text
     if (size == 0) stop("no messages");
     size_t message_count = read_messages(text + 1, size - 1, messages);
     tp_status status = tp__chat_write(encoder->tokenizer, name, messages, message_count,
-                                      text[0] == '+', false, &chat, &error);
+                                      text[0] == '+', TP_CHAT_AT_START, &chat, &error);
     if (status == TP_OK) {
-        status = tp__encode_template(encoder, written, chat.size, ranges, chat.range_count, tokens,
-                                     TEXT_MAX, &count, &error);
+        status = tp__encode_template(encoder, written, chat.size, ranges, chat.range_count, false,
+                                     tokens, TEXT_MAX, &count, &error);
     }
     put_u32((uint32_t)status);
     put_u32(status == TP_OK ? count : 0);
