@@ -23,14 +23,17 @@ struct talk {
     struct work work;
     uint32_t context;  // positions
     tp_session *session;
-    char *system;  // or NULL
+    struct tp_session_statistics before;  // the turn, of the session
+    char *system;                         // or NULL
     struct message *messages;
     size_t message_count;
     char *saved;  // the file that /save wrote last, or NULL
     // Sums.
     uint32_t turns;
     size_t tokens;
-    uint64_t fed;        // tokens, before this turn, to the session
+    uint64_t fed;        // tokens, by all sessions
+    uint64_t found;      // of these, in pages
+    double queued;       // seconds
     struct spent spent;  // since the beginning
     double seconds;      // of answers
     struct answer last;
@@ -74,7 +77,7 @@ static tp_status begin(struct talk *t, struct tp_error *error)
     const struct tp_session_options settings = session_settings(t->options);
     tp_session_destroy(t->session);
     t->session = NULL;
-    t->fed = 0;
+    t->before = (struct tp_session_statistics){0};
     forget_messages(t);
     return tp_session_create(t->work.device, &settings, &t->session, error);
 }
@@ -118,8 +121,6 @@ static bool on_token(void *user, size_t index, const struct answer *answer,
     } else {
         more = pack_answer(answer);
         (void)json_object_del(more, "logprobs");  // the tokens had them
-        (void)json_object_set_new(object, "prompt_tokens",
-                                  json_integer((json_int_t)(answer->prompt_tokens - t->fed)));
         pack_times(object, answer);
         (void)json_object_set_new(object, "position", json_integer((json_int_t)token->position));
         (void)json_object_set_new(object, "context", json_integer((json_int_t)t->context));
@@ -168,13 +169,16 @@ static tp_status answer_to(struct talk *t, const char *text, struct tp_error *er
         return status;
     }
     answer_free(&t->last);
-    t->last = (struct answer){.candidates_max = t->options->logprobs};
+    t->last = (struct answer){.candidates_max = t->options->logprobs, .before = t->before};
     t->turns++;
     status = answer_read(t->session, &t->last, on_token, t, t->turns, error);
     if (status != TP_OK) {
         return status;
     }
-    t->fed = t->last.prompt_tokens;
+    tp_session_get_statistics(t->session, &t->before);
+    t->fed += t->last.prompt_tokens;
+    t->found += t->last.prefix_tokens;
+    t->queued += t->last.seconds_queued;
     t->tokens += t->last.count;
     t->seconds += t->last.seconds;
     if (!t->options->json) {
@@ -227,10 +231,12 @@ static tp_status print_stats(struct talk *t, struct tp_error *error)
     struct tp_session_statistics facts;
     tp_session_get_statistics(t->session, &facts);
     fprintf(stderr,
-            "%" PRIu32 " turn%s, %" PRIu32 " of %" PRIu32 " positions; the last: first token after "
-            "%.1f ms, then %.2f ms each, at most %.2f\n",
-            t->turns, t->turns == 1 ? "" : "s", facts.position, t->context,
-            1e3 * t->last.seconds_to_first, 1e3 * answer_gap(&t->last), 1e3 * t->last.gap_longest);
+            "%" PRIu32 " turn%s, %" PRIu32 " of %" PRIu32 " positions, of %" PRIu64
+            " fed tokens %" PRIu64 " were found in pages, waited %.3f s; the last: first token "
+            "after %.1f ms, then %.2f ms each, at most %.2f\n",
+            t->turns, t->turns == 1 ? "" : "s", facts.position, t->context, t->fed, t->found,
+            t->queued, 1e3 * t->last.seconds_to_first, 1e3 * answer_gap(&t->last),
+            1e3 * t->last.gap_longest);
     print_spent(&t->work, &spent, t->tokens, tp_end_name(t->last.end));
     return TP_OK;
 }
@@ -374,8 +380,9 @@ static int finish(struct talk *t)
         if (count_spent(t, &spent, &error) != TP_OK) {
             return failed(&error);
         }
-        json_t *object = json_pack("{s:I, s:I}", "turns", (json_int_t)t->turns, "generated_tokens",
-                                   (json_int_t)t->tokens);
+        json_t *object = json_pack("{s:I, s:I, s:I, s:f}", "turns", (json_int_t)t->turns,
+                                   "prompt_tokens", (json_int_t)t->fed, "generated_tokens",
+                                   (json_int_t)t->tokens, "seconds_queued", t->queued);
         pack_spent(object, &t->work, &spent, t->tokens);
         return print_json(object);
     }

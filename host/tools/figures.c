@@ -67,13 +67,13 @@ void pack_spent(json_t *object, const struct work *work, const struct spent *spe
 
 void print_session(const struct answer *answer, size_t number)
 {
-    fprintf(stderr, "session %zu: %zu tokens, end: %s; ", number, answer->count,
-            tp_end_name(answer->end));
-    if (answer->seconds_queued > 0.001) {
-        fprintf(stderr, "waited %.2f s, ", answer->seconds_queued);
-    }
-    fprintf(stderr, "first token after %.1f ms, then %.2f ms each, at most %.2f\n",
-            1e3 * answer->seconds_to_first, 1e3 * answer_gap(answer), 1e3 * answer->gap_longest);
+    fprintf(stderr,
+            "session %zu: %zu tokens, end: %s; of %" PRIu64 " fed tokens %" PRIu64
+            " were found in pages, waited %.3f s, first token after %.1f ms, then %.2f ms each, at "
+            "most %.2f\n",
+            number, answer->count, tp_end_name(answer->end), answer->prompt_tokens,
+            answer->prefix_tokens, answer->seconds_queued, 1e3 * answer->seconds_to_first,
+            1e3 * answer_gap(answer), 1e3 * answer->gap_longest);
 }
 
 void print_log_probabilities(const struct answer *a)
@@ -125,10 +125,11 @@ json_t *pack_answer(const struct answer *a)
 
 void pack_times(json_t *object, const struct answer *a)
 {
-    json_t *own = json_pack("{s:f, s:f, s:f, s:f, s:f}", "seconds_queued", a->seconds_queued,
-                            "seconds_to_first", a->seconds_to_first, "seconds", a->seconds,
-                            "seconds_between_tokens", answer_gap(a), "seconds_between_longest",
-                            a->gap_longest);
+    json_t *own =
+        json_pack("{s:I, s:f, s:f, s:f, s:f, s:f}", "prefix_tokens", (json_int_t)a->prefix_tokens,
+                  "seconds_queued", a->seconds_queued, "seconds_to_first", a->seconds_to_first,
+                  "seconds", a->seconds, "seconds_between_tokens", answer_gap(a),
+                  "seconds_between_longest", a->gap_longest);
     (void)json_object_update_missing(object, own);
     json_decref(own);
 }

@@ -15,7 +15,8 @@ void print_spent(const struct work *work, const struct spent *spent, size_t toke
 /** Adds them to an object. */
 void pack_spent(json_t *object, const struct work *work, const struct spent *spent, size_t tokens);
 
-/** Times of a session among others, as one line on standard error. number: 1 is the first. */
+/** Prefix and times of a session among others, as one line on standard error. number: 1 is the
+ *  first. */
 void print_session(const struct answer *answer, size_t number);
 
 /** Log probabilities of each token on standard error; nothing where the session had none. */
@@ -23,7 +24,7 @@ void print_log_probabilities(const struct answer *answer);
 
 /** Tokens, log probabilities if there are some, text, prompt_tokens, end. */
 json_t *pack_answer(const struct answer *answer);
-/** Adds the times of a session to an object. */
+/** Adds the prefix that was found for a session, and its times, to an object. */
 void pack_times(json_t *object, const struct answer *answer);
 /** Log probability of a token and the likeliest ones; NULL: the session had none. */
 json_t *pack_log_probability(const struct answer *answer, size_t index);

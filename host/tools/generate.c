@@ -106,12 +106,13 @@ static tp_status fail(struct tp_error *error, tp_status status, const char *text
 // What the session says of a run that has ended.
 static void keep_facts(struct answer *answer, const tp_session *session)
 {
+    const struct tp_session_statistics *before = &answer->before;
     struct tp_session_statistics facts;
     tp_session_get_statistics(session, &facts);
-    answer->prompt_tokens = facts.prompt_tokens;
-    answer->prefix_tokens = facts.prefix_tokens;
-    answer->recomputed_tokens = facts.recomputed_tokens;
-    answer->seconds_queued = answer->seconds_joined + facts.seconds_queued;
+    answer->prompt_tokens = facts.prompt_tokens - before->prompt_tokens;
+    answer->prefix_tokens = facts.prefix_tokens - before->prefix_tokens;
+    answer->recomputed_tokens = facts.recomputed_tokens - before->recomputed_tokens;
+    answer->seconds_queued = answer->seconds_joined + facts.seconds_queued - before->seconds_queued;
     if (answer->seconds == 0) {
         answer->seconds_to_first = facts.seconds_to_first;
     }

@@ -26,7 +26,8 @@ struct answer {
     size_t text_bytes;
     bool goes_on;  // behind the limit of its run, with another model
     bool ended;
-    tp_end end;  // of its run
+    tp_end end;                           // of its run
+    struct tp_session_statistics before;  // this answer; all 0: it is the session's first
     uint64_t prompt_tokens;
     uint64_t prefix_tokens;      // fed tokens that were found in pages
     uint64_t recomputed_tokens;  // positions that were processed again

@@ -162,8 +162,6 @@ static bool print_line(const struct several *s, size_t index)
     json_t *answer = pack_answer(&s->answers[index]);
     (void)json_object_update_missing(object, answer);
     json_decref(answer);
-    (void)json_object_set_new(object, "prefix_tokens",
-                              json_integer((json_int_t)s->answers[index].prefix_tokens));
     pack_times(object, &s->answers[index]);
     return print_json(object) == EXIT_OK;
 }

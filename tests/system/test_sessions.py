@@ -166,6 +166,12 @@ def test_prefix(image):
     good = found and found[0] == 0 and found[1] >= 16 and found[1] % 16 == 0 and \
         found[1] < sessions[1]["prompt_tokens"] and last["prefix_tokens"] == found[1]
     report("what both begin with is computed once", [] if good else [f"{found} {last} {err}"])
+    told = re.findall(r"session \d: .* of (\d+) fed tokens (\d+) were found in pages, "
+                      r"waited (\S+) s", err)
+    expected = [(str(s["prompt_tokens"]), str(s["prefix_tokens"]), f"{s['seconds_queued']:.3f}")
+                for s in sessions]
+    report("each session tells what was found of its prompt, and how long it waited",
+           [] if told == expected and len(told) == 2 else [f"{expected} {err}"])
 
 
 def test_change(image, other):
@@ -362,6 +368,22 @@ def test_chat(image, room):
     report("/save writes the talk, and again over its own file", [] if good else [str(saved), err])
     report("/stats tells positions, times and cycles",
            [] if "2 turns, " in err and "cycles per token" in err else [err])
+
+    # The second talk begins as the first one, which fills two pages.
+    long = "Once upon a time there was a little dog. He had a red ball. " * 3
+    text = f"{long}\nWhy?\n/reset\n{long}\nWhy?\n/stats\n"
+    status, answers, last, err = talk(image, text, *GREEDY)
+    found = [a["prefix_tokens"] for a in answers]
+    sums = [sum(a[key] for a in answers) for key in ("prompt_tokens", "prefix_tokens")]
+    waited = sum(a["seconds_queued"] for a in answers)
+    good = len(found) == 4 and found[:2] == [0, 0] and found[2] >= 32 and found[2] % 16 == 0 and \
+        last["prompt_tokens"] == sums[0] and last["prefix_tokens"] == sums[1] and \
+        abs(last["seconds_queued"] - waited) < 1e-6
+    report("a talk tells what was found in pages and how long it waited, by turn and in all",
+           [] if good else [f"{status} {answers} {last}", err])
+    told = f"4 turns, .* of {sums[0]} fed tokens {sums[1]} were found in pages, " \
+        f"waited {waited:.3f} s"
+    report("/stats and the last line tell it too", [] if len(re.findall(told, err)) == 2 else [err])
 
     text = f"/system Be kind.\nHi.\n/save {room / 'kind.json'}\n/system\nHi.\n"
     status, answers, _, err = talk(image, text, "--chat", "zephyr", "-n", "4")
