@@ -148,9 +148,9 @@ static const struct option table[] = {
      "wave (FST) of the step of --step, from a device that was built with tracing"},
     {'e', false, "step", "N", KIND_COUNT, FIELD(step), 0, 4e9,
      "with --wave: which step, 0 is the first; default 0"},
-    {'0', false, "steps-log", "FILE", KIND_TEXT, FIELD(steps_log), 0, 0,
+    {'+', false, "steps-log", "FILE", KIND_TEXT, FIELD(steps_log), 0, 0,
      "writes a line of JSON for each step: slots, positions, cycles; for trace --replay"},
-    {'y', false, "replay", "FILE", KIND_TEXT, FIELD(replay), 0, 0,
+    {'@', false, "replay", "FILE", KIND_TEXT, FIELD(replay), 0, 0,
      "no run but the steps of such a log, whose cycles are predicted again: exit status 1 where\n"
      "                             they differ; of the configuration of --config"},
     {'A', false, "listen", "HOST:PORT", KIND_TEXT, FIELD(listen), 0, 0,

@@ -11,7 +11,7 @@ static const struct verb verbs[] = {
     {"run",
      "Generates text and streams it, token by token; with --parallel or several prompts from\n"
      "sessions side by side, whose texts come one behind the other.",
-     "mzdCcp78HYnFtkruvlsSia456bIO0fJqD", verb_run, NULL},
+     "mzdCcp78HYnFtkruvlsSia456bIO+fJqD", verb_run, NULL},
     {"chat",
      "Talks, turn by turn, with a model that keeps what was said; /help in it lists commands.\n"
      "Ctrl-C ends an answer, at the prompt the talk; so does Ctrl-D.",
@@ -28,7 +28,7 @@ static const struct verb verbs[] = {
      "Writes the schedule of the steps that a run made, checked against the cycles that the "
      "device\n"
      "counted, for ui.perfetto.dev or chrome://tracing; with --replay checks the steps of a log.",
-     "mzdCcpnFtkruvlsjaoweyfJqD", verb_trace, NULL},
+     "mzdCcpnFtkruvlsjaowe@fJqD", verb_trace, NULL},
     {"verify", "Runs one prompt on two devices (-d twice; default sim and emu) and compares.",
      "mzdCcpnFtkruvlsaJqD", verb_verify, NULL},
     {"quantize", "Writes a model as an image: numbers for the device, tokenizer, origin, loss.",
