@@ -291,7 +291,7 @@ $(BUILD)/test/host/%: tests/host/test_$$(call unit,$$*).c $(HOST_COMMON) \
 # A host test with its library under the thread sanitizer, host/schedule.threads; for test-deep.
 $(BUILD)/tsan/%.o: %.c
 	@echo "  make $@"; mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(SANITIZE_THREADS) -Itests/common -c $< -o $@
+	$(CC) $(CFLAGS) $(SANITIZE_THREADS) -Itests/common -Isim/dut -c $< -o $@
 
 $(BUILD)/tsan/libtokproc.a: $(call tsan,$(LIB_SRCS))
 $(BUILD)/tsan/libcommon.a: $(call tsan,$(filter-out %/allocation.c,$(COMMON_SRCS)))
@@ -544,7 +544,8 @@ test-deep: ## Tests that take long or need QEMU (make setup-deep): a link with e
 # make test-skid: the tests of that name, of model, RTL (all variants), host and system.
 test-%:
 	$(if $(strip $(call matching,$*)),,$(error no test is named $*))
-	$(MAKE) $(if $(filter %.py,$(call matching,$*)),$(BUILD)/test/tokenize $(BUILD)/tokproc) \
+	$(MAKE) $(if $(filter %.py %.sh,$(call matching,$*)),$(BUILD)/test/tokenize $(BUILD)/tokproc \
+	    $(BUILD)/tp_genmap) $(if $(filter %.sh,$(call matching,$*)),$(BUILD)/san/tokproc) \
 	  $(if $(filter %test_trace.sh,$(call matching,$*)),$(BUILD)/tokproc $(TRACED_SIM)) \
 	  $(patsubst %,$(BUILD)/test/%,$(filter-out formal/% %.sh %.py,$(call matching,$*)))
 	$(RUNNER) $(call matching,$*)

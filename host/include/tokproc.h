@@ -810,6 +810,11 @@ TP_MUST_USE tp_status tp_device_reconfigure(tp_device *device, tp_model *model,
                                             struct tp_reconfigure_report *report,
                                             struct tp_error *error);
 
+/** Positions of a page of the KV memory: sessions take it in whole pages. */
+enum {
+    TP_PAGE_POSITIONS = 16,
+};
+
 /** What a device was loaded with. */
 struct tp_load_info {
     uint64_t matrix_bytes;  ///< codes and scales of all matrices, without the device's padding

@@ -12,6 +12,8 @@
 #include "pages.h"
 #include "tp_map.h"
 
+_Static_assert(TP_PAGE_POSITIONS == TP_PAGE, "positions of a page");
+
 enum { NORM_ROWS_MIN = 16 };  // of x, when slots share a step
 
 static uint32_t divide_up(uint32_t a, uint32_t b)

@@ -19,8 +19,7 @@ enum {
     POINTS = 4,
     SPARE_STEPS = 4096,
     SLOTS = 8,
-    POINT_NEAR = 8,
-    PAGE = 16  // positions, docs/sessions.md
+    POINT_NEAR = 8
 };
 static const uint32_t point_contexts[POINTS] = {64, 128, 256, 512};
 
@@ -155,7 +154,8 @@ static uint64_t tokens_of(const struct row *row)
 // by the slot.
 static bool take_turns(const struct table *t, const struct row *row)
 {
-    uint64_t positions = (row->positions + PAGE - 1) / PAGE * PAGE;
+    uint64_t positions =
+        (row->positions + TP_PAGE_POSITIONS - 1) / TP_PAGE_POSITIONS * TP_PAGE_POSITIONS;
     return row->sessions > t->work.device_info.slots || row->sessions * positions > t->kv_positions;
 }
 

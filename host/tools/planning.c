@@ -10,7 +10,7 @@
 #include "boards.h"
 #include "verbs.h"
 
-enum { CONFIGURATIONS_MAX = 64, NEEDS_MAX = 32, MEAN_POSITIONS = 256, PAGE = 16 };
+enum { CONFIGURATIONS_MAX = 64, NEEDS_MAX = 32, MEAN_POSITIONS = 256 };
 
 // What a core takes at least beside its lanes, and each group of lanes. The LUTs are a lower bound,
 // estimated: synthesis gives ulx3s-45f, of one group, 36,000. Memory comes in units: 512 beats take
@@ -58,7 +58,7 @@ static uint32_t shared_context(const tp_model *model, const struct tp_device_inf
     if (tp_model_get_cost(model, device, &all, &cost, NULL) != TP_OK) {
         return 0;
     }
-    uint32_t share = cost.kv_positions / device->slots / PAGE * PAGE;
+    uint32_t share = cost.kv_positions / device->slots / TP_PAGE_POSITIONS * TP_PAGE_POSITIONS;
     return share < cost.context ? share : cost.context;
 }
 
