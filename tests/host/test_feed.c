@@ -252,7 +252,8 @@ START_TEST(turn_by_turn_is_the_whole_talk)
     open_kind(_i);
     for (int form = 0; form < FORMS; form++) {
         for (uint32_t first = forms[form].has_system ? 0 : 1; first < 2; first++) {
-            for (int ending = first == 0 ? ENDINGS - 1 : 0; ending < ENDINGS; ending++) {
+            bool all = first != 0 && _i < 2;  // spaces and ends have little to do with each other
+            for (int ending = all ? 0 : ENDINGS - 1; ending < ENDINGS; ending++) {
                 check_talk(_i, form, first, (enum ending)ending);
             }
         }
