@@ -619,14 +619,15 @@ synth-check: $(BUILD)/tp_genmap ## Maps each unit and the core to ECP5; table be
 
 # FLOW= gives further options, such as FLOW="--stage synth"; bitstreams/README.md has them.
 BITSTREAM := bitstreams/make_bitstream.py --build $(BUILD) --venv $(VENV)
+BITSTREAM_NEEDS := $(BUILD)/tp_genmap $(BUILD)/tokproc
 
 .PHONY: bitstream
-bitstream: $(BUILD)/tp_genmap ## Builds bitstream and map of BOARD; fails when its clock is missed.
+bitstream: $(BITSTREAM_NEEDS) ## Builds bitstream and map of BOARD; fails when its clock is missed.
 	$(BITSTREAM) --board $(BOARD) $(FLOW)
 	$(if $(FLOW),,$(MAKE) bitstream-map)
 
 .PHONY: bitstream-check
-bitstream-check: $(BUILD)/tp_genmap ## Builds BOARD again and compares the bits with bitstreams/.
+bitstream-check: $(BITSTREAM_NEEDS) ## Builds BOARD again and compares the bits with bitstreams/.
 	$(BITSTREAM) --board $(BOARD) --check $(FLOW)
 
 .PHONY: bitstream-verify

@@ -136,10 +136,11 @@ def source_hash(files, top, lines):
 class Tools:
     """Runs the programs of the venv with a log, progress and a measure of time and memory."""
 
-    def __init__(self, venv, work, nextpnr):
+    def __init__(self, venv, work, nextpnr, tokproc):
         self.venv = venv
         self.work = work
         self.nextpnr = nextpnr
+        self.tokproc = tokproc
         self.start = time.monotonic()
 
     def path(self, name):
@@ -198,6 +199,17 @@ class Tools:
             fail(f"{stage} failed with status {process.returncode}; see {log}")
         self.say(f"{stage}: {seconds:.1f} s, {memory} MiB")
         return {"seconds": round(seconds, 1), "peak_memory_mib": memory}
+
+    def pack(self, design, usercode, bits):
+        """Packs the design, for background reconfiguration: partial bitstreams may come while it
+        runs. Returns its base hash, which no USERCODE changes (docs/bitstream.md)."""
+        command = [self.path("ecppack"), "--compress", "--background", "--freq", "62.0",
+                   "--idcode", design.idcode, "--usercode", str(usercode),
+                   "--input", str(self.work / "design.config"), "--bit", str(bits)]
+        self.run("packing", command, self.work / "pack.log")
+        done = subprocess.run([str(self.tokproc), "bitstream", "info", "--json", "--no-map",
+                               str(bits)], stdout=subprocess.PIPE, check=True)
+        return json.loads(done.stdout)["base"]
 
 
 def last_line(path):
@@ -335,11 +347,8 @@ def pack(design, tools, output):
             (output / BITS).unlink(missing_ok=True)
             (output / MANIFEST).unlink(missing_ok=True)
         fail("no bits are made: " + "; ".join(problems))
-    log = work / "pack.log"
-    command = [tools.path("ecppack"), "--compress", "--freq", "62.0", "--idcode", design.idcode,
-               "--usercode", str(int(design.source_hash()[:8], 16)),
-               "--input", str(work / "design.config"), "--bit", str(bits)]
-    tools.run("packing", command, log)
+    base = tools.pack(design, 0, bits)
+    tools.pack(design, int(base[:8], 16), bits)
     return bits
 
 
@@ -487,8 +496,10 @@ def main():
         output = None
     if args.check and output and not (output / BITS).exists():
         fail(f"{output / BITS} is not there to be compared with")
+    if "pack" in (args.stage or STAGES) and not (args.build / "tokproc").exists():
+        fail(f"{args.build / 'tokproc'} is not built: run make {args.build / 'tokproc'}")
     work.mkdir(parents=True, exist_ok=True)
-    tools = Tools(args.venv, work, args.nextpnr)
+    tools = Tools(args.venv, work, args.nextpnr, args.build / "tokproc")
     stages = args.stage or STAGES
     tools.say(f"{design.board}: {design.top}, {design.part}, {design.required_mhz} MHz, "
               f"seed {design.seed}")

@@ -59,8 +59,8 @@ def crc(data):
     return value
 
 
-def for_background(data):
-    """The same bitstream, but with the control register that ecppack --background writes."""
+def not_for_background(data):
+    """The same bitstream, but with the control register of ecppack without --background."""
     data = bytearray(data)
     begin = data.index(b"\xe2\x00\x00\x00")  # behind the command that sets the CRC to 0
     at = data.index(b"\x22\x00\x00\x00", begin) + 4
@@ -71,6 +71,6 @@ def for_background(data):
         for _ in range(8):
             value = (value << 1 ^ 0x8005 if value & 0x8000 else value << 1) & 0xffff
         end += 1
-    data[at] |= 0x2e
+    data[at] &= ~0x2e
     data[end:end + 2] = crc(data[begin:end]).to_bytes(2, "big")
     return bytes(data)

@@ -57,6 +57,17 @@ def built(folder):
     return True
 
 
+def of_base(bits):
+    """What speaks against a base for partial bitstreams."""
+    done = subprocess.run([TOKPROC, "bitstream", "info", "--json", "--no-map", str(bits)],
+                          stdout=subprocess.PIPE, check=True)
+    facts = json.loads(done.stdout)
+    control = [c["operand"] for c in facts["commands"] if c["opcode"] == 0x22]
+    wrong = [] if control and control[0] >> 24 == 0x6e else ["no background reconfiguration"]
+    return wrong + ([] if facts["usercode"] == int(facts["base"][:8], 16) else
+                    [f"USERCODE {facts['usercode']:08x} of base {facts['base']}"])
+
+
 def described(out):
     manifest = json.loads((out / "manifest.json").read_text(encoding="ascii"))
     wrong = []
@@ -70,6 +81,7 @@ def described(out):
         wrong.append("it names a place of this machine")
     status, lines = flow("--verify", str(out))
     report("the manifest describes what was built", wrong + (lines if status != 0 else []))
+    report("its USERCODE is that of its base", of_base(out / "tokproc.bit"))
 
 
 def gated(folder):
@@ -181,6 +193,7 @@ def committed():
                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
             report(f"{place} is that of its bits",
                    done.stderr.decode("utf-8", "replace").splitlines() if done.returncode else [])
+            report(f"{path.parent} takes partial bitstreams", of_base(bits))
 
 
 def main():
