@@ -15,7 +15,7 @@
 
 // TOKEN and STEP (docs/link.md).
 enum { FRAME_OVERHEAD = 9, TOKEN_BYTES = 8, STEP_BYTES = 28 };
-enum { SPARE_STEPS = 4096, CONTEXTS = 5, CONFIGURATIONS_MAX = 64 };
+enum { CONTEXTS = 5, CONFIGURATIONS_MAX = 64 };
 
 struct measured {
     struct work work;
@@ -47,19 +47,13 @@ static int account(struct measured *m, const struct options *options)
 
 static int measure(struct measured *m, const struct options *options)
 {
-    struct tp_error error = {.status = TP_OK};
     size_t max = (size_t)options->sessions * (options->tokens + (size_t)SPARE_STEPS);
     int status = work_open(&m->work, options);
+    if (status == EXIT_OK) {
+        status = record_steps(&m->work, max, &m->steps);
+    }
     if (status != EXIT_OK) {
         return status;
-    }
-    m->steps = calloc(max, sizeof *m->steps);
-    if (m->steps == NULL) {
-        fprintf(stderr, "tokproc: no memory for so many steps\n");
-        return EXIT_FAILED;
-    }
-    if (tp_device_record(m->work.device, m->steps, max, &error) != TP_OK) {
-        return failed(&error);
     }
     status = generate(&m->work, options, true, false, &m->answer, &m->spent);
     m->step_count = tp_device_recorded(m->work.device);

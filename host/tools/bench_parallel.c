@@ -13,14 +13,7 @@
 #include "generate.h"
 #include "verbs.h"
 
-enum {
-    ROWS_MAX = 16,
-    SESSIONS_MAX = 1024,
-    POINTS = 4,
-    SPARE_STEPS = 4096,
-    SLOTS = 8,
-    POINT_NEAR = 8
-};
+enum { ROWS_MAX = 16, SESSIONS_MAX = 1024, POINTS = 4, SLOTS = 8, POINT_NEAR = 8 };
 static const uint32_t point_contexts[POINTS] = {64, 128, 256, 512};
 
 // A step in which all sessions took part, at a context or within POINT_NEAR of it.

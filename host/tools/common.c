@@ -302,6 +302,26 @@ void work_close(struct work *work)
 
 // ---- files and output ----
 
+int record_steps(struct work *work, size_t max, struct tp_step **steps)
+{
+    struct tp_error error = {.status = TP_OK};
+    *steps = calloc(max, sizeof **steps);
+    if (*steps == NULL) {
+        fprintf(stderr, "tokproc: no memory for so many steps\n");
+        return EXIT_FAILED;
+    }
+    return tp_device_record(work->device, *steps, max, &error) == TP_OK ? EXIT_OK : failed(&error);
+}
+
+int check_replaced(const char *path, const struct options *options)
+{
+    if (!options->force && access(path, F_OK) == 0) {
+        fprintf(stderr, "tokproc: %s is there already - try: --force\n", path);
+        return EXIT_FAILED;
+    }
+    return EXIT_OK;
+}
+
 char *read_text(const char *path, size_t *size)
 {
     FILE *file = fopen(path, "rb");

@@ -54,6 +54,16 @@ const char *format_label(const struct work *work, const struct options *options)
 int work_open(struct work *work, const struct options *options);
 void work_close(struct work *work);
 
+/** Steps beside those of a run: positions that are computed again, by a session at most so many. */
+enum { SPARE_STEPS = 4096 };
+
+/** Has the device note its steps from here on, at most max. Returns an exit status.
+ *  owns   steps  the caller, also of a failure; NULL: no memory */
+int record_steps(struct work *work, size_t max, struct tp_step **steps);
+
+/** Returns EXIT_FAILED, after a message, where a file is there that --force does not replace. */
+int check_replaced(const char *path, const struct options *options);
+
 /** The whole file, NUL-terminated; NULL after a message. The caller frees it. */
 char *read_text(const char *path, size_t *size);
 

@@ -5,7 +5,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "boards.h"
 #include "verbs.h"
@@ -21,11 +20,7 @@ static int check_options(const struct options *options)
         fprintf(stderr, "tokproc: one of --full, --partial and --from\n");
         return EXIT_USAGE;
     }
-    if (!options->force && access(options->output, F_OK) == 0) {
-        fprintf(stderr, "tokproc: %s is there already - try: --force\n", options->output);
-        return EXIT_FAILED;
-    }
-    return EXIT_OK;
+    return check_replaced(options->output, options);
 }
 
 static int print_report(const struct options *options, const struct tp_pack_report *report)

@@ -5,7 +5,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "facts.h"
 #include "verbs.h"
@@ -38,11 +37,7 @@ static int check_output(const struct options *options)
         fprintf(stderr, "tokproc: which file to write? - try: -o model.tpi\n");
         return EXIT_USAGE;
     }
-    if (!options->force && access(options->output, F_OK) == 0) {
-        fprintf(stderr, "tokproc: %s is there already - try: --force\n", options->output);
-        return EXIT_FAILED;
-    }
-    return EXIT_OK;
+    return check_replaced(options->output, options);
 }
 
 static int print_result(const struct options *options, const tp_model *quantised)

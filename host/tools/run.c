@@ -2,17 +2,13 @@
 //
 // tokproc run: text from a prompt, streamed; or from several sessions side by side.
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "figures.h"
 #include "verbs.h"
-
-enum { SPARE_STEPS = 4096 };  // whose positions were computed again
 
 // ---- the log of steps ----
 
@@ -20,16 +16,6 @@ struct step_log {
     struct tp_step *steps;  // [max]; NULL: none is written
     size_t max;
 };
-
-static int check_log(const struct options *options)
-{
-    const char *path = options->steps_log;
-    if (path != NULL && !options->force && access(path, F_OK) == 0) {
-        fprintf(stderr, "tokproc: %s is there already - try: --force\n", path);
-        return EXIT_FAILED;
-    }
-    return EXIT_OK;
-}
 
 // Each step processes at least one position of one of the sessions.
 static int start_log(struct work *work, const struct options *options, size_t sessions,
@@ -44,13 +30,7 @@ static int start_log(struct work *work, const struct options *options, size_t se
         return failed(&error);
     }
     log->max = sessions * load.context + SPARE_STEPS;
-    log->steps = calloc(log->max, sizeof *log->steps);
-    if (log->steps == NULL) {
-        fprintf(stderr, "tokproc: no memory for the steps of so many sessions\n");
-        return EXIT_FAILED;
-    }
-    return tp_device_record(work->device, log->steps, log->max, &error) == TP_OK ? EXIT_OK
-                                                                                 : failed(&error);
+    return record_steps(work, log->max, &log->steps);
 }
 
 // Also behind a run that failed: its last step may say why.
@@ -289,7 +269,7 @@ int verb_run(const struct options *options)
     struct options own = *options;
     struct several several = {.options = &own};
     struct step_log log = {.steps = NULL};
-    int status = check_log(options);
+    int status = options->steps_log == NULL ? EXIT_OK : check_replaced(options->steps_log, options);
     if (status == EXIT_OK && is_several(options)) {
         status = make_requests(&several);
     }

@@ -10,11 +10,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "accounts.h"
 #include "generate.h"
 #include "verbs.h"
 
-enum { TOKENS = 16, SPARE_STEPS = 4096, ITEMS_MAX = 1 << 15 };
+enum { TOKENS = 16 };
 // Process numbers of the viewer: groups of tracks.
 enum { GROUP_STEPS = 1, GROUP_UNITS, GROUP_SLOTS };
 
@@ -27,7 +26,8 @@ struct trace {
     uint64_t counted;    // cycles of all steps
     uint64_t predicted;  // likewise, by their schedules
     tp_forecast *forecast;
-    struct tp_item *items;
+    struct tp_item *items;  // [item_max], as many as the largest step has
+    size_t item_max;
     FILE *file;
     bool separate;   // a comma comes before the next event
     uint64_t cycle;  // where the next step begins; steps stand one behind the other
@@ -101,8 +101,9 @@ static void put_steps(struct trace *t)
 {
     for (size_t i = 0; i < t->step_count; i++) {
         size_t count = 0;
-        uint32_t cycles = tp_forecast_step(t->forecast, &t->steps[i], t->items, ITEMS_MAX, &count);
-        put_step(t, &t->steps[i], cycles, t->items, count < ITEMS_MAX ? count : ITEMS_MAX);
+        uint32_t cycles =
+            tp_forecast_step(t->forecast, &t->steps[i], t->items, t->item_max, &count);
+        put_step(t, &t->steps[i], cycles, t->items, count);
         t->cycle += cycles;
     }
 }
@@ -153,6 +154,7 @@ static int check_steps(struct trace *t)
             print_difference(step, cycles);
         }
         differ += is_same ? 0 : 1;
+        t->item_max = count > t->item_max ? count : t->item_max;
         made += step->cycles != 0 ? step->cycles : step->predicted;
         t->counted += step->cycles;
         t->predicted += cycles;
@@ -171,6 +173,11 @@ static int check_steps(struct trace *t)
 
 static int write_trace(struct trace *t, const struct options *options)
 {
+    t->items = calloc(t->item_max, sizeof *t->items);
+    if (t->items == NULL) {
+        fprintf(stderr, "tokproc: no memory for the items of a step\n");
+        return EXIT_FAILED;
+    }
     t->file = fopen(options->output, "wb");
     if (t->file == NULL) {
         fprintf(stderr, "tokproc: %s cannot be written: %s\n", options->output, strerror(errno));
@@ -213,19 +220,13 @@ static int choose_traced(struct trace *t, const struct options *options)
 
 static int run(struct trace *t, const struct options *options)
 {
-    struct tp_error error = {.status = TP_OK};
     size_t max = (size_t)options->sessions * (options->tokens + (size_t)SPARE_STEPS);
     int status = work_load(&t->work, options);
+    if (status == EXIT_OK) {
+        status = record_steps(&t->work, max, &t->steps);
+    }
     if (status != EXIT_OK) {
         return status;
-    }
-    t->steps = calloc(max, sizeof *t->steps);
-    if (t->steps == NULL) {
-        fprintf(stderr, "tokproc: no memory for so many steps\n");
-        return EXIT_FAILED;
-    }
-    if (tp_device_record(t->work.device, t->steps, max, &error) != TP_OK) {
-        return failed(&error);
     }
     status = generate(&t->work, options, true, false, &t->answer, &t->spent);
     t->step_count = tp_device_recorded(t->work.device);
@@ -260,11 +261,6 @@ static int find_steps(struct trace *t, const struct options *options)
         return status;
     }
     const struct tp_load_options load = load_options(options, &t->work.device_info);
-    t->items = calloc(ITEMS_MAX, sizeof *t->items);
-    if (t->items == NULL) {
-        fprintf(stderr, "tokproc: no memory for the items of a step\n");
-        return EXIT_FAILED;
-    }
     if (tp_forecast_create(t->work.model, &t->work.device_info, &load, &t->forecast, &error) !=
         TP_OK) {
         return failed(&error);
@@ -308,11 +304,10 @@ int verb_trace(const struct options *options)
         fprintf(stderr, "tokproc: a log has no wave - try: --replay without --wave\n");
         return EXIT_USAGE;
     }
-    if (own.output != NULL && !own.force && access(own.output, F_OK) == 0) {
-        fprintf(stderr, "tokproc: %s is there already - try: --force\n", own.output);
-        return EXIT_FAILED;
+    int status = own.output == NULL ? EXIT_OK : check_replaced(own.output, &own);
+    if (status == EXIT_OK) {
+        status = find_steps(&t, &own);
     }
-    int status = find_steps(&t, &own);
     if (status == EXIT_OK && own.output != NULL) {
         status = write_trace(&t, &own);
     }
