@@ -27,6 +27,8 @@ import subprocess
 import sys
 import time
 
+from make_map import facts_of
+
 PROGRESS_S = 30
 INPUT_MHZ = 25
 STAGES = ("synth", "pnr", "pack")
@@ -201,15 +203,11 @@ class Tools:
         return {"seconds": round(seconds, 1), "peak_memory_mib": memory}
 
     def pack(self, design, usercode, bits):
-        """Packs the design, for background reconfiguration: partial bitstreams may come while it
-        runs. Returns its base hash, which no USERCODE changes (docs/bitstream.md)."""
+        """For background reconfiguration: partial bitstreams may come while the design runs."""
         command = [self.path("ecppack"), "--compress", "--background", "--freq", "62.0",
                    "--idcode", design.idcode, "--usercode", str(usercode),
                    "--input", str(self.work / "design.config"), "--bit", str(bits)]
         self.run("packing", command, self.work / "pack.log")
-        done = subprocess.run([str(self.tokproc), "bitstream", "info", "--json", "--no-map",
-                               str(bits)], stdout=subprocess.PIPE, check=True)
-        return json.loads(done.stdout)["base"]
 
 
 def last_line(path):
@@ -347,8 +345,9 @@ def pack(design, tools, output):
             (output / BITS).unlink(missing_ok=True)
             (output / MANIFEST).unlink(missing_ok=True)
         fail("no bits are made: " + "; ".join(problems))
-    base = tools.pack(design, 0, bits)
-    tools.pack(design, int(base[:8], 16), bits)
+    tools.pack(design, 0, bits)
+    # The base hash, which no USERCODE changes (docs/bitstream.md).
+    tools.pack(design, int(facts_of(tools.tokproc, bits)["base"][:8], 16), bits)
     return bits
 
 

@@ -124,6 +124,13 @@ def text_of(board, facts, found):
             yield f"block {number} {width} {site} {word} {bit}"
 
 
+def facts_of(tokproc, bits):
+    """What tokproc reads in a bitstream. Whatever map lies beside it is not asked for."""
+    done = subprocess.run([str(tokproc), "bitstream", "info", "--json", "--no-map", str(bits)],
+                          stdout=subprocess.PIPE, check=True)
+    return json.loads(done.stdout)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -133,10 +140,7 @@ def main():
         parser.add_argument(f"--{name}", required=True, type=pathlib.Path)
     args = parser.parse_args()
     try:
-        # Whatever map lies beside the bits is none of these.
-        done = subprocess.run([args.tokproc, "bitstream", "info", "--json", "--no-map",
-                               str(args.bits)], stdout=subprocess.PIPE, check=True)
-        facts = json.loads(done.stdout)
+        facts = facts_of(args.tokproc, args.bits)
         if facts["partial"]:
             raise Bad(f"{args.bits} is a partial stream")
         found = memories(json.loads(args.routed.read_text(encoding="utf-8")))

@@ -24,6 +24,7 @@ import tempfile
 import xml.etree.ElementTree
 
 sys.path.insert(0, "tests/common")
+from made_map import facts_of  # noqa: E402
 from tap import finish, report  # noqa: E402
 
 BUILD = pathlib.Path(os.environ.get("TP_BUILD", "build"))
@@ -59,9 +60,7 @@ def built(folder):
 
 def of_base(bits):
     """What speaks against a base for partial bitstreams."""
-    done = subprocess.run([TOKPROC, "bitstream", "info", "--json", "--no-map", str(bits)],
-                          stdout=subprocess.PIPE, check=True)
-    facts = json.loads(done.stdout)
+    facts = facts_of(TOKPROC, bits)
     control = [c["operand"] for c in facts["commands"] if c["opcode"] == 0x22]
     wrong = [] if control and control[0] >> 24 == 0x6e else ["no background reconfiguration"]
     return wrong + ([] if facts["usercode"] == int(facts["base"][:8], 16) else
