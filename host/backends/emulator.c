@@ -29,6 +29,8 @@ struct emulated_slot {
     struct tp_sampling sampling;
     uint32_t context;
     uint32_t position;
+    uint32_t stride;    // positions from a step to the slot's next one
+    uint32_t distance;  // from the token before the next one to the next one
     uint32_t stop_count;
     uint16_t stop[TP_STOP_MAX];
     uint16_t queue[QUEUE_MAX];
@@ -212,11 +214,13 @@ static uint8_t handle_slot(struct emulator *e, const struct tp_frame *frame)
     slot->sampling.penalty_negative = tp__get16(p + 38);
     slot->sampling.top_p_cut = tp__get16(p + 40);
     slot->candidates = p[42];
+    slot->stride = p[43] == 0 ? 1 : p[43];
+    slot->distance = 1;
     slot->sampling.min_p_gap = tp__get32(p + 44);
     slot->open = sampling_fits(&e->limits, &slot->sampling) &&
                  slot->candidates <= e->limits.top_k && slot->stop_count <= TP_STOP_MAX &&
-                 slot->context != 0 && slot->context <= e->limits.positions_max &&
-                 slot->position < slot->context;
+                 slot->stride <= TP_SLOTS_MAX && slot->context != 0 &&
+                 slot->context <= e->limits.positions_max && slot->position < slot->context;
     uint32_t index = 0;
     if (!e->prepared) {
         // The memory of the steps is taken here, never later.
@@ -428,7 +432,11 @@ static int step_slot(struct emulator *e, uint32_t s, bool *logits_part, int32_t 
         tp_machine_step(e->machine, s, slot->position, token, *logits_part ? e->logits : NULL);
     *sampled = -1;
     bool stop = false;
-    tp_recent_add(&slot->recent, token);
+    // The positions between belong to nobody; only the last place of a token counts.
+    for (uint32_t i = 0; i < slot->distance; i++) {
+        tp_recent_add(&slot->recent, token);
+    }
+    slot->distance = slot->stride;
     if (slot->logits && *logits_part) {
         send_logits(e, s, vocab);
     }
@@ -445,7 +453,12 @@ static int step_slot(struct emulator *e, uint32_t s, bool *logits_part, int32_t 
             stop = stop || slot->stop[i] == slot->next;
         }
     }
+#ifdef TP_PLANT_BUG
+    // The planted fault moves every slot on by one position.
     slot->position++;
+#else
+    slot->position += slot->stride;
+#endif
     e->tokens++;
     if (stop) {
         return TP_REASON_STOP;
@@ -526,7 +539,7 @@ static bool run_step(struct emulator *e)
                 send_candidates(e, s);
             }
             tp__put16(p + 2, (uint16_t)sampled[s]);
-            tp__put16(p + 4, (uint16_t)(e->slots[s].position - 1));
+            tp__put16(p + 4, tp__get16(step + 12 + 2 * (size_t)s));
             send_event(e, TP_FRAME_TOKEN, p, sizeof p);
         }
     }

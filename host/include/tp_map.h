@@ -24,7 +24,7 @@
 #define TP_SECTION_COUNT_MAX 16777215u /* where the counts of a section stop */
 #define TP_SECTIONS_PER_FRAME 16u /* sections of a SECTIONS_REPLY */
 #define TP_INSTRUCTION_WORDS 6u /* 32-bit words of an instruction */
-#define TP_PROTOCOL_VERSION 2u /* version of the link protocol, sent in HELLO */
+#define TP_PROTOCOL_VERSION 3u /* version of the link protocol, sent in HELLO */
 #define TP_PAYLOAD_MAX 256u /* most payload bytes of a frame */
 #define TP_NORM_SHIFT 15u /* h of a norm is rnd(x * gain, 15) */
 #define TP_LOG2E_Q14 23637u /* round(log2(e) * 2^14): keys of the sampler to log2 units */

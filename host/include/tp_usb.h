@@ -44,7 +44,7 @@ static const uint8_t tp_usb_device[TP_USB_DEVICE_BYTES] = {
     0x40, /* bMaxPacketSize0 */
     0x09, 0x12, /* idVendor */
     0x01, 0x00, /* idProduct */
-    0x00, 0x02, /* bcdDevice */
+    0x00, 0x03, /* bcdDevice */
     0x01, /* iManufacturer */
     0x02, /* iProduct */
     0x03, /* iSerialNumber */
@@ -68,7 +68,7 @@ static const uint8_t tp_usb_configuration[TP_USB_CONFIGURATION_BYTES] = {
     0x02, /* bNumEndpoints */
     0xFF, /* bInterfaceClass */
     0x74, /* bInterfaceSubClass */
-    0x02, /* bInterfaceProtocol */
+    0x03, /* bInterfaceProtocol */
     0x00, /* iInterface */
     0x07, /* bLength */
     0x05, /* bDescriptorType: endpoint */

@@ -41,6 +41,7 @@ static void slot_frame(const tp_session *session, struct tp_frame *frame)
     tp__put16(p + 38, (uint16_t)sampling->penalty_negative);
     tp__put16(p + 40, (uint16_t)sampling->top_p_cut);
     p[42] = (uint8_t)session->options.candidates;
+    p[43] = 1;
     tp__put32(p + 44, sampling->min_p_gap);
 }
 

@@ -30,7 +30,7 @@ package tp_map_pkg;
   // 32-bit words of an instruction
   localparam int unsigned TP_INSTRUCTION_WORDS = 6;
   // version of the link protocol, sent in HELLO
-  localparam int unsigned TP_PROTOCOL_VERSION = 2;
+  localparam int unsigned TP_PROTOCOL_VERSION = 3;
   // most payload bytes of a frame
   localparam int unsigned TP_PAYLOAD_MAX = 256;
   // h of a norm is rnd(x * gain, 15)

@@ -201,7 +201,7 @@ package tp_usb_pkg;
     // CONFIGURATION: iInterface
     8'h00,
     // CONFIGURATION: bInterfaceProtocol
-    8'h02,
+    8'h03,
     // CONFIGURATION: bInterfaceSubClass
     8'h74,
     // CONFIGURATION: bInterfaceClass
@@ -241,7 +241,7 @@ package tp_usb_pkg;
     // DEVICE: iManufacturer
     8'h01,
     // DEVICE: bcdDevice
-    8'h02, 8'h00,
+    8'h03, 8'h00,
     // DEVICE: idProduct
     8'h00, 8'h01,
     // DEVICE: idVendor

@@ -106,7 +106,9 @@ module tp_commands
   )));
 
   `TP_REQUIRE(AttentionLanes == 64 || AttentionLanes == 32 || AttentionLanes == 16)
-  `TP_REQUIRE(Groups >= 1 && Groups <= 8 && VocabMax <= 65536 && PositionsMax <= 65535)
+  `TP_REQUIRE(Groups >= 1 && Groups <= 8 && VocabMax <= 65536)
+  // Behind its last step a slot's position still has 16 bits.
+  `TP_REQUIRE(PositionsMax + TP_SLOTS_MAX <= 65536)
   `TP_REQUIRE(KvRows % 16 == 0 && DimMax % 32 == 0 && QueryMax % 32 == 0 && HiddenMax % 32 == 0)
 
   typedef enum logic [3:0] {
@@ -262,7 +264,7 @@ module tp_commands
       4'd1: field_bad = word_q[31:20] != '0;
       4'd4: field_bad = 32'(word_q[15:0]) > PositionsMax || word_q[31:16] >= word_q[15:0];
       4'd9: field_bad = word_q[15:12] != '0 || word_q[31:28] != '0;
-      4'd10: field_bad = 32'(word_q[23:16]) > TopK;
+      4'd10: field_bad = 32'(word_q[23:16]) > TopK || 32'(word_q[31:24]) > TP_SLOTS_MAX;
       4'd11: field_bad = word_q[31:24] != '0;
       default: ;
     endcase

@@ -118,6 +118,7 @@ module tp_slots
   logic [Slots-1:0][3:0] stop_count_q;
   logic [Slots-1:0][15:0] context_q;
   logic [Slots-1:0][15:0] position_q;
+  logic [Slots-1:0][3:0] stride_q;  // positions from a step of the slot to its next one
   logic [Slots-1:0][31:0] count_q;  // tokens still asked for
   logic [Slots-1:0][15:0] sampled_q;
   logic [Slots-1:0][15:0] token_q;  // processed in this step
@@ -171,13 +172,17 @@ module tp_slots
   slots_t last_queued_q;  // the queue is empty after this step
   slots_t ranked_q;  // its candidates are sent
   logic [Slots-1:0][LevelWidth-1:0] level;
+  logic [Slots-1:0][16:0] left;  // positions before the end of the context; negative: none
   always_comb begin
-    for (int unsigned s = 0; s < Slots; s++) level[s] = write_q[s] - read_q[s];
+    for (int unsigned s = 0; s < Slots; s++) begin
+      level[s] = write_q[s] - read_q[s];
+      left[s]  = 17'(context_q[s]) - 17'(position_q[s]);
+    end
   end
   always_ff @(posedge clk_i) begin
     for (int unsigned s = 0; s < Slots; s++) begin
-      ended_o[s] <= position_q[s] >= context_q[s];
-      at_end_q[s] <= position_q[s] + 16'd1 == context_q[s];
+      ended_o[s] <= left[s][16] || left[s] == '0;
+      at_end_q[s] <= left[s] <= 17'(stride_q[s]);
       count_zero_q[s] <= count_q[s] == '0;
       count_one_q[s] <= count_q[s] == 32'd1;
       level_o[s] <= level[s];
@@ -209,7 +214,7 @@ module tp_slots
   assign here_count = count_q[index_q];
   assign here_queued = queued_q[index_q];
   assign here_position = position_q[index_q];
-  assign here_next = here_active ? here_position + 16'd1 : here_position;
+  assign here_next = here_active ? here_position + 16'(stride_q[index_q]) : here_position;
   assign here_cancel = cancelled[index_q];
 
   always_comb begin
@@ -433,6 +438,9 @@ module tp_slots
           4'd4: begin
             context_q[s]  <= table_data_i.data[15:0];
             position_q[s] <= table_data_i.data[31:16];
+          end
+          4'd10: begin
+            stride_q[s] <= table_data_i.data[27:24] == '0 ? 4'd1 : table_data_i.data[27:24];
           end
           default: ;  // sampling is above; stop tokens have their own memory
         endcase

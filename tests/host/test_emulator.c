@@ -143,6 +143,7 @@ struct slot_fields {
     uint16_t penalty;  // factor of logits that are not positive; the other one is its inverse
     uint16_t cut;
     uint8_t candidates;
+    uint8_t stride;
     uint32_t gap;
 };
 
@@ -157,6 +158,7 @@ static unsigned open_slot(const struct slot_fields *f)
     tp__put16(p + 38, f->penalty);
     tp__put16(p + 40, f->cut);
     p[42] = f->candidates;
+    p[43] = f->stride;
     tp__put32(p + 44, f->gap);
     return ask(TP_FRAME_SLOT, p, sizeof p);
 }
@@ -328,6 +330,8 @@ START_TEST(slot_fields_have_limits_and_a_refused_slot_is_closed)
         {.context = 16, .penalty = 4096},
         {.context = 16, .candidates = 65},
         {.context = 16, .gap = 1u << 24},
+        {.context = 16, .stride = 9},
+        {.context = 16, .stride = 255},
     };
     static const struct slot_fields good[] = {
         {.top_k = 64, .context = 1, .temperature = (1u << 20) - 1, .stop_count = 8},
@@ -340,6 +344,10 @@ START_TEST(slot_fields_have_limits_and_a_refused_slot_is_closed)
         ck_assert_msg(open_slot(&bad[i]) == TP_ACK_RANGE, "case %zu", i);
         ck_assert_uint_eq(feed(0, 1, 1), TP_ACK_RANGE);
         ck_assert_uint_eq(run(0, false, 1), TP_ACK_RANGE);
+    }
+    static const struct slot_fields strides[] = {{.context = 1, .stride = 8}, {.context = 1}};
+    for (size_t i = 0; i < sizeof strides / sizeof *strides; i++) {
+        ck_assert_uint_eq(open_slot(&strides[i]), TP_ACK_OK);
     }
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         ck_assert_msg(open_slot(&good[i]) == TP_ACK_OK, "case %zu", i);
@@ -538,6 +546,113 @@ START_TEST(logits_come_in_order_before_the_step)
 }
 END_TEST
 
+// ---- strides ----
+
+// Logits that were heard, frame by frame, of the last step of each slot that sent them.
+static uint32_t logits_heard(uint8_t slot, int32_t logits[VOCAB_MAX])
+{
+    uint32_t count = 0;
+    for (size_t i = 0; i < heard_count; i++) {
+        const uint8_t *p = heard[i].payload;
+        if (heard[i].type != TP_FRAME_LOGITS || p[0] != slot) continue;
+        count = tp__get32(p + 4);
+        for (uint32_t k = 0; k < tp__get16(p + 2); k++) {
+            logits[count++] = (int32_t)tp__get32(p + 8 + 4 * (size_t)k);
+        }
+    }
+    return count;
+}
+
+START_TEST(a_stride_moves_a_slot_on_and_ends_at_the_context)
+{
+    static const struct {
+        uint8_t stride;
+        uint16_t context, position, next;
+        uint32_t steps;
+    } cases[] = {
+        {0, 16, 13, 16, 3},
+        {1, 16, 13, 16, 3},
+        {4, 16, 3, 19, 4},
+        {4, 16, 4, 16, 3},
+        {3, 16, 14, 17, 1},
+        {8, POSITIONS, 0, POSITIONS, 8},
+        {8, POSITIONS, POSITIONS - 1, POSITIONS + 7, 1},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const struct slot_fields fields = {
+            .context = cases[i].context, .position = cases[i].position, .stride = cases[i].stride};
+        ck_assert_uint_eq(open_slot(&fields), TP_ACK_OK);
+        ck_assert_uint_eq(feed(0, 5, 1), TP_ACK_OK);
+        ck_assert_uint_eq(run(0, false, 1000), TP_ACK_OK);
+        ends_with(0, TP_REASON_CONTEXT, cases[i].next);
+        ck_assert_uint_eq(count_heard(TP_FRAME_STEP), cases[i].steps);
+        uint32_t stride = cases[i].stride == 0 ? 1 : cases[i].stride;
+        uint32_t position = cases[i].position;
+        for (size_t k = 0; k < heard_count; k++) {
+            if (heard[k].type == TP_FRAME_TOKEN) {
+                ck_assert_uint_eq(tp__get16(heard[k].payload + 4), position);
+            } else if (heard[k].type == TP_FRAME_STEP) {
+                ck_assert_uint_eq(tp__get16(heard[k].payload + 12), position);
+                position += stride;
+            }
+        }
+        ck_assert_uint_eq(feed(0, 5, 1), TP_ACK_OK);
+        ck_assert_uint_eq(run(0, false, 1), TP_ACK_RANGE);
+    }
+}
+END_TEST
+
+// What one slot does alone, several slots with one page table do together, each with every nth token
+// of the history: the logits behind the last token are the same.
+START_TEST(slots_with_one_page_table_share_a_history)
+{
+    uint16_t history[41];
+    int32_t alone[VOCAB_MAX];
+    int32_t together[VOCAB_MAX];
+    struct tp_random random;
+    uint32_t pages[POSITIONS / 16] = {7, 2, 5, 0};
+    tp_random_init(&random, tp_test_seed(_i), 0);
+    uint32_t count = 30 + tp_random_below(&random, 12);
+    for (uint32_t i = 0; i < count; i++) history[i] = (uint16_t)tp_random_below(&random, VOCAB);
+    for (uint32_t s = 0; s < SLOTS; s++) {
+        ck_assert_uint_eq(write_words(TP_SPACE_PAGE_TABLE, 4096 * s, pages, POSITIONS / 16),
+                          TP_ACK_OK);
+    }
+    struct slot_fields fields = {.context = POSITIONS};
+    ck_assert_uint_eq(open_slot(&fields), TP_ACK_OK);
+    for (uint32_t i = 0; i + 1 < count; i++) ck_assert_uint_eq(feed(0, history[i], 1), TP_ACK_OK);
+    ck_assert_uint_eq(run(0, false, 0), TP_ACK_OK);
+    fields.flags = 1;
+    fields.position = (uint16_t)(count - 1);
+    ck_assert_uint_eq(open_slot(&fields), TP_ACK_OK);
+    ck_assert_uint_eq(feed(0, history[count - 1], 1), TP_ACK_OK);
+    ck_assert_uint_eq(run(0, false, 0), TP_ACK_OK);
+    ck_assert_uint_eq(logits_heard(0, alone), VOCAB);
+
+    // Again, behind other numbers in the same pages.
+    fields.flags = 0;
+    fields.position = 0;
+    ck_assert_uint_eq(open_slot(&fields), TP_ACK_OK);
+    for (uint32_t i = 0; i < count; i++) ck_assert_uint_eq(feed(0, 1, 1), TP_ACK_OK);
+    ck_assert_uint_eq(run(0, false, 0), TP_ACK_OK);
+    uint8_t last = (uint8_t)((count - 1) % SLOTS);
+    for (uint8_t s = 0; s < SLOTS; s++) {
+        fields.slot = s;
+        fields.position = s;
+        fields.flags = s == last ? 1 : 0;
+        fields.stride = SLOTS;
+        ck_assert_uint_eq(open_slot(&fields), TP_ACK_OK);
+        for (uint32_t i = s; i < count; i += SLOTS) {
+            ck_assert_uint_eq(feed(s, history[i], 1), TP_ACK_OK);
+        }
+        ck_assert_uint_eq(run(s, s + 1 < SLOTS, 0), TP_ACK_OK);
+    }
+    ck_assert_uint_eq(count_heard(TP_FRAME_STEP), (count + SLOTS - 1) / SLOTS);
+    ck_assert_uint_eq(logits_heard(last, together), VOCAB);
+    ck_assert_mem_eq(alone, together, VOCAB * sizeof *alone);
+}
+END_TEST
+
 // ---- sampling ----
 
 // Tokens of the TOKEN events, in their order.
@@ -727,6 +842,8 @@ Suite *tp_test_suite(void)
     tcase_add_test(tc, broken_frames_are_counted_and_not_answered);
     tcase_add_test(tc, runs_end_for_every_documented_reason);
     tcase_add_test(tc, logits_come_in_order_before_the_step);
+    tcase_add_test(tc, a_stride_moves_a_slot_on_and_ends_at_the_context);
+    tcase_add_loop_test(tc, slots_with_one_page_table_share_a_history, 0, TP_TEST_SEEDS);
     tcase_add_test(tc, candidates_come_before_their_token);
     tcase_add_test(tc, a_penalty_lasts_over_the_opening_of_a_slot);
     tcase_add_loop_test(tc, random_bytes_do_no_harm, 0, TP_TEST_SEEDS);

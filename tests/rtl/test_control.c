@@ -48,7 +48,7 @@ struct list {
 struct slot {
     int open, running, held, cancel, all_logits;
     uint32_t stop_count, stops[8];
-    uint32_t context, position, count;
+    uint32_t context, position, stride, count;
     uint32_t top_k, temperature, candidates, words[3]; /* of SLOT: penalty, cut, gap */
     uint64_t seed;
     struct message ranked[3]; /* CANDIDATES frames of this step */
@@ -329,7 +329,7 @@ static void finish_step(struct bench *b, uint32_t cycles)
             continue;
         }
         b->tokens++;
-        slot->position++;
+        slot->position += slot->stride;
         if (slot->asked) slot->count--;
         if (slot->asked && is_stop(slot))
             end_run(b, s, TP_REASON_STOP);
@@ -337,7 +337,7 @@ static void finish_step(struct bench *b, uint32_t cycles)
             end_run(b, s, TP_REASON_LIMIT);
         else if (slot->count == 0 && slot->taken == slot->level)
             end_run(b, s, TP_REASON_FED);
-        else if (slot->position == slot->context)
+        else if (slot->position >= slot->context)
             end_run(b, s, TP_REASON_CONTEXT);
         else if (slot->cancel)
             end_run(b, s, TP_REASON_CANCEL);
@@ -436,7 +436,8 @@ static void send_slot(struct bench *b)
     uint32_t candidates = chance(b, 20) ? 65 : (chance(b, 128) ? below(b, 65) : 0);
     int penalty = chance(b, 128);
     message.words[9] = penalty ? 1 + below(b, 4095) + (below(b, 4096) << 16) : 0;
-    message.words[10] = below(b, 65536) | candidates << 16 | 0x5a000000u;
+    uint32_t stride = chance(b, 20) ? (chance(b, 128) ? 9 : 255) : below(b, 9);
+    message.words[10] = below(b, 65536) | candidates << 16 | stride << 24;
     message.words[11] = below(b, 1u << 24);
     int wide = chance(b, 10);
     if (wide) message.words[below(b, 2) ? 9 : 11] |= 0x80000000u;
@@ -448,7 +449,7 @@ static void send_slot(struct bench *b)
     else {
         struct slot *slot = &b->slots[s];
         if (top_k > 64 || stop_count > 8 || temperature >> 20 || context > POSITIONS_MAX ||
-            position >= context || candidates > 64 || wide) {
+            position >= context || candidates > 64 || stride > 8 || wide) {
             status = TP_ACK_RANGE;
         }
         memset(slot, 0, sizeof *slot);
@@ -458,6 +459,7 @@ static void send_slot(struct bench *b)
         memcpy(slot->stops, stops, sizeof stops);
         slot->context = context;
         slot->position = position;
+        slot->stride = stride == 0 ? 1 : stride;
         slot->top_k = top_k;
         slot->temperature = temperature;
         slot->seed = message.words[2] | (uint64_t)message.words[3] << 32;
@@ -615,7 +617,7 @@ static void send_hello(struct bench *b)
     fresh(b, &message, TP_FRAME_HELLO, 0);
     send(b, &message, TP_ACK_OK);
     struct message *answer = &b->expected_answers.items[b->expected_answers.count - 1];
-    static const uint32_t words[] = {2 | 2 << 16 | SLOTS << 24,
+    static const uint32_t words[] = {TP_PROTOCOL_VERSION | 2 << 16 | SLOTS << 24,
                                      1 | TP_HELLO_FULL_SAMPLING | 2 << 8 | 64 << 16 | 5 << 24,
                                      1024,
                                      512,

@@ -5,7 +5,8 @@
 // step.
 //
 // Random programs of the shape of a model with random weights, formats and sizes, random sampling,
-// one to all slots in a step, over the link with its frames. The references are
+// one to all slots in a step, each with a history of its own or together with one, over the link with
+// its frames. The references are
 // host/model/machine.c and host/lib/cycles.c. Not covered: real models (tests/system), clock speed.
 //
 // TP_TIME_LIMIT_S: 900
@@ -110,7 +111,8 @@ struct session {
     uint32_t candidates;
     struct tp_recent recent;
     uint32_t all_logits, context, position;
-    uint32_t last; /* sampled token that was not processed */
+    uint32_t stride, distance; /* of the next step; from the token before it; 0 counts as 1 */
+    uint32_t last;             /* sampled token that was not processed */
     /* the present run */
     uint32_t tokens[EXPECTED_MAX]; /* that TOKEN events will bring */
     uint32_t token_positions[EXPECTED_MAX];
@@ -635,7 +637,7 @@ static void send_slot(struct bench *b, uint32_t s)
                           (uint32_t)(sampling->seed >> 32),
                           session->context | session->position << 16};
     words[9] = sampling->penalty_positive | sampling->penalty_negative << 16;
-    words[10] = sampling->top_p_cut | session->candidates << 16;
+    words[10] = sampling->top_p_cut | session->candidates << 16 | session->stride << 24;
     words[11] = sampling->min_p_gap;
     send(b, TP_FRAME_SLOT, words, TP_SLOT_BYTES);
 }
@@ -654,7 +656,8 @@ static void open_again(struct bench *b, uint32_t s)
     send(b, TP_FRAME_RECENT, words, (uint16_t)(2 + 2 * count));
 }
 
-static void open_slot(struct bench *b, uint32_t s)
+/* Random settings of a slot at position 0; the frame is not sent. */
+static void choose_settings(struct bench *b, uint32_t s)
 {
     struct session *session = &b->sessions[s];
     struct tp_sampling *sampling = &session->sampling;
@@ -673,44 +676,64 @@ static void open_slot(struct bench *b, uint32_t s)
     session->candidates = below(b, 2) ? 0 : below(b, limits.top_k + 1);
     session->all_logits = below(b, 3) == 0;
     session->context = b->pages_per_slot * TP_PAGE;
+}
+
+static void open_slot(struct bench *b, uint32_t s)
+{
+    choose_settings(b, s);
     send_slot(b, s);
 }
 
-/* What the run will bring, by the machine. */
+/* One step of a slot, by the machine. Returns the sampled token, if one is asked for. */
+static uint32_t expect_step(struct bench *b, uint32_t s, uint32_t token, int asked)
+{
+    struct session *session = &b->sessions[s];
+    int32_t spare[VOCAB_MAX];
+    int32_t *logits = NULL;
+    if (session->all_logits) {
+        assert(session->logits_steps < EXPECTED_MAX);
+        logits = session->logits + (size_t)session->logits_steps++ * VOCAB_MAX;
+    } else if (asked) {
+        logits = spare;
+    }
+    uint32_t vocab = tp_machine_step(b->machine, s, session->position, token, logits);
+    if (logits != NULL) ck_assert_uint_eq(vocab, b->vocab);
+    /* Positions between the slot's own are nobody's; only the last place of a token counts. */
+    uint32_t places = session->distance > 0 ? session->distance : 1;
+    for (uint32_t i = 0; i < places; i++) tp_recent_add(&session->recent, token);
+    session->distance = session->stride;
+    if (asked) {
+        int32_t penalised[VOCAB_MAX];
+        memcpy(penalised, logits, vocab * sizeof *logits);
+        tp_penalise(&session->sampling, &session->recent, penalised, vocab);
+        tp_rank(penalised, vocab, session->candidates, &session->rankings[session->token_count]);
+        token = tp_sample(&session->sampling, session->position, penalised, vocab);
+        session->keys[session->token_count] = tp_sample_key(penalised[token]);
+        session->token_positions[session->token_count] = session->position;
+        session->tokens[session->token_count++] = token;
+    }
+    session->position += session->stride > 0 ? session->stride : 1;
+    return token;
+}
+
+static void expect_nothing(struct session *session)
+{
+    session->token_count = session->token_next = session->heard = 0;
+    session->logits_steps = session->logits_next = 0;
+    session->running = 1;
+}
+
+/* What the run will bring. */
 static void expect_run(struct bench *b, uint32_t s, const uint32_t *tokens, uint32_t count,
                        uint32_t limit)
 {
     struct session *session = &b->sessions[s];
-    session->token_count = session->token_next = session->heard = 0;
-    session->logits_steps = session->logits_next = 0;
-    session->running = 1;
+    expect_nothing(session);
     uint32_t token = 0;
     for (uint32_t i = 0;; i++) {
         if (i < count) token = tokens[i];
         int asked = i + 1 >= count && limit > 0;
-        int32_t spare[VOCAB_MAX];
-        int32_t *logits = NULL;
-        if (session->all_logits) {
-            assert(session->logits_steps < EXPECTED_MAX);
-            logits = session->logits + (size_t)session->logits_steps++ * VOCAB_MAX;
-        } else if (asked) {
-            logits = spare;
-        }
-        uint32_t vocab = tp_machine_step(b->machine, s, session->position, token, logits);
-        if (logits != NULL) ck_assert_uint_eq(vocab, b->vocab);
-        tp_recent_add(&session->recent, token);
-        if (asked) {
-            int32_t penalised[VOCAB_MAX];
-            memcpy(penalised, logits, vocab * sizeof *logits);
-            tp_penalise(&session->sampling, &session->recent, penalised, vocab);
-            tp_rank(penalised, vocab, session->candidates,
-                    &session->rankings[session->token_count]);
-            token = tp_sample(&session->sampling, session->position, penalised, vocab);
-            session->keys[session->token_count] = tp_sample_key(penalised[token]);
-            session->token_positions[session->token_count] = session->position;
-            session->tokens[session->token_count++] = token;
-        }
-        session->position++;
+        token = expect_step(b, s, token, asked);
         session->reason = TP_REASON_LIMIT;
         if (asked && session->token_count == limit) break;
         session->reason = TP_REASON_FED;
@@ -737,6 +760,44 @@ static void start_run(struct bench *b, uint32_t s, uint32_t hold)
     uint32_t go[2] = {s | hold << 8, limit};
     send(b, TP_FRAME_RUN, go, 8);
     expect_run(b, s, tokens, count, limit);
+}
+
+/* A history from position `first` on, each slot of the mask with every nth token of it. The slots have
+ * one page table, so what one of them processes is what the others attend to. The last token is
+ * sampled behind, with the logits of some slot. */
+static void share_history(struct bench *b, uint32_t mask, uint32_t first, uint32_t count)
+{
+    uint32_t slots[SLOTS], tokens[64], stride = 0;
+    for (uint32_t s = 0; s < SLOTS; s++) {
+        if (mask >> s & 1) slots[stride++] = s;
+    }
+    uint32_t with_logits = below(b, stride + 1);
+    assert(count >= stride && count <= 64);
+    for (uint32_t i = 0; i < count; i++) tokens[i] = below(b, b->vocab);
+    for (uint32_t k = 0; k < stride; k++) {
+        uint32_t s = slots[k], words[64] = {s}, taken = 0;
+        struct session *session = &b->sessions[s];
+        choose_settings(b, s);
+        session->all_logits = k == with_logits;
+        session->context = limits.positions_max;
+        session->position = first + k;
+        session->stride = stride;
+        send_slot(b, s);
+        for (uint32_t i = k; i < count; i += stride) {
+            words[(taken + 1) / 2] |= tokens[i] << (16 * ((taken + 1) % 2));
+            taken++;
+        }
+        int last = (count - 1) % stride == k;
+        uint32_t go[2] = {s | (uint32_t)(k + 1 < stride) << 8, (uint32_t)last};
+        send(b, TP_FRAME_FEED, words, (uint16_t)(2 + 2 * taken));
+        send(b, TP_FRAME_RUN, go, 8);
+        expect_nothing(session);
+        session->reason = last ? TP_REASON_LIMIT : TP_REASON_FED;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        (void)expect_step(b, slots[i % stride], tokens[i], i + 1 == count);
+    }
+    wait(b);
 }
 
 static void check_statistics(struct bench *b)
@@ -840,6 +901,38 @@ START_TEST(core_equals_the_machine)
 }
 END_TEST
 
+/* Within a step a slot sees the keys and values that lower slots write in it. */
+START_TEST(core_shares_a_history_among_slots)
+{
+    struct bench *b = &bench;
+    if (SLOTS == 1) {
+        tp_test_skip("one slot");
+        return;
+    }
+    open_bench(b, tp_test_seed(_i));
+    make_model(b, _i);
+    uint32_t pages = SLOTS * b->pages_per_slot;
+    uint32_t pages_max = limits.positions_max / TP_PAGE;
+    pages = pages < pages_max ? pages : pages_max;
+    for (uint32_t i = 0; i < SLOTS * pages; i++) {
+        write_word(b, TP_SPACE_PAGE_TABLE, 4096 * (i / pages) + i % pages, i % pages);
+    }
+    flush(b);
+    wait(b);
+    for (int round = 0; round < 4; round++) {
+        uint32_t mask = (1u << SLOTS) - 1;
+        if (round > 0) mask = 3u << below(b, SLOTS - 1) | below(b, 1u << SLOTS);
+        uint32_t positions = pages * TP_PAGE;
+        uint32_t first = round < 2 ? 0 : below(b, positions - SLOTS + 1);
+        uint32_t room = positions - first;
+        /* The first one goes over all positions at which ATTENTION may begin to be issued early. */
+        share_history(b, mask, first, round == 0 ? room : SLOTS + below(b, room - SLOTS + 1));
+    }
+    check_statistics(b);
+    close_bench(b);
+}
+END_TEST
+
 START_TEST(core_counts_each_section_of_one_slot)
 {
     struct bench *b = &bench;
@@ -905,6 +998,10 @@ Suite *tp_test_suite(void)
     tcase_add_loop_test(tcase, core_takes_the_predicted_cycles_for_each_instruction, 0, 2);
     tcase_add_loop_test(tcase, core_counts_each_section_of_one_slot, 0, TP_TEST_SEEDS);
     tcase_add_loop_test(tcase, core_equals_the_machine, 0, TP_TEST_SEEDS);
+    suite_add_tcase(suite, tcase);
+    tcase = tcase_create("history");
+    tcase_set_timeout(tcase, 300);
+    tcase_add_loop_test(tcase, core_shares_a_history_among_slots, 0, TP_TEST_SEEDS);
     suite_add_tcase(suite, tcase);
     return suite;
 }
