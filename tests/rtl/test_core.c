@@ -255,6 +255,21 @@ static uint32_t get32(const uint8_t *bytes)
     return get16(bytes) | get16(bytes + 2) << 16;
 }
 
+/* Keys and values that a slot writes in a step are complete when a higher slot attends to them. */
+static void check_order(const struct bench *b, const struct tp_issue *issues, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (issues[i].unit != TP_UNIT_ATTENTION) continue;
+        for (uint32_t k = 0; k < count; k++) {
+            if (issues[k].slot >= issues[i].slot) continue;
+            if (issues[k].instruction + 1 == issues[i].instruction) {
+                ck_assert_uint_lt(issues[k].completed, issues[i].issued);
+            }
+        }
+    }
+    ck_assert_uint_le(count, SLOTS * b->program_count);
+}
+
 static void take_step(struct bench *b, const uint8_t *p)
 {
     struct tp_step_slot slots[TP_SLOTS_MAX] = {{0}};
@@ -271,7 +286,11 @@ static void take_step(struct bench *b, const uint8_t *p)
                         b->sessions[s].candidates == 0 && b->sessions[s].all_logits == 0;
         b->tokens += slots[s].active;
     }
-    uint32_t predicted = tp__step_cycles(&limits, b->program, b->program_count, slots);
+    static struct tp_issue issues[SLOTS * PROGRAM_MAX];
+    uint32_t issued = 0;
+    uint32_t predicted =
+        tp__step_schedule(&limits, b->program, b->program_count, slots, issues, &issued);
+    check_order(b, issues, issued);
     ck_assert_msg(cycles == predicted,
                   "step %u: %u cycles, predicted %u (slots %x, logits %x, position %u)", get32(p),
                   cycles, predicted, p[8], p[9], slots[0].position);
