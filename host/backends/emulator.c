@@ -169,18 +169,22 @@ static uint8_t handle_write(struct emulator *e, const struct tp_frame *frame)
     uint32_t space = frame->payload[0];
     uint32_t address = tp__get32(frame->payload + 4);
     uint32_t count = (frame->length - 8u) / 4u;
-    uint32_t size = tp_space_size(&e->limits, space);
-    if (address >= size || count > size - address) {
+    uint32_t last = address;
+    for (uint32_t i = 1; i < count; i++) {
+        last = tp_space_next(&e->limits, space, last);
+    }
+    if (!tp_space_has(&e->limits, space, address) || !tp_space_has(&e->limits, space, last)) {
         return TP_ACK_RANGE;
     }
     if (space != TP_SPACE_PAGE_TABLE && any_running(e)) {
         return TP_ACK_BUSY;
     }
+    uint32_t words[TP_WRITE_WORDS_MAX];
     for (uint32_t i = 0; i < count; i++) {
-        // Words without a memory behind them are ignored, as by the device.
-        uint32_t word = tp__get32(frame->payload + 8 + 4 * (size_t)i);
-        (void)tp_machine_write(e->machine, space, address + i, &word, 1);
+        words[i] = tp__get32(frame->payload + 8 + 4 * (size_t)i);
     }
+    // Pages that the KV memory has not are ignored, as by the device.
+    (void)tp_machine_write(e->machine, space, address, words, count);
     e->prepared = e->prepared && space == TP_SPACE_PAGE_TABLE;
     return TP_ACK_OK;
 }

@@ -26,10 +26,9 @@ void tp__memory_image_free(struct tp_memory_image *image)
     }
 }
 
-// Collects words at successive addresses, as many as a frame takes: a frame for each would cost
-// five times its word. A weight beat has a frame of its own, since its addresses do not reach those
-// of the next; that frame may be executed again and in another order, though codes take bits of the
-// scale word before them.
+// Collects words that follow each other, as many as a frame takes: a frame for each would cost five
+// times its word. Weight beats are never divided: codes take bits of the scale words before them in
+// their beat, and a frame may be executed again and in another order.
 struct writer {
     const struct tp_limits *limits;
     tp_memory_sink sink;
@@ -38,7 +37,9 @@ struct writer {
     tp_status status;
     uint32_t space;
     uint32_t address;  // of the first word
+    uint32_t next;     // address of the word behind the last
     size_t count;
+    size_t count_max;
     uint32_t words[TP_WRITE_WORDS_MAX];
 };
 
@@ -52,12 +53,15 @@ static void put_run(struct writer *w)
 
 static void put_word(struct writer *w, uint32_t space, uint32_t address, uint32_t word)
 {
-    if (space != w->space || address != w->address + w->count || w->count == TP_WRITE_WORDS_MAX) {
+    if (space != w->space || address != w->next || w->count == w->count_max) {
         put_run(w);
+        uint32_t together = tp_space_together(w->limits, space);
         w->space = space;
         w->address = address;
+        w->count_max = TP_WRITE_WORDS_MAX / together * together;
     }
     w->words[w->count++] = word;
+    w->next = tp_space_next(w->limits, space, address);
 }
 
 // A space from its beginning.
@@ -66,7 +70,7 @@ static void put(struct writer *w, uint32_t space, const uint32_t *words, size_t 
     uint32_t address = 0;
     for (size_t i = 0; i < count && w->status == TP_OK; i++) {
         put_word(w, space, address, words[i]);
-        address = tp_space_next(w->limits, space, address);
+        address = w->next;
     }
 }
 

@@ -34,7 +34,8 @@ struct tp_memory_image {
 /** NULL is allowed. */
 void tp__memory_image_free(struct tp_memory_image *image);
 
-/** Where the words of an image go: called for each run of words in ascending order of addresses. */
+/** Where the words of an image go: called for each run of words, which are those of a WRITE frame:
+ *  the words of the space from the address on (tp_space_next). */
 typedef tp_status (*tp_memory_sink)(void *user, uint32_t space, uint32_t address,
                                     const uint32_t *words, size_t count, struct tp_error *error);
 

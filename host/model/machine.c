@@ -140,6 +140,12 @@ uint32_t tp_space_size(const struct tp_limits *limits, uint32_t space)
     return shape.row * shape.rows;
 }
 
+uint32_t tp_space_together(const struct tp_limits *limits, uint32_t space)
+{
+    struct space_shape shape = shape_of(limits, space);
+    return shape.words < shape.row ? shape.words : 1;
+}
+
 bool tp_space_has(const struct tp_limits *limits, uint32_t space, uint32_t address)
 {
     struct space_shape shape = shape_of(limits, space);

@@ -62,6 +62,9 @@ struct tp_machine *tp_machine_create(const struct tp_limits *limits);
 void tp_machine_destroy(struct tp_machine *machine);
 /* Addresses of a space, as the table of docs/link.md gives them; 0: there is no such space. */
 uint32_t tp_space_size(const struct tp_limits *limits, uint32_t space);
+/* Words of a space that belong together, and which its rows of addresses hold: of a beat, of an
+ * instruction, of others 1. */
+uint32_t tp_space_together(const struct tp_limits *limits, uint32_t space);
 /* Whether a memory stands behind an address of a space. */
 bool tp_space_has(const struct tp_limits *limits, uint32_t space, uint32_t address);
 /* The address of the word behind that at `address` in a memory image. Rows of weights (a beat) and

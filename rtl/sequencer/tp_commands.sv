@@ -100,6 +100,7 @@ module tp_commands
 );
 
   localparam int unsigned SlotWidth = Slots > 1 ? $clog2(Slots) : 1;
+  localparam int unsigned Lanes = (Groups + 3) / 4 + 4 * Groups;  // words of a weight beat
   localparam logic [7:0] HelloFlags = 8'(HeadNorm | TP_HELLO_FULL_SAMPLING |
                                          TP_HELLO_LANES * (6 - $clog2(
       AttentionLanes
@@ -111,12 +112,13 @@ module tp_commands
   `TP_REQUIRE(PositionsMax + TP_SLOTS_MAX <= 65536)
   `TP_REQUIRE(KvRows % 16 == 0 && DimMax % 32 == 0 && QueryMax % 32 == 0 && HiddenMax % 32 == 0)
 
-  typedef enum logic [3:0] {
+  typedef enum logic [4:0] {
     StIdle,        // takes a frame
     StJudge,       // looks at type, length and repetition
     StAdmit,       // what it saw decides
     StWords,       // takes the words of a frame that may be executed
-    StLook,        // looks up the slot that the first word names; WRITE: its last address
+    StWalk,        // WRITE: goes over the places of its words, one a cycle
+    StLook,        // looks up the slot that the first word names
     StName,        // looks whether slot, space or sections can take the frame
     StVerdict,     // what it saw decides; behind the last word of SLOT and RUN, too
     StFeedLow,     // first token of a word into the queue
@@ -156,7 +158,9 @@ module tp_commands
   logic    [          3:0] space_q;
   logic                    space_known_q;
   logic    [         31:0] address_q;
-  logic    [         32:0] address_last_q;
+  logic    [          5:0] address_step;  // to the next word of the space
+  logic                    address_gap;  // no word of the space has the address
+  logic                    outside_q;  // a word of WRITE has no place
   logic                    bad_q;  // a field is outside its limits
   logic                    penalty_q;  // SLOT has a repetition penalty
   logic                    clears;
@@ -286,12 +290,27 @@ module tp_commands
 
   always_ff @(posedge clk_i) limit_q <= limit;
 
+  // Weights and program have rows with fewer words than addresses: a beat, an instruction.
+  always_comb begin
+    address_step = 6'd1;
+    address_gap  = 1'b0;
+    if (space_q == TP_SPACE_WEIGHT) begin
+      address_gap = 32'(address_q[5:0]) >= Lanes;
+      if (32'(address_q[5:0]) == Lanes - 1) address_step = 6'(64 - Lanes + 1);
+    end else if (space_q == TP_SPACE_PROGRAM) begin
+      address_gap = 32'(address_q[2:0]) >= TP_INSTRUCTION_WORDS;
+      if (32'(address_q[2:0]) == TP_INSTRUCTION_WORDS - 1) begin
+        address_step = 6'(8 - TP_INSTRUCTION_WORDS + 1);
+      end
+    end
+  end
+
   // The first word of SECTIONS holds the first section.
   always_comb begin
     refusal = slot_refusal;
     if (type_q == TP_FRAME_WRITE) begin
       refusal = TP_ACK_OK;
-      if (!space_known_q || address_last_q >= 33'(limit_q)) refusal = TP_ACK_RANGE;
+      if (!space_known_q || outside_q) refusal = TP_ACK_RANGE;
       else if (running_i != '0 && space_q != TP_SPACE_PAGE_TABLE) refusal = TP_ACK_BUSY;
     end else if (type_q == TP_FRAME_SECTIONS) begin
       refusal = TP_ACK_OK;
@@ -324,11 +343,12 @@ module tp_commands
       StWords: begin
         if (word_valid_i) begin
           if (index_q == '0) state_d = type_q == TP_FRAME_WRITE ? StWords : StLook;
-          else if (type_q == TP_FRAME_WRITE) state_d = StLook;
+          else if (type_q == TP_FRAME_WRITE) state_d = StWalk;
           else if (has_tokens) state_d = StFeedLow;
           else if (word_last_i) state_d = StVerdict;
         end
       end
+      StWalk: if (index_q == length_q[8:2]) state_d = StLook;
       StLook: state_d = StName;
       StName: state_d = StVerdict;
       StVerdict: begin
@@ -389,7 +409,12 @@ module tp_commands
       feed_count_q <= 7'((frame_length_i - 9'd2) >> 1);
       feed_index_q <= '0;
       bad_q        <= 1'b0;
+      outside_q    <= 1'b0;
     end else begin
+      if (state_q == StWalk && index_q != length_q[8:2] &&
+          (address_q >= limit_q || address_gap)) begin
+        outside_q <= 1'b1;
+      end
       if (word_move && word_last_i) pending_q <= 1'b0;
       if (feed_valid && feed_move) feed_index_q <= feed_index_q + 7'd1;
       if (check_q && check_index_q == 4'd9) penalty_q <= word_q[15:0] != '0;
@@ -399,7 +424,8 @@ module tp_commands
     check_index_q <= index_q[3:0];
 
     if (state_q == StJudge || (state_q == StAnswer)) index_q <= '0;
-    else if (word_move || (state_q == StAnswerWords && answer_word_ready_i)) begin
+    else if (word_move || state_q == StWalk ||
+             (state_q == StAnswerWords && answer_word_ready_i)) begin
       index_q <= index_q + 7'd1;
     end
 
@@ -413,9 +439,9 @@ module tp_commands
         space_known_q <= word_data_i[7:0] <= 8'(TP_SPACE_REGISTER);
       end
       if (index_q == 7'd1) address_q <= word_data_i;
-    end else if (state_q == StWrite && word_valid_i) address_q <= address_q + 32'd1;
-
-    address_last_q <= 33'(address_q) + 33'(length_q[8:2]) - 33'd3;
+    end else if (state_q == StWalk || (state_q == StWrite && word_valid_i)) begin
+      address_q <= address_q + 32'(address_step);
+    end else if (state_q == StLock) address_q <= word_q;  // from the first word on again
 
     // A repetition is answered with the status of the frame before it.
     if ((state_q == StAdmit && !repetition_q) || state_q == StVerdict) status_q <= refusal_q;

@@ -292,21 +292,32 @@ START_TEST(every_space_ends_where_documented)
 {
     static const struct {
         uint32_t space;
-        uint32_t size;
+        uint32_t last;
     } spaces[] = {
-        {TP_SPACE_WEIGHT, 1024 * 64}, {TP_SPACE_PROGRAM, 64 * 8},          {TP_SPACE_GAIN, 256 * 2},
-        {TP_SPACE_BIAS, 256 * 2},     {TP_SPACE_CENTRE, 256 * 2},          {TP_SPACE_FREQUENCY, 64},
-        {TP_SPACE_CODEBOOK, 2 * 16},  {TP_SPACE_PAGE_TABLE, SLOTS * 4096}, {TP_SPACE_REGISTER, 4},
+        {TP_SPACE_WEIGHT, 1023 * 64 + 8}, {TP_SPACE_PROGRAM, 63 * 8 + 5},
+        {TP_SPACE_GAIN, 256 * 2 - 1},     {TP_SPACE_BIAS, 256 * 2 - 1},
+        {TP_SPACE_CENTRE, 256 * 2 - 1},   {TP_SPACE_FREQUENCY, 63},
+        {TP_SPACE_CODEBOOK, 2 * 16 - 1},  {TP_SPACE_PAGE_TABLE, SLOTS * 4096 - 1},
+        {TP_SPACE_REGISTER, 3},
     };
     const uint32_t words[62] = {0};
     for (size_t i = 0; i < sizeof spaces / sizeof *spaces; i++) {
         uint32_t space = spaces[i].space;
-        uint32_t size = spaces[i].size;
-        ck_assert_uint_eq(write_words(space, size - 1, words, 1), TP_ACK_OK);
-        ck_assert_uint_eq(write_words(space, size, words, 1), TP_ACK_RANGE);
-        ck_assert_uint_eq(write_words(space, size - 1, words, 2), TP_ACK_RANGE);
+        uint32_t last = spaces[i].last;
+        ck_assert_uint_eq(write_words(space, last, words, 1), TP_ACK_OK);
+        ck_assert_uint_eq(write_words(space, last + 1, words, 1), TP_ACK_RANGE);
+        ck_assert_uint_eq(write_words(space, last, words, 2), TP_ACK_RANGE);
         ck_assert_uint_eq(write_words(space, UINT32_MAX, words, 62), TP_ACK_RANGE);
     }
+    // The last words that fit, and one more; and addresses that no word has.
+    ck_assert_uint_eq(write_words(TP_SPACE_WEIGHT, 1017 * 64 + 1, words, 62), TP_ACK_OK);
+    ck_assert_uint_eq(write_words(TP_SPACE_WEIGHT, 1017 * 64 + 2, words, 62), TP_ACK_RANGE);
+    ck_assert_uint_eq(write_words(TP_SPACE_PROGRAM, 53 * 8 + 4, words, 62), TP_ACK_OK);
+    ck_assert_uint_eq(write_words(TP_SPACE_PROGRAM, 53 * 8 + 5, words, 62), TP_ACK_RANGE);
+    ck_assert_uint_eq(write_words(TP_SPACE_WEIGHT, 9, words, 1), TP_ACK_RANGE);
+    ck_assert_uint_eq(write_words(TP_SPACE_WEIGHT, 63, words, 2), TP_ACK_RANGE);
+    ck_assert_uint_eq(write_words(TP_SPACE_PROGRAM, 6, words, 2), TP_ACK_RANGE);
+    ck_assert_uint_eq(write_words(TP_SPACE_PROGRAM, 7, words, 1), TP_ACK_RANGE);
     for (uint32_t space = 0; space < 256; space++) {
         bool known = false;
         for (size_t i = 0; i < sizeof spaces / sizeof *spaces; i++) {

@@ -143,14 +143,17 @@ static bool check_fit(const struct tp_device_info *info, const struct tp_load_op
     }
     ck_assert_uint_eq(cost->weight_beats, need_of(needs, count, "weights"));
     ck_assert_uint_eq(cost->instructions, need_of(needs, count, "program"));
-    // Words of a beat: four of codes a group, and a byte of scale. Beats and instructions have
-    // frames of their own; others are full but for the last one of each of nine spaces.
+    // Words of a beat: four of codes a group, and a byte of scale. Frames take whole beats, or whole
+    // instructions; others are full but for the last one of each of nine spaces.
     uint32_t beat = 4 * info->groups + (info->groups + 3) / 4;
+    uint32_t beats = 62 / beat;
+    uint32_t instructions = 62 / 6;
     uint64_t weight_words = (uint64_t)cost->weight_beats * beat;
     uint64_t words = weight_words + 6u * cost->instructions;
     uint64_t others = 4 * (2 * need_of(needs, count, "norm gains") + 8192);
-    uint64_t frames =
-        cost->weight_beats + cost->instructions + (cost->load_bytes - 4 * words) / (4 * 62);
+    uint64_t frames = (cost->weight_beats + beats - 1) / beats +
+                      (cost->instructions + instructions - 1) / instructions +
+                      (cost->load_bytes - 4 * words) / (4 * 62);
     ck_assert_uint_gt(cost->load_bytes, 4 * words);
     ck_assert_uint_lt(cost->load_bytes, 4 * words + others);
     ck_assert_uint_ge(cost->link_bytes, cost->load_bytes + 17 * frames);

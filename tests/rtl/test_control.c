@@ -381,25 +381,45 @@ static int any_running(const struct bench *b)
     return any;
 }
 
+/* Spaces: rows of some addresses, of which the first words exist. */
+static const struct {
+    uint32_t rows, words, addresses;
+} spaces[] = {{1024, 9, 64}, {64, 6, 8},  {512, 1, 1},         {512, 1, 1}, {512, 1, 1},
+              {64, 1, 1},    {2, 16, 16}, {SLOTS, 4096, 4096}, {4, 1, 1}};
+
+static uint32_t address_of(uint32_t space, uint32_t word)
+{
+    return word / spaces[space].words * spaces[space].addresses + word % spaces[space].words;
+}
+
 static void send_write(struct bench *b, int in_step)
 {
-    static const uint32_t limits[] = {1024 * 64, 64 * 8, 512, 512, 512, 64, 32, SLOTS * 4096, 4};
     struct message message;
     uint32_t count = 1 + below(b, 62);
     uint32_t space = below(b, 11);
     /* One that waits for the end of the step comes alone: the answers behind it would wait too. */
     if (in_step && space == TP_SPACE_PAGE_TABLE) space = TP_SPACE_GAIN;
-    uint32_t limit = space < 9 ? limits[space] : 100;
-    if (count > limit && chance(b, 200)) count = limit;
+    int known = space < 9;
+    uint32_t words = known ? spaces[space].rows * spaces[space].words : 100;
+    if (count > words && chance(b, 200)) count = words;
     fresh(b, &message, TP_FRAME_WRITE, (uint16_t)(8 + 4 * count));
-    uint32_t address = limit >= count ? below(b, limit - count + 1) : 0;
-    if (chance(b, 40)) address = limit - count + 1;
-    if (chance(b, 10)) address = 0xffffffffu;
+    /* Often the last that fits, and one more. */
+    uint32_t first = words >= count ? below(b, words - count + 1) : 0;
+    if (words >= count && chance(b, 80)) first = words - count + below(b, 2);
     message.words[0] = space | 0xabcdef00u;
-    message.words[1] = address;
+    message.words[1] = known ? address_of(space, first) : first;
+    int gap = known && chance(b, 10);
+    if (gap) {
+        /* An address that no word has: within a row or behind the last. */
+        uint32_t row_words = spaces[space].words, addresses = spaces[space].addresses;
+        message.words[1] = row_words < addresses ? below(b, 64) * addresses + row_words +
+                                                       below(b, addresses - row_words)
+                                                 : spaces[space].rows * addresses + below(b, 100);
+        if (chance(b, 64)) message.words[1] = 0xffffffffu;
+    }
     tp_random_words(&b->random, message.words + 2, count);
     uint8_t status = TP_ACK_OK;
-    if (space > 8 || (uint64_t)address + count > limit)
+    if (!known || gap || first + count > words)
         status = TP_ACK_RANGE;
     else if (any_running(b) && space != TP_SPACE_PAGE_TABLE)
         status = TP_ACK_BUSY;
@@ -407,7 +427,7 @@ static void send_write(struct bench *b, int in_step)
         uint32_t *write = b->expected_cfg[b->expected_cfg_count++];
         assert(b->expected_cfg_count < LIST_MAX);
         write[0] = space;
-        write[1] = address + i;
+        write[1] = address_of(space, first + i);
         write[2] = message.words[2 + i];
     }
     send(b, &message, status);

@@ -218,7 +218,7 @@ static void wait(struct bench *b)
 
 /* One word to the core and to the machine; runs of words share a frame. */
 static struct {
-    uint32_t space, address, count;
+    uint32_t space, address, next, count;
     uint32_t words[64];
 } run;
 
@@ -234,12 +234,13 @@ static void flush(struct bench *b)
 
 static void write_word(struct bench *b, uint32_t space, uint32_t address, uint32_t data)
 {
-    if (run.count == 62 || space != run.space || address != run.address + run.count) flush(b);
+    if (run.count == 62 || space != run.space || address != run.next) flush(b);
     if (run.count == 0) {
         run.space = space;
         run.address = address;
     }
     run.words[2 + run.count++] = data;
+    run.next = tp_space_next(&limits, space, address);
     ck_assert(tp_machine_write(b->machine, space, address, &data, 1));
 }
 
