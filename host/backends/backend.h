@@ -30,6 +30,9 @@ struct tp_backend {
     double patience_s;
     /** Most WRITE frames under way without an answer; 0: as many as there is room for. */
     uint32_t frames_max;
+    /** Bytes of the device that wait safely until exchange() takes them: more are kept back by
+     *  credit; 0: the transport holds the device back. */
+    uint32_t credit_bytes;
 
     /** Opens the device that `name` (the part after "kind:", may be empty) means. All memory that
      *  exchange() needs is taken here. `folder` is where simulated devices lie.

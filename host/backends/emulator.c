@@ -57,6 +57,8 @@ struct emulator {
     uint8_t last_status;
     uint8_t event_sequence;
     uint32_t step;
+    bool is_limited;  // steps may begin up to a number
+    uint16_t limit;
     uint64_t tokens;
     int32_t *logits;  // [vocab_max]
     uint8_t *reply;   // bytes for the host
@@ -324,8 +326,9 @@ static uint8_t handle(struct emulator *e, const struct tp_frame *frame)
                      : frame->type == TP_FRAME_FEED   ? even
                      : frame->type == TP_FRAME_RECENT ? even && frame->length <= 128
                      : frame->type == TP_FRAME_RUN    ? frame->length == 8
-                     : frame->type == TP_FRAME_CANCEL ? frame->length == 4
-                                                      : true;
+                     : frame->type == TP_FRAME_CANCEL || frame->type == TP_FRAME_CREDIT
+                         ? frame->length == 4
+                         : true;
     if (!length_ok) {
         return TP_ACK_LENGTH;
     }
@@ -348,6 +351,10 @@ static uint8_t handle(struct emulator *e, const struct tp_frame *frame)
         return TP_ACK_OK;
     case TP_FRAME_SECTIONS:
         return judge_sections(e, frame);
+    case TP_FRAME_CREDIT:
+        e->is_limited = (frame->payload[0] & 1u) != 0;
+        e->limit = tp__get16(frame->payload + 2);
+        return TP_ACK_OK;
     default:
         return TP_ACK_TYPE;
     }
@@ -372,6 +379,7 @@ static void take_frame(struct emulator *e, const struct tp_frame *frame)
     e->last_sequence = frame->sequence;
     e->last_status = status;
     if (frame->type == TP_FRAME_HELLO && status == TP_ACK_OK) {
+        e->is_limited = false;
         send_hello(e, frame->sequence);
     } else if (frame->type == TP_FRAME_STATISTICS && status == TP_ACK_OK) {
         send_statistics(e, frame->sequence);
@@ -517,6 +525,11 @@ static bool end_cancelled_runs(struct emulator *e)
     return any;
 }
 
+static bool may_step(const struct emulator *e)
+{
+    return !e->is_limited || (int16_t)(e->limit - (uint16_t)e->step) > 0;
+}
+
 static bool run_step(struct emulator *e)
 {
     uint8_t step[28] = {0};
@@ -619,7 +632,7 @@ static tp_status emulator_exchange(void *state, const uint8_t *out, size_t out_c
     }
     // Steps only while no byte waits, so that a cancel is not overtaken, as on the device.
     while (*out_taken == out_count && e->reply_count == 0 &&
-           (end_cancelled_runs(e) || run_step(e))) {
+           (end_cancelled_runs(e) || (may_step(e) && run_step(e)))) {
     }
     size_t count = e->reply_count - e->reply_first;
     count = count < in_max ? count : in_max;
@@ -639,7 +652,7 @@ static bool emulator_has_work(const void *state)
     bool has_work = e->reply_count != 0;
     for (uint32_t s = 0; s < e->limits.slots; s++) {
         const struct emulated_slot *slot = &e->slots[s];
-        has_work = has_work || (slot->running && (!slot->held || slot->cancelled));
+        has_work = has_work || (slot->running && ((!slot->held && may_step(e)) || slot->cancelled));
     }
     return has_work;
 }

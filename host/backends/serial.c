@@ -202,13 +202,15 @@ static tp_status serial_exchange(void *state, const uint8_t *out, size_t out_cou
     return tp__fail(error, TP_ERROR_DEVICE, "serial:%s was unplugged", port->path);
 }
 
-// Nothing holds the sender back: with two frames the device never loses a byte
-// (rtl/link/README.md).
+// Nothing holds the senders back: with two frames the device never loses a byte
+// (rtl/link/README.md). The kernel keeps 4 KiB for the program, and 640 KiB before these
+// (N_TTY_BUF_SIZE, TTYB_DEFAULT_MEM_LIMIT of Linux); a sixteenth leaves room for other systems.
 const struct tp_backend tp__backend_serial = {
     .kind = "serial",
     .is_persistent = true,
     .patience_s = 2.0,
     .frames_max = 2,
+    .credit_bytes = 40 << 10,
     .open = serial_open,
     .close = serial_close,
     .exchange = serial_exchange,

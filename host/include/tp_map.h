@@ -94,6 +94,7 @@
 #define TP_FRAME_STATISTICS 7u /* host: send the counters */
 #define TP_FRAME_RECENT 8u /* host: tokens before the slot's position, for the repetition penalty */
 #define TP_FRAME_SECTIONS 10u /* host: send the counts of some sections */
+#define TP_FRAME_CREDIT 11u /* host: steps may begin up to a number */
 #define TP_FRAME_ACK 128u /* device: status of the host frame with the same sequence number */
 #define TP_FRAME_HELLO_REPLY 129u /* device: version, configuration, limits */
 #define TP_FRAME_STATISTICS_REPLY 135u /* device: counters */

@@ -311,6 +311,8 @@ static tp_status greet(tp_device *device, struct tp_error *error)
     }
     pthread_mutex_lock(&device->mutex);
     device->next_step = (uint32_t)device->opened.steps;
+    device->steps_made = device->next_step;
+    device->credit.bytes = device->backend->credit_bytes;
     for (uint32_t s = 0; s < TP_SLOTS_MAX; s++) {
         device->past[s] = (struct tp_slot_past){.is_open = device->backend->is_persistent,
                                                 .first_step = device->next_step};

@@ -13,10 +13,11 @@
 
 enum {
     CHUNK_BYTES = 4096,
-    REPEATED_EVENTS_MAX = 32,  // a number so little behind is of an event that came before
-    MENDINGS_MAX = 16,         // without a step in between
-    MENDING_POLLS_MAX = 64,    // questions whether all slots are free
-    QUIET_BYTES_MAX = 1 << 20  // that bring no step; one with all logits has less than a third
+    REPEATED_EVENTS_MAX = 32,   // a number so little behind is of an event that came before
+    MENDINGS_MAX = 16,          // without a step in between
+    MENDING_POLLS_MAX = 64,     // questions whether all slots are free
+    QUIET_BYTES_MAX = 1 << 20,  // that bring no step; one with all logits has less than a third
+    STEP_BYTES = 28
 };
 bool tp__device_works(const tp_device *device)
 {
@@ -83,9 +84,17 @@ static void mending_frame(const tp_device *device, struct tp_frame *frame)
     }
 }
 
+void tp__device_made(tp_device *device, uint32_t steps)
+{
+    if ((int32_t)(steps - device->steps_made) > 0) {
+        device->steps_made = steps;
+    }
+}
+
 void tp__device_past(tp_device *device, const struct tp_frame *statistics)
 {
     uint32_t steps = (uint32_t)tp__get64(statistics->payload + 16);
+    tp__device_made(device, steps);
     for (uint32_t s = 0; s < TP_SLOTS_MAX; s++) {
         device->past[s] = (struct tp_slot_past){.is_open = true, .first_step = steps};
     }
@@ -226,6 +235,7 @@ static void take_step(tp_device *device, const struct tp_frame *frame)
     // A step that came before counts once; a device that was reset is found out by its counters.
     if ((int32_t)(number - device->next_step) >= 0) {
         device->next_step = number + 1;
+        tp__device_made(device, device->next_step);
         device->mendings = 0;
         // A step of a slot's past is not checked: what the slot was opened with is forgotten.
         if (device->image != NULL && present == p[8] && present != 0) {
@@ -301,12 +311,16 @@ static void take_answer(tp_device *device, const struct tp_frame *frame)
     pthread_mutex_lock(&device->mutex);
     switch (tp__link_answer(&device->link, frame)) {
     case TP_LINK_OWN:
-        if (device->own_mends) {
+        if (device->own_credits) {
+            device->credit.is_limited = true;
+            device->credit.limit = device->credit_asked;
+        } else if (device->own_mends) {
             take_mending_answer(device, frame);
         } else if (device->own_session != NULL) {
             tp__session_answered(device->own_session, frame);
         }
         device->own_mends = false;
+        device->own_credits = false;
         break;
     case TP_LINK_CALLER:
         device->answer = *frame;
@@ -342,7 +356,7 @@ static uint16_t least_length(uint8_t type)
     case TP_FRAME_TOKEN:
         return 8;
     case TP_FRAME_STEP:
-        return 28;
+        return STEP_BYTES;
     case TP_FRAME_LOGITS:
         return 12;
     case TP_FRAME_CANDIDATES:
@@ -433,10 +447,38 @@ static void tell_callbacks(tp_device *device)
     }
 }
 
+// With the mutex held: most bytes of a step of the sessions that have their turn.
+static uint32_t step_bytes(const tp_device *device)
+{
+    uint32_t bytes = TP_FRAME_OVERHEAD + STEP_BYTES;
+    for (uint32_t s = 0; s < TP_SLOTS_MAX; s++) {
+        if (device->sessions[s] != NULL) {
+            bytes += tp__session_event_bytes(device->sessions[s]);
+        }
+    }
+    return bytes;
+}
+
+// With the mutex held: lets the device go on, before it comes to the end of its credit.
+static void give_credit(tp_device *device)
+{
+    struct tp_frame frame = {.type = TP_FRAME_CREDIT, .length = 4, .payload = {1}};
+    bool makes_steps = device->running != device->waiting;
+    if (makes_steps && !device->link.has_own &&
+        tp__credit_is_due(&device->credit, device->steps_made, step_bytes(device),
+                          &device->credit_asked)) {
+        tp__put16(frame.payload + 2, (uint16_t)device->credit_asked);
+        tp__link_push_own(&device->link, &frame);
+        device->own_credits = true;
+        device->own_session = NULL;
+    }
+}
+
 // With the mutex held: what sessions want to be sent.
 static void attend_sessions(tp_device *device)
 {
     struct tp_frame frame;
+    give_credit(device);
     bool mends = device->mending != TP_MENDING_NONE && device->mending != TP_MENDING_BUSY;
     if (mends && !device->link.has_own) {
         mending_frame(device, &frame);

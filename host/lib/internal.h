@@ -8,6 +8,7 @@
 #include <pthread.h>
 
 #include "backend.h"
+#include "credit.h"
 #include "encode.h"
 #include "frame.h"
 #include "image_file.h"
@@ -127,9 +128,13 @@ struct tp_device {
     uint32_t mending_next;    // slot, or question whether all are free
     uint32_t mendings;        // since the last step
     bool own_mends;           // the thread's own frame is for that
-    double heard_at;          // when bytes were taken, or an intact frame came
-    double patience_s;        // of silence after that
-    size_t quiet_bytes;       // that came since a step, or the end of a run
+    struct tp_credit credit;
+    uint32_t credit_asked;  // limit of the CREDIT frame that is under way
+    uint32_t steps_made;    // by the device, as far as known: not all were told
+    bool own_credits;       // the thread's own frame is that CREDIT
+    double heard_at;        // when bytes were taken, or an intact frame came
+    double patience_s;      // of silence after that
+    size_t quiet_bytes;     // that came since a step, or the end of a run
 
     struct tp_frame_decoder decoder;  // only the thread uses it
     bool knows_events;                // event_sequence counts
@@ -187,6 +192,9 @@ bool tp__device_works(const tp_device *device);
 /** With the mutex held: no slot runs, and events of the steps that a STATISTICS_REPLY counts, which
  *  may still come, are of the past. */
 void tp__device_past(tp_device *device, const struct tp_frame *statistics);
+
+/** With the mutex held: the device has made so many steps, of which events may be lost. */
+void tp__device_made(tp_device *device, uint32_t steps);
 
 /** With the mutex held: the device has failed; the first failure stays. */
 void tp__device_fail(tp_device *device, tp_status status, const char *text);

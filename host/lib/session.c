@@ -41,6 +41,17 @@ bool tp__session_is_fast(const tp_session *session)
            session->options.candidates == 0 && session->logits == NULL;
 }
 
+uint32_t tp__session_event_bytes(const tp_session *session)
+{
+    enum { TOKEN_AND_DONE = 8 + 4 + 2 * TP_FRAME_OVERHEAD, LOGITS_OF_FRAME = 60 };
+    uint32_t candidates = session->options.candidates;
+    uint32_t logits = session->logits == NULL ? 0 : session->vocab;
+    uint32_t candidate_frames = (candidates + TP_CANDIDATES_MAX - 1) / TP_CANDIDATES_MAX;
+    uint32_t logit_frames = (logits + LOGITS_OF_FRAME - 1) / LOGITS_OF_FRAME;
+    return TOKEN_AND_DONE + candidate_frames * (TP_FRAME_OVERHEAD + 16) + candidates * 8 +
+           logit_frames * (TP_FRAME_OVERHEAD + 8) + logits * 4;
+}
+
 // The device's thread asks the device once to end the run.
 static void cancel_run(tp_session *session)
 {

@@ -140,6 +140,9 @@ bool tp__session_has_list(const tp_session *session);
 /** True when only the largest logit counts: the device then samples twice as fast. */
 bool tp__session_is_fast(const tp_session *session);
 
+/** Most bytes of events that a step sends for the session's slot. */
+uint32_t tp__session_event_bytes(const tp_session *session);
+
 // ---- session_run.c: the device's thread, with the mutex held ----
 
 /** The next frame that the thread sends for the session; false: none. */

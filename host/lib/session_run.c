@@ -332,6 +332,7 @@ static void take_count_of_steps(tp_session *session, uint64_t steps)
                         "again");
         return;
     }
+    tp__device_made(device, (uint32_t)steps);
     device->past[session->slot] =
         (struct tp_slot_past){.is_open = true, .first_step = (uint32_t)steps};
     session->feed_next = session->processed;

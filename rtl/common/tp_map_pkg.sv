@@ -163,6 +163,8 @@ package tp_map_pkg;
   localparam logic [7:0] TP_FRAME_RECENT = 8'd8;
   // host: send the counts of some sections
   localparam logic [7:0] TP_FRAME_SECTIONS = 8'd10;
+  // host: steps may begin up to a number
+  localparam logic [7:0] TP_FRAME_CREDIT = 8'd11;
   // device: status of the host frame with the same sequence number
   localparam logic [7:0] TP_FRAME_ACK = 8'd128;
   // device: version, configuration, limits

@@ -68,6 +68,8 @@ module tp_commands
   output run_t run_data_o,  // early
   output logic cancel_valid_o,  // early; flow
   output logic [2:0] cancel_slot_o,  // early
+  output logic credit_valid_o,  // early; flow
+  output credit_t credit_o,  // early
   output logic clear_valid_o,  // early; one cycle
   output logic [2:0] clear_slot_o,  // early
   input logic clear_busy_i,  // late
@@ -203,7 +205,7 @@ module tp_commands
         length_fits = length_q >= 9'd4 && !length_q[0] && length_q <= 9'(2 * TP_RECENT_MAX);
       end
       TP_FRAME_RUN: length_fits = length_q == 9'd8;
-      TP_FRAME_CANCEL, TP_FRAME_SECTIONS: length_fits = length_q == 9'd4;
+      TP_FRAME_CANCEL, TP_FRAME_SECTIONS, TP_FRAME_CREDIT: length_fits = length_q == 9'd4;
       default: begin
         length_fits = 1'b1;
         type_known  = 1'b0;
@@ -317,7 +319,7 @@ module tp_commands
       if (word_q[7:0] >= 8'(TP_SECTIONS) || word_q[7:0] % 8'(TP_SECTIONS_PER_FRAME) != '0) begin
         refusal = TP_ACK_RANGE;
       end else if (running_i != '0) refusal = TP_ACK_BUSY;
-    end
+    end else if (type_q == TP_FRAME_CREDIT) refusal = TP_ACK_OK;
   end
 
   // What was looked at decides a cycle later: the ways to it are long.
@@ -464,6 +466,7 @@ module tp_commands
       feed_valid_o <= 1'b0;
       run_valid_o <= 1'b0;
       cancel_valid_o <= 1'b0;
+      credit_valid_o <= 1'b0;
       clear_valid_o <= 1'b0;
     end else begin
       cfg_valid_o <= state_q == StWrite && word_valid_i;
@@ -475,6 +478,9 @@ module tp_commands
       feed_valid_o <= state_q == StSettle && type_q == TP_FRAME_FEED && !bad_q;
       run_valid_o <= state_q == StSettle && type_q == TP_FRAME_RUN;
       cancel_valid_o <= state_q == StSettle && type_q == TP_FRAME_CANCEL;
+      // Who says HELLO knows nothing of what an earlier host allowed.
+      credit_valid_o <= (state_q == StSettle && type_q == TP_FRAME_CREDIT) ||
+                        (state_q == StAnswer && hello_q);
       clear_valid_o <= clears;
     end
   end
@@ -499,6 +505,7 @@ module tp_commands
       cancel_slot_o <= slot_q;
       clear_slot_o  <= slot_q;
     end
+    credit_o <= hello_q ? '0 : '{limited: word_q[0], limit: word_q[31:16]};
   end
 
   // ---- answers ----

@@ -127,6 +127,8 @@ module tp_control
   run_t                                     run_data;
   logic                                     cancel_valid;
   logic         [      2:0]                 cancel_slot;
+  logic                                     credit_valid;
+  credit_t                                  credit;
   logic                                     lock;
   logic                                     locked;
   logic                                     commands_idle;
@@ -230,6 +232,8 @@ module tp_control
     .run_data_o             (run_data),
     .cancel_valid_o         (cancel_valid),
     .cancel_slot_o          (cancel_slot),
+    .credit_valid_o         (credit_valid),
+    .credit_o               (credit),
     .clear_valid_o          (clear_valid_o),
     .clear_slot_o           (clear_slot_o),
     .clear_busy_i           (clear_busy_i),
@@ -278,6 +282,8 @@ module tp_control
     .run_data_i    (run_data),
     .cancel_valid_i(cancel_valid),
     .cancel_slot_i (cancel_slot),
+    .credit_valid_i(credit_valid),
+    .credit_i      (credit),
     .lock_i        (lock),
     .locked_o      (locked),
     .idle_o        (slots_idle),

@@ -24,6 +24,12 @@ package tp_control_pkg;
     logic [31:0] count;
   } run_t;
 
+  // Steps may begin while their number is before `limit`.
+  typedef struct packed {
+    logic        limited;
+    logic [15:0] limit;
+  } credit_t;
+
   // Events in the queue: words of a payload, each with the kind of its event.
   typedef enum logic [1:0] {
     EventToken = 2'd0,

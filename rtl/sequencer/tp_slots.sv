@@ -35,6 +35,8 @@ module tp_slots
   input run_t run_data_i,  // early
   input logic cancel_valid_i,  // early; flow
   input logic [2:0] cancel_slot_i,  // early
+  input logic credit_valid_i,  // early; flow
+  input credit_t credit_i,  // early
   input logic lock_i,  // early; no step may begin
   output logic locked_o,  // late; no step runs
   output logic idle_o,  // early; nothing to do without the host
@@ -139,6 +141,10 @@ module tp_slots
   logic [31:0] step_q;
   logic [31:0] cycles_q;
 
+  credit_t credit_q;
+  logic [15:0] credit_left;  // steps; negative or 0: none may begin
+  logic may_begin_q;
+
   slots_t eligible;
   slots_t take;
   slots_t cancelled;
@@ -154,13 +160,14 @@ module tp_slots
   assign token_o = token_q;
   assign sampling_o = sampling_q;
   assign locked_o = lock_i && state_q == StIdle;
-  assign idle_o = state_q == StIdle && eligible == '0 && cancelled == '0;
+  assign idle_o = state_q == StIdle && (eligible == '0 || !may_begin_q) && cancelled == '0;
   assign eligible = running_q & ~held_q;
   // Of the slots whose logits are all sent, one takes part: there is one logits buffer.
   assign take = (eligible & ~wants_all_q) | lowest(eligible & wants_all_q);
   assign cancelled = running_q & cancel_q;
   assign begin_cancel = state_q == StIdle && !lock_i && room_i && cancelled != '0;
-  assign begin_step = state_q == StIdle && !lock_i && room_i && cancelled == '0 && eligible != '0;
+  assign begin_step = state_q == StIdle && !lock_i && room_i && may_begin_q && cancelled == '0 &&
+                      eligible != '0;
   assign at_last = index_q == LastSlot;
 
   // One cycle late, which tp_commands allows for: it looks long after it wrote. A run begins two
@@ -193,6 +200,16 @@ module tp_slots
       fast_o[s] <= sampling_q[s].temperature == '0 && sampling_q[s].penalty_positive == '0 &&
                    sampling_q[s].candidates == '0 && !wants_all_q[s];
     end
+  end
+
+  // ---- credit of the host: looked at two cycles before the next step may begin ----
+
+  assign credit_left = credit_q.limit - step_q[15:0];
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) credit_q.limited <= 1'b0;
+    else if (credit_valid_i) credit_q.limited <= credit_i.limited;
+    if (credit_valid_i) credit_q.limit <= credit_i.limit;
+    may_begin_q <= !credit_q.limited || (!credit_left[15] && credit_left != '0);
   end
 
   // ---- the slot under the index ----

@@ -305,6 +305,7 @@ const struct tp_backend tp_test_faulty_persistent = {.kind = "faulty",
                                                      .is_persistent = true,
                                                      .patience_s = 1e-9,
                                                      .frames_max = 2,
+                                                     .credit_bytes = 1000,
                                                      .open = open_kept,
                                                      .close = close_kept,
                                                      .exchange = exchange_emulator};

@@ -277,6 +277,7 @@ START_TEST(frames_of_wrong_type_or_length_are_refused)
         {TP_FRAME_CANCEL, 3, TP_ACK_LENGTH},
         {TP_FRAME_CANCEL, 8, TP_ACK_LENGTH},
         {TP_FRAME_SECTIONS, 0, TP_ACK_LENGTH},
+        {TP_FRAME_CREDIT, 8, TP_ACK_LENGTH},
         {TP_FRAME_SECTIONS, 8, TP_ACK_LENGTH},
     };
     const uint8_t zeros[TP_PAYLOAD_MAX] = {0};
@@ -401,14 +402,50 @@ START_TEST(a_running_slot_is_busy)
 }
 END_TEST
 
-// ---- repetitions and broken frames ----
-
 static size_t count_heard(uint8_t type)
 {
     size_t count = 0;
     for (size_t i = 0; i < heard_count; i++) count += heard[i].type == type ? 1 : 0;
     return count;
 }
+
+static unsigned give_credit(bool limited, uint16_t limit)
+{
+    uint8_t p[4] = {limited ? 1 : 0};
+    tp__put16(p + 2, limit);
+    return ask(TP_FRAME_CREDIT, p, sizeof p);
+}
+
+START_TEST(steps_begin_up_to_the_number_of_a_credit)
+{
+    ck_assert_uint_eq(open_plain(1), TP_ACK_OK);
+    ck_assert_uint_eq(feed(1, 1, 12), TP_ACK_OK);
+    ck_assert_uint_eq(give_credit(true, 3), TP_ACK_OK);
+    ck_assert_uint_eq(run(1, false, 0), TP_ACK_OK);
+    ck_assert_uint_eq(count_heard(TP_FRAME_STEP), 3);
+    ck_assert(!tp__backend_emulator.has_work(device));
+    ck_assert_uint_eq(give_credit(true, 3), TP_ACK_OK);
+    ck_assert_uint_eq(count_heard(TP_FRAME_STEP), 0);
+    ck_assert_uint_eq(give_credit(true, 0x8003), TP_ACK_OK);
+    ck_assert_uint_eq(count_heard(TP_FRAME_STEP), 0);
+    ck_assert_uint_eq(give_credit(true, 5), TP_ACK_OK);
+    ck_assert_uint_eq(count_heard(TP_FRAME_STEP), 2);
+    // A run ends without credit.
+    if (_i == 0) {
+        ck_assert_uint_eq(cancel(1), TP_ACK_OK);
+        ck_assert_uint_eq(count_heard(TP_FRAME_DONE), 1);
+        return;
+    }
+    if (_i == 1) {
+        answers_hello();
+    } else {
+        ck_assert_uint_eq(give_credit(false, 0), TP_ACK_OK);
+    }
+    ck_assert_uint_eq(count_heard(TP_FRAME_STEP), 7);
+}
+END_TEST
+
+// ---- repetitions and broken frames ----
 
 START_TEST(a_repeated_frame_is_answered_and_not_executed)
 {
@@ -849,6 +886,7 @@ Suite *tp_test_suite(void)
     tcase_add_test(tc, slot_fields_have_limits_and_a_refused_slot_is_closed);
     tcase_add_test(tc, feed_run_and_cancel_check_slot_token_and_queue);
     tcase_add_test(tc, a_running_slot_is_busy);
+    tcase_add_loop_test(tc, steps_begin_up_to_the_number_of_a_credit, 0, 3);
     tcase_add_test(tc, a_repeated_frame_is_answered_and_not_executed);
     tcase_add_test(tc, broken_frames_are_counted_and_not_answered);
     tcase_add_test(tc, runs_end_for_every_documented_reason);

@@ -313,6 +313,36 @@ START_TEST(faults_at_random_change_nothing_or_end_with_one_error)
 }
 END_TEST
 
+// A link that nothing holds back: steps need credit, and its frames get lost like others.
+START_TEST(faults_at_random_where_steps_need_credit_change_nothing)
+{
+    struct tp_heard heard;
+    uint32_t credits = 0;
+    make_references();
+    tp_device_close(device);
+    open_device(&tp_test_faulty_persistent);
+    for (int i = 0; i < 40; i++) {
+        int kind = i % TP_HEARD_KINDS;
+        tp_test_link_start();
+        tp_test_link_random(tp_test_seed(_i) * 1000 + (uint64_t)i, i % 2 == 0 ? 0 : 1000);
+        run_session(kind, &heard);
+        ck_assert_msg(tp_heard_same(&heard, &reference[kind]), "kind %d: %u tokens, end %s, %s",
+                      kind, heard.count, tp_end_name(heard.end),
+                      heard.status == TP_OK ? "no error" : heard.error.text);
+        const struct tp_capture *sent = tp_test_link_captured(TP_TO_DEVICE);
+        struct tp_frame_decoder decoder = {.count = 0};
+        struct tp_frame frame;
+        for (size_t at = 0; at < sent->count; at++) {
+            bool is_whole = tp__frame_decode(&decoder, sent->bytes[at], &frame);
+            credits += is_whole && frame.type == TP_FRAME_CREDIT ? 1 : 0;
+        }
+    }
+    ck_assert_uint_ge(credits, 40);
+    tp_device_close(device);
+    open_device(&tp_test_faulty_emulator);
+}
+END_TEST
+
 START_TEST(loading_is_repeated_where_it_was_damaged)
 {
     const struct tp_load_options load = {.format = TP_FORMAT_Q8, .sessions = 4};
@@ -607,6 +637,7 @@ Suite *tp_test_suite(void)
     tcase_add_loop_test(tc, any_frame_lost_doubled_or_out_of_place_changes_nothing, 0,
                         TP_HEARD_KINDS);
     tcase_add_loop_test(tc, faults_at_random_change_nothing_or_end_with_one_error, 0, 3);
+    tcase_add_loop_test(tc, faults_at_random_where_steps_need_credit_change_nothing, 0, 2);
     tcase_add_loop_test(tc, loading_is_repeated_where_it_was_damaged, 0, 2);
     tcase_add_loop_test(tc, sessions_that_share_steps_stay_themselves, 0, 2);
     tcase_add_test(tc, cancel_ends_a_run_also_in_the_middle_of_a_loss);

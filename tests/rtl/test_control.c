@@ -610,10 +610,11 @@ static void send_wrong(struct bench *b)
                                     TP_FRAME_RUN,
                                     TP_FRAME_CANCEL,
                                     TP_FRAME_STATISTICS,
-                                    TP_FRAME_RECENT};
-    static const uint16_t lengths[] = {3, 1, 2, 8, 256, 4, 14, 36, 5, 12, 8, 8, 130};
+                                    TP_FRAME_RECENT,
+                                    TP_FRAME_CREDIT};
+    static const uint16_t lengths[] = {3, 1, 2, 8, 256, 4, 14, 36, 5, 12, 8, 8, 130, 8};
     struct message message;
-    uint32_t i = below(b, 13);
+    uint32_t i = below(b, 14);
     fresh(b, &message, types[i], lengths[i]);
     tp_random_words(&b->random, message.words, WORDS_MAX);
     send(b, &message, i < 5 ? TP_ACK_TYPE : TP_ACK_LENGTH);
@@ -1046,6 +1047,78 @@ START_TEST(control_starts_the_next_step_in_constant_time)
 }
 END_TEST
 
+/* Steps that begin until nothing happens for long; each ends at once. */
+static uint32_t count_steps(struct bench *b)
+{
+    uint32_t steps = 0;
+    for (int quiet = 0; quiet < 400; quiet++) {
+        cycle(b);
+        if (!b->started) continue;
+        steps++;
+        quiet = 0;
+        b->started = 0;
+        b->fed_count = 0;
+        tp_dut_set(b->dut, "end_valid_i", 1);
+        cycle(b);
+        tp_dut_set(b->dut, "end_valid_i", 0);
+    }
+    return steps;
+}
+
+static void send_credit(struct bench *b, uint32_t until)
+{
+    struct message message;
+    fresh(b, &message, TP_FRAME_CREDIT, 4);
+    message.words[0] = until << 16 | 0xabcdu;
+    send(b, &message, TP_ACK_OK);
+    settle(b, &b->answers, &b->expected_answers);
+}
+
+/* A slot with a long queue goes on as far as the host's credit; HELLO ends the limit. */
+START_TEST(control_begins_as_many_steps_as_it_may)
+{
+    struct bench *b = &bench;
+    open_bench(b, tp_test_seed(_i), 0);
+    struct message message;
+    fresh(b, &message, TP_FRAME_SLOT, TP_SLOT_BYTES);
+    message.words[4] = 64;
+    send(b, &message, TP_ACK_OK);
+    fresh(b, &message, TP_FRAME_FEED, 2 + 2 * 40);
+    send(b, &message, TP_ACK_OK);
+    send_credit(b, 3);
+    fresh(b, &message, TP_FRAME_RUN, 8);
+    send(b, &message, TP_ACK_OK);
+    settle(b, &b->answers, &b->expected_answers);
+    ck_assert_uint_eq(tp_dut_get(b->dut, "idle_o"), 0);
+    ck_assert_uint_eq(count_steps(b), 3);
+    ck_assert_uint_eq(tp_dut_get(b->dut, "idle_o"), 1);
+    send_credit(b, 5);
+    send_credit(b, 7);
+    ck_assert_uint_eq(count_steps(b), 4);
+    /* Neither a repetition nor a number that was reached adds one. */
+    send_again(b);
+    settle(b, &b->answers, &b->expected_answers);
+    send_credit(b, 7);
+    ck_assert_uint_eq(count_steps(b), 0);
+    /* The number is of 16 bits: this one is behind. */
+    send_credit(b, 7 + 32768);
+    ck_assert_uint_eq(count_steps(b), 0);
+    send_credit(b, 9);
+    ck_assert_uint_eq(count_steps(b), 2);
+    int lifted = _i % 2;
+    if (lifted) {
+        send_hello(b);
+        settle(b, &b->answers, &b->expected_answers);
+    } else {
+        fresh(b, &message, TP_FRAME_CREDIT, 4);
+        send(b, &message, TP_ACK_OK);
+        settle(b, &b->answers, &b->expected_answers);
+    }
+    ck_assert_uint_eq(count_steps(b), 40 - 9);
+    tp_dut_close(b->dut);
+}
+END_TEST
+
 Suite *tp_test_suite(void)
 {
     Suite *suite = suite_create("control");
@@ -1053,6 +1126,7 @@ Suite *tp_test_suite(void)
     tcase_add_loop_test(tcase, control_does_what_the_page_says, 0, 24);
     tcase_add_loop_test(tcase, control_writes_page_tables_between_steps, 0, TP_TEST_SEEDS);
     tcase_add_loop_test(tcase, control_starts_the_next_step_in_constant_time, 0, TP_TEST_SEEDS);
+    tcase_add_loop_test(tcase, control_begins_as_many_steps_as_it_may, 0, TP_TEST_SEEDS);
     suite_add_tcase(suite, tcase);
     return suite;
 }
