@@ -13,7 +13,9 @@
 
 From the repository root. Board, configuration, clock and seed come from `tp_genmap --board NAME`
 (host/include/tp_boards.def), pins from constraints/. Logs and intermediate files lie in
-build/bitstream/NAME. The build fails, and leaves no bits, when a clock is slower than it must be.
+build/bitstream/NAME. The build fails, and leaves no bits, when a clock is slower than it must be or
+a way leads from one to another outside the cells for that. The build id, which the device tells of
+itself, is the beginning of the hash of what the netlist is made of.
 """
 
 import argparse
@@ -31,9 +33,11 @@ from make_map import facts_of
 
 PROGRESS_S = 30
 INPUT_MHZ = 25
+USB_MHZ = 60  # of every tp_board_clock with USB
 STAGES = ("synth", "pnr", "pack")
 BITS = "tokproc.bit"
 SITES = "bitstreams/sites.py"
+CROSSINGS = "bitstreams/crossings.py"
 MANIFEST = "manifest.json"
 # What place and route calls the resources of the device, and what we call them.
 RESOURCES = {"TRELLIS_COMB": "lut", "TRELLIS_FF": "flip_flop", "DP16KD": "block_ram",
@@ -91,11 +95,14 @@ class Design:
         if done.returncode != 0:
             fail(done.stdout.decode().strip())
         self.sources = done.stdout.decode().split()
-        if args.top:
-            # A top with fewer parameters than the core takes those that it has.
-            text = pathlib.Path(self.sources[-1]).read_text(encoding="ascii")
-            self.parameters = {k: v for k, v in self.parameters.items()
-                               if re.search(rf"\bparameter\b[^;]*\b{k} =", text)}
+        # A top with fewer parameters than the core takes those that it has.
+        text = pathlib.Path(self.sources[-1]).read_text(encoding="ascii")
+        self.parameters = {k: v for k, v in self.parameters.items()
+                           if re.search(rf"\bparameter\b[^;]*\b{k} =", text)}
+        # What the PLLs make, by what the ends of its net are called.
+        self.clocks = {"core": self.required_mhz}
+        if self.parameters.get("Usb"):
+            self.clocks["usb"] = USB_MHZ
 
     def override(self, values, key, value):
         values[key] = str(value)
@@ -124,6 +131,14 @@ class Design:
         """What the netlist depends on: no pins, no seed."""
         files = {n: v for n, v in self.files().items() if n.startswith("rtl/")}
         return source_hash(files, self.top, [f"{k}={v}" for k, v in self.parameters.items()])
+
+    def build_id(self):
+        return self.netlist_hash()[:8]
+
+    def flags(self):
+        """The parameters; a plain number has 31 bits at most."""
+        values = dict(self.parameters, BuildId=f"32'd{int(self.build_id(), 16)}")
+        return " ".join(f"-G {k}={v}" for k, v in values.items())
 
 
 def source_hash(files, top, lines):
@@ -227,8 +242,7 @@ def last_line(path):
 def synthesise(design, tools):
     """The netlist of the flattened design: WORK/synth.json."""
     work = tools.work
-    flags = " ".join(f"-G {k}={v}" for k, v in design.parameters.items())
-    script = (f"read_slang -j 1 -I rtl/common --top {design.top} {flags} "
+    script = (f"read_slang -j 1 -I rtl/common --top {design.top} {design.flags()} "
               f"{' '.join(design.sources)}; hierarchy -check -top {design.top}; proc; "
               f"select -assert-none t:$dlatch t:$adlatch; "
               f"synth_ecp5 -top {design.top} -abc9 -json {work / 'synth.json'}; "
@@ -236,6 +250,9 @@ def synthesise(design, tools):
     log = work / "synth.log"
     log.unlink(missing_ok=True)
     used = tools.run("synthesis", [tools.path("yosys"), "-q", "-l", str(log), "-p", script], log)
+    if len(design.clocks) > 1:
+        tools.run("crossings", [sys.executable, CROSSINGS, str(work / "synth.json")],
+                  work / "crossings.log")
     used["netlist_hash"] = design.netlist_hash()
     write_json(work / "synth.used.json", used)
 
@@ -252,8 +269,9 @@ def used_of(path, key, value, stage):
 
 
 def constraints_of(design, work):
-    """The board's constraints. Place and route derives the core's clock from the oscillator's, so
-    a target above the PLL's clock is given as a faster oscillator. The gate knows better."""
+    """The board's constraints. Place and route derives the clocks of the PLLs from that of the
+    oscillator, so a target above the core's clock is given as a faster oscillator; the clock of USB
+    then has one above its own, too. The gate knows better."""
     text = design.constraints.read_text(encoding="ascii")
     found = re.search(r'FREQUENCY PORT "clk_25mhz_i" 25 MHZ;', text)
     if found is None:
@@ -299,6 +317,11 @@ def place_and_route(design, tools, netlist, extra):
         tools.say(f"timing: {problem}")
 
 
+def clock_of(net):
+    """By the names in tp_board_clock."""
+    return "oscillator" if "clk_25mhz" in net else "usb" if "clk_usb" in net else "core"
+
+
 def timing(design, work):
     """The clocks of the routed design, and what is wrong with them."""
     report = json.loads((work / "report.json").read_text(encoding="utf-8"))
@@ -307,22 +330,27 @@ def timing(design, work):
                          "pnr")["target_mhz"]
     clocks = {}
     problems = []
-    derived = [float(x) for x in re.findall(r"Derived frequency constraint of ([\d.]+) MHz", log)]
-    if len(derived) != 1 or abs(derived[0] - target_mhz) > 0.06:
-        problems.append(f"the PLL does not make one clock of {design.required_mhz} MHz: "
-                        f"{derived} for a target of {target_mhz}")
+    derived = {net: float(mhz) for mhz, net in
+               re.findall(r"Derived frequency constraint of ([\d.]+) MHz for net (\S+)", log)}
     for net, clock in sorted(report["fmax"].items()):
-        name = "oscillator" if "clk_25mhz" in net else "core"
+        name = clock_of(net)
         if name in clocks:
-            problems.append(f"more clocks than the oscillator and one: {', '.join(report['fmax'])}")
-        required_mhz = INPUT_MHZ if name == "oscillator" else design.required_mhz
+            problems.append(f"several {name} clocks: {', '.join(report['fmax'])}")
+        if name != "oscillator" and name not in design.clocks:
+            problems.append(f"the {name} clock is none of this design: {net}")
+        required_mhz = design.clocks.get(name, INPUT_MHZ)
+        made_mhz = derived.get(net.removeprefix("$glbnet$"), 0)
+        wanted_mhz = required_mhz * target_mhz / design.required_mhz
+        if name != "oscillator" and abs(made_mhz - wanted_mhz) > 0.06:
+            problems.append(f"the PLL does not make a {name} clock of {required_mhz} MHz: "
+                            f"{derived} for a target of {wanted_mhz:.2f}")
         clocks[name] = {"achieved_mhz": round(clock["achieved"], 2),
                         "required_mhz": round(required_mhz, 3)}
         if clock["achieved"] < required_mhz:
             problems.append(f"the {name} clock reaches {clock['achieved']:.2f} MHz of the "
                             f"{required_mhz:.2f} MHz that it must")
-    if "core" not in clocks:
-        problems.append("the report does not name the core's clock")
+    problems += [f"the report does not name the {name} clock"
+                 for name in design.clocks if name not in clocks]
     return clocks, problems
 
 
@@ -370,6 +398,7 @@ def manifest_of(design, tools, bits):
         "configuration": design.configuration,
         "top": design.top,
         "parameters": design.parameters,
+        "build_id": design.build_id(),
         "seed": design.seed,
         "target_mhz": pnr["target_mhz"],
         "options": pnr["options"],
@@ -415,8 +444,9 @@ def verify(folder, genmap):
             problems.append(f"{folder / manifest['bits']} is not what the manifest describes")
         if source_hash(files, manifest["top"], manifest["definition"]) != manifest["source_hash"]:
             problems.append("the source hash is not that of the listed files and definition")
-        if manifest["clock_achieved_mhz"] < manifest["clock_required_mhz"]:
-            problems.append("the clock is not reached")
+        if manifest["clock_achieved_mhz"] < manifest["clock_required_mhz"] or \
+                any(c["achieved_mhz"] < c["required_mhz"] for c in manifest["clocks"].values()):
+            problems.append("a clock is not reached")
         if manifest["idcode"] not in manifest["definition"][3]:
             problems.append("the device is not that of the definition")
     except (OSError, ValueError, KeyError, IndexError, TypeError) as error:

@@ -24,7 +24,7 @@ enum { PATH_BYTES = 256, GROUP_BYTES = 64, RECORD_BYTES = 1024 };
 // The boards have the same rate.
 static const uint32_t board_bauds[] = {
 #define TP_BOARD(name_, configuration_, part_, idcode_, luts_, block_rams_, multipliers_, plls_,   \
-                 core_khz_, target_khz_, baud_, seed_, text_)                                      \
+                 core_khz_, target_khz_, baud_, usb_, seed_, text_)                                \
     baud_,
 #include "tp_boards.def"
 #undef TP_BOARD

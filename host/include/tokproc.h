@@ -118,6 +118,7 @@ struct tp_board_info {
     uint32_t multipliers;  ///< of 18 x 18 bits
     uint32_t clock_khz;    ///< of the core, that place and route must reach
     uint32_t baud;         ///< of the serial link
+    bool has_usb;          ///< its bitstream has a USB device too
     uint32_t seed;         ///< of place and route
 };
 

@@ -6,7 +6,7 @@
 
 static const struct tp_board_info boards[] = {
 #define TP_BOARD(name_, configuration_, part_, idcode_, luts_, block_rams_, multipliers_, plls_,   \
-                 core_khz_, target_khz_, baud_, seed_, text_)                                      \
+                 core_khz_, target_khz_, baud_, usb_, seed_, text_)                                \
     {.name = #name_,                                                                               \
      .text = text_,                                                                                \
      .configuration = #configuration_,                                                             \
@@ -17,6 +17,7 @@ static const struct tp_board_info boards[] = {
      .multipliers = multipliers_,                                                                  \
      .clock_khz = core_khz_,                                                                       \
      .baud = baud_,                                                                                \
+     .has_usb = usb_ != 0,                                                                         \
      .seed = seed_},
 #include "tp_boards.def"
 #undef TP_BOARD

@@ -91,12 +91,13 @@ struct board {
     unsigned core_khz;
     unsigned target_khz;
     unsigned baud;
+    unsigned usb;
     unsigned seed;
 };
 
 #define TP_BOARD(name, configuration, part, idcode, luts, block_rams, multipliers, plls, core_khz, \
-                 target_khz, baud, seed, text)                                                     \
-    {#name, #configuration, #part, idcode, core_khz, target_khz, baud, seed},
+                 target_khz, baud, usb, seed, text)                                                \
+    {#name, #configuration, #part, idcode, core_khz, target_khz, baud, usb, seed},
 static const struct board boards[] = {
 #include "../include/tp_boards.def"
 };
@@ -654,7 +655,7 @@ static int print_board(const char *name)
     printf("board=%s\nconfiguration=%s\npart=%s\nidcode=0x%08x\nseed=%u\ntarget_khz=%u\n",
            board->name, board->configuration, board->part, board->idcode, board->seed,
            board->target_khz);
-    printf("CoreKhz=%u\nBaud=%u\n", board->core_khz, board->baud);
+    printf("CoreKhz=%u\nBaud=%u\nUsb=%u\n", board->core_khz, board->baud, board->usb);
     for (size_t p = 0; p < COUNT(config_parameters); p++) {
         printf("%s=%u\n", config_parameters[p], config->values[p]);
     }

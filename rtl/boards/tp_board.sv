@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// tp_board: the core behind a serial line, with LEDs: all of a board that has one clock.
+// tp_board: the core behind the link of a board, with LEDs: all of a board but its pins and PLLs.
 //
-// In    the serial line.
-// Out   the serial line, LEDs (tp_board_leds).
-// Rate  ten bits a byte each way; steps as host/lib/cycles.c predicts.
-// Not   has no pins and no PLL, so that it is simulated as it is.
+// In    the serial line, and the lines of USB if Usb is not 0.
+// Out   the same lines, LEDs (tp_board_leds).
+// Rate  the link as tp_board_link; steps as host/lib/cycles.c predicts.
+// Not   has no pads and no PLL, so that it is simulated as it is.
 
 module tp_board #(
   parameter int unsigned Groups = 2,
@@ -27,13 +27,23 @@ module tp_board #(
   parameter int unsigned TopK = 64,
   parameter int unsigned BuildId = 0,
   parameter int unsigned CoreKhz = 100000,
-  parameter int unsigned Baud = 3000000
+  parameter int unsigned Baud = 3000000,
+  parameter int unsigned Usb = 0,
+  parameter int unsigned UsbAttachCycles = 3000000
 ) (
   input  logic       clk_i,
   input  logic       rst_ni,
-  input  logic       rx_i,    // any clock
-  output logic       tx_o,    // early
-  output logic [7:0] led_o    // early
+  input  logic       clk_usb_i,      // 60 MHz
+  input  logic       rst_usb_ni,     // of that clock
+  input  logic       rx_i,           // any clock
+  output logic       tx_o,           // early
+  input  logic       usb_dp_i,       // any clock
+  input  logic       usb_dn_i,       // any clock
+  output logic       usb_dp_o,       // early, of clk_usb_i, as the next three
+  output logic       usb_dn_o,       // early
+  output logic       usb_drive_o,    // early; output enable of both lines
+  output logic       usb_pull_up_o,  // early; of D+
+  output logic [7:0] led_o           // early
 );
 
   logic       receive_valid;
@@ -42,6 +52,7 @@ module tp_board #(
   logic       send_valid;
   logic       send_ready;
   logic [7:0] send_data;
+  logic       open;
   logic       idle;
   logic       step;
   logic       bad_byte;
@@ -59,14 +70,25 @@ module tp_board #(
     .rst_no(board_rst_n)
   );
 
-  tp_uart #(
+  tp_board_link #(
+    .Usb(Usb),
+    .Serial(BuildId),
+    .AttachCycles(UsbAttachCycles),
     .ClockKhz(CoreKhz),
     .Baud(Baud)
-  ) u_uart (
+  ) u_link (
     .clk_i(clk_i),
     .rst_ni(board_rst_n),
+    .clk_usb_i(clk_usb_i),
+    .rst_usb_ni(rst_usb_ni),
     .rx_i(rx_i),
     .tx_o(tx_o),
+    .usb_dp_i(usb_dp_i),
+    .usb_dn_i(usb_dn_i),
+    .usb_dp_o(usb_dp_o),
+    .usb_dn_o(usb_dn_o),
+    .usb_drive_o(usb_drive_o),
+    .usb_pull_up_o(usb_pull_up_o),
     .in_valid_i(send_valid),
     .in_ready_o(send_ready),
 `ifdef TP_PLANT_BUG
@@ -78,6 +100,7 @@ module tp_board #(
     .out_valid_o(receive_valid),
     .out_ready_i(receive_ready),
     .out_data_o(receive_data),
+    .open_o(open),
     .bad_o(bad_byte),
     .lost_o(lost_byte)
   );
@@ -123,7 +146,8 @@ module tp_board #(
     .busy_i(!idle),
     .step_i(step),
     .receive_i(receive_valid && receive_ready),
-    .transmit_i(!tx_o),
+    .transmit_i(send_valid && send_ready),
+    .open_i(open),
     .error_i(bad_byte || lost_byte || bad_frame),
     .led_o(led_o)
   );

@@ -3,8 +3,8 @@
 // tp_board_leds: what eight LEDs say of the device.
 //
 // Out   0 blinks once a second while the clock runs; 1 is on out of reset; 2 busy; 3 steps;
-//       4 bytes in; 5 bytes out; 6 is off; 7 is on after an error until reset. Short events are
-//       stretched, so that they can be seen.
+//       4 bytes in; 5 bytes out; 6 is on while a program has the link open over USB; 7 is on after
+//       an error until reset. Short events are stretched, so that they can be seen.
 
 `include "tp_assert.svh"
 
@@ -16,7 +16,8 @@ module tp_board_leds #(
   input  logic       busy_i,      // late
   input  logic       step_i,      // early; for one cycle
   input  logic       receive_i,   // late; for one cycle
-  input  logic       transmit_i,  // early
+  input  logic       transmit_i,  // early; for one cycle
+  input  logic       open_i,      // early
   input  logic       error_i,     // late; for one cycle
   output logic [7:0] led_o        // early
 );
@@ -34,6 +35,7 @@ module tp_board_leds #(
   logic [           3:0][1:0] left_q;  // ticks that the event still shows
   logic                       bad_q;
   logic                       error_q;
+  logic                       open_q;
   logic [           7:0]      shown_q;
 
   // Events come from far away, and the pins are far away: each way has cycles for itself.
@@ -47,6 +49,7 @@ module tp_board_leds #(
       event_q2 <= '0;
       bad_q <= 1'b0;
       error_q <= 1'b0;
+      open_q <= 1'b0;
       shown_q <= '0;
       led_o <= '0;
     end else begin
@@ -61,10 +64,11 @@ module tp_board_leds #(
         else if (tick_q && left_q[i] != '0) left_q[i] <= left_q[i] - 2'd1;
       end
       if (bad_q) error_q <= 1'b1;
+      open_q <= open_i;
       led_o <= shown_q;
       shown_q <= {
         error_q,
-        1'b0,
+        open_q,
         left_q[3] != '0,
         left_q[2] != '0,
         left_q[1] != '0,

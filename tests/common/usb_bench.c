@@ -15,6 +15,7 @@ static _Noreturn void fail(const char *what)
 
 static void drive_streams(struct tp_usb_bench *b)
 {
+    if (b->in_valid == NULL) return;
     struct tp_usb_stream *source = &b->source;
     struct tp_usb_stream *sink = &b->sink;
     // Once valid, always valid.
@@ -29,6 +30,7 @@ static void drive_streams(struct tp_usb_bench *b)
 
 static void move_streams(struct tp_usb_bench *b)
 {
+    if (b->in_valid == NULL) return;
     if (b->source.willing && tp_port_get(b->in_ready)) {
         b->source.done++;
         b->source.willing = false;
@@ -46,6 +48,7 @@ static void cycle(struct tp_usb_bench *b, bool core, bool usb)
     if (usb) tp_port_set(b->clk_usb, 0);
     tp_dut_settle(b->dut);
     if (core) move_streams(b);
+    if (core && b->core_cycle != NULL) b->core_cycle(b->core_context);
     if (core) tp_port_set(b->clk, 1);
     if (usb) tp_port_set(b->clk_usb, 1);
     tp_dut_settle(b->dut);
@@ -100,12 +103,14 @@ struct tp_usb_bench *tp_usb_bench_open(uint64_t seed, uint32_t core_khz)
     b->dn_o = tp_dut_port(dut, "usb_dn_o");
     b->drive = tp_dut_port(dut, "usb_drive_o");
     b->pull_up = tp_dut_port(dut, "usb_pull_up_o");
-    b->in_valid = tp_dut_port(dut, "in_valid_i");
-    b->in_ready = tp_dut_port(dut, "in_ready_o");
-    b->in_data = tp_dut_port(dut, "in_data_i");
-    b->out_valid = tp_dut_port(dut, "out_valid_o");
-    b->out_ready = tp_dut_port(dut, "out_ready_i");
-    b->out_data = tp_dut_port(dut, "out_data_o");
+    b->in_valid = tp_dut_find_port(dut, "in_valid_i");
+    if (b->in_valid != NULL) {
+        b->in_ready = tp_dut_port(dut, "in_ready_o");
+        b->in_data = tp_dut_port(dut, "in_data_i");
+        b->out_valid = tp_dut_port(dut, "out_valid_o");
+        b->out_ready = tp_dut_port(dut, "out_ready_i");
+        b->out_data = tp_dut_port(dut, "out_data_o");
+    }
     tp_random_init(&b->random, seed, 2);
     tp_usb_host_init(&b->host, sample, b, seed);
     // Periods in a unit of which both have whole numbers.
@@ -113,11 +118,18 @@ struct tp_usb_bench *tp_usb_bench_open(uint64_t seed, uint32_t core_khz)
     b->usb_period = core_khz;
     b->source.chance = 256;
     b->sink.chance = 256;
-    for (int n = 0; n < RESET_CYCLES; n++) cycle(b, true, true);
-    tp_dut_set(dut, "rst_ni", 1);
-    tp_dut_set(dut, "rst_usb_ni", 1);
+    tp_usb_bench_reset(b);
     b->sink.count = TP_USB_BENCH_BYTES;
     return b;
+}
+
+void tp_usb_bench_reset(struct tp_usb_bench *bench)
+{
+    tp_dut_set(bench->dut, "rst_ni", 0);
+    tp_dut_set(bench->dut, "rst_usb_ni", 0);
+    for (int n = 0; n < RESET_CYCLES; n++) cycle(bench, true, true);
+    tp_dut_set(bench->dut, "rst_ni", 1);
+    tp_dut_set(bench->dut, "rst_usb_ni", 1);
 }
 
 void tp_usb_bench_close(struct tp_usb_bench *bench)
