@@ -181,6 +181,7 @@ static json_t *board_figures(const struct measured *m, bool json)
         TOKEN_BYTES + FRAME_OVERHEAD +
         (STEP_BYTES + FRAME_OVERHEAD) * (double)m->ledger.steps / (double)m->ledger.tokens;
     double serial = m->board.baud / (SERIAL_BITS_OF_BYTE * link_bytes);
+    double usb = USB_BYTES_PER_SECOND / link_bytes;
     double watts = estimate_watts(m);
     if (!json) {
         printf("board                  %s, %s, placed and routed, not run on silicon\n",
@@ -191,15 +192,23 @@ static json_t *board_figures(const struct measured *m, bool json)
         printf("serial line            at most %.0f tokens per second, %.0f bytes each at %" PRIu32
                " baud\n",
                serial, link_bytes, m->board.baud);
+        if (m->board.has_usb) {
+            printf("USB                    at most %.0f tokens per second, at %d bytes a second\n",
+                   usb, USB_BYTES_PER_SECOND);
+        }
         printf("power                  %.2f W, %.0f tokens per joule: %s\n", watts,
                with_gaps / watts, energy_method);
     }
-    return json_pack("{s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:s, s:s}", "board", m->board.name,
-                     "clock_achieved_mhz", b->clock_achieved_mhz, "clock_required_mhz",
-                     b->clock_required_mhz, "tokens_per_second_board", with_gaps,
-                     "tokens_per_second_steps", steps_only, "tokens_per_second_serial", serial,
-                     "watts_estimated", watts, "tokens_per_joule_estimated", with_gaps / watts,
-                     "energy_method", energy_method, "source_hash", b->source_hash);
+    json_t *figures = json_pack(
+        "{s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:s, s:s}", "board", m->board.name,
+        "clock_achieved_mhz", b->clock_achieved_mhz, "clock_required_mhz", b->clock_required_mhz,
+        "tokens_per_second_board", with_gaps, "tokens_per_second_steps", steps_only,
+        "tokens_per_second_serial", serial, "watts_estimated", watts, "tokens_per_joule_estimated",
+        with_gaps / watts, "energy_method", energy_method, "source_hash", b->source_hash);
+    if (m->board.has_usb) {
+        (void)json_object_set_new(figures, "tokens_per_second_usb", json_real(usb));
+    }
+    return figures;
 }
 
 // ---- all of it ----

@@ -152,11 +152,11 @@ bool cable_choose(const struct options *options, struct cable *cable, char *text
     return matching == 1 && cable->may_open;
 }
 
-bool cable_find_device(const struct cable *bridge, char name[TP_DEVICE_NAME_BYTES])
+bool cable_find_device(const struct cable *bridge, bool has_usb, char name[TP_DEVICE_NAME_BYTES])
 {
     struct cable devices[CABLES_MAX];
     int size = 0;
-    if (cable_list(CABLE_DEVICE, devices) != 0) {
+    if (has_usb && cable_list(CABLE_DEVICE, devices) != 0) {
         size = snprintf(name, TP_DEVICE_NAME_BYTES, "usb");
     } else if (bridge != NULL) {
         struct cable again;

@@ -32,7 +32,10 @@ size_t cable_list(enum cable_kind kind, struct cable *cables);
 bool cable_choose(const struct options *options, struct cable *cable, char *text, size_t size);
 
 /** The name of the device at the end of the cables: "usb" when it is plugged in itself, else the
- *  serial line of the bridge; bridge may be NULL. False: there is none now. */
-bool cable_find_device(const struct cable *bridge, char name[TP_DEVICE_NAME_BYTES]);
+ *  serial line of the bridge. False: there is none now.
+ *  in     bridge  may be NULL;  has_usb  false: the board's bitstream has the serial line alone, so
+ *         what is on USB is another board
+ */
+bool cable_find_device(const struct cable *bridge, bool has_usb, char name[TP_DEVICE_NAME_BYTES]);
 
 #endif

@@ -206,7 +206,8 @@ static bool name_device(struct doctor *d)
         }
         return true;
     }
-    return cable_find_device(d->states[STEP_CABLE] == STATE_OK ? &d->cable : NULL, d->device_name);
+    return cable_find_device(d->states[STEP_CABLE] == STATE_OK ? &d->cable : NULL,
+                             !d->has_board || d->board.has_usb, d->device_name);
 }
 
 static void check_device(struct doctor *d)

@@ -171,7 +171,7 @@ static bool find_device(struct flash *f, const struct options *options)
         (void)snprintf(f->device_name, sizeof f->device_name, "%s", options->devices[0]);
         return true;
     }
-    return cable_find_device(&f->cable, f->device_name);
+    return cable_find_device(&f->cable, f->board.has_usb, f->device_name);
 }
 
 // Opens it until it answers, or the time is over.

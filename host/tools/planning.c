@@ -121,6 +121,12 @@ static void add_reason(const struct work *work, const struct options *options,
     }
 }
 
+// A bare configuration is told for USB.
+static bool has_usb(const struct place *place)
+{
+    return place->board == NULL || place->board->has_usb;
+}
+
 static int plan_format(const struct work *work, const struct options *options,
                        const struct place *place, const struct tp_load_options *load,
                        const char *label, json_t *rows)
@@ -150,24 +156,28 @@ static int plan_format(const struct work *work, const struct options *options,
         double per_second = 1e6 * place->clock.mhz / mean;
         uint32_t shared = shared_context(work->model, place->device, load);
         double use = multiplier_use(&ledger, place->device->groups);
-        double load_seconds = (double)cost.link_bytes / USB_BYTES_PER_SECOND;
+        double usb_seconds = (double)cost.link_bytes / USB_BYTES_PER_SECOND;
+        double load_seconds = usb_seconds;
         double jtag_seconds = 8 * (double)cost.stream_bytes / JTAG_HZ;
         json_t *facts = json_pack(
-            "{s:I, s:i, s:i, s:i, s:i, s:i, s:f, s:i, s:i, s:f, s:I, s:I, s:f, s:i, s:I, s:f}",
+            "{s:I, s:i, s:i, s:i, s:i, s:i, s:f, s:i, s:i, s:f, s:I, s:I, s:i, s:I, s:f}",
             "matrix_bytes", (json_int_t)cost.matrix_bytes, "weight_beats", (int)cost.weight_beats,
             "instructions", (int)cost.instructions, "context", (int)cost.context, "slots",
             (int)place->device->slots, "context_of_each_slot", (int)shared, "cycles_per_token",
             mean, "mean_of_positions", (int)mean_of, "cycles_at_context", (int)at_context,
             "multiplier_use", use, "load_bytes", (json_int_t)cost.load_bytes, "link_bytes",
-            (json_int_t)cost.link_bytes, "load_seconds_usb", load_seconds, "block_rams",
-            (int)cost.block_rams, "stream_bytes", (json_int_t)cost.stream_bytes,
-            "load_seconds_jtag", jtag_seconds);
+            (json_int_t)cost.link_bytes, "block_rams", (int)cost.block_rams, "stream_bytes",
+            (json_int_t)cost.stream_bytes, "load_seconds_jtag", jtag_seconds);
         (void)json_object_update_new(row, facts);
-        if (place->clock.mhz > 0) {
-            (void)json_object_set_new(row, "tokens_per_second", json_real(per_second));
+        if (has_usb(place)) {
+            (void)json_object_set_new(row, "load_seconds_usb", json_real(usb_seconds));
+        }
+        if (place->board != NULL) {
             double serial = place->board->baud / (double)SERIAL_BITS_OF_BYTE;
-            (void)json_object_set_new(row, "load_seconds_serial",
-                                      json_real((double)cost.link_bytes / serial));
+            double serial_seconds = (double)cost.link_bytes / serial;
+            load_seconds = has_usb(place) ? usb_seconds : serial_seconds;
+            (void)json_object_set_new(row, "tokens_per_second", json_real(per_second));
+            (void)json_object_set_new(row, "load_seconds_serial", json_real(serial_seconds));
         }
         if (options->ledger) {
             (void)json_object_set_new(row, "ledger", ledger_to_json(&ledger));
@@ -317,7 +327,7 @@ static void print_head(const struct place *place)
                place->clock.origin);
     }
     printf("%-18s fits %16s %8s %9s %9s %9s %8s %8s %8s%s\n", "format", "weight beats", "context",
-           "sessions", "cycles", "last", "use", "USB load", "JTAG",
+           "sessions", "cycles", "last", "use", has_usb(place) ? "USB load" : "serial", "JTAG",
            place->board != NULL ? "  tokens/s" : "");
 }
 

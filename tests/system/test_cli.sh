@@ -308,6 +308,10 @@ ok = ok and ledger["cycles"] / ledger["tokens"] == fits["cycles_per_token"]
 ok = ok and not places["ulx3s-12f"]["formats"][0]["fits"]
 ok = ok and fits["stream_bytes"] == 113 + 2318 * fits["block_rams"] > 113
 ok = ok and fits["load_seconds_jtag"] == 8 * fits["stream_bytes"] / 25e6
+ok = ok and abs(fits["load_seconds_serial"] * 3e5 - fits["link_bytes"]) < 1
+ok = ok and "load_seconds_usb" not in fits
+ok = ok and all(abs(row["load_seconds_usb"] * 1.216e6 - row["link_bytes"]) < 1
+                for row in places["ulx3s-45f"]["formats"] if row["fits"])
 sys.exit(0 if ok else 1)'
 report $? "plan: the figures belong together"
 works "plan of a configuration" plan -m "$MODEL" --config large --format q8 -c 100

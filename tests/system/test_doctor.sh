@@ -70,8 +70,10 @@ echo >> "$ROOM/bits/ulx3s-85f/tokproc.bit"
 doctor
 says "a damaged bitstream" 1 "^4 bitstream +FAILS .*is damaged"
 plug 1-5 1209 0001 T1 6
+IDCODE=0x41112043 doctor
+says "a device on USB is preferred" 1 "^5 device +FAILS .*usb: "
 doctor
-says "a device on USB is preferred" 1 "^5 device +FAILS .*usb"
+says "unless the bitstream has none" 1 "^5 device +FAILS .*serial:"
 unplug
 
 # ---- devices ----
