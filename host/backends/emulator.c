@@ -73,14 +73,14 @@ static const struct {
 } configurations[] = {
     {"",
      {4, 8, 1u << 20, 1u << 20, 4096, 8192, 16384, 65536, 4096, 1024, 1u << 15, 32767, 3, 1, 7, 64,
-      TP_TOP_K_MAX}},
+      TP_TOP_K_MAX, 1}},
 #define TP_CONFIG(name, groups, slots, weight_beats, kv_rows, dim_max, query_max, hidden_max,      \
                   vocab_max, positions_max, program_max, gain_quads, constant_pairs, codebooks,    \
-                  head_norm, head_log2_max, attention_lanes, top_k, text)                          \
+                  head_norm, head_log2_max, attention_lanes, top_k, read_back, text)               \
     {#name,                                                                                        \
      {groups, slots, weight_beats, kv_rows, dim_max, query_max, hidden_max, vocab_max,             \
       positions_max, program_max, gain_quads, constant_pairs, codebooks, head_norm, head_log2_max, \
-      attention_lanes, top_k}},
+      attention_lanes, top_k, read_back}},
 #include "tp_configs.def"
 #undef TP_CONFIG
 };
@@ -108,7 +108,8 @@ static void send_hello(struct emulator *e, uint8_t sequence)
     p[2] = (uint8_t)l->groups;
     p[3] = (uint8_t)l->slots;
     p[4] = (uint8_t)(l->head_norm | TP_HELLO_FULL_SAMPLING |
-                     TP_HELLO_LANES * (64 / l->attention_lanes / 2));
+                     TP_HELLO_LANES * (64 / l->attention_lanes / 2) |
+                     (l->read_back != 0 ? TP_HELLO_READ_BACK : 0));
     p[5] = (uint8_t)l->codebooks;
     p[6] = (uint8_t)l->top_k;
     p[7] = (uint8_t)l->head_log2_max;
@@ -305,6 +306,49 @@ static uint8_t handle_run(struct emulator *e, const struct tp_frame *frame)
     return TP_ACK_OK;
 }
 
+// Status of a READ frame; with OK the words, or their checksum, are in reply [*size].
+static uint8_t read_words(const struct emulator *e, const struct tp_frame *frame,
+                          uint8_t reply[TP_PAYLOAD_MAX], size_t *size)
+{
+    const uint8_t *p = frame->payload;
+    if (e->limits.read_back == 0) {
+        return TP_ACK_TYPE;
+    }
+    if (frame->length != 8) {
+        return TP_ACK_LENGTH;
+    }
+    uint32_t space = p[0];
+    bool sum = (p[1] & 1u) != 0;
+    uint32_t left = tp__get16(p + 2);
+    uint32_t address = tp__get32(p + 4);
+    if (space > TP_SPACE_FREQUENCY || left == 0 || (!sum && left > TP_READ_WORDS_MAX) ||
+        !tp_space_has(&e->limits, space, address)) {
+        return TP_ACK_RANGE;
+    }
+    if (any_running(e)) {
+        return TP_ACK_BUSY;
+    }
+    uint32_t crc = 0;
+    *size = 0;
+    for (; left > 0 && tp_space_has(&e->limits, space, address); left--) {
+        uint32_t word = 0;
+        uint8_t bytes[4];
+        (void)tp_machine_read(e->machine, space, address, &word);
+        address = tp_space_next(&e->limits, space, address);
+        tp__put32(bytes, word);
+        crc = tp__crc32_more(crc, bytes, sizeof bytes);
+        if (!sum) {
+            memcpy(reply + *size, bytes, sizeof bytes);
+            *size += sizeof bytes;
+        }
+    }
+    if (sum) {
+        tp__put32(reply, crc);
+        *size = 4;
+    }
+    return left == 0 ? TP_ACK_OK : TP_ACK_RANGE;
+}
+
 // Status of a SECTIONS frame; OK is answered by the counts and not by ACK.
 static uint8_t judge_sections(const struct emulator *e, const struct tp_frame *frame)
 {
@@ -373,7 +417,10 @@ static uint8_t status_of(struct emulator *e, const struct tp_frame *frame)
 
 static void take_frame(struct emulator *e, const struct tp_frame *frame)
 {
-    uint8_t status = status_of(e, frame);
+    uint8_t words[TP_PAYLOAD_MAX];
+    size_t size = 0;
+    uint8_t status =
+        frame->type == TP_FRAME_READ ? read_words(e, frame, words, &size) : status_of(e, frame);
     e->answered = true;
     e->last_type = frame->type;
     e->last_sequence = frame->sequence;
@@ -385,6 +432,8 @@ static void take_frame(struct emulator *e, const struct tp_frame *frame)
         send_statistics(e, frame->sequence);
     } else if (frame->type == TP_FRAME_SECTIONS && status == TP_ACK_OK) {
         send_sections(e, frame->sequence, frame->payload[0]);
+    } else if (frame->type == TP_FRAME_READ && status == TP_ACK_OK) {
+        send(e, TP_FRAME_READ_REPLY, frame->sequence, words, size);
     } else {
         const uint8_t payload[4] = {frame->type, status, 0, 0};
         send(e, TP_FRAME_ACK, frame->sequence, payload, sizeof payload);

@@ -89,6 +89,7 @@ struct tp_device_info {
     uint32_t attention_lanes;  ///< elements that attention multiplies at a time: 64, 32, 16
     uint32_t top_k;            ///< the most that a session may ask for, and its candidates; 0: no
                                ///< session has top_k, top_p, min_p or candidates
+    uint32_t read_back;        ///< 1: tp_device_verify can compare its memories with the model
     bool counts_cycles;        ///< false: an emulator, it has no clock
     uint32_t link_version;     ///< of docs/link.md; of an open device, as the next
     uint32_t build;            ///< first 32 bits of its bitstream's source hash; 0: it has none

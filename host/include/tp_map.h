@@ -32,6 +32,8 @@
 #define TP_CANDIDATES_MAX 30u /* most candidates of a CANDIDATES frame */
 #define TP_HELLO_FULL_SAMPLING 2u /* flag in HELLO_REPLY: all of SLOT's sampling fields count */
 #define TP_HELLO_LANES 4u /* this times n in the flags of HELLO_REPLY: 64 >> n attention lanes */
+#define TP_HELLO_READ_BACK 16u /* flag in HELLO_REPLY: the device answers READ */
+#define TP_READ_WORDS_MAX 64u /* most words of a READ_REPLY */
 #define TP_FRAME_MARKER 167u /* first byte of every frame */
 #define TP_CYCLES_FIRST_ISSUE 3u /* from activation to the first issue of the lowest slot */
 #define TP_CYCLES_NEXT_ISSUE 12u /* from an issue to the earliest next issue of the same slot */
@@ -93,11 +95,13 @@
 #define TP_FRAME_CANCEL 6u /* host: end the slot's run at the end of the step */
 #define TP_FRAME_STATISTICS 7u /* host: send the counters */
 #define TP_FRAME_RECENT 8u /* host: tokens before the slot's position, for the repetition penalty */
+#define TP_FRAME_READ 9u /* host: send words of a memory, or their checksum */
 #define TP_FRAME_SECTIONS 10u /* host: send the counts of some sections */
 #define TP_FRAME_CREDIT 11u /* host: steps may begin up to a number */
 #define TP_FRAME_ACK 128u /* device: status of the host frame with the same sequence number */
 #define TP_FRAME_HELLO_REPLY 129u /* device: version, configuration, limits */
 #define TP_FRAME_STATISTICS_REPLY 135u /* device: counters */
+#define TP_FRAME_READ_REPLY 137u /* device: words of a memory, or their checksum */
 #define TP_FRAME_SECTIONS_REPLY 138u /* device: counts of sections */
 #define TP_FRAME_TOKEN 144u /* device: a sampled token */
 #define TP_FRAME_STEP 145u /* device: a step ended: cycles, active slots, positions */
@@ -110,7 +114,7 @@
 #define TP_ACK_TYPE 2u /* unknown frame type */
 #define TP_ACK_LENGTH 3u /* payload length does not fit the type */
 #define TP_ACK_RANGE 4u /* slot, space or address out of range */
-#define TP_ACK_BUSY 5u /* the slot runs, or a memory is written while a step runs */
+#define TP_ACK_BUSY 5u /* the slot runs, or a memory is asked for while a step runs */
 #define TP_ACK_FULL 6u /* the slot's queue has no room for all tokens; none was taken */
 
 #define TP_REASON_FED 0u /* the queue is empty and no token was asked for */

@@ -147,6 +147,7 @@ static bool is_defined_alike(const json_t *manifest, const struct tp_board_info 
         {"HeadLog2Max", device->head_log2_max},
         {"AttentionLanes", device->attention_lanes},
         {"TopK", device->top_k},
+        {"ReadBack", device->read_back},
     };
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
         if (defined(manifest, pairs[i].key) != pairs[i].value) {

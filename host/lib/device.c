@@ -31,7 +31,7 @@ static const struct tp_device_info configurations[] = {
 #define TP_CONFIG(name_, groups_, slots_, weight_beats_, kv_rows_, dim_max_, query_max_,           \
                   hidden_max_, vocab_max_, positions_max_, program_max_, gain_quads_,              \
                   constant_pairs_, codebooks_, head_norm_, head_log2_max_, attention_lanes_,       \
-                  top_k_, text_)                                                                   \
+                  top_k_, read_back_, text_)                                                       \
     {.name = #name_,                                                                               \
      .text = text_,                                                                                \
      .groups = groups_,                                                                            \
@@ -50,7 +50,8 @@ static const struct tp_device_info configurations[] = {
      .head_norm = head_norm_,                                                                      \
      .head_log2_max = head_log2_max_,                                                              \
      .attention_lanes = attention_lanes_,                                                          \
-     .top_k = top_k_},
+     .top_k = top_k_,                                                                              \
+     .read_back = read_back_},
 #include "tp_configs.def"
 #undef TP_CONFIG
 };
@@ -205,6 +206,7 @@ static tp_status hello(tp_device *device, struct tp_error *error)
     info->head_norm = p[4] & 1u;
     device->has_full_sampling = (p[4] & TP_HELLO_FULL_SAMPLING) != 0;
     info->attention_lanes = 64u >> (p[4] / TP_HELLO_LANES % 4);
+    info->read_back = (p[4] & TP_HELLO_READ_BACK) != 0;
     info->codebooks = p[5];
     info->top_k = p[6];
     info->head_log2_max = p[7];
@@ -246,7 +248,8 @@ struct tp_limits tp__limits_of(const struct tp_device_info *info)
                               .head_norm = info->head_norm,
                               .head_log2_max = info->head_log2_max,
                               .attention_lanes = info->attention_lanes,
-                              .top_k = info->top_k};
+                              .top_k = info->top_k,
+                              .read_back = info->read_back};
 }
 
 tp_status tp__backend_find(const char *name, const struct tp_backend **backend, const char **rest,

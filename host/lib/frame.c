@@ -12,12 +12,17 @@ enum { HEADER_BYTES = 5, CRC_BYTES = 4, CRC_FIRST = 1 };
 
 uint32_t tp__crc32(const uint8_t *bytes, size_t count)
 {
+    return tp__crc32_more(0, bytes, count);
+}
+
+uint32_t tp__crc32_more(uint32_t before, const uint8_t *bytes, size_t count)
+{
     // Four bits at a time: a table of 16 entries is small enough to be checked by eye.
     static const uint32_t nibble[16] = {0x00000000, 0x1db71064, 0x3b6e20c8, 0x26d930ac,
                                         0x76dc4190, 0x6b6b51f4, 0x4db26158, 0x5005713c,
                                         0xedb88320, 0xf00f9344, 0xd6d6a3e8, 0xcb61b38c,
                                         0x9b64c2b0, 0x86d3d2d4, 0xa00ae278, 0xbdbdf21c};
-    uint32_t crc = 0xffffffffu;
+    uint32_t crc = ~before;
     for (size_t i = 0; i < count; i++) {
         crc ^= bytes[i];
         crc = (crc >> 4) ^ nibble[crc & 15u];

@@ -25,6 +25,8 @@ struct tp_frame {
 
 /** CRC-32 of IEEE 802.3 (reflected, start and final inversion). */
 uint32_t tp__crc32(const uint8_t *bytes, size_t count);
+/** The CRC of bytes behind others whose CRC is `before`; 0: there are none. */
+uint32_t tp__crc32_more(uint32_t before, const uint8_t *bytes, size_t count);
 
 /** Writes the frame; bytes has room for TP_FRAME_BYTES_MAX. Returns the number of bytes. */
 size_t tp__frame_encode(const struct tp_frame *frame, uint8_t *bytes);

@@ -355,6 +355,9 @@ bool tp_machine_read(const struct tp_machine *machine, uint32_t space, uint32_t 
     case TP_SPACE_CENTRE:
         *word = (uint32_t)(space == TP_SPACE_BIAS ? m->bias : m->centre)[address];
         return true;
+    case TP_SPACE_FREQUENCY:
+        *word = m->frequency[address];
+        return true;
     default:
         return false;
     }

@@ -29,6 +29,7 @@ struct tp_limits {
     uint32_t head_log2_max;
     uint32_t attention_lanes; /* 64, 32 or 16 */
     uint32_t top_k;           /* that the sampler sorts */
+    uint32_t read_back;       /* READ is known */
 };
 
 /* Queries of a KV word that one ATTENTION can serve at a time. */
@@ -74,8 +75,8 @@ uint32_t tp_space_next(const struct tp_limits *limits, uint32_t space, uint32_t 
  */
 bool tp_machine_write(struct tp_machine *machine, uint32_t space, uint32_t address,
                       const uint32_t *words, size_t count);
-/* The word at an address of a space that block RAMs hold (weights, program, gains, bias, centre).
- * False: there is none. */
+/* The word at an address of a space that can be read (weights, program, gains, bias, centre,
+ * frequencies). False: there is none. */
 bool tp_machine_read(const struct tp_machine *machine, uint32_t space, uint32_t address,
                      uint32_t *word);
 /* Checks every instruction against the memories and unpacks the weights. Must be called after the

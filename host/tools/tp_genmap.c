@@ -44,7 +44,7 @@ struct field {
 };
 struct config {
     const char *name;
-    unsigned values[17];
+    unsigned values[18];
 };
 
 #define TP_CONSTANT(name, value, text) {#name, value, text},
@@ -70,18 +70,18 @@ static const struct field fields[] = {
 
 #define TP_CONFIG(name, groups, slots, weight_beats, kv_rows, dim_max, query_max, hidden_max,      \
                   vocab_max, positions_max, program_max, gain_quads, constant_pairs, codebooks,    \
-                  head_norm, head_log2_max, attention_lanes, top_k, text)                          \
+                  head_norm, head_log2_max, attention_lanes, top_k, read_back, text)               \
     {#name,                                                                                        \
      {groups, slots, weight_beats, kv_rows, dim_max, query_max, hidden_max, vocab_max,             \
       positions_max, program_max, gain_quads, constant_pairs, codebooks, head_norm, head_log2_max, \
-      attention_lanes, top_k}},
+      attention_lanes, top_k, read_back}},
 static const struct config configs[] = {
 #include "../include/tp_configs.def"
 };
-static const char *const config_parameters[17] = {
+static const char *const config_parameters[18] = {
     "Groups",    "Slots",    "WeightBeats",  "KvRows",         "DimMax",    "QueryMax",
     "HiddenMax", "VocabMax", "PositionsMax", "ProgramMax",     "GainQuads", "ConstantPairs",
-    "Codebooks", "HeadNorm", "HeadLog2Max",  "AttentionLanes", "TopK"};
+    "Codebooks", "HeadNorm", "HeadLog2Max",  "AttentionLanes", "TopK",      "ReadBack"};
 
 struct board {
     const char *name;

@@ -26,6 +26,7 @@ module tp_board #(
   parameter int unsigned AttentionLanes = 64,
   parameter int unsigned TopK = 64,
   parameter int unsigned BuildId = 0,
+  parameter int unsigned ReadBack = 1,
   parameter int unsigned CoreKhz = 100000,
   parameter int unsigned Baud = 3000000,
   parameter int unsigned Usb = 0,
@@ -123,7 +124,8 @@ module tp_board #(
     .HeadLog2Max(HeadLog2Max),
     .AttentionLanes(AttentionLanes),
     .TopK(TopK),
-    .BuildId(BuildId)
+    .BuildId(BuildId),
+    .ReadBack(ReadBack)
   ) u_core (
     .clk_i(clk_i),
     .rst_ni(rst_ni),

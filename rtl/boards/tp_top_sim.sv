@@ -25,7 +25,8 @@ module tp_top_sim #(
   parameter int unsigned HeadLog2Max = 5,
   parameter int unsigned AttentionLanes = 64,
   parameter int unsigned TopK = 64,
-  parameter int unsigned BuildId = 0
+  parameter int unsigned BuildId = 0,
+  parameter int unsigned ReadBack = 1
 ) (
   input  logic       clk_i,
   input  logic       rst_ni,
@@ -59,7 +60,8 @@ module tp_top_sim #(
     .HeadLog2Max(HeadLog2Max),
     .AttentionLanes(AttentionLanes),
     .TopK(TopK),
-    .BuildId(BuildId)
+    .BuildId(BuildId),
+    .ReadBack(ReadBack)
   ) u_core (
     .clk_i(clk_i),
     .rst_ni(rst_ni),

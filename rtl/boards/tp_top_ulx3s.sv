@@ -26,6 +26,7 @@ module tp_top_ulx3s #(
   parameter int unsigned AttentionLanes = 64,
   parameter int unsigned TopK = 64,
   parameter int unsigned BuildId = 0,
+  parameter int unsigned ReadBack = 1,
   parameter int unsigned CoreKhz = 100000,
   parameter int unsigned Baud = 3000000,
   parameter int unsigned Usb = 0
@@ -95,6 +96,7 @@ module tp_top_ulx3s #(
     .AttentionLanes(AttentionLanes),
     .TopK(TopK),
     .BuildId(BuildId),
+    .ReadBack(ReadBack),
     .CoreKhz(CoreKhz),
     .Baud(Baud),
     .Usb(Usb)

@@ -45,6 +45,10 @@ package tp_map_pkg;
   localparam int unsigned TP_HELLO_FULL_SAMPLING = 2;
   // this times n in the flags of HELLO_REPLY: 64 >> n attention lanes
   localparam int unsigned TP_HELLO_LANES = 4;
+  // flag in HELLO_REPLY: the device answers READ
+  localparam int unsigned TP_HELLO_READ_BACK = 16;
+  // most words of a READ_REPLY
+  localparam int unsigned TP_READ_WORDS_MAX = 64;
   // first byte of every frame
   localparam int unsigned TP_FRAME_MARKER = 167;
   // from activation to the first issue of the lowest slot
@@ -161,6 +165,8 @@ package tp_map_pkg;
   localparam logic [7:0] TP_FRAME_STATISTICS = 8'd7;
   // host: tokens before the slot's position, for the repetition penalty
   localparam logic [7:0] TP_FRAME_RECENT = 8'd8;
+  // host: send words of a memory, or their checksum
+  localparam logic [7:0] TP_FRAME_READ = 8'd9;
   // host: send the counts of some sections
   localparam logic [7:0] TP_FRAME_SECTIONS = 8'd10;
   // host: steps may begin up to a number
@@ -171,6 +177,8 @@ package tp_map_pkg;
   localparam logic [7:0] TP_FRAME_HELLO_REPLY = 8'd129;
   // device: counters
   localparam logic [7:0] TP_FRAME_STATISTICS_REPLY = 8'd135;
+  // device: words of a memory, or their checksum
+  localparam logic [7:0] TP_FRAME_READ_REPLY = 8'd137;
   // device: counts of sections
   localparam logic [7:0] TP_FRAME_SECTIONS_REPLY = 8'd138;
   // device: a sampled token
@@ -194,7 +202,7 @@ package tp_map_pkg;
   localparam logic [7:0] TP_ACK_LENGTH = 8'd3;
   // slot, space or address out of range
   localparam logic [7:0] TP_ACK_RANGE = 8'd4;
-  // the slot runs, or a memory is written while a step runs
+  // the slot runs, or a memory is asked for while a step runs
   localparam logic [7:0] TP_ACK_BUSY = 8'd5;
   // the slot's queue has no room for all tokens; none was taken
   localparam logic [7:0] TP_ACK_FULL = 8'd6;

@@ -5,7 +5,8 @@
 // In    bytes of the link (docs/link.md).
 // Out   bytes of the link.
 // Rate  one byte per cycle each way; steps as host/lib/cycles.c predicts.
-// Not   holds no logic but the choice between the three activation memories. Leaves reset a cycle
+// Not   holds no logic but the choice between the three activation memories, and joins the bits that
+//       are read back. Leaves reset a cycle
 //       later than rst_ni, and takes no byte before; rst_ni is low for two cycles at least.
 
 `include "tp_assert.svh"
@@ -29,6 +30,7 @@ module tp_core #(
   parameter int unsigned AttentionLanes = 64,
   parameter int unsigned TopK = 64,
   parameter int unsigned BuildId = 0,
+  parameter int unsigned ReadBack = 1,
   // A prompt that fills the context fits a slot's queue.
   localparam int unsigned QueueDepth = 1 << $clog2(PositionsMax > 128 ? PositionsMax : 128)
 ) (
@@ -75,6 +77,7 @@ module tp_core #(
 
   typedef struct packed {
     logic valid;
+    logic read;
     logic [3:0] space;
     logic [31:0] address;
     logic [31:0] data;
@@ -209,6 +212,8 @@ module tp_core #(
   logic               [      3:0]       cfg_space;
   logic               [     31:0]       cfg_address;
   logic               [     31:0]       cfg_data;
+  logic                                 cfg_read;
+  logic                                 cfg_bit;
   logic                                 start;
   logic               [Slots-1:0]       active;
   logic               [Slots-1:0]       logits;
@@ -267,6 +272,7 @@ module tp_core #(
     .TopK           (TopK),
     .QueueDepth     (QueueDepth),
     .BuildId        (BuildId),
+    .ReadBack       (ReadBack),
     .SaturationPorts(4),
     .ClipPorts      (4)
   ) u_control (
@@ -295,6 +301,8 @@ module tp_core #(
     .cfg_space_o      (cfg_space),
     .cfg_address_o    (cfg_address),
     .cfg_data_o       (cfg_data),
+    .cfg_read_o       (cfg_read),
+    .cfg_bit_i        (cfg_bit),
     .start_o          (start),
     .active_o         (active),
     .logits_o         (logits),
@@ -341,12 +349,33 @@ module tp_core #(
     always_ff @(posedge clk_i) begin
       config_q[i] <= '{
           valid: cfg_valid && control_rst_n,
+          read: cfg_read && control_rst_n,
           space: cfg_space,
           address: cfg_address,
           data: cfg_data
       };
     end
   end
+
+  // Without reading back nothing of it is left, also behind what is kept.
+  logic [Configs-1:0] config_read;
+  for (genvar i = 0; i < int'(Configs); i++) begin : gen_read
+    assign config_read[i] = ReadBack != 0 && config_q[i].read;
+  end
+
+  // The unit that has the space answers, the others say 0.
+  logic sequencer_bit;
+  logic matvec_bit;
+  logic epilogue_bit;
+  logic angles_bit;
+  logic rmsnorm_bit;
+  logic [1:0] cfg_bit_q;
+  always_ff @(posedge clk_i) begin
+    cfg_bit_q <= {
+      cfg_bit_q[0], sequencer_bit || matvec_bit || epilogue_bit || angles_bit || rmsnorm_bit
+    };
+  end
+  assign cfg_bit = cfg_bit_q[1];
 
   tp_sequencer #(
     .Slots     (Slots),
@@ -359,6 +388,8 @@ module tp_core #(
     .cfg_space_i  (config_q[ConfigSequencer].space),
     .cfg_address_i(config_q[ConfigSequencer].address),
     .cfg_data_i   (config_q[ConfigSequencer].data),
+    .cfg_read_i   (config_read[ConfigSequencer]),
+    .read_o       (sequencer_bit),
     .start_i      (start),
     .active_i     (active),
     .logits_i     (logits),
@@ -427,6 +458,8 @@ module tp_core #(
     .cfg_space_i     (config_q[ConfigMatrix].space),
     .cfg_address_i   (config_q[ConfigMatrix].address),
     .cfg_data_i      (config_q[ConfigMatrix].data),
+    .cfg_read_i      (config_read[ConfigMatrix]),
+    .read_o          (matvec_bit),
     .read_valid_o    (read_valid),
     .weight_read_o   (weight_read),
     .weight_address_o(weight_address),
@@ -494,6 +527,8 @@ module tp_core #(
     .cfg_space_i      (config_q[ConfigEpilogue].space),
     .cfg_address_i    (config_q[ConfigEpilogue].address),
     .cfg_data_i       (config_q[ConfigEpilogue].data),
+    .cfg_read_i       (config_read[ConfigEpilogue]),
+    .read_o           (epilogue_bit),
     .gain_valid_o     (gain_valid),
     .gain_address_o   (gain_address),
     .x_valid_o        (x_valid),
@@ -539,6 +574,8 @@ module tp_core #(
     .cfg_space_i     (config_q[ConfigAngles].space),
     .cfg_address_i   (config_q[ConfigAngles].address),
     .cfg_data_i      (config_q[ConfigAngles].data),
+    .cfg_read_i      (config_read[ConfigAngles]),
+    .read_o          (angles_bit),
     .angle_valid_i   (angle_valid),
     .angle_slot_i    (angle_slot),
     .angle_pair_i    (angle_pair),
@@ -570,6 +607,8 @@ module tp_core #(
     .cfg_space_i     (config_q[ConfigEpilogue].space),
     .cfg_address_i   (config_q[ConfigEpilogue].address),
     .cfg_data_i      (config_q[ConfigEpilogue].data),
+    .cfg_read_i      (config_read[ConfigEpilogue]),
+    .read_o          (rmsnorm_bit),
     .done_valid_o    (done_valid[0]),
     .done_slot_o     (done_slot[0]),
     .block_valid_o   (norm_block.valid),

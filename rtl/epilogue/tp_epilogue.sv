@@ -56,6 +56,9 @@ module tp_epilogue
   input logic [3:0] cfg_space_i,  // early
   input logic [31:0] cfg_address_i,  // early
   input logic [31:0] cfg_data_i,  // early
+  // Reading back, between steps: bits of BIAS and CENTRE; GAIN needs its address only.
+  input logic cfg_read_i,  // early
+  output logic read_o,  // early; 3 cycles later
   // x write flow, and two cycles ahead of each pair where its gains lie.
   output logic gain_valid_o,  // early
   output logic [16:0] gain_address_o,  // early; in pairs of gains
@@ -133,6 +136,15 @@ module tp_epilogue
     .pair_shift_o(pair_shift)
   );
 
+  logic read_gain_q;
+  logic bias_bit;
+  logic centre_bit;
+
+  always_ff @(posedge clk_i) begin
+    read_gain_q <= cfg_read_i && cfg_space_i == TP_SPACE_GAIN;
+    read_o      <= bias_bit || centre_bit;
+  end
+
   logic [3:0] scale_saturated;
   logic [1:0] x_saturated;
   logic gate_saturated;
@@ -157,6 +169,8 @@ module tp_epilogue
     .cfg_space_i(cfg_space_i),
     .cfg_address_i(cfg_address_i),
     .cfg_data_i(cfg_data_i),
+    .cfg_read_i(cfg_read_i),
+    .read_o(bias_bit),
     .valid_o(valid),
     .place_5_o(place_5),
     .place_6_o(place_6),
@@ -180,6 +194,8 @@ module tp_epilogue
     .pair_valid_i(valid[7]),
     .pair_place_i(place_7),
     .pair_data_i(data_7),
+    .read_i(read_gain_q),
+    .read_address_i(cfg_address_i[16:0]),
     .gain_valid_o(gain_valid_o),
     .gain_address_o(gain_address_o),
     .x_valid_o(x_valid_o),
@@ -241,6 +257,8 @@ module tp_epilogue
     .cfg_space_i(cfg_space_i),
     .cfg_address_i(cfg_address_i),
     .cfg_data_i(cfg_data_i),
+    .cfg_read_i(cfg_read_i),
+    .read_o(centre_bit),
     .head_valid_o(head_valid_o),
     .head_data_o(head_data_o),
     .head_context_o(head_context_o),

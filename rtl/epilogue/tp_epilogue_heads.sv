@@ -41,6 +41,8 @@ module tp_epilogue_heads
   input logic [3:0] cfg_space_i,  // early
   input logic [31:0] cfg_address_i,  // early
   input logic [31:0] cfg_data_i,  // early
+  input logic cfg_read_i,  // early; between steps
+  output logic read_o,  // early; 2 cycles later
   output logic head_valid_o,  // early
   output logic [1:0][31:0] head_data_o,  // early; int32
   output tp_pkg::word_context_t head_context_o,  // early
@@ -260,6 +262,10 @@ module tp_epilogue_heads
   head_t head;
   tp_pkg::word_context_t head_context_q;
 
+  logic read_q;
+  logic [1:0] read_bits;  // of the even and the odd constant
+  logic [1:0] read_bits_q;
+
   logic [16:0] centre_pair;
   assign centre_pair      = 17'(centre_base) + 17'(turn_pair_q);
 
@@ -323,7 +329,9 @@ module tp_epilogue_heads
     end
     if (turn_valid_q[8]) begin
       centre_place_q[9] <= '{last: turn_last_q, centre: centre_here, index: turn_index_q};
-      centre_address_q  <= centre_pair[ConstantWidth-1:0];
+    end
+    if (turn_valid_q[8] || read_q) begin
+      centre_address_q <= read_q ? cfg_address_i[ConstantWidth:1] : centre_pair[ConstantWidth-1:0];
     end
     if (turn_valid_q[9]) centre_place_q[10] <= centre_place_q[9];
     if (turn_valid_q[10]) centre_place_q[11] <= centre_place_q[10];
@@ -369,9 +377,15 @@ module tp_epilogue_heads
       .write_enable_i (cfg_valid_i && cfg_space_i == TP_SPACE_CENTRE && cfg_address_i[0] == i),
       .write_address_i(cfg_address_i[ConstantWidth:1]),
       .write_data_i   (cfg_data_i),
-      .read_enable_i  (turn_valid_q[9] && centre_place_q[9].centre),
+      .read_enable_i  ((turn_valid_q[9] && centre_place_q[9].centre) || read_q),
       .read_address_i (centre_address_q),
       .read_data_o    (centre[i])
+    );
+
+    tp_ecp5_select u_bit (
+      .data_i  (centre[i]),
+      .select_i(cfg_data_i[4:0]),
+      .out_o   (read_bits[i])
     );
 
     tp_epilogue_add #(
@@ -393,6 +407,12 @@ module tp_epilogue_heads
         head_saturated_q[i] <= difference[32] != difference[31];
       end
     end
+  end
+
+  always_ff @(posedge clk_i) begin
+    read_q <= cfg_read_i && cfg_space_i == TP_SPACE_CENTRE;
+    read_bits_q <= read_bits;
+    read_o <= read_q && read_bits_q[cfg_address_i[0]];
   end
 
   assign head_valid_o = head_valid_q;

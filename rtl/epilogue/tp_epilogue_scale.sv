@@ -4,6 +4,7 @@
 //
 // In    stage 1 of the epilogue, its shift a cycle ahead; norm factors; configuration space BIAS.
 // Out   stage 7: v = sat32(y + bias), y and its saturations as tp_matvec_scale().
+// Read  between steps the bit of BIAS whose number stands on the configuration bus.
 // Rate  one pair per cycle; valid_o[s] and the places belong to stage s.
 
 `include "tp_assert.svh"
@@ -29,6 +30,8 @@ module tp_epilogue_scale
   input  logic        [      3:0]       cfg_space_i,          // early
   input  logic        [     31:0]       cfg_address_i,        // early
   input  logic        [     31:0]       cfg_data_i,           // early
+  input  logic                          cfg_read_i,           // early; between steps
+  output logic                          read_o,               // early; 2 cycles later
   output logic        [      7:5]       valid_o,              // early
   output place_t                        place_5_o,            // early
   output place_t                        place_6_o,            // early
@@ -134,13 +137,25 @@ module tp_epilogue_scale
     .read_data_o    (bias_base)
   );
 
+  logic read_q;
+  logic [1:0] read_bits;  // of the even and the odd constant
+  logic [1:0] read_bits_q;
+
+  always_ff @(posedge clk_i) begin
+    read_q <= cfg_read_i && cfg_space_i == TP_SPACE_BIAS;
+    read_bits_q <= read_bits;
+    read_o <= read_q && read_bits_q[cfg_address_i[0]];
+  end
+
   logic bias_here;
   logic [16:0] bias_pair;
   assign bias_here = valid_q[3] && place_3.bias;
   assign bias_pair = 17'(bias_base) + 17'(place_3.pair);
 
   always_ff @(posedge clk_i) begin
-    if (bias_here) bias_address_q <= bias_pair[ConstantWidth-1:0];
+    if (bias_here || read_q) begin
+      bias_address_q <= read_q ? cfg_address_i[ConstantWidth:1] : bias_pair[ConstantWidth-1:0];
+    end
   end
 
   for (genvar i = 0; i < 2; i++) begin : gen_bias
@@ -159,9 +174,15 @@ module tp_epilogue_scale
       .write_enable_i (cfg_valid_i && cfg_space_i == TP_SPACE_BIAS && cfg_address_i[0] == i),
       .write_address_i(cfg_address_i[ConstantWidth:1]),
       .write_data_i   (cfg_data_i),
-      .read_enable_i  (valid_q[4] && place_q[4].bias),
+      .read_enable_i  ((valid_q[4] && place_q[4].bias) || read_q),
       .read_address_i (bias_address_q),
       .read_data_o    (bias[i])
+    );
+
+    tp_ecp5_select u_bit (
+      .data_i  (bias[i]),
+      .select_i(cfg_data_i[4:0]),
+      .out_o   (read_bits[i])
     );
 
     tp_epilogue_add u_sum (

@@ -27,6 +27,8 @@ module tp_epilogue_x
   input  logic                pair_valid_i,     // early; stage 7
   input  place_t              pair_place_i,     // early; stage 7
   input  logic   [ 1:0][31:0] pair_data_i,      // early; int32, stage 7
+  input  logic                read_i,           // early; between steps: a gain is read back
+  input  logic   [16:0]       read_address_i,   // early
   output logic                gain_valid_o,     // early; stage 6
   output logic   [16:0]       gain_address_o,   // early; in pairs of gains
   output logic                x_valid_o,        // early; stage 8
@@ -68,13 +70,15 @@ module tp_epilogue_x
       gain_valid_q <= 1'b0;
       x_valid_q    <= 1'b0;
     end else begin
-      gain_valid_q <= read_here;
+      gain_valid_q <= read_here || read_i;
       x_valid_q    <= x_here;
     end
   end
 
   always_ff @(posedge clk_i) begin
-    if (read_here) gain_address_q <= {gain_base, 1'b0} + 17'(read_place_i.pair);
+    if (read_here || read_i) begin
+      gain_address_q <= read_i ? read_address_i : {gain_base, 1'b0} + 17'(read_place_i.pair);
+    end
     if (x_here) begin
       x_slot_q <= pair_place_i.slot;
       x_pair_q <= pair_place_i.pair[11:0];

@@ -5,6 +5,7 @@
 // In    every 16 cycles one block: its beat, or with two planes its high and then its low beat.
 // Out   elements 0, 1 of the block 9 cycles after its first beat, then two more per cycle.
 //       Bits equal tp_embed_row(); x = sat32(rnd(code * (16 + m) * 2^e, shift)).
+// Read  between steps: 3 cycles behind read_bit_i that bit of codes_i, or of scale_i.
 // Not   looks at no command: two_planes_i, codebook_i, shift_i come with a block's first beat.
 
 `include "tp_assert.svh"
@@ -29,6 +30,12 @@ module tp_embed #(
   input  logic signed [          7:0]       shift_i,
   input  logic        [        127:0]       codes_i,
   input  logic        [          7:0]       scale_i,
+  // Reading back.
+  input  logic                              read_i,           // codes_i and scale_i stand
+  input  logic                              read_gate_i,      // 0 reads 0
+  input  logic                              read_scale_i,
+  input  logic        [          6:0]       read_bit_i,       // of the scale the low 3
+  output logic                              read_o,           // early
   // Embed flow.
   output logic                              embed_valid_o,    // early
   output logic        [          1:0][31:0] embed_data_o,     // early; int32
@@ -62,7 +69,7 @@ module tp_embed #(
   end
 
   always_ff @(posedge clk_i) begin
-    pair_q  <= start ? 4'd0 : pair_q + 4'd1;
+    pair_q  <= start ? 4'd0 : (read_i ? read_bit_i[6:3] : pair_q + 4'd1);
     pair_q2 <= pair_q;
     if (start) begin
       last_block_q <= last_i;
@@ -81,9 +88,9 @@ module tp_embed #(
   logic [127:0] low_q;
   logic [  7:0] scale_q;
   always_ff @(posedge clk_i) begin
-    if (valid_i && high_i) high_q <= codes_i;
+    if ((valid_i && high_i) || read_i) high_q <= codes_i;
     if (valid_i && !high_i) low_q <= codes_i;
-    if (valid_i) scale_q <= scale_i;
+    if (valid_i || read_i) scale_q <= scale_i;
   end
 
   // The scale of the last beat is complete at stage 2 and serves the sixteen pairs from stage 3 on.
@@ -140,6 +147,7 @@ module tp_embed #(
   end
 
   logic [1:0] saturated;
+  logic [7:0] read_codes;  // a byte of the codes
   for (genvar i = 0; i < 2; i++) begin : gen_element
     logic [3:0] high_code_q;
     logic [3:0] low_code;
@@ -166,7 +174,7 @@ module tp_embed #(
     assign beyond = rounded_q >>> room_q;
 
     always_ff @(posedge clk_i) begin
-      if (valid_q[1]) high_code_q <= high_q[{pair_q, 1'(i), 2'b00}+:4];
+      if (valid_q[1] || read_i) high_code_q <= high_q[{pair_q, 1'(i), 2'b00}+:4];
       if (valid_q[2]) begin
         value_q <= two_planes_q2 ? {high_code_q, low_code} : table_q[index];
       end
@@ -190,6 +198,7 @@ module tp_embed #(
       end
     end
 
+    assign read_codes[4*i+:4] = high_code_q;
     assign embed_data_o[i] = data_q;
     assign saturated[i] = saturated_q;
   end
@@ -198,9 +207,25 @@ module tp_embed #(
   assign embed_last_o  = last_q[Stages];
   assign saturations_o = embed_valid_o ? 4'(saturated[0]) + 4'(saturated[1]) : 4'd0;
 
+  // ---- reading back: the choice of a pair is that of a byte ----
+
+  logic [1:0] read_gate_q;
+  logic [1:0] read_scale_q;
+  logic [1:0][2:0] read_bit_q;
+  logic read_q;
+  always_ff @(posedge clk_i) begin
+    read_gate_q <= {read_gate_q[0], read_gate_i};
+    read_scale_q <= {read_scale_q[0], read_scale_i};
+    read_bit_q <= {read_bit_q[0], read_bit_i[2:0]};
+    read_q       <= read_gate_q[1] &&
+        (read_scale_q[1] ? scale_q[read_bit_q[1]] : read_codes[read_bit_q[1]]);
+  end
+  assign read_o = read_q;
+
   logic unused_bits;
   assign unused_bits = ^codebook_q2;
 
   `TP_ASSERT(BlockEvery16_A, !start || !running)
+  `TP_ASSERT(ReadBetweenSteps_A, !read_i || !(valid_i || running))
 
 endmodule

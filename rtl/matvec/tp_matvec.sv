@@ -8,6 +8,8 @@
 // Rate  one weight beat per cycle; interval = max(blocks * planes, what the epilogue needs).
 //       Rows leave 18 cycles after the address of their last beat. Block-major: passes over all row
 //       groups, one for each of the first blocks, the last one for all others.
+// Read  between steps: 3 cycles behind the number of a bit on the configuration bus that bit of the
+//       word of SPACE WEIGHT, in the beat to which the command points; it need not be valid.
 // Not   does not wait for its inputs: the sequencer issues a command when its blocks are written.
 //
 // A command accepted in cycle t frees the unit in t + rows / Groups * interval (MATVEC; LOGITS one
@@ -32,6 +34,8 @@ module tp_matvec #(
   input logic [3:0] cfg_space_i,
   input logic [31:0] cfg_address_i,
   input logic [31:0] cfg_data_i,
+  input logic cfg_read_i,
+  output logic read_o,  // early
   // Weight memory and activation blocks: addresses with read_valid_o, data two cycles later.
   output logic read_valid_o,  // early
   output logic [Groups-1:0] weight_read_o,  // early; read_valid_o and the address, for each group
@@ -101,6 +105,10 @@ module tp_matvec #(
   assign pass_interval_less = !order ? interval_less :
       matvec.planes ? 9'(2 * LastBlocks2 - 1) : 9'(LastBlocks1 - 1);
 
+  logic read_back_q;  // a weight is read back
+  logic [1:0] read_beat_q;  // and the command points to its beat
+  logic [TokenBits-1:0] read_group;
+
   // Held while the command is issued. What nothing looks at without a command follows the input as
   // long as the unit is free, so that it does not wait for whether there is one.
   logic free_q;
@@ -121,6 +129,7 @@ module tp_matvec #(
       shift_q       <= embed.shift;
       token_group_q <= TokenBits'(cmd_i.token & 16'(Groups - 1));
     end
+    if (read_back_q) token_group_q <= read_group;
     if (free_q) begin
       logits_q        <= is_logits;
       planes_q        <= matvec.planes;
@@ -314,7 +323,7 @@ module tp_matvec #(
 
     (* keep *)
     always_ff @(posedge clk_i) begin
-      read_here_q    <= beat_q && rst_ni;
+      read_here_q    <= (beat_q || read_beat_q[1]) && rst_ni;
       address_here_q <= address_q;
     end
 
@@ -493,6 +502,27 @@ module tp_matvec #(
   assign row_valid_o = row_end_q[RowStages];
   assign row_last_o  = row_last_q[RowStages];
 
+  // ---- reading back: the choice of the token's group is that of a word's ----
+
+  localparam int unsigned ScaleLanes = (Groups + 3) / 4;
+
+  logic [5:0] read_lane_q;  // of the codes
+  logic read_scale_q;
+  logic [2:0] scale_group;
+  logic read_gate;
+
+  always_ff @(posedge clk_i) begin
+    read_back_q  <= cfg_read_i && cfg_space_i == TP_SPACE_WEIGHT;
+    read_lane_q  <= cfg_address_i[5:0] - 6'(ScaleLanes);
+    read_scale_q <= cfg_address_i[5:0] < 6'(ScaleLanes);
+    read_beat_q  <= {read_beat_q[0], read_back_q};
+  end
+
+  // A word holds the scales of four groups.
+  assign scale_group = {cfg_address_i[0] && ScaleLanes > 1, cfg_data_i[4:3]};
+  assign read_group  = TokenBits'(read_scale_q ? scale_group : read_lane_q[4:2]);
+  assign read_gate   = read_back_q && (!read_scale_q || 32'(scale_group) < Groups);
+
   // ---- embedding ----
 
   logic [Groups-1:0][135:0] group_weights;
@@ -520,6 +550,11 @@ module tp_matvec #(
     .shift_i        (shift_q),
     .codes_i        (token_weights[127:0]),
     .scale_i        (token_weights[135:128]),
+    .read_i         (read_back_q),
+    .read_gate_i    (read_gate),
+    .read_scale_i   (read_scale_q),
+    .read_bit_i     ({read_lane_q[1:0], cfg_data_i[4:0]}),
+    .read_o         (read_o),
     .embed_valid_o  (embed_valid_o),
     .embed_data_o   (embed_data_o),
     .embed_last_o   (embed_last_o),
@@ -528,7 +563,7 @@ module tp_matvec #(
 
   logic unused_bits;
   assign unused_bits = ^{matvec, embed, token_beats, token_group_q, cmd_i.position, cmd_i.token,
-                         cfg_address_i, cfg_data_i};
+                         cfg_address_i, cfg_data_i, read_lane_q, read_group};
 
   `TP_ASSERT(CommandOnlyWhenFree_A, !cmd_valid_i || free_q)
   `TP_ASSERT(CommandIsOurs_A, !cmd_valid_i || is_embed || matvec.opcode == TP_OP_MATVEC)
@@ -546,6 +581,7 @@ module tp_matvec #(
   `TP_ASSERT(SumsInStep_A, !save_q[RowStages] || !row_end_q[RowStages])
   `TP_COVER(Order_C, cmd_valid_i && order)
   `TP_ASSERT(LogitsDoneExpected_A, !logits_done_i || state_q == StLogits)
+  `TP_ASSERT(ReadOnlyWhenFree_A, !read_back_q || free_q)
   `TP_ASSERT(FlowsDoNotMeet_A, !(row_valid_o && embed_valid_o))
   `TP_COVER(Rows_C, state_q == StRows)
   `TP_COVER(Logits_C, state_q == StLogits)

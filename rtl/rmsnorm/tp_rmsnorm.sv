@@ -3,7 +3,8 @@
 // tp_rmsnorm: late RMS norm of x as it is written: times gain, quantised; factor into a register.
 //
 // In    the writes of x, two adjacent elements each, in order, and two cycles ahead of each pair
-//       the address of its gains; gains and epsilon over the configuration bus.
+//       the address of its gains; gains and epsilon over the configuration bus. Between steps the
+//       bit of the gains whose number stands on that bus is read back.
 // Out   block flow of h, bits equal tp_rmsnorm_gain() and tp_quantise_block(); factor registers,
 //       equal tp_rmsnorm_factor().
 // Rate  a pair per cycle. With n elements, the last pair in cycle t: its block leaves in t + 14,
@@ -39,6 +40,8 @@ module tp_rmsnorm #(
   input  logic [      3:0]       cfg_space_i,       // early
   input  logic [     31:0]       cfg_address_i,     // early
   input  logic [     31:0]       cfg_data_i,        // early
+  input  logic                   cfg_read_i,        // early; between steps
+  output logic                   read_o,            // early; 3 cycles later
   output logic                   done_valid_o,      // early; blocks complete, factor in time
   output logic [      2:0]       done_slot_o,       // early
   output logic                   block_valid_o,     // early
@@ -98,6 +101,22 @@ module tp_rmsnorm #(
     .read_address_i (gain_address_i[GainWidth-1:0]),
     .read_data_o    (gain)
   );
+
+  logic read_q;
+  logic read_bit;
+  logic [1:0] read_bit_q;
+
+  tp_ecp5_select u_bit (
+    .data_i  (gain),
+    .select_i(cfg_data_i[4:0]),
+    .out_o   (read_bit)
+  );
+
+  always_ff @(posedge clk_i) begin
+    read_q     <= cfg_read_i && cfg_space_i == tp_map_pkg::TP_SPACE_GAIN;
+    read_bit_q <= {read_bit_q[0], read_q && read_bit};
+    read_o     <= read_bit_q[1];
+  end
 
   // ---- first pass: h = sat32(rnd(x * gain, 15)), quantised ----
 

@@ -5,6 +5,7 @@
 // In    commands; configuration space FREQUENCY: phase increments of one position, turn = 2^32.
 // Out   angle table of all slots: two registers behind the read address. Bits equal
 //       tp_rope_angles() of the model; identity reads cosine 1 and sine 0.
+// Read  between steps the bit of a frequency whose number stands on the configuration bus.
 // Rate  two cycles a pair: a command of cycle t is done, and the unit free again, in cycle
 //       t + 2 * pairs + 10. One read per cycle at any time.
 // Not   does not keep a slot from reading while its angles are computed: the program waits.
@@ -29,6 +30,8 @@ module tp_angles
   input  logic             [ 3:0] cfg_space_i,       // early
   input  logic             [31:0] cfg_address_i,     // early
   input  logic             [31:0] cfg_data_i,        // early
+  input  logic                    cfg_read_i,        // early; between steps
+  output logic                    read_o,            // early; 3 cycles later
   input  logic                    angle_valid_i,     // early; the outputs stay without it
   input  logic             [ 2:0] angle_slot_i,      // early
   input  logic             [ 5:0] angle_pair_i,      // early
@@ -57,6 +60,7 @@ module tp_angles
   assign unused_instruction = ^{instruction, cmd_i.fast, cmd_i.token};
 
   logic                      free_q;
+  logic                      read_q;  // a frequency is read back
   logic                      running_q;  // steps are issued
   logic [               2:0] slot_q;
   logic [              15:0] position_q;
@@ -108,6 +112,7 @@ module tp_angles
           left_q    <= left_q - 7'd1;
         end
       end
+      if (read_q) address_q <= cfg_address_i[FrequencyWidth-1:0];
       if (step_q[Latency-1] && half_step_q[Latency-1]) write_pair_q <= write_pair_q + 6'd1;
     end
     if (!free_q) half_step_q <= {half_step_q[Latency-2:0], half_q};
@@ -120,6 +125,8 @@ module tp_angles
   // ---- phase: one multiplier, lower half of the increment first ----
 
   logic [31:0] increment;  // stage 2
+  logic        read_bit;
+  logic [ 1:0] read_bit_q;
   logic [15:0] factor_q;
   logic [31:0] product;
   logic [31:0] product_q2;
@@ -136,10 +143,22 @@ module tp_angles
     .write_enable_i (cfg_valid_i && cfg_space_i == TP_SPACE_FREQUENCY),
     .write_address_i(cfg_address_i[FrequencyWidth-1:0]),
     .write_data_i   (cfg_data_i),
-    .read_enable_i  (running_q),
+    .read_enable_i  (running_q || read_q),
     .read_address_i (address_q),
     .read_data_o    (increment)
   );
+
+  tp_ecp5_select u_bit (
+    .data_i  (increment),
+    .select_i(cfg_data_i[4:0]),
+    .out_o   (read_bit)
+  );
+
+  always_ff @(posedge clk_i) begin
+    read_q     <= cfg_read_i && cfg_space_i == TP_SPACE_FREQUENCY;
+    read_bit_q <= {read_bit_q[0], read_q && read_bit};
+    read_o     <= read_bit_q[1];
+  end
 
   tp_ecp5_multiply #(
     .WidthA (16),

@@ -35,6 +35,7 @@ module tp_commands
   parameter  int unsigned TopK           = 64,
   parameter  int unsigned QueueDepth     = 256,
   parameter  int unsigned BuildId        = 0,
+  parameter  int unsigned ReadBack       = 1,
   localparam int unsigned LevelWidth     = $clog2(QueueDepth + 1)
 ) (
   input logic clk_i,
@@ -54,6 +55,8 @@ module tp_commands
   output logic [ 3:0] cfg_space_o,    // early
   output logic [31:0] cfg_address_o,  // early
   output logic [31:0] cfg_data_o,     // early
+  output logic        cfg_read_o,     // early; reads: the data are the number of a bit
+  input  logic        cfg_bit_i,      // early; the bit of that number, 6 cycles later
 
   output logic table_valid_o,  // early; flow
   output table_write_t table_data_o,  // early
@@ -106,7 +109,7 @@ module tp_commands
   localparam logic [7:0] HelloFlags = 8'(HeadNorm | TP_HELLO_FULL_SAMPLING |
                                          TP_HELLO_LANES * (6 - $clog2(
       AttentionLanes
-  )));
+  )) | (ReadBack != 0 ? TP_HELLO_READ_BACK : 0));
 
   `TP_REQUIRE(AttentionLanes == 64 || AttentionLanes == 32 || AttentionLanes == 16)
   `TP_REQUIRE(Groups >= 1 && Groups <= 8 && VocabMax <= 65536)
@@ -126,7 +129,7 @@ module tp_commands
     StFeedLow,     // first token of a word into the queue
     StFeedHigh,    // second token
     StLock,        // waits until no step runs
-    StWrite,       // WRITE: words to the configuration bus
+    StWrite,       // WRITE: words to the configuration bus; READ: the sum of the words
     StClear,       // SLOT: waits until the slot's recent tokens are forgotten
     StDrain,       // drops the rest of the frame
     StSettle,      // what was written becomes visible; the status is known
@@ -148,13 +151,14 @@ module tp_commands
   logic                    word_move;
   logic                    repetition_q;
   logic                    answers_itself;  // HELLO and STATISTICS
+  logic                    is_read;  // READ, and the device knows it
   logic                    type_known;
   logic                    length_fits;
 
   // ---- the words of the present frame ----
 
   logic    [          2:0] slot_q;
-  logic                    hold_q;
+  logic                    hold_q;  // RUN: hold; READ: the sum is asked for
   logic    [         31:0] word_q;
   logic                    last_q;
   logic    [          3:0] space_q;
@@ -185,6 +189,17 @@ module tp_commands
   logic                    hello_q;  // what the answer is
   logic                    statistics_q;
   logic                    sections_q;
+  logic    [         15:0] read_count_q;  // READ: words
+  logic                    read_q;  // the answer is a READ_REPLY
+  logic                    read_bad;  // READ: no such space or count
+  logic                    read_outside_q;  // the word of the address does not exist
+  logic                    read_advance;
+  logic                    read_done;
+  logic                    read_fail;
+  logic                    read_valid;
+  logic    [         31:0] read_word;
+  logic                    reading;
+  logic    [          4:0] read_bit;
   logic    [          6:0] answer_last_q;  // number of its last word
 
   assign clears = state_q == StSettle && type_q == TP_FRAME_SLOT && penalty_q && !bad_q;
@@ -193,6 +208,7 @@ module tp_commands
   assign idle_o = state_q == StIdle;
   assign word_ready_o = state_q == StWords || state_q == StDrain || state_q == StWrite;
   assign answers_itself = type_q == TP_FRAME_HELLO || type_q == TP_FRAME_STATISTICS;
+  assign is_read = ReadBack != 0 && type_q == TP_FRAME_READ;
 
   always_comb begin
     type_known = 1'b1;
@@ -206,6 +222,10 @@ module tp_commands
       end
       TP_FRAME_RUN: length_fits = length_q == 9'd8;
       TP_FRAME_CANCEL, TP_FRAME_SECTIONS, TP_FRAME_CREDIT: length_fits = length_q == 9'd4;
+      TP_FRAME_READ: begin
+        length_fits = length_q == 9'd8;
+        type_known  = ReadBack != 0;
+      end
       default: begin
         length_fits = 1'b1;
         type_known  = 1'b0;
@@ -306,6 +326,8 @@ module tp_commands
       end
     end
   end
+  assign read_bad = space_q > TP_SPACE_FREQUENCY || read_count_q == '0 ||
+                    (!hold_q && read_count_q > 16'(TP_READ_WORDS_MAX));
 
   // The first word of SECTIONS holds the first section.
   always_comb begin
@@ -314,6 +336,10 @@ module tp_commands
       refusal = TP_ACK_OK;
       if (!space_known_q || outside_q) refusal = TP_ACK_RANGE;
       else if (running_i != '0 && space_q != TP_SPACE_PAGE_TABLE) refusal = TP_ACK_BUSY;
+    end else if (is_read) begin
+      refusal = TP_ACK_OK;
+      if (!space_known_q || read_bad || read_outside_q) refusal = TP_ACK_RANGE;
+      else if (running_i != '0) refusal = TP_ACK_BUSY;
     end else if (type_q == TP_FRAME_SECTIONS) begin
       refusal = TP_ACK_OK;
       if (word_q[7:0] >= 8'(TP_SECTIONS) || word_q[7:0] % 8'(TP_SECTIONS_PER_FRAME) != '0) begin
@@ -326,7 +352,7 @@ module tp_commands
   always_ff @(posedge clk_i) begin
     if (state_q == StJudge) begin
       repetition_q <= seen_q && type_q == seen_type_q && sequence_q == seen_sequence_q &&
-                      !answers_itself && type_q != TP_FRAME_SECTIONS;
+                      !answers_itself && type_q != TP_FRAME_SECTIONS && !is_read;
       refusal_q <= !type_known ? TP_ACK_TYPE : (!length_fits ? TP_ACK_LENGTH : TP_ACK_OK);
       refused_q <= !type_known || !length_fits;
     end else if (state_q == StName) begin
@@ -344,8 +370,9 @@ module tp_commands
       StAdmit: state_d = repetition_q || refused_q || answers_itself ? StDrain : StWords;
       StWords: begin
         if (word_valid_i) begin
-          if (index_q == '0) state_d = type_q == TP_FRAME_WRITE ? StWords : StLook;
+          if (index_q == '0) state_d = type_q == TP_FRAME_WRITE || is_read ? StWords : StLook;
           else if (type_q == TP_FRAME_WRITE) state_d = StWalk;
+          else if (is_read) state_d = StLook;
           else if (has_tokens) state_d = StFeedLow;
           else if (word_last_i) state_d = StVerdict;
         end
@@ -355,7 +382,8 @@ module tp_commands
       StName: state_d = StVerdict;
       StVerdict: begin
         if (refused_q) state_d = StDrain;
-        else if (type_q == TP_FRAME_WRITE || type_q == TP_FRAME_SECTIONS) state_d = StLock;
+        else if (type_q == TP_FRAME_WRITE || type_q == TP_FRAME_SECTIONS || is_read)
+          state_d = StLock;
         else if (has_tokens) state_d = StFeedHigh;
         else state_d = last_q ? StSettle : StWords;
       end
@@ -365,13 +393,15 @@ module tp_commands
         if (type_q != TP_FRAME_SECTIONS) state_d = locked_i ? StWrite : StLock;
         else if (!sections_busy_i) state_d = StSettle;
       end
-      StWrite: if (word_move && word_last_i) state_d = StSettle;
+      StWrite: if ((word_move && word_last_i) || read_done || read_fail) state_d = StSettle;
       StDrain: if (!pending_q || (word_move && word_last_i)) state_d = StAnswer;
       StSettle: state_d = clears ? StClear : StAnswer;
       StClear: if (!clear_busy_i) state_d = StAnswer;
       StAnswer: if (answer_frame_ready_i) state_d = StAnswerWords;
       StAnswerWords: begin
-        if (answer_word_ready_i && index_q == answer_last_q) state_d = StIdle;
+        if (answer_word_valid_o && answer_word_ready_i && index_q == answer_last_q) begin
+          state_d = StIdle;
+        end
       end
       default: state_d = StIdle;
     endcase
@@ -420,14 +450,13 @@ module tp_commands
       if (word_move && word_last_i) pending_q <= 1'b0;
       if (feed_valid && feed_move) feed_index_q <= feed_index_q + 7'd1;
       if (check_q && check_index_q == 4'd9) penalty_q <= word_q[15:0] != '0;
-      if ((check_q && field_bad) || (feed_valid && token_bad)) bad_q <= 1'b1;
+      if ((check_q && field_bad) || (feed_valid && token_bad) || read_fail) bad_q <= 1'b1;
     end
     check_q       <= state_q == StWords && word_valid_i && type_q == TP_FRAME_SLOT;
     check_index_q <= index_q[3:0];
 
     if (state_q == StJudge || (state_q == StAnswer)) index_q <= '0;
-    else if (word_move || state_q == StWalk ||
-             (state_q == StAnswerWords && answer_word_ready_i)) begin
+    else if (word_move || state_q == StWalk || (answer_word_valid_o && answer_word_ready_i)) begin
       index_q <= index_q + 7'd1;
     end
 
@@ -437,13 +466,17 @@ module tp_commands
       if (index_q == '0) begin
         slot_q        <= word_data_i[2:0];
         hold_q        <= word_data_i[8];
+        read_count_q  <= word_data_i[31:16];
         space_q       <= word_data_i[3:0];
         space_known_q <= word_data_i[7:0] <= 8'(TP_SPACE_REGISTER);
       end
       if (index_q == 7'd1) address_q <= word_data_i;
-    end else if (state_q == StWalk || (state_q == StWrite && word_valid_i)) begin
+    end else if (state_q == StLook || read_done)
+      address_q <= word_q;  // from the first word on again
+    else if (state_q == StWalk || (state_q == StWrite && word_valid_i) || read_advance) begin
       address_q <= address_q + 32'(address_step);
-    end else if (state_q == StLock) address_q <= word_q;  // from the first word on again
+    end
+    read_outside_q <= address_q >= limit_q || address_gap;
 
     // A repetition is answered with the status of the frame before it.
     if ((state_q == StAdmit && !repetition_q) || state_q == StVerdict) status_q <= refusal_q;
@@ -486,10 +519,13 @@ module tp_commands
   end
 
   always_ff @(posedge clk_i) begin
-    if (word_move) begin
+    if (word_move || reading) begin
       cfg_space_o <= space_q;
       cfg_address_o <= address_q;
       cfg_data_o <= word_data_i;
+      if (reading) cfg_data_o[4:0] <= read_bit;
+    end
+    if (word_move) begin
       table_data_o <= '{
           slot: index_q == '0 ? word_data_i[2:0] : slot_q,
           index: index_q[3:0],
@@ -508,6 +544,40 @@ module tp_commands
     credit_o <= hello_q ? '0 : '{limited: word_q[0], limit: word_q[31:16]};
   end
 
+  // ---- reading back: the sum of all words first, which tells that they exist, then each again ----
+
+  if (ReadBack != 0) begin : gen_read_back
+    tp_read_back u_read_back (
+      .clk_i    (clk_i),
+      .rst_ni   (rst_ni),
+      .sum_i    (state_q == StWrite && is_read),
+      .count_i  (read_count_q),
+      .finish_i (hold_q),
+      .send_i   (state_q == StAnswerWords && read_q && !hold_q),
+      .take_i   (read_q && !hold_q && answer_word_valid_o && answer_word_ready_i),
+      .beyond_i (read_outside_q),
+      .read_o   (reading),
+      .advance_o(read_advance),
+      .done_o   (read_done),
+      .fail_o   (read_fail),
+      .valid_o  (read_valid),
+      .word_o   (read_word),
+      .bit_o    (read_bit),
+      .bit_i    (cfg_bit_i)
+    );
+
+    always_ff @(posedge clk_i) begin
+      cfg_read_o <= reading && rst_ni;
+    end
+  end else begin : gen_no_read_back
+    assign {reading, read_advance, read_done, read_fail, read_valid} = '0;
+    assign {read_word, read_bit} = '0;
+    assign cfg_read_o = 1'b0;
+
+    logic unused_read;
+    assign unused_read = ^{cfg_bit_i, read_count_q, read_outside_q};
+  end
+
   // ---- answers ----
 
   logic [  2:0] sum_next;
@@ -519,7 +589,7 @@ module tp_commands
   assign sums_words = sums_i;
   assign answer_frame_valid_o = state_q == StAnswer;
   assign answer_frame_sequence_o = sequence_q;
-  assign answer_word_valid_o = state_q == StAnswerWords;
+  assign answer_word_valid_o = state_q == StAnswerWords && (!read_q || hold_q || read_valid);
 
   // A HELLO or STATISTICS of the wrong length is answered by ACK. The status stands a cycle before
   // StAnswer, but where all is answered by ACK.
@@ -527,6 +597,7 @@ module tp_commands
     hello_q      <= type_q == TP_FRAME_HELLO && status_q == TP_ACK_OK;
     statistics_q <= type_q == TP_FRAME_STATISTICS && status_q == TP_ACK_OK;
     sections_q   <= type_q == TP_FRAME_SECTIONS && status_q == TP_ACK_OK;
+    read_q       <= is_read && status_q == TP_ACK_OK && !bad_q;
   end
 
   always_comb begin
@@ -541,6 +612,9 @@ module tp_commands
     end else if (sections_q) begin
       answer_frame_type_o   = TP_FRAME_SECTIONS_REPLY;
       answer_frame_length_o = 9'(16 * TP_SECTIONS_PER_FRAME);
+    end else if (read_q) begin
+      answer_frame_type_o   = TP_FRAME_READ_REPLY;
+      answer_frame_length_o = hold_q ? 9'd4 : {read_count_q[6:0], 2'b00};
     end
   end
 
@@ -582,7 +656,7 @@ module tp_commands
         end
         default: answer_word_data_o = '0;
       endcase
-    end
+    end else if (read_q) answer_word_data_o = read_word;
   end
 
   // The last word of a section is empty: the next section is asked for while it is shown, with a
@@ -618,6 +692,7 @@ module tp_commands
   `TP_ASSERT(WordsAreTaken_A, state_q != StAnswer || !pending_q)
   `TP_COVER(Repetition_C, state_q == StAdmit && repetition_q)
   `TP_COVER(WaitsForStep_C, state_q == StLock && !locked_i)
+  `TP_ASSERT(OneWordAtATime_A, !(reading && word_move))
   `TP_COVER(Full_C, status_q == TP_ACK_FULL)
 
 endmodule

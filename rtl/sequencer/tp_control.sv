@@ -36,6 +36,7 @@ module tp_control
   parameter int unsigned QueueDepth      = 256,
   parameter int unsigned EventDepth      = 64,
   parameter int unsigned BuildId         = 0,
+  parameter int unsigned ReadBack        = 1,
   parameter int unsigned SaturationPorts = 4,
   parameter int unsigned ClipPorts       = 4
 ) (
@@ -71,6 +72,8 @@ module tp_control
   output logic [ 3:0] cfg_space_o,    // early
   output logic [31:0] cfg_address_o,  // early
   output logic [31:0] cfg_data_o,     // early
+  output logic        cfg_read_o,     // early; reads: the data are the number of a bit
+  input  logic        cfg_bit_i,      // early; the bit of that number, 6 cycles later
 
   // steps
   output logic                                start_o,      // early
@@ -202,7 +205,8 @@ module tp_control
     .AttentionLanes(AttentionLanes),
     .TopK          (TopK),
     .QueueDepth    (QueueDepth),
-    .BuildId       (BuildId)
+    .BuildId       (BuildId),
+    .ReadBack      (ReadBack)
   ) u_commands (
     .clk_i                  (clk_i),
     .rst_ni                 (rst_ni),
@@ -219,6 +223,8 @@ module tp_control
     .cfg_space_o            (cfg_space_o),
     .cfg_address_o          (cfg_address_o),
     .cfg_data_o             (cfg_data_o),
+    .cfg_read_o             (cfg_read_o),
+    .cfg_bit_i              (cfg_bit_i),
     .table_valid_o          (table_valid),
     .table_data_o           (table_data),
     .open_valid_o           (open_valid),

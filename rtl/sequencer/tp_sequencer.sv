@@ -9,6 +9,8 @@
 // Rate  one issue per unit and cycle. Exact cycle rules: README.md, the same as host/lib/cycles.c.
 // Not   does not look at data: which cycle issues what follows from the program, the active slots,
 //       their positions and logits flags alone.
+//
+// Between steps cfg_read_i reads the program, and points what follows the command to a weight beat.
 
 `include "tp_assert.svh"
 
@@ -26,6 +28,8 @@ module tp_sequencer
   input  logic             [      3:0]       cfg_space_i,    // early
   input  logic             [     31:0]       cfg_address_i,  // early
   input  logic             [     31:0]       cfg_data_i,     // early
+  input  logic                               cfg_read_i,     // early; between steps
+  output logic                               read_o,         // early; 3 cycles later: PROGRAM
   input  logic                               start_i,        // early; only between steps
   input  logic             [Slots-1:0]       active_i,       // early; at start_i
   input  logic             [Slots-1:0]       logits_i,       // early; until the end
@@ -68,7 +72,7 @@ module tp_sequencer
   logic [Slots-1:0][3:0] hold_q;  // cycles until the head may issue
   logic [Slots-1:0][PcWidth-1:0] pc_q;
   logic [Slots-1:0][InflightWidth-1:0] inflight_q;  // issued, not yet done
-  logic [Slots-1:0][191:0] head_q;  // instruction to issue next
+  matvec_t [Slots-1:0] head_q;  // instruction to issue next
   logic [Slots-1:0][Units-1:0] head_unit_q;  // its unit; none at the end of the slot
   slots_t head_drain_q;
   logic [Slots-1:0][1:0] head_ahead_q;  // may be in flight when it issues
@@ -109,6 +113,9 @@ module tp_sequencer
     for (int unsigned u = 0; u < Units; u++) if (cmd_valid_o[u]) issued |= chosen[u];
   end
 
+  logic                     read_program_q;
+  logic                     read_weight_q;
+
   // ---- fetch: one a cycle, first instructions first, lowest slot first ----
 
   slots_t                   wants;
@@ -130,10 +137,10 @@ module tp_sequencer
   assign fetch_attention = attention_t'(fetch_data);
   assign fetch_ahead = fetch_attention.opcode == TP_OP_ATTENTION &&
       fetch_position_q >= fetch_attention.ahead_position ? fetch_attention.ahead : 2'd0;
-  assign unused_fetch = ^{fetch_any, fetch_attention, cfg_address_i[31:PcWidth+3]};
+  assign unused_fetch = ^{fetch_any, fetch_attention, cfg_address_i, cfg_data_i};
 
   always_comb begin
-    fetch_address = '0;
+    fetch_address = read_program_q ? cfg_address_i[PcWidth+2:3] : '0;
     for (int unsigned s = 0; s < Slots; s++) if (grant[s]) fetch_address |= pc_q[s];
   end
 
@@ -162,10 +169,31 @@ module tp_sequencer
                        cfg_address_i[2:0] == 3'(w)),
       .write_address_i(cfg_address_i[PcWidth+2:3]),
       .write_data_i(cfg_data_i),
-      .read_enable_i(grant != '0),
+      .read_enable_i(grant != '0 || read_program_q),
       .read_address_i(fetch_address),
       .read_data_o(fetch_data[32*w+:32])
     );
+  end
+
+  // ---- reading back: a bit of each word of the instruction, then the word ----
+
+  logic [5:0] read_bits;
+  logic [7:0] read_bits_q;
+  logic read_bit_q;
+  for (genvar w = 0; w < 6; w++) begin : gen_read
+    tp_ecp5_select u_bit (
+      .data_i  (fetch_data[32*w+:32]),
+      .select_i(cfg_data_i[4:0]),
+      .out_o   (read_bits[w])
+    );
+  end
+
+  always_ff @(posedge clk_i) begin
+    read_program_q <= cfg_read_i && cfg_space_i == TP_SPACE_PROGRAM;
+    read_weight_q  <= cfg_read_i && cfg_space_i == TP_SPACE_WEIGHT;
+    read_bits_q    <= 8'(read_bits);
+    read_bit_q     <= read_program_q && read_bits_q[cfg_address_i[2:0]];
+    read_o         <= read_bit_q;
   end
 
   // ---- state of a slot ----
@@ -243,11 +271,13 @@ module tp_sequencer
       if (start_i) pc_q[s] <= '0;
       else if (grant[s]) pc_q[s] <= pc_q[s] + 1'b1;
       if (grant_q2[s]) begin
-        head_q[s] <= fetch_data;
+        head_q[s] <= matvec_t'(fetch_data);
         head_unit_q[s] <= fetch_any.logits && !logits_i[s] ? '0 : fetch_unit;
         head_drain_q[s] <= fetch_any.drain;
         head_ahead_q[s] <= fetch_ahead;
       end
+      // The command without a slot that may issue is that of the last one.
+      if (s == int'(Slots) - 1 && read_weight_q) head_q[s].weight_base <= cfg_address_i[29:6];
     end
 
     `TP_ASSERT(ArmedIsLoaded_A, !armed_q[s] || loaded_q[s])
@@ -291,6 +321,7 @@ module tp_sequencer
 
   `TP_ASSERT(StartBetweenSteps_A, !(start_i && running_q))
   `TP_ASSERT(DoneInStep_A, done_valid_i == '0 || running_q)
+  `TP_ASSERT(NoReadInStep_A, !(running_q && cfg_read_i))
   `TP_ASSERT(NoWriteInStep_A, !(running_q && cfg_valid_i && cfg_space_i == TP_SPACE_PROGRAM))
   `TP_COVER(TwoIssues_C, $countones(cmd_valid_o) > 1)
   `TP_COVER(TwoReady_C, $countones(ready[0]) > 1)

@@ -73,7 +73,8 @@ static void define(char *text, size_t size, const char *before, const char *afte
                  {"HeadNorm", device.head_norm},
                  {"HeadLog2Max", device.head_log2_max},
                  {"AttentionLanes", device.attention_lanes},
-                 {"TopK", device.top_k}};
+                 {"TopK", device.top_k},
+                 {"ReadBack", device.read_back}};
     size_t used = (size_t)snprintf(text, size, "%sboard=%s%s", before, board.name, after);
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
         used += (size_t)snprintf(text + used, size - used, "%s%s=%u%s", before, pairs[i].key,

@@ -11,6 +11,7 @@
 #include "dut.h"
 #include "model.h"
 #include "random.h"
+#include "read_back.h"
 #include "tp_map.h"
 
 #include <string.h>
@@ -158,7 +159,17 @@ START_TEST(angles_equal_model_and_take_their_cycles)
     b.last_slot = SLOTS;
     configure(&b);
     tp_dut_settle(b.dut);
-    for (uint32_t i = 0; i < COMMANDS; i++) run_command(&b);
+    for (uint32_t i = 0; i < COMMANDS; i++) {
+        run_command(&b);
+        if (i % 8 != 0) continue;
+        // Between the steps frequencies are read back.
+        for (uint32_t wait = 0; wait < 4; wait++) cycle(&b, SLOTS);
+        uint32_t address = tp_random_below(&b.random, FREQUENCIES);
+        ck_assert_uint_eq(tp_read_back(b.dut, TP_SPACE_FREQUENCY, address, NULL, NULL),
+                          b.increment[address]);
+        ck_assert_uint_eq(tp_read_back(b.dut, TP_SPACE_BIAS, address, NULL, NULL), 0);
+        b.read_valid = false;
+    }
     tp_dut_close(b.dut);
 }
 END_TEST

@@ -16,10 +16,14 @@
 #include "../../host/include/tp_map.h"
 #include "check_main.h"
 #include "dut.h"
+#include "plain_frame.h"
 #include "random.h"
 
 #ifndef TP_PARAM_Slots
 #define TP_PARAM_Slots 4
+#endif
+#ifndef TP_PARAM_ReadBack
+#define TP_PARAM_ReadBack 1
 #endif
 enum {
     SLOTS = TP_PARAM_Slots,
@@ -29,7 +33,9 @@ enum {
     WORDS_MAX = 64,
     LIST_MAX = 4096,
     WAIT_MAX = 20000,
-    SAMPLING_BITS = 162
+    SAMPLING_BITS = 162,
+    READ_BACK = TP_PARAM_ReadBack,
+    BIT_LATENCY = 6 /* from the number of a bit to the bit */
 };
 
 struct message {
@@ -82,6 +88,8 @@ struct bench {
     uint32_t expected_recent[LIST_MAX][3], expected_recent_count;
     uint32_t fed[SLOTS][3], fed_count;
     uint32_t clear_left, clear_slot, clears, expected_clears;
+    uint32_t bits; /* that are under way, the latest lowest */
+    uint32_t words_read;
     int started;
     struct slot slots[SLOTS];
     uint8_t sequence, event_sequence;
@@ -190,6 +198,40 @@ static void sample_recent(struct bench *b)
     }
 }
 
+/* What stands at an address of the memories that the bench plays. */
+static uint32_t memory_word(uint32_t space, uint32_t address)
+{
+    uint32_t word = (space * 0x9e3779b9u ^ address) * 0x85ebca6bu;
+    return word ^ word >> 15;
+}
+
+/* Spaces: rows of some addresses, of which the first words exist. */
+static const struct {
+    uint32_t rows, words, addresses;
+} spaces[] = {{1024, 9, 64}, {64, 6, 8},  {512, 1, 1},         {512, 1, 1}, {512, 1, 1},
+              {64, 1, 1},    {2, 16, 16}, {SLOTS, 4096, 4096}, {4, 1, 1}};
+
+static uint32_t address_of(uint32_t space, uint32_t word)
+{
+    return word / spaces[space].words * spaces[space].addresses + word % spaces[space].words;
+}
+
+/* The memories: the bit that is asked for comes later. */
+static void read_back(struct bench *b)
+{
+    uint32_t bit = 0;
+    if (tp_dut_get(b->dut, "cfg_read_o")) {
+        uint32_t space = (uint32_t)tp_dut_get(b->dut, "cfg_space_o");
+        uint32_t address = (uint32_t)tp_dut_get(b->dut, "cfg_address_o");
+        ck_assert_uint_le(space, TP_SPACE_FREQUENCY);
+        ck_assert_uint_lt(address / spaces[space].addresses, spaces[space].rows);
+        ck_assert_uint_lt(address % spaces[space].addresses, spaces[space].words);
+        bit = memory_word(space, address) >> (tp_dut_get(b->dut, "cfg_data_o") & 31) & 1;
+    }
+    b->bits = b->bits << 1 | bit;
+    tp_dut_set(b->dut, "cfg_bit_i", b->bits >> BIT_LATENCY & 1);
+}
+
 static void cycle(struct bench *b)
 {
     drive_frame(b);
@@ -213,6 +255,7 @@ static void cycle(struct bench *b)
     }
     sample_recent(b);
     if (tp_port_get(b->start)) b->started = 1;
+    read_back(b);
     tp_dut_tick(b->dut);
 }
 
@@ -379,17 +422,6 @@ static int any_running(const struct bench *b)
     int any = 0;
     for (uint32_t s = 0; s < SLOTS; s++) any |= b->slots[s].running;
     return any;
-}
-
-/* Spaces: rows of some addresses, of which the first words exist. */
-static const struct {
-    uint32_t rows, words, addresses;
-} spaces[] = {{1024, 9, 64}, {64, 6, 8},  {512, 1, 1},         {512, 1, 1}, {512, 1, 1},
-              {64, 1, 1},    {2, 16, 16}, {SLOTS, 4096, 4096}, {4, 1, 1}};
-
-static uint32_t address_of(uint32_t space, uint32_t word)
-{
-    return word / spaces[space].words * spaces[space].addresses + word % spaces[space].words;
 }
 
 static void send_write(struct bench *b, int in_step)
@@ -599,7 +631,7 @@ static void send_cancel(struct bench *b, int in_step)
 static void send_wrong(struct bench *b)
 {
     static const uint8_t types[] = {0,
-                                    9,
+                                    12,
                                     0x80,
                                     0x90,
                                     0xff,
@@ -624,7 +656,7 @@ static void send_wrong(struct bench *b)
 static void send_again(struct bench *b)
 {
     if (b->last.type == 0 || b->last.type == TP_FRAME_HELLO || b->last.type == TP_FRAME_SECTIONS ||
-        b->last.type == TP_FRAME_STATISTICS) {
+        b->last.type == TP_FRAME_STATISTICS || b->last.type == TP_FRAME_READ) {
         return;
     }
     struct message again = b->last;
@@ -639,7 +671,8 @@ static void send_hello(struct bench *b)
     send(b, &message, TP_ACK_OK);
     struct message *answer = &b->expected_answers.items[b->expected_answers.count - 1];
     static const uint32_t words[] = {TP_PROTOCOL_VERSION | 2 << 16 | SLOTS << 24,
-                                     1 | TP_HELLO_FULL_SAMPLING | 2 << 8 | 64 << 16 | 5 << 24,
+                                     1 | TP_HELLO_FULL_SAMPLING | READ_BACK * TP_HELLO_READ_BACK |
+                                         2 << 8 | 64 << 16 | 5 << 24,
                                      1024,
                                      512,
                                      64 | 128 << 16,
@@ -705,6 +738,47 @@ static void check_sections(struct bench *b)
     b->expected_answers.items[b->expected_answers.count - 1] = *got;
 }
 
+static void check_read(struct bench *b)
+{
+    struct message message;
+    fresh(b, &message, TP_FRAME_READ, (uint16_t)(chance(b, 20) ? 4 * below(b, 4) : 8));
+    uint32_t space = below(b, chance(b, 20) ? 256 : 6);
+    int readable = space <= TP_SPACE_FREQUENCY;
+    uint32_t words = readable ? spaces[space].rows * spaces[space].words : 100;
+    uint32_t sum = (uint32_t)chance(b, 128);
+    uint32_t count = below(b, sum ? 120 : chance(b, 10) ? 80 : 65);
+    /* Near the end, so that sometimes the words are too few. */
+    uint32_t first = chance(b, 100) ? words - below(b, words < 150 ? words : 150) : below(b, words);
+    message.words[0] = space | sum << 8 | count << 16 | below(b, 128) << 9;
+    message.words[1] = readable ? address_of(space, first) : first;
+    int gap = readable && chance(b, 10) && spaces[space].words < spaces[space].addresses;
+    if (gap) message.words[1] |= spaces[space].addresses - 1;
+    if (chance(b, 10)) message.words[1] = 0xffffffffu;
+    gap = gap || message.words[1] == 0xffffffffu;
+
+    struct message reply = {.sequence = message.sequence, .type = TP_FRAME_READ_REPLY};
+    uint8_t status = !READ_BACK            ? TP_ACK_TYPE
+                     : message.length != 8 ? TP_ACK_LENGTH
+                     : !readable || gap || count == 0 || first >= words || (!sum && count > 64)
+                         ? TP_ACK_RANGE
+                     : any_running(b)        ? TP_ACK_BUSY
+                     : first + count > words ? TP_ACK_RANGE
+                                             : TP_ACK_OK;
+    if (status == TP_ACK_OK) {
+        uint8_t bytes[4 * 120];
+        for (uint32_t i = 0; i < count; i++) {
+            uint32_t word = memory_word(space, address_of(space, first + i));
+            for (uint32_t k = 0; k < 4; k++) bytes[4 * i + k] = (uint8_t)(word >> (8 * k));
+            if (i < 64) reply.words[i] = word;
+        }
+        if (sum) reply.words[0] = tp_plain_crc(bytes, 4 * count);
+        reply.length = (uint16_t)(sum ? 4 : 4 * count);
+        b->words_read += count;
+    }
+    send(b, &message, status);
+    if (status == TP_ACK_OK) b->expected_answers.items[b->expected_answers.count - 1] = reply;
+}
+
 static void send_any(struct bench *b, int in_step)
 {
     uint32_t kind = below(b, 100);
@@ -728,6 +802,8 @@ static void send_any(struct bench *b, int in_step)
         send_hello(b);
     else if (kind < 98)
         check_sections(b);
+    else if (kind < 99)
+        check_read(b);
     else if (!in_step)
         check_statistics(b);
     settle(b, &b->answers, &b->expected_answers);
@@ -958,6 +1034,22 @@ START_TEST(control_does_what_the_page_says)
 }
 END_TEST
 
+/* Words and sums of all spaces; what does not exist is passed over and never read. */
+START_TEST(control_reads_words_and_their_sums)
+{
+    struct bench *b = &bench;
+    open_bench(b, tp_test_seed(_i), 40 * ((uint32_t)_i % 4));
+    for (int round = 0; round < 120; round++) {
+        check_read(b);
+        if (chance(b, 128)) settle(b, &b->answers, &b->expected_answers);
+        if (chance(b, 20)) send_write(b, 0);
+    }
+    settle(b, &b->answers, &b->expected_answers);
+    if (READ_BACK) ck_assert_uint_gt(b->words_read, 500);
+    tp_dut_close(b->dut);
+}
+END_TEST
+
 /* A page table is written between two steps of running slots: it waits for the end of the step. */
 START_TEST(control_writes_page_tables_between_steps)
 {
@@ -1124,6 +1216,7 @@ Suite *tp_test_suite(void)
     Suite *suite = suite_create("control");
     TCase *tcase = tcase_create("frames");
     tcase_add_loop_test(tcase, control_does_what_the_page_says, 0, 24);
+    tcase_add_loop_test(tcase, control_reads_words_and_their_sums, 0, TP_TEST_SEEDS);
     tcase_add_loop_test(tcase, control_writes_page_tables_between_steps, 0, TP_TEST_SEEDS);
     tcase_add_loop_test(tcase, control_starts_the_next_step_in_constant_time, 0, TP_TEST_SEEDS);
     tcase_add_loop_test(tcase, control_begins_as_many_steps_as_it_may, 0, TP_TEST_SEEDS);

@@ -74,6 +74,10 @@
 #define TP_PARAM_AttentionLanes 64
 #endif
 
+#ifndef TP_PARAM_ReadBack
+#define TP_PARAM_ReadBack 1
+#endif
+
 enum {
     SLOTS = TP_PARAM_Slots,
     GROUPS = TP_PARAM_Groups,
@@ -103,6 +107,7 @@ static const struct tp_limits limits = {
     .head_log2_max = HEAD_LOG2_MAX,
     .attention_lanes = TP_PARAM_AttentionLanes,
     .top_k = TP_PARAM_TopK,
+    .read_back = TP_PARAM_ReadBack,
 };
 
 /* One slot as the bench expects it. */
@@ -146,7 +151,8 @@ struct bench {
     uint64_t cycles_steps;
     uint32_t statistics[14];
     struct tp_section sections[TP_SECTIONS];
-    uint32_t section_count; /* sections of the replies so far */
+    uint32_t section_count;     /* sections of the replies so far */
+    struct tp_plain_frame read; /* the latest READ_REPLY, or its ACK */
 };
 
 static struct bench bench;
@@ -372,7 +378,10 @@ static void take_frame(struct bench *b, const struct tp_plain_frame *frame)
     }
     ck_assert_uint_gt(b->answers_left, 0);
     b->answers_left--;
-    if (frame->type == TP_FRAME_ACK) {
+    if (frame->type == TP_FRAME_READ_REPLY ||
+        (frame->type == TP_FRAME_ACK && frame->payload[0] == TP_FRAME_READ)) {
+        b->read = *frame;
+    } else if (frame->type == TP_FRAME_ACK) {
         ck_assert_msg(frame->payload[1] == TP_ACK_OK, "frame %02x was refused: %u",
                       frame->payload[0], frame->payload[1]);
     } else if (frame->type == TP_FRAME_STATISTICS_REPLY) {
@@ -882,6 +891,85 @@ static void close_bench(struct bench *b)
     tp_dut_close(b->dut);
 }
 
+/* READ of a space from an address on, against the machine: a sum, or words. */
+static void read_back(struct bench *b, uint32_t space, uint32_t address, uint32_t count, int sum)
+{
+    static uint8_t bytes[4 * 65536];
+    uint32_t words[2] = {space | (uint32_t)sum << 8 | count << 16, address};
+    send(b, TP_FRAME_READ, words, 8);
+    wait(b);
+    uint32_t size = tp_space_size(&limits, space);
+    uint32_t found = 0;
+    for (uint32_t at = address; found < count && at < size; at++) {
+        uint32_t word;
+        if (!tp_machine_read(b->machine, space, at, &word)) continue;
+        for (uint32_t i = 0; i < 4; i++) bytes[4 * found + i] = (uint8_t)(word >> (8 * i));
+        found++;
+    }
+    if (!limits.read_back || found < count) {
+        ck_assert_uint_eq(b->read.type, TP_FRAME_ACK);
+        ck_assert_uint_eq(b->read.payload[1], limits.read_back ? TP_ACK_RANGE : TP_ACK_TYPE);
+        return;
+    }
+    ck_assert_uint_eq(b->read.type, TP_FRAME_READ_REPLY);
+    ck_assert_uint_eq(b->read.length, sum ? 4 : 4 * count);
+    if (sum) {
+        ck_assert_msg(get32(b->read.payload) == tp_plain_crc(bytes, 4 * (size_t)count),
+                      "space %u from %u, %u words: another sum", space, address, count);
+        return;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        ck_assert_msg(get32(b->read.payload + 4 * i) == get32(bytes + 4 * i),
+                      "space %u, word %u behind %u: %08x, not %08x", space, i, address,
+                      get32(b->read.payload + 4 * i), get32(bytes + 4 * i));
+    }
+}
+
+/* All words of a space, so that none is what it was at power-up. */
+static void fill_space(struct bench *b, uint32_t space)
+{
+    uint32_t size = tp_space_size(&limits, space);
+    for (uint32_t at = 0; at < size; at++) {
+        if (tp_space_has(&limits, space, at)) write_word(b, space, at, tp_random_u32(&b->random));
+    }
+    flush(b);
+    wait(b);
+}
+
+START_TEST(core_reads_its_memories_back)
+{
+    struct bench *b = &bench;
+    open_bench(b, tp_test_seed(_i));
+    for (uint32_t space = 0; space <= TP_SPACE_FREQUENCY; space++) fill_space(b, space);
+    for (uint32_t space = 0; space <= TP_SPACE_FREQUENCY; space++) {
+        uint32_t size = tp_space_size(&limits, space);
+        for (int i = 0; i < 12; i++) {
+            uint32_t count = 1 + below(b, 64);
+            uint32_t address = below(b, 4) ? below(b, size) : size - 1 - below(b, 64);
+            read_back(b, space, address, count, (int)below(b, 2));
+        }
+        read_back(b, space, 0, 1 + below(b, 64), 0);
+        uint32_t all = 0;
+        for (uint32_t at = 0; at < size && all < 1500; at++)
+            all += tp_space_has(&limits, space, at);
+        read_back(b, space, 0, all, 1);
+    }
+    /* A model runs as ever behind that, and its memories stay. */
+    make_model(b, _i);
+    wait(b);
+    for (int round = 0; round < 3; round++) {
+        open_slot(b, 0);
+        start_run(b, 0, 0);
+        wait(b);
+        for (uint32_t space = 0; space <= TP_SPACE_FREQUENCY; space++) {
+            uint32_t address = below(b, tp_space_size(&limits, space));
+            read_back(b, space, address, 1 + below(b, 64), (int)below(b, 2));
+        }
+    }
+    close_bench(b);
+}
+END_TEST
+
 START_TEST(core_equals_the_machine)
 {
     struct bench *b = &bench;
@@ -1011,6 +1099,7 @@ Suite *tp_test_suite(void)
     Suite *suite = suite_create("core");
     TCase *tcase = tcase_create("steps");
     tcase_set_timeout(tcase, 300);
+    tcase_add_loop_test(tcase, core_reads_its_memories_back, 0, 2);
     tcase_add_loop_test(tcase, core_takes_the_predicted_cycles_for_each_instruction, 0, 2);
     tcase_add_loop_test(tcase, core_counts_each_section_of_one_slot, 0, TP_TEST_SEEDS);
     tcase_add_loop_test(tcase, core_equals_the_machine, 0, TP_TEST_SEEDS);

@@ -12,6 +12,7 @@
 #include "dut.h"
 #include "model.h"
 #include "random.h"
+#include "read_back.h"
 #include "tp_map.h"
 
 #include <stdlib.h>
@@ -63,6 +64,7 @@ struct bench {
     uint64_t cycle;
     uint64_t free_at;         // free_o is low until this cycle; UINT64_MAX: until logits_done_i
     uint64_t logits_done_at;  // 0: none under way
+    uint32_t read_beat;
     uint32_t pipe_valid[2];
     uint32_t pipe_weight[2][WEIGHT_WORDS];
     uint32_t pipe_block[2][8];
@@ -141,8 +143,11 @@ static void memory_read(struct bench *bench)
     bench->pipe_exponent[1] = bench->pipe_exponent[0];
     memcpy(bench->pipe_weight[1], bench->pipe_weight[0], sizeof bench->pipe_weight[0]);
     memcpy(bench->pipe_block[1], bench->pipe_block[0], sizeof bench->pipe_block[0]);
-    bench->pipe_valid[0] = (uint32_t)tp_dut_get(bench->dut, "read_valid_o");
-    if (!bench->pipe_valid[0]) return;
+    uint64_t weights = tp_dut_get(bench->dut, "weight_read_o");
+    uint64_t blocks = tp_dut_get(bench->dut, "read_valid_o");
+    bench->pipe_valid[0] = weights != 0;
+    ck_assert(!blocks || weights);
+    if (!weights) return;
     ck_assert_uint_eq(tp_dut_get(bench->dut, "weight_read_o"), (1 << GROUPS) - 1);
     uint32_t words[(GROUPS * 24 + 31) / 32];
     tp_port_get_words(tp_dut_port(bench->dut, "weight_address_o"), words);
@@ -159,6 +164,7 @@ static void memory_read(struct bench *bench)
         }
         bytes[17 * g + 16] = beat->scale[g];
     }
+    if (!blocks) return;
     uint64_t source = tp_dut_get(bench->dut, "block_source_o");
     uint64_t slot = tp_dut_get(bench->dut, "block_slot_o");
     uint64_t index = tp_dut_get(bench->dut, "block_index_o");
@@ -485,12 +491,68 @@ START_TEST(matvec_reset_in_the_middle_leaves_no_trace)
 }
 END_TEST
 
+// The command points to the beat two cycles after the read began.
+static void read_cycle(void *user, uint32_t number)
+{
+    struct bench *bench = user;
+    uint32_t instruction[8];
+    tp_random_words(&bench->random, instruction, 8);
+    struct tp_op_matvec op = {.weight_base = bench->read_beat};
+    if (number >= 2) tp_matvec_pack(&op, instruction);
+    tp_port_set_words(tp_dut_port(bench->dut, "cmd_i"), instruction);
+    cycle(bench);
+}
+
+static uint32_t word_of(const struct beat *beat, uint32_t lane)
+{
+    uint32_t scale_lanes = (GROUPS + 3) / 4;
+    uint32_t word = 0;
+    if (lane < scale_lanes) {
+        for (uint32_t g = 4 * lane; g < GROUPS && g < 4 * lane + 4; g++) {
+            word |= (uint32_t)beat->scale[g] << 8 * (g % 4);
+        }
+        return word;
+    }
+    const uint8_t *codes = beat->codes[(lane - scale_lanes) / 4];
+    for (uint32_t i = 0; i < 8; i++)
+        word |= (uint32_t)codes[8 * ((lane - scale_lanes) % 4) + i] << 4 * i;
+    return word;
+}
+
+START_TEST(matvec_reads_words_of_weights_back)
+{
+    struct bench *bench = bench_open(tp_test_seed(_i));
+    tp_dut_set(bench->dut, "cmd_valid_i", 0);
+    bench->free_at = tp_dut_get(bench->dut, "free_o") ? 0 : 1;
+    write_codebooks(bench);
+    for (uint32_t i = 0; i < 60; i++) {
+        if (i % 20 == 10) {
+            send_embed(bench);
+            for (uint32_t wait = 0; wait < 20000 && bench->event_next < bench->event_count; wait++)
+                cycle(bench);
+            for (uint32_t wait = 0; wait < 60; wait++) cycle(bench);
+        }
+        uint32_t lane = i < 40 ? i % (4 * GROUPS + (GROUPS + 3) / 4) : i % 2;
+        bench->read_beat = tp_random_below(&bench->random, BEATS);
+        uint32_t word = tp_read_back(bench->dut, TP_SPACE_WEIGHT, bench->read_beat * 64 + lane,
+                                     read_cycle, bench);
+        ck_assert_uint_eq(word, word_of(&bench->memory[bench->read_beat], lane));
+        for (uint32_t wait = 0; wait < 4; wait++) cycle(bench);
+        // Other spaces read 0 here.
+        word = tp_read_back(bench->dut, TP_SPACE_GAIN, lane, read_cycle, bench);
+        ck_assert_uint_eq(word, 0);
+    }
+    bench_close(bench);
+}
+END_TEST
+
 Suite *tp_test_suite(void)
 {
     Suite *suite = suite_create("matvec");
     TCase *tcase = tcase_create("commands");
     tcase_add_loop_test(tcase, matvec_equals_model_back_to_back, 0, 2 * TP_TEST_SEEDS);
     tcase_add_loop_test(tcase, matvec_equals_model_with_gaps, 0, TP_TEST_SEEDS);
+    tcase_add_loop_test(tcase, matvec_reads_words_of_weights_back, 0, TP_TEST_SEEDS);
     tcase_add_loop_test(tcase, matvec_reset_in_the_middle_leaves_no_trace, 0, TP_TEST_SEEDS);
     suite_add_tcase(suite, tcase);
     return suite;

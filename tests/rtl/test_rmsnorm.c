@@ -15,6 +15,7 @@
 #include "dut.h"
 #include "model.h"
 #include "random.h"
+#include "read_back.h"
 #include "tp_map.h"
 
 #include <string.h>
@@ -72,6 +73,7 @@ struct bench {
     struct tp_counters counted;
     int16_t gain[GAINS];
     uint64_t epsilon;
+    uint32_t read_address;
     struct tp_norm_factor registers[SLOTS];
     bool is_set[SLOTS];
     struct stimulus stimuli[CYCLES];
@@ -311,6 +313,35 @@ static void run(uint64_t seed, bool gaps)
     tp_dut_close(b.dut);
 }
 
+// The epilogue gives the address, two cycles after the read began.
+static void read_cycle(void *user, uint32_t number)
+{
+    struct bench *b = user;
+    tp_dut_set(b->dut, "gain_valid_i", number >= 2);
+    tp_dut_set(b->dut, "gain_address_i", b->read_address);
+    tp_dut_tick(b->dut);
+}
+
+START_TEST(rmsnorm_reads_gains_back)
+{
+    static struct bench b;
+    memset(&b, 0, sizeof b);
+    b.dut = tp_dut_open(tp_test_seed(_i));
+    tp_random_init(&b.random, tp_test_seed(_i), 0);
+    drive(&b, &b.stimuli[0]);
+    write_gains(&b);
+    for (int i = 0; i < 50; i++) {
+        b.read_address = tp_random_below(&b.random, GAINS / 2);
+        uint32_t word = tp_read_back(b.dut, TP_SPACE_GAIN, b.read_address, read_cycle, &b);
+        ck_assert_uint_eq(word & 0xffff, (uint16_t)b.gain[2 * b.read_address]);
+        ck_assert_uint_eq(word >> 16, (uint16_t)b.gain[2 * b.read_address + 1]);
+        word = tp_read_back(b.dut, TP_SPACE_CENTRE, b.read_address, read_cycle, &b);
+        ck_assert_uint_eq(word, 0);
+    }
+    tp_dut_close(b.dut);
+}
+END_TEST
+
 START_TEST(rmsnorm_equals_model_with_vectors_back_to_back)
 {
     run(tp_test_seed(_i), false);
@@ -328,6 +359,7 @@ Suite *tp_test_suite(void)
     Suite *suite = suite_create("rmsnorm");
     TCase *tcase = tcase_create("vectors");
     tcase_add_loop_test(tcase, rmsnorm_equals_model_with_vectors_back_to_back, 0, TP_TEST_SEEDS);
+    tcase_add_loop_test(tcase, rmsnorm_reads_gains_back, 0, TP_TEST_SEEDS);
     tcase_add_loop_test(tcase, rmsnorm_equals_model_with_gaps, 0, TP_TEST_SEEDS);
     suite_add_tcase(suite, tcase);
     return suite;

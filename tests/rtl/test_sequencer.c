@@ -15,6 +15,7 @@
 #include "check_main.h"
 #include "dut.h"
 #include "random.h"
+#include "read_back.h"
 
 enum {
     UNITS = 3,
@@ -278,6 +279,29 @@ static void run_step(struct bench *bench, const struct program *program, const s
     ck_assert_uint_eq(tp_port_get(bench->end_valid), 0);
 }
 
+/* Between steps: words of the program, and the command points to a weight beat. */
+static void check_read_back(struct bench *bench, const struct program *program,
+                            struct tp_random *random)
+{
+    for (int i = 0; i < 8; i++) {
+        uint32_t index = tp_random_below(random, program->count + 1);
+        uint32_t w = tp_random_below(random, TP_INSTRUCTION_WORDS);
+        uint32_t word = tp_read_back(bench->dut, TP_SPACE_PROGRAM, 8 * index + w, NULL, NULL);
+        ck_assert_uint_eq(word, program->list[index].words[w]);
+
+        uint32_t beat = tp_random_below(random, 1u << 24);
+        word = tp_read_back(bench->dut, TP_SPACE_WEIGHT, 64 * beat + 5, NULL, NULL);
+        ck_assert_uint_eq(word, 0);
+        uint32_t words[COMMAND_WORDS * UNITS] = {0};
+        struct tp_op_matvec op;
+        tp_port_get_words(bench->command, words);
+        tp_matvec_unpack(words, &op);
+        ck_assert_uint_eq(op.weight_base, beat);
+        ck_assert_uint_eq(tp_port_get(bench->valid), 0);
+        for (int wait = 0; wait < 3; wait++) tp_dut_tick(bench->dut);
+    }
+}
+
 static void run(uint64_t seed, uint32_t duration_max)
 {
     struct bench bench = {.dut = tp_dut_open(seed)};
@@ -308,6 +332,7 @@ static void run(uint64_t seed, uint32_t duration_max)
             }
         }
         run_step(&bench, &program, slots);
+        if (step % 4 == 1) check_read_back(&bench, &program, &random);
         uint32_t idle = tp_random_below(&random, 5);
         while (idle-- > 0) tp_dut_tick(bench.dut);
     }
