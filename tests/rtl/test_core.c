@@ -906,7 +906,7 @@ static void read_back(struct bench *b, uint32_t space, uint32_t address, uint32_
         for (uint32_t i = 0; i < 4; i++) bytes[4 * found + i] = (uint8_t)(word >> (8 * i));
         found++;
     }
-    if (!limits.read_back || found < count) {
+    if (!limits.read_back || found < count || !tp_space_has(&limits, space, address)) {
         ck_assert_uint_eq(b->read.type, TP_FRAME_ACK);
         ck_assert_uint_eq(b->read.payload[1], limits.read_back ? TP_ACK_RANGE : TP_ACK_TYPE);
         return;
