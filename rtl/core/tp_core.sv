@@ -5,9 +5,9 @@
 // In    bytes of the link (docs/link.md).
 // Out   bytes of the link.
 // Rate  one byte per cycle each way; steps as host/lib/cycles.c predicts.
-// Not   holds no logic but the choice between the three activation memories, and joins the bits that
-//       are read back. Leaves reset a cycle
-//       later than rst_ni, and takes no byte before; rst_ni is low for two cycles at least.
+// Not   holds no logic but the choice between the three activation memories, and that of the bits
+//       that are read back. Leaves reset a cycle later than rst_ni, and takes no byte before;
+//       rst_ni is low for two cycles at least.
 
 `include "tp_assert.svh"
 

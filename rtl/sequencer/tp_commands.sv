@@ -544,7 +544,7 @@ module tp_commands
     credit_o <= hello_q ? '0 : '{limited: word_q[0], limit: word_q[31:16]};
   end
 
-  // ---- reading back: the sum of all words first, which tells that they exist, then each again ----
+  // ---- reading back: the sum of all words, which tells that they exist, then each again ----
 
   if (ReadBack != 0) begin : gen_read_back
     tp_read_back u_read_back (
