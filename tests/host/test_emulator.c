@@ -650,8 +650,8 @@ START_TEST(a_stride_moves_a_slot_on_and_ends_at_the_context)
 }
 END_TEST
 
-// What one slot does alone, several slots with one page table do together, each with every nth token
-// of the history: the logits behind the last token are the same.
+// What one slot does alone, several slots with one page table do together, each with every nth
+// token of the history: the logits behind the last token are the same.
 START_TEST(slots_with_one_page_table_share_a_history)
 {
     uint16_t history[41];

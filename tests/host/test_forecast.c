@@ -143,8 +143,8 @@ static bool check_fit(const struct tp_device_info *info, const struct tp_load_op
     }
     ck_assert_uint_eq(cost->weight_beats, need_of(needs, count, "weights"));
     ck_assert_uint_eq(cost->instructions, need_of(needs, count, "program"));
-    // Words of a beat: four of codes a group, and a byte of scale. Frames take whole beats, or whole
-    // instructions; others are full but for the last one of each of nine spaces.
+    // Words of a beat: four of codes a group, and a byte of scale. Frames take whole beats, or
+    // whole instructions; others are full but for the last one of each of nine spaces.
     uint32_t beat = 4 * info->groups + (info->groups + 3) / 4;
     uint32_t beats = 62 / beat;
     uint32_t instructions = 62 / 6;

@@ -5,9 +5,9 @@
 // step.
 //
 // Random programs of the shape of a model with random weights, formats and sizes, random sampling,
-// one to all slots in a step, each with a history of its own or together with one, over the link with
-// its frames. The references are
-// host/model/machine.c and host/lib/cycles.c. Not covered: real models (tests/system), clock speed.
+// one to all slots in a step, each with a history of its own or all with one, over the link with
+// its frames. The references are host/model/machine.c and host/lib/cycles.c. Not covered: real
+// models (tests/system), clock speed.
 //
 // TP_TIME_LIMIT_S: 900
 
@@ -791,9 +791,9 @@ static void start_run(struct bench *b, uint32_t s, uint32_t hold)
     expect_run(b, s, tokens, count, limit);
 }
 
-/* A history from position `first` on, each slot of the mask with every nth token of it. The slots have
- * one page table, so what one of them processes is what the others attend to. The last token is
- * sampled behind, with the logits of some slot. */
+/* A history from position `first` on, each slot of the mask with every nth token of it. The slots
+ * have one page table, so they attend to what the others process. A token is sampled behind the
+ * last one; one slot or none sends its logits. */
 static void share_history(struct bench *b, uint32_t mask, uint32_t first, uint32_t count)
 {
     uint32_t slots[SLOTS], tokens[64], stride = 0;
