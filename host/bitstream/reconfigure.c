@@ -331,18 +331,30 @@ static tp_status send_bytes(struct change *c)
     return status;
 }
 
+// Whether the device holds an image, if it can tell.
+static tp_status check_image(struct change *c, const struct tp_memory_image *image,
+                             struct tp_error *error)
+{
+    struct tp_verify_report report = {.words = 0};
+    tp_status status = TP_OK;
+    if (c->device->info.read_back != 0) {
+        status = tp__device_check(c->device, image, &report, error);
+    }
+    c->report->words_verified = report.words;
+    return status;
+}
+
 static tp_status load_new(struct change *c)
 {
     tp_status status = TP_OK;
-    if (!c->options->by_bitstream) {
-        c->has_touched = true;
-        return write_image(c, c->loaded.image, true, c->error);
-    }
-    if (c->bytes.size != 0) {
+    if (c->options->by_bitstream && c->bytes.size != 0) {
         status = send_bytes(c);
     }
-    c->has_touched = c->has_touched || status == TP_OK;
-    return status == TP_OK ? write_image(c, c->loaded.image, false, c->error) : status;
+    if (status == TP_OK) {
+        c->has_touched = true;
+        status = write_image(c, c->loaded.image, !c->options->by_bitstream, c->error);
+    }
+    return status == TP_OK ? check_image(c, c->loaded.image, c->error) : status;
 }
 
 // The old model as ever, over the link. Its keys and values are computed again.
@@ -353,7 +365,8 @@ static void load_old(struct change *c)
     if (!c->has_touched || device->image == NULL) {
         return;
     }
-    c->report->restored = write_image(c, device->image, true, &unused) == TP_OK;
+    c->report->restored = write_image(c, device->image, true, &unused) == TP_OK &&
+                          check_image(c, device->image, &unused) == TP_OK;
     pthread_mutex_lock(&device->mutex);
     tp__schedule_forget(device);
     if (!c->report->restored) {

@@ -768,6 +768,30 @@ struct tp_load_options {
 TP_MUST_USE tp_status tp_device_load(tp_device *device, tp_model *model,
                                      const struct tp_load_options *options, struct tp_error *error);
 
+/** What tp_device_verify has compared. */
+struct tp_verify_report {
+    uint64_t words;  ///< that are right
+    double seconds;  ///< that it took
+    char space
+        [TP_NAME_BYTES];  ///< memory space of the first wrong word, "weight"; "": none is wrong
+    uint32_t address;     ///< of that word in its space (docs/link.md)
+    uint32_t expected;    ///< the word of the model
+    uint32_t found;       ///< the word of the device
+};
+
+/** Compares what the memories of a device hold with the model that is loaded, by checksums that the
+ *  device computes: weights, program, gains, constants, frequencies. Not codebooks, page tables and
+ *  registers, and not the second copy of the gains that a device with a head norm has.
+ *  out    report  always; NULL is allowed
+ *  error  TP_ERROR_MISMATCH     a word differs, and which
+ *         TP_ERROR_UNSUPPORTED  the device cannot read its memories back
+ *         TP_ERROR_BUSY         a session has a run
+ *         TP_ERROR_INVALID      device is NULL, or nothing is loaded
+ *         TP_ERROR_TIMEOUT, TP_ERROR_DEVICE, TP_ERROR_LINK
+ *  thread no other call on the device */
+TP_MUST_USE tp_status tp_device_verify(tp_device *device, struct tp_verify_report *report,
+                                       struct tp_error *error);
+
 /** How a device gets another model. */
 struct tp_reconfigure_options {
     struct tp_load_options load;
@@ -784,6 +808,7 @@ struct tp_reconfigure_report {
     uint64_t bytes;           ///< of the bitstream; 0: none was sent
     uint32_t block_rams;      ///< that it wrote
     uint64_t link_words;      ///< that went over the link
+    uint64_t words_verified;  ///< that the device holds right; 0: it cannot read them back
     uint32_t sessions_kept;   ///< whose tokens are computed again
     uint32_t sessions_ended;  ///< which the new model cannot go on with
     bool restored;            ///< of a failure: the old model was loaded again
@@ -798,11 +823,13 @@ struct tp_reconfigure_report {
  *  device has the old model again and the sessions go on as if nothing had been.
  *
  *  The contents of the bitstream are held against the model before anything is sent. What the
- *  device then holds cannot be read back: nothing in a device computes a checksum of its memories.
+ *  device then holds is verified as by tp_device_verify, if it can read its memories back; a word
+ *  that differs is a failure.
  *  out    report  always
  *  error  as tp_device_load before anything was changed
  *         TP_ERROR_UNSUPPORTED  by_bitstream: the device has no configuration port
- *         TP_ERROR_MISMATCH     bits do not hold this model, or are of another design than the map
+ *         TP_ERROR_MISMATCH     bits do not hold this model, or are of another design than the map;
+ *                               or the device did not hold the model when it had been loaded
  *         TP_ERROR_FORMAT, TP_ERROR_NOT_FOUND, TP_ERROR_RANGE  bits, from or map are damaged, or
  *                               not of each other
  *         TP_ERROR_TIMEOUT, TP_ERROR_DEVICE, TP_ERROR_LINK

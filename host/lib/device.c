@@ -124,8 +124,8 @@ static tp_status ask(tp_device *device, uint8_t type, const uint8_t *payload, si
 tp_status tp__device_request(tp_device *device, uint8_t type, const uint8_t *payload, size_t length,
                              struct tp_frame *answer, struct tp_error *error)
 {
-    bool has_reply =
-        type == TP_FRAME_HELLO || type == TP_FRAME_STATISTICS || type == TP_FRAME_SECTIONS;
+    bool has_reply = type == TP_FRAME_HELLO || type == TP_FRAME_STATISTICS ||
+                     type == TP_FRAME_SECTIONS || type == TP_FRAME_READ;
     struct tp_frame own;
     answer = answer != NULL ? answer : &own;
     tp_status status = ask(device, type, payload, length, answer, error);

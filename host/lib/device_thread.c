@@ -346,6 +346,7 @@ static uint16_t least_length(uint8_t type)
     switch (type) {
     case TP_FRAME_ACK:
     case TP_FRAME_DONE:
+    case TP_FRAME_READ_REPLY:
         return 4;
     case TP_FRAME_HELLO_REPLY:
         return 40;

@@ -241,6 +241,10 @@ TP_MUST_USE tp_status tp__device_request_until_free(tp_device *device, uint8_t t
 TP_MUST_USE tp_status tp__device_upload(tp_device *device, const struct tp_memory_image *image,
                                         struct tp_error *error);
 
+/** tp_device_verify against any image, on a device that reads back. */
+TP_MUST_USE tp_status tp__device_check(tp_device *device, const struct tp_memory_image *image,
+                                       struct tp_verify_report *report, struct tp_error *error);
+
 /** Queues up to TP_WRITE_WORDS_MAX words for a memory space; the next request reports whether they
  *  were taken. */
 TP_MUST_USE tp_status tp__device_write(tp_device *device, uint32_t space, uint32_t address,

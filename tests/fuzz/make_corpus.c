@@ -72,7 +72,7 @@ static void save(const char *folder, const char *target, const char *name,
 static void save_frames(const char *folder)
 {
     struct tp_test_bytes bytes = {0};
-    for (uint8_t type = TP_FRAME_HELLO; type <= TP_FRAME_STATISTICS; type++) {
+    for (uint8_t type = TP_FRAME_HELLO; type <= TP_FRAME_READ; type++) {
         struct tp_frame frame = {.type = type, .sequence = type, .length = (uint16_t)(4 * type)};
         uint8_t encoded[TP_FRAME_BYTES_MAX];
         tp_test_put(&bytes, encoded, tp__frame_encode(&frame, encoded));

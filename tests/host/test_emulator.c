@@ -276,6 +276,8 @@ START_TEST(frames_of_wrong_type_or_length_are_refused)
         {TP_FRAME_RUN, 9, TP_ACK_LENGTH},
         {TP_FRAME_CANCEL, 3, TP_ACK_LENGTH},
         {TP_FRAME_CANCEL, 8, TP_ACK_LENGTH},
+        {TP_FRAME_READ, 4, TP_ACK_LENGTH},
+        {TP_FRAME_READ, 12, TP_ACK_LENGTH},
         {TP_FRAME_SECTIONS, 0, TP_ACK_LENGTH},
         {TP_FRAME_CREDIT, 8, TP_ACK_LENGTH},
         {TP_FRAME_SECTIONS, 8, TP_ACK_LENGTH},
@@ -325,6 +327,81 @@ START_TEST(every_space_ends_where_documented)
             known = known || spaces[i].space == space;
         }
         if (!known) ck_assert_uint_eq(write_words(space, 0, words, 1), TP_ACK_RANGE);
+    }
+}
+END_TEST
+
+static unsigned ask_read(uint32_t space, uint32_t flags, uint32_t count, uint32_t address)
+{
+    uint8_t p[8] = {(uint8_t)space, (uint8_t)flags};
+    tp__put16(p + 2, (uint16_t)count);
+    tp__put32(p + 4, address);
+    sequence++;
+    send_frame(TP_FRAME_READ, p, sizeof p);
+    return answer()->type == TP_FRAME_ACK ? answer()->payload[1] : TP_ACK_OK;
+}
+
+// Holes between the words of a beat and of an instruction are passed over.
+START_TEST(words_are_read_as_they_were_written)
+{
+    uint32_t words[62];
+    struct tp_random random;
+    tp_random_init(&random, tp_test_seed(_i), 0);
+    tp_random_words(&random, words, 62);
+    words[0] &= 0xffff;  // scales of two groups
+    ck_assert_uint_eq(write_words(TP_SPACE_WEIGHT, 640, words, 9), TP_ACK_OK);
+    ck_assert_uint_eq(write_words(TP_SPACE_PROGRAM, 8, words + 9, 6), TP_ACK_OK);
+    ck_assert_uint_eq(write_words(TP_SPACE_PROGRAM, 16, words + 15, 6), TP_ACK_OK);
+    ck_assert_uint_eq(write_words(TP_SPACE_GAIN, 0, words, 62), TP_ACK_OK);
+    ck_assert_uint_eq(ask_read(TP_SPACE_WEIGHT, 0, 9, 640 - 10), TP_ACK_OK);
+    ck_assert_uint_eq(answer()->type, TP_FRAME_READ_REPLY);
+    ck_assert_uint_eq(answer()->length, 36);
+    for (size_t i = 0; i < 9; i++) {
+        ck_assert_uint_eq(tp__get32(answer()->payload + 4 * i), words[i]);
+    }
+    ck_assert_uint_eq(ask_read(TP_SPACE_PROGRAM, 0, 7, 8 + 2), TP_ACK_OK);
+    ck_assert_uint_eq(answer()->length, 28);
+    for (size_t i = 0; i < 7; i++) {
+        ck_assert_uint_eq(tp__get32(answer()->payload + 4 * i), words[11 + i]);
+    }
+    ck_assert_uint_eq(ask_read(TP_SPACE_GAIN, 0xff, 62, 0), TP_ACK_OK);
+    ck_assert_uint_eq(answer()->length, 4);
+    uint8_t bytes[4 * 62];
+    for (size_t i = 0; i < 62; i++) tp__put32(bytes + 4 * i, words[i]);
+    ck_assert_uint_eq(tp__get32(answer()->payload), tp__crc32(bytes, sizeof bytes));
+}
+END_TEST
+
+START_TEST(reads_end_where_documented)
+{
+    static const struct {
+        uint32_t space;
+        uint32_t size;
+        uint32_t last;  // address of the last word
+    } spaces[] = {
+        {TP_SPACE_WEIGHT, 1024 * 64, 1023 * 64 + 8},
+        {TP_SPACE_PROGRAM, 64 * 8, 63 * 8 + 5},
+        {TP_SPACE_GAIN, 512, 511},
+        {TP_SPACE_BIAS, 512, 511},
+        {TP_SPACE_CENTRE, 512, 511},
+        {TP_SPACE_FREQUENCY, 64, 63},
+    };
+    for (uint32_t flags = 0; flags < 2; flags++) {
+        for (size_t i = 0; i < sizeof spaces / sizeof *spaces; i++) {
+            uint32_t space = spaces[i].space;
+            uint32_t last = spaces[i].last;
+            ck_assert_uint_eq(ask_read(space, flags, 1, last), TP_ACK_OK);
+            ck_assert_uint_eq(ask_read(space, flags, 2, last), TP_ACK_RANGE);
+            ck_assert_uint_eq(ask_read(space, flags, 64, 0), TP_ACK_OK);
+            ck_assert_uint_eq(ask_read(space, flags, 0, 0), TP_ACK_RANGE);
+            ck_assert_uint_eq(ask_read(space, flags, 1, spaces[i].size), TP_ACK_RANGE);
+            ck_assert_uint_eq(ask_read(space, flags, 1, UINT32_MAX), TP_ACK_RANGE);
+            ck_assert_uint_eq(ask_read(space, flags, 65535, 0), TP_ACK_RANGE);
+        }
+        for (uint32_t space = TP_SPACE_CODEBOOK; space < 256; space++) {
+            ck_assert_uint_eq(ask_read(space, flags, 1, 0), TP_ACK_RANGE);
+        }
+        ck_assert_uint_eq(ask_read(TP_SPACE_GAIN, flags, 65, 0), flags ? TP_ACK_OK : TP_ACK_RANGE);
     }
 }
 END_TEST
@@ -396,6 +473,8 @@ START_TEST(a_running_slot_is_busy)
     ck_assert_uint_eq(feed(1, 1, 1), TP_ACK_BUSY);
     ck_assert_uint_eq(run(1, false, 4), TP_ACK_BUSY);
     ck_assert_uint_eq(write_words(TP_SPACE_WEIGHT, 0, &word, 1), TP_ACK_BUSY);
+    ck_assert_uint_eq(ask_read(TP_SPACE_GAIN, 0, 1, 0), TP_ACK_BUSY);
+    ck_assert_uint_eq(ask_read(TP_SPACE_GAIN, 0, 0, 0), TP_ACK_RANGE);
     ck_assert_uint_eq(write_words(TP_SPACE_PAGE_TABLE, 8192, &word, 1), TP_ACK_OK);
     ck_assert_uint_eq(open_plain(2), TP_ACK_OK);
     answers_hello();
@@ -450,6 +529,12 @@ END_TEST
 START_TEST(a_repeated_frame_is_answered_and_not_executed)
 {
     const uint8_t one_token[4] = {0, 0, 1, 0};
+    // A READ is always executed.
+    const uint8_t read[8] = {TP_SPACE_GAIN, 0, 1};
+    for (int i = 0; i < 3; i++) {
+        send_frame(TP_FRAME_READ, read, sizeof read);
+        ck_assert_uint_eq(answer()->type, TP_FRAME_READ_REPLY);
+    }
     ck_assert_uint_eq(open_plain(0), TP_ACK_OK);
     ck_assert_uint_eq(ask(TP_FRAME_FEED, one_token, 4), TP_ACK_OK);
     for (int i = 0; i < 3; i++) {
@@ -883,6 +968,8 @@ Suite *tp_test_suite(void)
     tcase_set_timeout(tc, 120);
     tcase_add_test(tc, frames_of_wrong_type_or_length_are_refused);
     tcase_add_test(tc, every_space_ends_where_documented);
+    tcase_add_loop_test(tc, words_are_read_as_they_were_written, 0, TP_TEST_SEEDS);
+    tcase_add_test(tc, reads_end_where_documented);
     tcase_add_test(tc, slot_fields_have_limits_and_a_refused_slot_is_closed);
     tcase_add_test(tc, feed_run_and_cancel_check_slot_token_and_queue);
     tcase_add_test(tc, a_running_slot_is_busy);

@@ -16,6 +16,7 @@
 // what a board does.
 //
 // TP_TIME_LIMIT_S: 1800
+// TP_LINK: -Wl,--wrap=tp_machine_write
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -402,6 +403,29 @@ static tp_status faulty_exchange(void *state, const uint8_t *out, size_t out_cou
     return status;
 }
 
+// Words that the memories take wrong.
+static struct {
+    uint32_t left;  // so many times
+    uint32_t space;
+    uint32_t address;
+} damage;
+
+bool __real_tp_machine_write(struct tp_machine *machine, uint32_t space, uint32_t address,
+                             const uint32_t *words, size_t count);
+bool __wrap_tp_machine_write(struct tp_machine *machine, uint32_t space, uint32_t address,
+                             const uint32_t *words, size_t count);
+
+bool __wrap_tp_machine_write(struct tp_machine *machine, uint32_t space, uint32_t address,
+                             const uint32_t *words, size_t count)
+{
+    if (damage.left != 0 && count == 1 && space == damage.space && address == damage.address) {
+        const uint32_t wrong = *words ^ 0x00400000u;
+        damage.left--;
+        return __real_tp_machine_write(machine, space, address, &wrong, 1);
+    }
+    return __real_tp_machine_write(machine, space, address, words, count);
+}
+
 static void open_faulty(void)
 {
     static struct tp_backend backend;
@@ -424,6 +448,17 @@ static tp_status fail_to_change(int how, struct tp_reconfigure_report *report)
         break;
     case 1:  // the same behind a bitstream
         faulty.refuse_at = 0;
+        break;
+    case 5:  // a word that comes over the link is not kept
+        options.by_bitstream = false;
+        damage.space = TP_SPACE_WEIGHT;
+        damage.address = 7 * 64 + 4;
+        damage.left = 1;
+        break;
+    case 6:  // the same behind a bitstream
+        damage.space = TP_SPACE_FREQUENCY;
+        damage.address = 2;
+        damage.left = 1;
         break;
     case 2:  // the device was booted with another design
         options.map = paths[OTHER_MAP];
@@ -453,6 +488,8 @@ START_TEST(after_a_failure_sessions_go_on_as_if_nothing_had_been)
         {TP_ERROR_MISMATCH, "other-base", "for the base", true, false},
         {TP_ERROR_MISMATCH, "none", "does not hold", false, false},
         {TP_ERROR_FORMAT, "no-preamble", "no preamble", false, false},
+        {TP_ERROR_MISMATCH, "none", "word 452 of its memory 'weight'", true, true},
+        {TP_ERROR_MISMATCH, "none", "word 2 of its memory 'frequency'", true, true},
     };
     struct heard heard;
     struct tp_reconfigure_report report;
@@ -472,6 +509,28 @@ START_TEST(after_a_failure_sessions_go_on_as_if_nothing_had_been)
     OK(change(models[4], MADE, &report));
     wait_end(&heard);
     ck_assert_uint_ge(expect_all(&heard, 6), CHANGE_AT);
+    tp_session_destroy(heard.session);
+    tp_device_close(device);
+}
+END_TEST
+
+// The old model cannot be loaded again either.
+START_TEST(a_memory_that_keeps_no_word_is_a_failure_of_the_device)
+{
+    struct heard heard;
+    struct tp_reconfigure_report report;
+    open_faulty();
+    OK(tp_device_load(device, models[0], &load, &error));
+    begin(&heard, 5, 0);
+    wait_end(&heard);
+    damage.space = TP_SPACE_WEIGHT;
+    damage.address = 7 * 64 + 4;
+    damage.left = UINT32_MAX;
+    ck_assert_int_eq(change(models[4], LINK, &report), TP_ERROR_MISMATCH);
+    damage.left = 0;
+    ck_assert(!report.restored);
+    ck_assert_int_eq(tp_session_generate(heard.session, 1, &error), TP_ERROR_DEVICE);
+    ck_assert_ptr_nonnull(strstr(error.text, "neither the new model nor the old one"));
     tp_session_destroy(heard.session);
     tp_device_close(device);
 }
@@ -702,7 +761,8 @@ Suite *tp_test_suite(void)
     tcase_add_test(tc, a_device_boots_with_a_model_and_takes_the_rest_over_the_link);
     tcase_add_test(tc, a_session_between_runs_goes_on_under_the_new_model);
     tcase_add_loop_test(tc, a_session_that_the_new_model_cannot_go_on_with_ends, 0, 2);
-    tcase_add_loop_test(tc, after_a_failure_sessions_go_on_as_if_nothing_had_been, 0, 5);
+    tcase_add_loop_test(tc, after_a_failure_sessions_go_on_as_if_nothing_had_been, 0, 7);
+    tcase_add_test(tc, a_memory_that_keeps_no_word_is_a_failure_of_the_device);
     tcase_add_test(tc, what_cannot_be_asked_is_refused);
     tcase_add_loop_test(tc, after_any_changes_tokens_are_those_of_the_model_in_force, 0, 1);
     tcase_add_loop_test(tc, more_sessions_than_slots_have_the_tokens_of_the_model_in_force, 0, 1);

@@ -11,7 +11,7 @@
 #include "dut.h"
 #include "model.h"
 #include "random.h"
-#include "read_back.h"
+#include "read_word.h"
 #include "tp_map.h"
 
 #include <string.h>
@@ -165,9 +165,9 @@ START_TEST(angles_equal_model_and_take_their_cycles)
         // Between the steps frequencies are read back.
         for (uint32_t wait = 0; wait < 4; wait++) cycle(&b, SLOTS);
         uint32_t address = tp_random_below(&b.random, FREQUENCIES);
-        ck_assert_uint_eq(tp_read_back(b.dut, TP_SPACE_FREQUENCY, address, NULL, NULL),
+        ck_assert_uint_eq(tp_read_word(b.dut, TP_SPACE_FREQUENCY, address, NULL, NULL),
                           b.increment[address]);
-        ck_assert_uint_eq(tp_read_back(b.dut, TP_SPACE_BIAS, address, NULL, NULL), 0);
+        ck_assert_uint_eq(tp_read_word(b.dut, TP_SPACE_BIAS, address, NULL, NULL), 0);
         b.read_valid = false;
     }
     tp_dut_close(b.dut);

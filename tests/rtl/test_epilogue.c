@@ -14,7 +14,7 @@
 #include "dut.h"
 #include "model.h"
 #include "random.h"
-#include "read_back.h"
+#include "read_word.h"
 #include "tp_map.h"
 
 #include <stdlib.h>
@@ -617,7 +617,7 @@ static void run_program(struct bench *b)
 
 static uint32_t read_word(struct bench *b, uint32_t space, uint32_t address)
 {
-    uint32_t word = tp_read_back(b->dut, space, address, NULL, NULL);
+    uint32_t word = tp_read_word(b->dut, space, address, NULL, NULL);
     // The norm reads the gain; its address comes from here, and stays for a cycle or two.
     ck_assert_uint_eq(tp_dut_get(b->dut, "gain_valid_o"), space == TP_SPACE_GAIN);
     if (space == TP_SPACE_GAIN) {

@@ -12,7 +12,7 @@
 #include "dut.h"
 #include "model.h"
 #include "random.h"
-#include "read_back.h"
+#include "read_word.h"
 #include "tp_map.h"
 
 #include <stdlib.h>
@@ -534,12 +534,12 @@ START_TEST(matvec_reads_words_of_weights_back)
         }
         uint32_t lane = i < 40 ? i % (4 * GROUPS + (GROUPS + 3) / 4) : i % 2;
         bench->read_beat = tp_random_below(&bench->random, BEATS);
-        uint32_t word = tp_read_back(bench->dut, TP_SPACE_WEIGHT, bench->read_beat * 64 + lane,
+        uint32_t word = tp_read_word(bench->dut, TP_SPACE_WEIGHT, bench->read_beat * 64 + lane,
                                      read_cycle, bench);
         ck_assert_uint_eq(word, word_of(&bench->memory[bench->read_beat], lane));
         for (uint32_t wait = 0; wait < 4; wait++) cycle(bench);
         // Other spaces read 0 here.
-        word = tp_read_back(bench->dut, TP_SPACE_GAIN, lane, read_cycle, bench);
+        word = tp_read_word(bench->dut, TP_SPACE_GAIN, lane, read_cycle, bench);
         ck_assert_uint_eq(word, 0);
     }
     bench_close(bench);

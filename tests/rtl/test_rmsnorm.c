@@ -15,7 +15,7 @@
 #include "dut.h"
 #include "model.h"
 #include "random.h"
-#include "read_back.h"
+#include "read_word.h"
 #include "tp_map.h"
 
 #include <string.h>
@@ -332,10 +332,10 @@ START_TEST(rmsnorm_reads_gains_back)
     write_gains(&b);
     for (int i = 0; i < 50; i++) {
         b.read_address = tp_random_below(&b.random, GAINS / 2);
-        uint32_t word = tp_read_back(b.dut, TP_SPACE_GAIN, b.read_address, read_cycle, &b);
+        uint32_t word = tp_read_word(b.dut, TP_SPACE_GAIN, b.read_address, read_cycle, &b);
         ck_assert_uint_eq(word & 0xffff, (uint16_t)b.gain[2 * b.read_address]);
         ck_assert_uint_eq(word >> 16, (uint16_t)b.gain[2 * b.read_address + 1]);
-        word = tp_read_back(b.dut, TP_SPACE_CENTRE, b.read_address, read_cycle, &b);
+        word = tp_read_word(b.dut, TP_SPACE_CENTRE, b.read_address, read_cycle, &b);
         ck_assert_uint_eq(word, 0);
     }
     tp_dut_close(b.dut);

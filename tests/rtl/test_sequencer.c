@@ -15,7 +15,7 @@
 #include "check_main.h"
 #include "dut.h"
 #include "random.h"
-#include "read_back.h"
+#include "read_word.h"
 
 enum {
     UNITS = 3,
@@ -286,11 +286,11 @@ static void check_read_back(struct bench *bench, const struct program *program,
     for (int i = 0; i < 8; i++) {
         uint32_t index = tp_random_below(random, program->count + 1);
         uint32_t w = tp_random_below(random, TP_INSTRUCTION_WORDS);
-        uint32_t word = tp_read_back(bench->dut, TP_SPACE_PROGRAM, 8 * index + w, NULL, NULL);
+        uint32_t word = tp_read_word(bench->dut, TP_SPACE_PROGRAM, 8 * index + w, NULL, NULL);
         ck_assert_uint_eq(word, program->list[index].words[w]);
 
         uint32_t beat = tp_random_below(random, 1u << 24);
-        word = tp_read_back(bench->dut, TP_SPACE_WEIGHT, 64 * beat + 5, NULL, NULL);
+        word = tp_read_word(bench->dut, TP_SPACE_WEIGHT, 64 * beat + 5, NULL, NULL);
         ck_assert_uint_eq(word, 0);
         uint32_t words[COMMAND_WORDS * UNITS] = {0};
         struct tp_op_matvec op;

@@ -2,8 +2,8 @@
 //
 // Reads a word back at the ports of a unit, in the cycles in which the core does.
 
-#ifndef TP_TEST_READ_BACK_H
-#define TP_TEST_READ_BACK_H
+#ifndef TP_TEST_READ_WORD_H
+#define TP_TEST_READ_WORD_H
 
 #include <stdint.h>
 
@@ -11,7 +11,7 @@
 
 /** The word behind cfg_*_i and read_o. cycle drives what else the unit needs in this cycle, counted
  *  from the one in which cfg_read_i rises, and ticks; NULL: only ticks. */
-uint32_t tp_read_back(struct tp_dut *dut, uint32_t space, uint32_t address,
+uint32_t tp_read_word(struct tp_dut *dut, uint32_t space, uint32_t address,
                       void (*cycle)(void *user, uint32_t number), void *user);
 
 #endif

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#include "read_back.h"
+#include "read_word.h"
 
 #include "tp_map.h"
 
 // From the address to the number of the first bit, and from a number to its bit.
 enum { MEMORY_CYCLES = 8, BIT_CYCLES = 3, BITS = 32 };
 
-uint32_t tp_read_back(struct tp_dut *dut, uint32_t space, uint32_t address,
+uint32_t tp_read_word(struct tp_dut *dut, uint32_t space, uint32_t address,
                       void (*cycle)(void *user, uint32_t number), void *user)
 {
     uint32_t word = 0;
