@@ -31,7 +31,7 @@ module tp_read_back
   input  logic        bit_i       // early; the bit of number bit_o of 7 cycles before
 );
 
-  // In a word: looks whether there is one at Look, then reads; numbers of bits from 24 on, bits from
+  // In a word: looks if there is one at Look, then reads; numbers of bits from 24 on, bits from
   // 32 on.
   localparam logic [5:0] First = 6'd13;
   localparam logic [5:0] Look = 6'd15;
