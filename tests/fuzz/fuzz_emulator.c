@@ -63,10 +63,9 @@ static void send(const uint8_t *bytes, size_t count)
 // The next frame of an input, or raw bytes. Returns the bytes of the input that it took.
 static size_t send_next(const uint8_t *data, size_t size)
 {
-    static const uint8_t types[] = {TP_FRAME_WRITE, TP_FRAME_SLOT,     TP_FRAME_FEED,
-                                    TP_FRAME_RUN,   TP_FRAME_CANCEL,   TP_FRAME_RECENT,
-                                    TP_FRAME_HELLO, TP_FRAME_SECTIONS, TP_FRAME_CREDIT,
-                                    TP_FRAME_READ};
+    static const uint8_t types[] = {
+        TP_FRAME_WRITE,  TP_FRAME_SLOT,  TP_FRAME_FEED,     TP_FRAME_RUN,    TP_FRAME_CANCEL,
+        TP_FRAME_RECENT, TP_FRAME_HELLO, TP_FRAME_SECTIONS, TP_FRAME_CREDIT, TP_FRAME_READ};
     static const uint8_t lengths[] = {12, TP_SLOT_BYTES, 6, 8, 4, 6, 0, 4, 4, 8};
     size_t kind = data[0] % sizeof types;
     size_t left = size - 1;
