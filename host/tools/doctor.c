@@ -273,15 +273,23 @@ static tp_status load_model(struct doctor *d, struct tp_load_options *load, stru
 static void check_model(struct doctor *d, struct tp_load_options *load)
 {
     struct tp_error error = {.status = TP_OK};
+    struct tp_verify_report report = {.words = 0};
+    char verified[TP_NAME_BYTES] = "";
     if (d->model == NULL) {
         note(d, STEP_MODEL, STATE_FAILED, "%s", d->model_error.text);
     } else if (d->states[STEP_DEVICE] != STATE_OK) {
         note(d, STEP_MODEL, STATE_UNTRIED, "it needs the device");
     } else if (load_model(d, load, &error) != TP_OK) {
         note(d, STEP_MODEL, STATE_FAILED, "%s", error.text);
+    } else if (d->info.read_back != 0 && tp_device_verify(d->device, &report, &error) != TP_OK) {
+        note(d, STEP_MODEL, STATE_FAILED, "%s", error.text);
     } else {
-        note(d, STEP_MODEL, STATE_OK, "%s in %s is loaded", d->model_path,
-             tp_format_name(load->format));
+        if (d->info.read_back != 0) {
+            (void)snprintf(verified, sizeof verified,
+                           ", and the device's sums of %" PRIu64 " words are right", report.words);
+        }
+        note(d, STEP_MODEL, STATE_OK, "%s in %s is loaded%s", d->model_path,
+             tp_format_name(load->format), verified);
     }
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// tokproc verify: the same prompt on two devices, token by token.
+// tokproc verify: the same prompt on two devices, token by token, behind a look at their memories.
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -11,8 +11,22 @@
 
 static const char *const default_devices[2] = {"sim", "emu"};
 
+// Whether the memories hold the model, where the device can tell. Out: words that it summed.
+static int verify_memories(const struct work *work, uint64_t *words)
+{
+    struct tp_device_info info;
+    struct tp_verify_report report = {.words = 0};
+    struct tp_error error;
+    tp_status status = tp_device_get_info(work->device, &info);
+    if (status == TP_OK && info.read_back != 0) {
+        status = tp_device_verify(work->device, &report, &error);
+    }
+    *words = report.words;
+    return status == TP_OK ? EXIT_OK : failed(&error);
+}
+
 static int run_on(const struct options *options, uint32_t index, struct answer *answer,
-                  struct spent *spent, char name[TP_DEVICE_NAME_BYTES])
+                  struct spent *spent, char name[TP_DEVICE_NAME_BYTES], uint64_t *words)
 {
     struct work work;
     int status = work_open_model(&work, options);
@@ -21,6 +35,9 @@ static int run_on(const struct options *options, uint32_t index, struct answer *
     }
     if (status == EXIT_OK) {
         status = work_load(&work, options);
+    }
+    if (status == EXIT_OK) {
+        status = verify_memories(&work, words);
     }
     if (status == EXIT_OK) {
         status = generate(&work, options, false, false, answer, spent);
@@ -48,9 +65,10 @@ int verb_verify(const struct options *options)
     struct answer answers[2] = {{0}, {0}};
     struct spent spent[2] = {{.seconds = 0}, {.seconds = 0}};
     char names[2][TP_DEVICE_NAME_BYTES] = {"", ""};
+    uint64_t words[2] = {0, 0};
     int status = EXIT_OK;
     for (uint32_t i = 0; i < 2 && status == EXIT_OK; i++) {
-        status = run_on(options, i, &answers[i], &spent[i], names[i]);
+        status = run_on(options, i, &answers[i], &spent[i], names[i], &words[i]);
     }
     if (status == EXIT_OK && interrupted()) {
         status = EXIT_INTERRUPTED;
@@ -65,9 +83,10 @@ int verb_verify(const struct options *options)
         bool equal = same == a->count && same == b->count && a->end == b->end;
         if (options->json) {
             status = print_json(
-                json_pack("{s:b, s:I, s:I, s:I, s:[s,s], s:I, s:I}", "equal", (int)equal,
+                json_pack("{s:b, s:I, s:I, s:I, s:[s,s], s:[I,I], s:I, s:I}", "equal", (int)equal,
                           "same_tokens", (json_int_t)same, "tokens", (json_int_t)a->count,
                           "other_tokens", (json_int_t)b->count, "devices", names[0], names[1],
+                          "words_verified", (json_int_t)words[0], (json_int_t)words[1],
                           "cycles_counted", (json_int_t)spent[0].used.cycles_steps,
                           "cycles_predicted", (json_int_t)spent[0].used.cycles_predicted));
         } else if (equal) {

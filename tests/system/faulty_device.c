@@ -8,6 +8,7 @@
 //   lost    the second token is not sent
 //   noise   a bit of the fourth step is flipped on the link
 //   token   the first token is another one
+//   memory  what is read back has one bit that is wrong
 //   build   hello tells the build number that the environment variable BUILD has, in hexadecimal
 
 #include <stdlib.h>
@@ -65,6 +66,9 @@ static void pass_on(struct tp_sim *sim, struct tp_frame *frame)
     }
     if (frame->type == TP_FRAME_HELLO_REPLY && strcmp(sim->fault, "build") == 0) {
         tp__put32(frame->payload + 36, (uint32_t)strtoul(getenv("BUILD"), NULL, 16));
+    }
+    if (frame->type == TP_FRAME_READ_REPLY && strcmp(sim->fault, "memory") == 0) {
+        frame->payload[0] ^= 1;
     }
     bool fourth = frame->type == TP_FRAME_STEP && ++sim->steps == 4;
     if (fourth && strcmp(sim->fault, "cycles") == 0) {

@@ -109,9 +109,12 @@ fi
 make_faulty_device > "$ROOM/err" 2>&1
 report $? "a device that lies is made"
 FAULT=none doctor -d sim:faulty
-says "it says the truth" 0 "^7 token +ok"
+says "it says the truth" 0 "^6 model +ok .*sums of [0-9]+ words are right" "^7 token +ok"
 FAULT=token doctor -d sim:faulty
 says "another first token" 1 "^6 model +ok" "^7 token +FAILS .*the emulator has.*try: "
+FAULT=memory doctor -d sim:faulty
+says "a memory that keeps no word" 1 "^6 model +FAILS .*not hold the model: word 0 .*'weight'" \
+    "^7 token +not tried"
 FAULT=build BUILD=$(cat "$ROOM/ulx3s-45f.build") doctor -d sim:faulty
 says "the build of a bitstream here" 0 "^5 device +ok .*build $(cat "$ROOM/ulx3s-45f.build"),"
 FAULT=build BUILD=1234abcd doctor -d sim:faulty
