@@ -45,7 +45,8 @@ module tp_rsqrt #(
   logic [9:0] slope_q3;
   logic [9:0] step_q3;
   logic [2:0][13:0] part_q4;  // rows 0 to 3, 4 to 7, 8 and 9 of slope * step
-  logic [19:0] product;
+  logic [18:0] low_rows;  // rows 0 to 7 of the product
+  logic [26:0] left_high;  // what stands before them, and 511 / 1024: left - rnd(product, 10)
   logic [16:0] rm_q5;
 
   always_ff @(posedge clk_i) begin
@@ -64,7 +65,8 @@ module tp_rsqrt #(
            {2'b0, slope & {10{step[2]}}, 2'b0} + {1'b0, slope & {10{step[3]}}, 3'b0};
   endfunction
 
-  assign product = 20'(part_q4[0]) + 20'({part_q4[1], 4'b0}) + 20'({part_q4[2], 8'b0});
+  assign low_rows  = 19'(part_q4[0]) + 19'({part_q4[1], 4'b0});
+  assign left_high = {left_q4, 10'd511} - 27'({part_q4[2], 8'b0});
 
   // Place of the leading one: in each group of eight, then the highest group that has one.
   localparam int unsigned Groups = (Width + 7) / 8;
@@ -133,7 +135,7 @@ module tp_rsqrt #(
 
   always_ff @(posedge clk_i) begin
     if (valid_q4) begin
-      rm_q5     <= left_q4 - 17'((21'(product) + 21'd512) >> 10);
+      rm_q5     <= 17'((left_high - 27'(low_rows)) >> 10);
       half_k_q5 <= half_k_q4;
       tag_q5    <= tag_q4;
     end

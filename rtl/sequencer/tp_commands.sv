@@ -151,7 +151,7 @@ module tp_commands
   logic                    word_move;
   logic                    repetition_q;
   logic                    answers_itself;  // HELLO and STATISTICS
-  logic                    is_read;  // READ, and the device knows it
+  logic                    read_frame_q;  // READ, and the device knows it; from StAdmit on
   logic                    type_known;
   logic                    length_fits;
 
@@ -208,7 +208,7 @@ module tp_commands
   assign idle_o = state_q == StIdle;
   assign word_ready_o = state_q == StWords || state_q == StDrain || state_q == StWrite;
   assign answers_itself = type_q == TP_FRAME_HELLO || type_q == TP_FRAME_STATISTICS;
-  assign is_read = ReadBack != 0 && type_q == TP_FRAME_READ;
+  always_ff @(posedge clk_i) read_frame_q <= ReadBack != 0 && type_q == TP_FRAME_READ;
 
   always_comb begin
     type_known = 1'b1;
@@ -336,7 +336,7 @@ module tp_commands
       refusal = TP_ACK_OK;
       if (!space_known_q || outside_q) refusal = TP_ACK_RANGE;
       else if (running_i != '0 && space_q != TP_SPACE_PAGE_TABLE) refusal = TP_ACK_BUSY;
-    end else if (is_read) begin
+    end else if (read_frame_q) begin
       refusal = TP_ACK_OK;
       if (!space_known_q || read_bad || read_outside_q) refusal = TP_ACK_RANGE;
       else if (running_i != '0) refusal = TP_ACK_BUSY;
@@ -352,7 +352,8 @@ module tp_commands
   always_ff @(posedge clk_i) begin
     if (state_q == StJudge) begin
       repetition_q <= seen_q && type_q == seen_type_q && sequence_q == seen_sequence_q &&
-                      !answers_itself && type_q != TP_FRAME_SECTIONS && !is_read;
+                      !answers_itself && type_q != TP_FRAME_SECTIONS &&
+                      (ReadBack == 0 || type_q != TP_FRAME_READ);
       refusal_q <= !type_known ? TP_ACK_TYPE : (!length_fits ? TP_ACK_LENGTH : TP_ACK_OK);
       refused_q <= !type_known || !length_fits;
     end else if (state_q == StName) begin
@@ -370,9 +371,9 @@ module tp_commands
       StAdmit: state_d = repetition_q || refused_q || answers_itself ? StDrain : StWords;
       StWords: begin
         if (word_valid_i) begin
-          if (index_q == '0) state_d = type_q == TP_FRAME_WRITE || is_read ? StWords : StLook;
+          if (index_q == '0) state_d = type_q == TP_FRAME_WRITE || read_frame_q ? StWords : StLook;
           else if (type_q == TP_FRAME_WRITE) state_d = StWalk;
-          else if (is_read) state_d = StLook;
+          else if (read_frame_q) state_d = StLook;
           else if (has_tokens) state_d = StFeedLow;
           else if (word_last_i) state_d = StVerdict;
         end
@@ -382,7 +383,7 @@ module tp_commands
       StName: state_d = StVerdict;
       StVerdict: begin
         if (refused_q) state_d = StDrain;
-        else if (type_q == TP_FRAME_WRITE || type_q == TP_FRAME_SECTIONS || is_read)
+        else if (type_q == TP_FRAME_WRITE || type_q == TP_FRAME_SECTIONS || read_frame_q)
           state_d = StLock;
         else if (has_tokens) state_d = StFeedHigh;
         else state_d = last_q ? StSettle : StWords;
@@ -519,12 +520,10 @@ module tp_commands
   end
 
   always_ff @(posedge clk_i) begin
-    if (word_move || reading) begin
-      cfg_space_o <= space_q;
-      cfg_address_o <= address_q;
-      cfg_data_o <= word_data_i;
-      if (reading) cfg_data_o[4:0] <= read_bit;
-    end
+    cfg_space_o   <= space_q;
+    cfg_address_o <= address_q;
+    cfg_data_o    <= word_data_i;
+    if (read_frame_q) cfg_data_o[4:0] <= read_bit;
     if (word_move) begin
       table_data_o <= '{
           slot: index_q == '0 ? word_data_i[2:0] : slot_q,
@@ -550,7 +549,7 @@ module tp_commands
     tp_read_back u_read_back (
       .clk_i    (clk_i),
       .rst_ni   (rst_ni),
-      .sum_i    (state_q == StWrite && is_read),
+      .sum_i    (state_q == StWrite && read_frame_q),
       .count_i  (read_count_q),
       .finish_i (hold_q),
       .send_i   (state_q == StAnswerWords && read_q && !hold_q),
@@ -597,7 +596,7 @@ module tp_commands
     hello_q      <= type_q == TP_FRAME_HELLO && status_q == TP_ACK_OK;
     statistics_q <= type_q == TP_FRAME_STATISTICS && status_q == TP_ACK_OK;
     sections_q   <= type_q == TP_FRAME_SECTIONS && status_q == TP_ACK_OK;
-    read_q       <= is_read && status_q == TP_ACK_OK && !bad_q;
+    read_q       <= read_frame_q && status_q == TP_ACK_OK && !bad_q;
   end
 
   always_comb begin
