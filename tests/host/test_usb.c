@@ -40,10 +40,10 @@ enum {
     TOKENS = 5,
     PROMPT = 2,
     BOARDS = 3,
-    SPARSE = 4,
+    SPARSE = 3,
     POLL_MS = 50,
     CASE_LIMIT_S = 60,
-    FAULTS_LEAST = 150
+    FAULTS_LEAST = 200
 };
 
 static tp_context *context;
@@ -219,7 +219,7 @@ END_TEST
 
 // ---- faults ----
 
-// Whether fault number `which` meets transfer i. A transfer meets a quarter of the faults, which
+// Whether fault number `which` meets transfer i. A transfer meets a third of the faults, which
 // ones changes from one to the next; TP_USB_ALL=1: all faults at all transfers, which takes
 // minutes.
 static bool is_met(uint32_t transfer, int which)
