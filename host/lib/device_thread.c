@@ -208,19 +208,33 @@ static void leave_session(tp_device *device)
     pthread_cond_broadcast(&device->changed);
 }
 
-// With the mutex held, which is given up in between.
+// As a mask.
+static uint32_t slots_of(const tp_session *session)
+{
+    uint32_t mask = 0;
+    for (uint32_t i = 0; i < session->slot_count; i++) {
+        mask |= 1u << session->slots[i];
+    }
+    return mask;
+}
+
+// With the mutex held, which is given up in between. A session in several slots is told once.
 static void tell_step(tp_device *device, const uint8_t *p, uint8_t present)
 {
     for (uint32_t s = 0; s < device->limits.slots; s++) {
-        if (tp__has_slot(present, s)) {
-            device->past[s].is_open = false;
-            tp_session *session = enter_session(device, s);
+        device->past[s].is_open = device->past[s].is_open && !tp__has_slot(present, s);
+    }
+    for (uint32_t s = 0; s < device->limits.slots; s++) {
+        tp_session *session = device->sessions[s];
+        uint32_t slots = session == NULL || session->slots[0] != s ? 0 : slots_of(session);
+        if ((slots & present) != 0) {
+            device->entered = session;
             pthread_mutex_unlock(&device->mutex);
-            tp__session_step(session, tp__get16(p + 12 + 2 * (size_t)s));
+            tp__session_step(session, p, slots & present);
             pthread_mutex_lock(&device->mutex);
             leave_session(device);
-        } else if (device->sessions[s] != NULL && !tp__has_slot(p[8], s)) {
-            tp__session_missed(device->sessions[s]);
+        } else if (slots != 0 && (slots & p[8]) == 0) {
+            tp__session_missed(session);
         }
     }
 }
@@ -263,7 +277,7 @@ static void tell_session(tp_session *session, const struct tp_frame *frame)
         tp__session_logits(session, p);
         break;
     default:
-        tp__session_done(session, p[1], tp__get16(p + 2));
+        tp__session_done(session, p[0], p[1], tp__get16(p + 2));
         break;
     }
 }
@@ -475,6 +489,17 @@ static void give_credit(tp_device *device)
     }
 }
 
+// Whether the session may send frames: not while another one holds slots.
+static bool may_send(const tp_device *device, const tp_session *session)
+{
+    bool may = session->running;
+    for (uint32_t s = 0; s < TP_SLOTS_MAX; s++) {
+        const tp_session *other = device->sessions[s];
+        may = may && (other == NULL || other == session || !tp__session_holds(other));
+    }
+    return may;
+}
+
 // With the mutex held: what sessions want to be sent.
 static void attend_sessions(tp_device *device)
 {
@@ -489,7 +514,8 @@ static void attend_sessions(tp_device *device)
     }
     for (uint32_t s = 0; s < TP_SLOTS_MAX && !device->link.has_own; s++) {
         tp_session *session = device->sessions[s];
-        if (session != NULL && session->running && tp__session_next_frame(session, &frame)) {
+        if (session != NULL && may_send(device, session) &&
+            tp__session_next_frame(session, &frame)) {
             tp__link_push_own(&device->link, &frame);
             device->own_session = session;
         }

@@ -233,7 +233,8 @@ tp_status tp_device_get_load(const tp_device *device, struct tp_load_info *info,
                                   .weight_beats = plan->weight_beats,
                                   .context = plan->context,
                                   .kv_positions = plan->kv_stride,
-                                  .sessions = plan->sessions};
+                                  .sessions = plan->sessions,
+                                  .prefill_slots = plan->prefill_slots};
     return TP_OK;
 }
 

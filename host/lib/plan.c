@@ -148,12 +148,28 @@ static uint32_t need_of(const struct tp_plan_need *needs, const char *what, cons
     return (uint32_t)needs[i].need;
 }
 
+// Slots follow each other as closely as the rows of x come; the norm needs 8 pairs a vector.
+static bool can_share_steps(const struct tp_model_shape *shape, const struct tp_plan *plan)
+{
+    return round_up(shape->dim, plan->row_multiple) >= NORM_ROWS_MIN;
+}
+
+static uint32_t prefill_slots(const struct tp_model_shape *shape,
+                              const struct tp_load_options *options, const struct tp_limits *limits,
+                              const struct tp_plan *plan)
+{
+    bool all = options->prefill_slots == 0 || options->prefill_slots > limits->slots;
+    if (!can_share_steps(shape, plan)) {
+        return 1;
+    }
+    return all ? limits->slots : options->prefill_slots;
+}
+
 static tp_status plan_context(const struct tp_model_shape *shape,
                               const struct tp_load_options *options, const struct tp_limits *limits,
                               struct tp_plan *plan, struct tp_error *error)
 {
-    // Slots follow each other as closely as the rows of x come; the norm needs 8 pairs a vector.
-    if (plan->sessions > 1 && round_up(shape->dim, plan->row_multiple) < NORM_ROWS_MIN) {
+    if (plan->sessions > 1 && !can_share_steps(shape, plan)) {
         return tp__fail(error, TP_ERROR_UNSUPPORTED,
                         "dim %" PRIu32 " is too small for several sessions; %d is the least - try: "
                         "one session",
@@ -161,6 +177,7 @@ static tp_status plan_context(const struct tp_model_shape *shape,
     }
     uint64_t words = (uint64_t)shape->layers * plan->layout.kv_words;
     plan->kv_stride = choose_stride(words, plan->sessions, limits->kv_rows);
+    plan->prefill_slots = prefill_slots(shape, options, limits, plan);
     uint32_t most =
         plan->kv_stride < limits->positions_max ? plan->kv_stride : limits->positions_max;
     most = most < shape->context ? most : shape->context;

@@ -25,6 +25,7 @@ struct tp_plan {
                          // slots are used
     uint32_t context;    // positions of one session
     uint32_t sessions;   // slots that are used
+    uint32_t prefill_slots;  // slots that a prompt may have, also beyond these
 };
 
 /** Beats of a matrix in a format, its rows padded; index as tp__matrix_index. */

@@ -6,6 +6,7 @@
 // from younger runs: the oldest run always gets on, so not all wait for ever.
 
 #include "schedule.h"
+#include "prefill.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -174,10 +175,12 @@ void tp__schedule_leave(tp_session *session, uint32_t positions)
 {
     tp_device *device = session->device;
     leave_queue(session);
-    if (session->slot != TP_SLOT_NONE) {
-        device->sessions[session->slot] = NULL;
-        session->last_slot = session->slot;
-        session->slot = TP_SLOT_NONE;
+    for (uint32_t i = 0; i < session->slot_count; i++) {
+        device->sessions[session->slots[i]] = NULL;
+    }
+    if (session->slot_count != 0) {
+        session->last_slot = session->slots[0];
+        session->slot_count = 0;
         device->own_session = device->own_session == session ? NULL : device->own_session;
     }
     trim(session, positions);
@@ -194,21 +197,22 @@ static uint32_t end_of_run(const tp_session *session)
     return session->length + smaller(further, room);
 }
 
-// Where the turn ends. It has pages up to there: those of TP_TURN positions at least, and when
-// nobody waits up to half of those that nobody holds, so that a run that may end early does not
-// drive out all prefixes. 0: there are no pages.
-static uint32_t reserve_turn(tp_session *session)
+// Where the turn in so many slots ends. It has pages up to there: those of TP_TURN positions at
+// least, and when nobody waits up to half of those that nobody holds, so that a run that may end
+// early does not drive out all prefixes. 0: there are no pages.
+static uint32_t reserve_turn(tp_session *session, uint32_t slots)
 {
     const tp_device *device = session->device;
-    while (find_page(session)) {
-    }
-    uint32_t end = end_of_run(session);
-    if (session->length - session->processed > device->queue_max) {
-        end = session->processed + device->queue_max;
+    uint32_t end = slots > 1 ? tp__prefill_end(session) : end_of_run(session);
+    uint32_t fed = slots > 1 ? end : session->length;
+    if (fed - session->processed > slots * device->queue_max) {
+        end = session->processed + slots * device->queue_max;
     }
     uint32_t soon = smaller(end, session->processed + TP_TURN);
     if (!tp__schedule_reserve(session, soon)) {
-        return 0;
+        // Who does not wait goes as far as it can.
+        uint32_t reach = smaller(end, session->page_count * TP_PAGE);
+        return session->options.fails_without_pages && reach > session->processed ? reach : 0;
     }
     if (device->waiting > 1) {
         return soon;
@@ -223,13 +227,16 @@ static uint32_t reserve_turn(tp_session *session)
 // False: there are no pages.
 static bool begin_turn(tp_session *session, uint32_t slot)
 {
-    uint32_t limit = reserve_turn(session);
+    while (find_page(session)) {
+    }
+    uint32_t slots = tp__prefill_slots(session);
+    uint32_t limit = reserve_turn(session, slots);
     if (limit == 0) {
         return false;
     }
     leave_queue(session);
-    session->slot = slot;
-    session->device->sessions[slot] = session;
+    // Not more than there are positions, where pages are short.
+    tp__prefill_take_slots(session, slot, smaller(slots, limit - session->processed));
     session->limit = limit;
     session->turn_first = session->processed;
     session->feeds_only = session->length > limit;
@@ -240,7 +247,8 @@ static bool begin_turn(tp_session *session, uint32_t slot)
     session->has_token = false;
     session->candidates_heard = 0;
     session->logits_heard = 0;
-    session->feed_next = session->processed;
+    session->next_slot = 0;
+    session->done = 0;
     return true;
 }
 
@@ -340,14 +348,15 @@ bool tp__schedule_take_model(tp_session *session, bool is_alike)
 bool tp__schedule_is_over(const tp_session *session)
 {
     bool is_long = session->processed - session->turn_first >= TP_TURN;
-    return session->device->is_paused || (session->device->waiting != 0 && is_long);
+    return session->device->is_paused || (session->device->waiting != 0 && is_long) ||
+           tp__prefill_is_in_the_way(session);
 }
 
 // ---- page tables ----
 
-bool tp__schedule_pages_frame(tp_session *session, struct tp_frame *frame)
+bool tp__schedule_pages_frame(tp_session *session, uint32_t slot, struct tp_frame *frame)
 {
-    uint32_t *table = session->device->tables[session->slot];
+    uint32_t *table = session->device->tables[slot];
     uint32_t count = pages_of(session->limit);
     uint32_t first = 0;
     while (first < count && table[first] == session->pages[first]) {
@@ -359,7 +368,7 @@ bool tp__schedule_pages_frame(tp_session *session, struct tp_frame *frame)
     uint32_t words = smaller(count - first, TP_WRITE_WORDS_MAX);
     *frame = (struct tp_frame){.type = TP_FRAME_WRITE, .length = (uint16_t)(8 + 4 * words)};
     frame->payload[0] = TP_SPACE_PAGE_TABLE;
-    tp__put32(frame->payload + 4, session->slot * TP_TABLE_MAX + first);
+    tp__put32(frame->payload + 4, slot * TP_TABLE_MAX + first);
     for (uint32_t i = 0; i < words; i++) {
         tp__put32(frame->payload + 8 + 4 * (size_t)i, session->pages[first + i]);
         // Until the answer comes nobody knows what the device has there.
@@ -370,9 +379,9 @@ bool tp__schedule_pages_frame(tp_session *session, struct tp_frame *frame)
     return true;
 }
 
-void tp__schedule_pages_written(const tp_session *session)
+void tp__schedule_pages_written(const tp_session *session, uint32_t slot)
 {
-    uint32_t *table = session->device->tables[session->slot];
+    uint32_t *table = session->device->tables[slot];
     for (uint32_t i = 0; i < session->table_count; i++) {
         table[session->table_first + i] = session->pages[session->table_first + i];
     }
@@ -397,13 +406,30 @@ static const char *session_fault(const tp_session *session, uint32_t *holders)
         session->heard > session->length) {
         return "positions are out of order";
     }
-    bool is_on_device = session->slot != TP_SLOT_NONE;
-    if ((is_on_device && device->sessions[session->slot] != session) ||
-        (is_on_device && session->is_waiting) ||
-        (is_on_device && session->page_count < pages_of(session->limit))) {
-        return "a session on the device lacks its slot or pages, or waits";
+    bool is_on_device = session->slot_count != 0;
+    if (is_on_device && (session->is_waiting || session->page_count < pages_of(session->limit))) {
+        return "a session on the device lacks pages, or waits";
+    }
+    for (uint32_t i = 0; i < session->slot_count; i++) {
+        if (device->sessions[session->slots[i]] != session ||
+            (i != 0 && session->slots[i] <= session->slots[i - 1])) {
+            return "a session on the device lacks a slot, or its slots are out of order";
+        }
     }
     return NULL;
+}
+
+// Whether another number of slots is taken than the sessions have.
+static bool slots_fault(const tp_device *device)
+{
+    uint32_t slots = 0;
+    for (uint32_t s = 0; s < TP_SLOTS_MAX; s++) {
+        slots += device->sessions[s] != NULL ? 1 : 0;
+    }
+    for (const tp_session *s = device->first_session; s != NULL; s = s->next) {
+        slots -= s->slot_count;
+    }
+    return slots != 0;
 }
 
 const char *tp__schedule_fault(tp_device *device)
@@ -417,6 +443,9 @@ const char *tp__schedule_fault(tp_device *device)
     }
     if (fault == NULL && waiting != device->waiting) {
         fault = "another number of sessions waits";
+    }
+    if (fault == NULL && slots_fault(device)) {
+        fault = "a slot is taken by nobody";
     }
     if (fault == NULL) {
         fault = tp__pages_fault(&device->pages, holders);

@@ -17,8 +17,8 @@ enum { TP_TURN = 32 };  // positions of a turn while others wait
 /** A run was begun, or goes on: to the end of the queue. */
 void tp__schedule_enter(tp_session *session);
 
-/** The session's turn or its time in the queue is over: its slot, or its place, is free, and so are
- *  its pages behind so many positions. */
+/** The session's turn or its time in the queue is over: its slots, or its place, are free, and so
+ *  are its pages behind so many positions. */
 void tp__schedule_leave(tp_session *session, uint32_t positions);
 
 /** Gives free slots to sessions that wait. Returns one whose run must end, since it was cancelled,
@@ -55,9 +55,9 @@ void tp__schedule_cut(tp_session *session, uint32_t positions);
 void tp__schedule_share(const tp_session *from, tp_session *to);
 
 /** PAGE_TABLE entries of the session's pages that its slot does not have. False: it has all. */
-bool tp__schedule_pages_frame(tp_session *session, struct tp_frame *frame);
+bool tp__schedule_pages_frame(tp_session *session, uint32_t slot, struct tp_frame *frame);
 /** They were written. */
-void tp__schedule_pages_written(const tp_session *session);
+void tp__schedule_pages_written(const tp_session *session, uint32_t slot);
 
 /** What must always hold of pages and sessions; NULL: all is well. Takes memory: for tests. */
 const char *tp__schedule_fault(tp_device *device);

@@ -130,7 +130,7 @@ tp_status tp_device_get_sections(tp_device *device, bool clear,
     }
     take_caps(device->image, all);
     all[own] = all[SHARED];
-    (void)snprintf(all[own].name, TP_NAME_BYTES, "steps of several sessions");
+    (void)snprintf(all[own].name, TP_NAME_BYTES, "steps of several slots");
     *count = (size_t)own + 1;
     if (max != 0) {
         memcpy(sections, all, (*count < max ? *count : max) * sizeof *sections);

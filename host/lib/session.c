@@ -324,7 +324,6 @@ tp_status tp_session_create(tp_device *device, const struct tp_session_options *
     tp__model_retain(made->model);
     made->context = device->image->plan.context;
     made->vocab = device->image->vocab;
-    made->slot = TP_SLOT_NONE;
     made->last_slot = TP_SLOT_NONE;
     made->descriptor = -1;
     take_options(made, options);
@@ -832,6 +831,7 @@ void tp_session_get_statistics(const tp_session *session, struct tp_session_stat
                                     : session->seconds_between_sum / (double)session->between_count,
         .seconds_between_max = session->seconds_between_max,
         .prefix_tokens = session->prefix_tokens,
-        .recomputed_tokens = session->recomputed_tokens};
+        .recomputed_tokens = session->recomputed_tokens,
+        .prefill_tokens = session->prefill_tokens};
     pthread_mutex_unlock(&session->device->mutex);
 }

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A session: a history of tokens on the host, pages of the device's KV memory, and while it has its
-// turn a slot of the device.
+// turn one slot of the device, or several.
 //
 // history[0 .. processed) are in the KV memory; history[processed .. length) will be fed. Positions
 // below heard were processed once, though their pages may have been given up since. session.c makes
-// sessions, starts runs and reads them; schedule.c gives them turns and pages; session_run.c is the
-// device's side of a turn: events, and how it goes on after a loss.
+// sessions, starts runs and reads them; schedule.c gives them turns and pages; prefill.c says which
+// slots; session_run.c is the device's side of a turn: events, and how it goes on after a loss.
 
 #ifndef TP_LIB_SESSION_H
 #define TP_LIB_SESSION_H
@@ -64,11 +64,12 @@ struct tp_session {
     uint32_t *pages;     // [pages of the context] those of the history
     uint64_t *prefixes;  // names of the prefixes that end with them; of full ones
     uint32_t page_count;
-    uint64_t age;       // ticket of the run's beginning, or of its end when it is idle
-    bool is_waiting;    // in the queue
-    uint64_t place;     // in it
-    double entered_at;  // when it entered it
-    uint32_t slot;      // TP_SLOT_NONE: it is not on the device
+    uint64_t age;                  // ticket of the run's beginning, or of its end when it is idle
+    bool is_waiting;               // in the queue
+    uint64_t place;                // in it
+    double entered_at;             // when it entered it
+    uint32_t slots[TP_SLOTS_MAX];  // of the turn, ascending; several of a prompt (prefill.c)
+    uint32_t slot_count;           // 0: it is not on the device
     uint32_t last_slot;
     uint32_t limit;        // positions at the end of the turn
     uint32_t turn_first;   // at its beginning
@@ -93,6 +94,7 @@ struct tp_session {
     uint64_t generated_tokens;
     uint64_t prefix_tokens;
     uint64_t recomputed_tokens;
+    uint64_t prefill_tokens;
 
     // What was told of a step whose STEP has not come; it counts when that comes.
     bool has_token;
@@ -104,6 +106,8 @@ struct tp_session {
     enum tp_recovery recovery;
     bool is_beginning;   // of a turn: the slot has nothing of a past to end
     bool is_suspect;     // an event was lost that may have been its own
+    uint32_t next_slot;  // index of the slot that the next frame is for
+    uint32_t done;       // slots whose run has ended, as a mask of indices
     uint32_t feed_next;  // token of the history that the next FEED begins with
     uint32_t failures;   // losses since the last step
     uint32_t polls;      // times that the slot was found busy
@@ -151,6 +155,8 @@ bool tp__session_next_frame(tp_session *session, struct tp_frame *frame);
 void tp__session_answered(tp_session *session, const struct tp_frame *answer);
 /** An event of the device was lost, of whatever slot. */
 void tp__session_gap(tp_session *session);
+/** Whether slots of the session wait for the RUN of its last one: no other RUN may come between. */
+bool tp__session_holds(const tp_session *session);
 /** A step was told in which the session takes no part. */
 void tp__session_missed(tp_session *session);
 /** Something of the session's run was lost: it will go on from what is known. */
@@ -167,9 +173,11 @@ void tp__session_token(tp_session *session, uint32_t token, uint32_t position);
 void tp__session_candidates(tp_session *session, const uint8_t *payload, size_t length);
 /** payload: of a LOGITS frame that is as long as its count says. */
 void tp__session_logits(tp_session *session, const uint8_t *payload);
-/** The session took part in a step. */
-void tp__session_step(tp_session *session, uint32_t position);
-void tp__session_done(tp_session *session, uint32_t reason, uint32_t position);
+/** The session took part in a step.
+ *  in     step     payload of STEP
+ *         present  slots of the step that count, as a mask */
+void tp__session_step(tp_session *session, const uint8_t *step, uint32_t present);
+void tp__session_done(tp_session *session, uint32_t slot, uint32_t reason, uint32_t position);
 /** Ends the turn of a session whose recovery says so, or the run of one that waits. */
 void tp__session_finish(tp_session *session);
 

@@ -8,6 +8,7 @@
 
 #include <math.h>
 
+#include "prefill.h"
 #include "schedule.h"
 
 enum {
@@ -20,20 +21,29 @@ enum {
 
 // ---- frames ----
 
+// The slot that the next frame is for.
+static uint8_t slot_of_frame(const tp_session *session)
+{
+    return (uint8_t)session->slots[session->next_slot];
+}
+
 // At the session's position. The device ends the run at the turn's limit.
 static void slot_frame(const tp_session *session, struct tp_frame *frame)
 {
     const struct tp_sampling *sampling = &session->sampling;
     *frame = (struct tp_frame){.type = TP_FRAME_SLOT, .length = TP_SLOT_BYTES};
     uint8_t *p = frame->payload;
-    p[0] = (uint8_t)session->slot;
+    p[0] = slot_of_frame(session);
     p[1] = session->logits != NULL ? 1 : 0;
     p[2] = (uint8_t)sampling->top_k;
     p[3] = (uint8_t)session->stop_token_count;
     tp__put32(p + 4, sampling->temperature);
     tp__put64(p + 8, sampling->seed);
     tp__put16(p + 16, (uint16_t)session->limit);
-    tp__put16(p + 18, (uint16_t)session->processed);
+    // Behind a loss, near the end of a prompt, it only asks whether the slot is free.
+    uint32_t position = tp__prefill_first(session, session->next_slot);
+    position = position < session->limit ? position : session->limit - 1;
+    tp__put16(p + 18, (uint16_t)position);
     for (uint32_t i = 0; i < session->stop_token_count; i++) {
         tp__put16(p + 20 + 2 * (size_t)i, session->stop_tokens[i]);
     }
@@ -41,18 +51,20 @@ static void slot_frame(const tp_session *session, struct tp_frame *frame)
     tp__put16(p + 38, (uint16_t)sampling->penalty_negative);
     tp__put16(p + 40, (uint16_t)sampling->top_p_cut);
     p[42] = (uint8_t)session->options.candidates;
-    p[43] = 1;
+    p[43] = (uint8_t)session->slot_count;
     tp__put32(p + 44, sampling->min_p_gap);
 }
 
-// Tokens history[first .. last) in a frame of the type FEED or RECENT.
-static void token_frame(const tp_session *session, uint8_t type, uint32_t first, uint32_t last,
-                        struct tp_frame *frame)
+// So many tokens of the history, each stride behind the one before, in a frame of the type FEED or
+// RECENT.
+static void token_frame(const tp_session *session, uint8_t type, uint32_t first, uint32_t count,
+                        uint32_t stride, struct tp_frame *frame)
 {
-    *frame = (struct tp_frame){.type = type, .length = (uint16_t)(2 + 2 * (last - first))};
-    frame->payload[0] = (uint8_t)session->slot;
-    for (uint32_t i = first; i < last; i++) {
-        tp__put16(frame->payload + 2 + 2 * (size_t)(i - first), (uint16_t)session->history[i]);
+    *frame = (struct tp_frame){.type = type, .length = (uint16_t)(2 + 2 * count)};
+    frame->payload[0] = slot_of_frame(session);
+    for (uint32_t i = 0; i < count; i++) {
+        tp__put16(frame->payload + 2 + 2 * (size_t)i,
+                  (uint16_t)session->history[first + i * stride]);
     }
 }
 
@@ -61,11 +73,11 @@ static bool recent_frame(const tp_session *session, struct tp_frame *frame)
 {
     const uint32_t most = TP_RECENT_MAX - 1;  // the next token is one of them
     uint32_t count = session->processed < most ? session->processed : most;
-    if (session->sampling.penalty_positive == 0 || count == 0) {
+    if (session->sampling.penalty_positive == 0 || count == 0 || session->slot_count > 1) {
         return false;
     }
     // The device forgot them when the slot was opened anew.
-    token_frame(session, TP_FRAME_RECENT, session->processed - count, session->processed, frame);
+    token_frame(session, TP_FRAME_RECENT, session->processed - count, count, 1, frame);
     return true;
 }
 
@@ -75,20 +87,27 @@ static uint32_t feed_end(const tp_session *session)
     return session->feeds_only ? session->limit : session->length;
 }
 
-// FEED: tokens of the turn from first on. Returns the first that did not fit, or the end.
-static uint32_t feed_frame(const tp_session *session, uint32_t first, struct tp_frame *frame)
+// FEED: tokens of the slot in the turn from feed_next on, which then is the first that did not fit.
+static void feed_frame(tp_session *session, struct tp_frame *frame)
 {
-    uint32_t left = feed_end(session) - first;
-    uint32_t last = first + (left < FEED_TOKENS_MAX ? left : (uint32_t)FEED_TOKENS_MAX);
-    token_frame(session, TP_FRAME_FEED, first, last, frame);
-    return last;
+    uint32_t stride = session->slot_count;
+    uint32_t left = (feed_end(session) - session->feed_next + stride - 1) / stride;
+    uint32_t count = left < FEED_TOKENS_MAX ? left : (uint32_t)FEED_TOKENS_MAX;
+    token_frame(session, TP_FRAME_FEED, session->feed_next, count, stride, frame);
+    session->feed_next += count * stride;
 }
 
-// What is still asked for.
+static bool is_last_slot(const tp_session *session)
+{
+    return session->next_slot + 1 == session->slot_count;
+}
+
+// What is still asked for. All slots begin in the same step: those before the last are held.
 static void run_frame(const tp_session *session, struct tp_frame *frame)
 {
     *frame = (struct tp_frame){.type = TP_FRAME_RUN, .length = 8};
-    frame->payload[0] = (uint8_t)session->slot;
+    frame->payload[0] = slot_of_frame(session);
+    frame->payload[1] = is_last_slot(session) ? 0 : 1;
     uint32_t left = session->count - (session->length - session->fed);
     tp__put32(frame->payload + 4, session->feeds_only ? 0 : left);
 }
@@ -96,7 +115,7 @@ static void run_frame(const tp_session *session, struct tp_frame *frame)
 static void cancel_frame(const tp_session *session, struct tp_frame *frame)
 {
     *frame = (struct tp_frame){.type = TP_FRAME_CANCEL, .length = 4};
-    frame->payload[0] = (uint8_t)session->slot;
+    frame->payload[0] = slot_of_frame(session);
 }
 
 // ---- ends ----
@@ -204,6 +223,34 @@ void tp__session_failed(tp_session *session)
 
 // ---- after a loss ----
 
+// The next stage of the way to a turn, or back to it, which begins with the first slot.
+static void begin_stage(tp_session *session, enum tp_recovery stage)
+{
+    session->recovery = stage;
+    session->next_slot = 0;
+    session->feed_next = tp__prefill_first(session, 0);
+}
+
+// What the stage does was done for a slot: the next one is next, or behind the last the next stage.
+static void slot_is_through(tp_session *session, enum tp_recovery next)
+{
+    if (is_last_slot(session)) {
+        begin_stage(session, next);
+    } else {
+        session->next_slot++;
+        session->feed_next = tp__prefill_first(session, session->next_slot);
+    }
+}
+
+// Events of steps before this one may still come for the session's slots.
+static void open_past(tp_session *session, uint32_t first_step)
+{
+    for (uint32_t i = 0; i < session->slot_count; i++) {
+        session->device->past[session->slots[i]] =
+            (struct tp_slot_past){.is_open = true, .first_step = first_step};
+    }
+}
+
 static void forget_step(tp_session *session)
 {
     session->has_token = false;
@@ -226,12 +273,11 @@ void tp__session_lost(tp_session *session)
     session->is_beginning = false;
     if (is_turn_over(session)) {
         // Only DONE is missing. It may still come.
-        device->past[session->slot] =
-            (struct tp_slot_past){.is_open = true, .first_step = device->next_step};
+        open_past(session, device->next_step);
         session->recovery = TP_RECOVERY_END;
         return;
     }
-    session->recovery = TP_RECOVERY_CANCEL;
+    begin_stage(session, TP_RECOVERY_CANCEL);
     session->polls = 0;
     device->totals.recoveries++;
     if (session->failures++ == FAILURES_MAX) {
@@ -244,7 +290,7 @@ void tp__session_lost(tp_session *session)
 void tp__session_gap(tp_session *session)
 {
     // A token knows its position, so it counts also behind a gap, unless it may be of another run.
-    if (!session->has_token || session->device->past[session->slot].is_open) {
+    if (!session->has_token || session->device->past[session->slots[0]].is_open) {
         session->has_token = false;
         session->candidates_heard = 0;
     }
@@ -288,22 +334,22 @@ static bool next_recovery_frame(tp_session *session, struct tp_frame *frame)
         *frame = (struct tp_frame){.type = TP_FRAME_STATISTICS};
         return true;
     case TP_RECOVERY_PAGES:
-        if (tp__schedule_pages_frame(session, frame)) {
+        if (tp__schedule_pages_frame(session, session->slots[session->next_slot], frame)) {
             return true;
         }
-        session->recovery = TP_RECOVERY_RECENT;
+        slot_is_through(session, TP_RECOVERY_RECENT);
         return next_recovery_frame(session, frame);
     case TP_RECOVERY_RECENT:
         if (recent_frame(session, frame)) {
             return true;
         }
-        session->recovery = TP_RECOVERY_FEED;
+        begin_stage(session, TP_RECOVERY_FEED);
         return next_recovery_frame(session, frame);
     case TP_RECOVERY_FEED:
-        session->feed_next = feed_frame(session, session->feed_next, frame);
+        feed_frame(session, frame);
         return true;
     case TP_RECOVERY_RUN:
-        session->recovery = TP_RECOVERY_RESUMED;
+        session->recovery = is_last_slot(session) ? TP_RECOVERY_RESUMED : TP_RECOVERY_RUN;
         run_frame(session, frame);
         return true;
     default:
@@ -313,16 +359,25 @@ static bool next_recovery_frame(tp_session *session, struct tp_frame *frame)
 
 bool tp__session_next_frame(tp_session *session, struct tp_frame *frame)
 {
-    bool is_over = session->cancel_wanted || tp__schedule_is_over(session);
-    if (session->recovery == TP_RECOVERY_NONE && is_over && !session->cancel_sent) {
+    // Of a turn in several slots all are cancelled, once one is.
+    bool is_over = session->cancel_wanted || session->cancel_sent || tp__schedule_is_over(session);
+    if (session->recovery == TP_RECOVERY_NONE && is_over &&
+        session->next_slot < session->slot_count) {
         session->cancel_sent = true;
         cancel_frame(session, frame);
+        session->next_slot++;
         return true;
     }
     return next_recovery_frame(session, frame);
 }
 
-// The slot does nothing any more: steps up to now are of its past.
+bool tp__session_holds(const tp_session *session)
+{
+    return session->recovery == TP_RECOVERY_RUN && session->next_slot != 0;
+}
+
+// The slots do nothing any more: steps up to now are of their past. A turn of one slot goes on from
+// here; what is left of a prompt may need fewer slots, so that turn ends.
 static void take_count_of_steps(tp_session *session, uint64_t steps)
 {
     tp_device *device = session->device;
@@ -333,11 +388,9 @@ static void take_count_of_steps(tp_session *session, uint64_t steps)
         return;
     }
     tp__device_made(device, (uint32_t)steps);
-    device->past[session->slot] =
-        (struct tp_slot_past){.is_open = true, .first_step = (uint32_t)steps};
-    session->feed_next = session->processed;
-    bool is_over = session->cancel_wanted || session->cancel_sent;
-    session->recovery = is_over ? TP_RECOVERY_END : TP_RECOVERY_PAGES;
+    open_past(session, (uint32_t)steps);
+    bool is_over = session->cancel_wanted || session->cancel_sent || session->slot_count > 1;
+    begin_stage(session, is_over ? TP_RECOVERY_END : TP_RECOVERY_PAGES);
 }
 
 void tp__session_answered(tp_session *session, const struct tp_frame *answer)
@@ -345,30 +398,34 @@ void tp__session_answered(tp_session *session, const struct tp_frame *answer)
     uint8_t type = answer->type == TP_FRAME_ACK ? answer->payload[0] : answer->type;
     bool is_ok = answer->type != TP_FRAME_ACK || answer->payload[1] == TP_ACK_OK;
     if (session->recovery == TP_RECOVERY_CANCEL && type == TP_FRAME_CANCEL && is_ok) {
-        session->recovery = TP_RECOVERY_SLOT;
+        slot_is_through(session, TP_RECOVERY_SLOT);
     } else if (session->recovery == TP_RECOVERY_SLOT && type == TP_FRAME_SLOT) {
         bool is_busy = answer->payload[1] == TP_ACK_BUSY && session->polls++ < POLLS_MAX;
         if (!is_ok && (session->is_beginning || !is_busy)) {
             // Bytes that the link brought twice may have begun an old run in the slot.
             tp__session_lost(session);
-        } else if (session->is_beginning) {
-            session->recovery = TP_RECOVERY_PAGES;
+        } else if (is_busy) {
+            session->recovery = TP_RECOVERY_BUSY;
         } else {
-            session->recovery = is_busy ? TP_RECOVERY_BUSY : TP_RECOVERY_STATISTICS;
+            slot_is_through(session,
+                            session->is_beginning ? TP_RECOVERY_PAGES : TP_RECOVERY_STATISTICS);
         }
     } else if (answer->type == TP_FRAME_STATISTICS_REPLY &&
                session->recovery == TP_RECOVERY_STATISTICS) {
         take_count_of_steps(session, tp__get64(answer->payload + 16));
     } else if (session->recovery == TP_RECOVERY_PAGES && type == TP_FRAME_WRITE && is_ok) {
-        tp__schedule_pages_written(session);
+        tp__schedule_pages_written(session, session->slots[session->next_slot]);
     } else if (session->recovery == TP_RECOVERY_RECENT && type == TP_FRAME_RECENT && is_ok) {
-        session->recovery = TP_RECOVERY_FEED;
+        begin_stage(session, TP_RECOVERY_FEED);
     } else if (session->recovery == TP_RECOVERY_FEED && type == TP_FRAME_FEED && is_ok) {
-        bool is_fed = session->feed_next == feed_end(session);
-        session->recovery = is_fed ? TP_RECOVERY_RUN : TP_RECOVERY_FEED;
+        if (session->feed_next >= feed_end(session)) {
+            slot_is_through(session, TP_RECOVERY_RUN);
+        }
+    } else if (session->recovery == TP_RECOVERY_RUN && type == TP_FRAME_RUN && is_ok) {
+        session->next_slot++;
     } else if (session->recovery == TP_RECOVERY_RESUMED && type == TP_FRAME_RUN && is_ok) {
-        session->recovery = TP_RECOVERY_NONE;
-    } else if (session->recovery != TP_RECOVERY_NONE &&
+        begin_stage(session, TP_RECOVERY_NONE);
+    } else if (session->recovery != TP_RECOVERY_NONE && session->recovery != TP_RECOVERY_END &&
                (!is_ok || session->recovery == TP_RECOVERY_STATISTICS)) {
         tp__session_lost(session);
     }
@@ -456,16 +513,17 @@ static bool is_asked(const tp_session *session, uint32_t position)
     return session->count != 0 && position + 1 == session->length;
 }
 
-// Whether everything was told that belongs to this step.
-static bool is_whole(const tp_session *session, uint32_t position)
+// Whether everything was told that belongs to this step, which processed so many positions.
+static bool is_whole(const tp_session *session, uint32_t positions)
 {
+    uint32_t position = session->processed;
 #ifdef TP_PLANT_BUG
     // The planted fault takes any token for that of the step.
     bool has_token = true;
 #else
     bool has_token = session->has_token && session->token_position == position;
 #endif
-    return position == session->processed && position < session->length && !is_turn_over(session) &&
+    return positions != 0 && position < session->length && !is_turn_over(session) &&
            (has_token || !is_asked(session, position)) &&
            (session->logits == NULL || session->logits_heard == session->vocab);
 }
@@ -507,12 +565,17 @@ static void append_position(tp_session *session)
     }
 }
 
-void tp__session_step(tp_session *session, uint32_t position)
+void tp__session_step(tp_session *session, const uint8_t *step, uint32_t present)
 {
     pthread_mutex_t *mutex = &session->device->mutex;
     pthread_mutex_lock(mutex);
-    bool taken = listens(session) && is_whole(session, position);
-    if (!ask_again(session) && listens(session) && !taken) {
+    uint32_t position = session->processed;
+    uint32_t positions = tp__prefill_positions(session, step, present);
+    bool taken = listens(session) && is_whole(session, positions);
+    // Slots that are cancelled one after the other make steps without each other, which count for
+    // nothing.
+    bool is_apart = session->cancel_sent && session->slot_count > 1;
+    if (!ask_again(session) && listens(session) && !taken && !is_apart) {
         tp__session_lost(session);
     }
     if (taken && session->logits != NULL && position == session->heard) {
@@ -525,7 +588,10 @@ void tp__session_step(tp_session *session, uint32_t position)
         if (is_asked(session, position)) {
             append_token(session);
         }
-        append_position(session);
+        for (uint32_t i = 0; i < positions; i++) {
+            append_position(session);
+        }
+        session->prefill_tokens += positions > 1 ? positions : 0;
         session->failures = 0;
         session->is_suspect = false;
         session->device->quiet_bytes = 0;
@@ -535,20 +601,37 @@ void tp__session_step(tp_session *session, uint32_t position)
     tp__session_call_back(session);
 }
 
-void tp__session_done(tp_session *session, uint32_t reason, uint32_t position)
+// Whether the end of the run of the slot of this index is the one that was expected.
+static bool is_end_expected(const tp_session *session, uint32_t index, uint32_t reason,
+                            uint32_t position)
+{
+    if (session->slot_count > 1) {
+        return session->cancel_sent ||
+               (reason == TP_REASON_FED && tp__prefill_is_end(session, index, position));
+    }
+    // A turn that was not to end yet ends when it is cancelled.
+    bool is_over = is_turn_over(session);
+    return position == session->processed && (is_over || session->cancel_sent) &&
+           reason == (is_over ? reason_by_history(session) : TP_REASON_CANCEL);
+}
+
+void tp__session_done(tp_session *session, uint32_t slot, uint32_t reason, uint32_t position)
 {
     tp_device *device = session->device;
     pthread_mutex_lock(&device->mutex);
-    // A turn that was not to end yet ends when it is cancelled.
-    bool is_over = is_turn_over(session);
-    bool fits = position == session->processed && (is_over || session->cancel_sent) &&
-                reason == (is_over ? reason_by_history(session) : TP_REASON_CANCEL);
-    bool counts = listens(session) && !device->past[session->slot].is_open;
+    uint32_t index = 0;
+    while (session->slots[index] != slot) {
+        index++;
+    }
+    bool fits = is_end_expected(session, index, reason, position);
+    bool counts = listens(session) && !device->past[slot].is_open;
     if (!ask_again(session) && counts && !fits) {
         tp__session_lost(session);
     }
+    session->done |= counts && fits ? 1u << index : 0;
+    bool is_finished = counts && fits && session->done == (1u << session->slot_count) - 1;
     pthread_mutex_unlock(&device->mutex);
-    if (counts && fits) {
+    if (is_finished) {
         tp__session_finish(session);
     }
 }

@@ -13,7 +13,7 @@ const uint32_t tp_heard_prompt[TP_HEARD_PROMPT] = {1, 40, 50, 60};
 
 void tp_heard_open_model(tp_context *context, tp_model **model)
 {
-    const struct tp_test_model made = {32, 32, 1, 2, 1, TP_HEARD_VOCAB, TP_HEARD_CONTEXT, false, 7};
+    const struct tp_test_model made = {32, 32, 2, 2, 1, TP_HEARD_VOCAB, TP_HEARD_CONTEXT, false, 7};
     tp_test_open_made_model(context, &made, false, model);
 }
 
@@ -43,6 +43,9 @@ struct tp_session_options tp_heard_options(const tp_device *device, enum tp_hear
     struct tp_session_options options = {.temperature = 1.0f, .seed = 5, .ignore_eos = true};
     struct tp_device_info info;
     ck_assert_int_eq(tp_device_get_info(device, &info), TP_OK);
+    if (kind == TP_HEARD_LONG) {
+        options.repetition_penalty = 1.5f;
+    }
     if (kind == TP_HEARD_RICH) {
         options.top_k = info.top_k != 0 ? 20 : 0;
         options.repetition_penalty = 1.5f;
@@ -51,6 +54,19 @@ struct tp_session_options tp_heard_options(const tp_device *device, enum tp_hear
         options.user = heard;
     }
     return options;
+}
+
+void tp_heard_feed(tp_session *session, enum tp_heard_kind kind)
+{
+    struct tp_error error;
+    if (kind != TP_HEARD_LONG) {
+        OK(tp_session_feed(session, tp_heard_prompt, TP_HEARD_PROMPT, &error));
+        return;
+    }
+    for (uint32_t i = 0; i < TP_HEARD_LONG_PROMPT; i++) {
+        const uint32_t token = (13 * i + 1) % TP_HEARD_VOCAB;
+        OK(tp_session_feed(session, &token, 1, &error));
+    }
 }
 
 void tp_heard_read(tp_session *session, struct tp_heard *heard)
@@ -84,7 +100,7 @@ void tp_heard_run(tp_device *device, enum tp_heard_kind kind, uint32_t stop, str
         options.stop_token_count = 1;
     }
     OK(tp_session_create(device, &options, &session, &error));
-    OK(tp_session_feed(session, tp_heard_prompt, TP_HEARD_PROMPT, &error));
+    tp_heard_feed(session, kind);
     for (uint32_t i = 0; i < 2 && heard->status == TP_OK; i++) {
         uint32_t count = i == 0 ? TP_HEARD_TOKENS : 2;
         heard->status = tp_session_generate(session, count, &heard->error);

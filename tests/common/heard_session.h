@@ -10,6 +10,7 @@
 enum {
     TP_HEARD_TOKENS_MAX = 64,
     TP_HEARD_PROMPT = 4,
+    TP_HEARD_LONG_PROMPT = 24,
     TP_HEARD_TOKENS = 6,  // of the first run; the second has 2
     TP_HEARD_CONTEXT = 48,
     TP_HEARD_VOCAB = 70
@@ -28,8 +29,15 @@ struct tp_heard {
 };
 
 /** PLAIN samples; RICH uses a penalty, logits, and where the device sorts, top-k and candidates;
- *  STOPPED stops at a token that PLAIN brings. */
-enum tp_heard_kind { TP_HEARD_PLAIN, TP_HEARD_RICH, TP_HEARD_STOPPED, TP_HEARD_KINDS };
+ *  STOPPED stops at a token that PLAIN brings; LONG has a prompt that goes over several slots, and a
+ *  penalty. */
+enum tp_heard_kind {
+    TP_HEARD_PLAIN,
+    TP_HEARD_RICH,
+    TP_HEARD_STOPPED,
+    TP_HEARD_LONG,
+    TP_HEARD_KINDS
+};
 
 extern const uint32_t tp_heard_prompt[TP_HEARD_PROMPT];
 
@@ -40,6 +48,9 @@ void tp_heard_load(tp_device *device, tp_model *model);
 /** What a session of this kind is created with; heard hears the logits. */
 struct tp_session_options tp_heard_options(const tp_device *device, enum tp_heard_kind kind,
                                            struct tp_heard *heard);
+
+/** Feeds the prompt of this kind. */
+void tp_heard_feed(tp_session *session, enum tp_heard_kind kind);
 
 /** Reads a run to its end, or to the error. */
 void tp_heard_read(tp_session *session, struct tp_heard *heard);

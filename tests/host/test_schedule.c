@@ -5,7 +5,7 @@
 // sessions than slots and more positions than the KV memory has, each session's tokens and logits
 // are those of the golden machine that knows nothing but its history; every wait ends; a session
 // that does not wait for pages is told; and after each operation the pages and sessions are in
-// order. Ten thousand sessions leave no page behind. Sessions of several threads do not meet. A
+// order; prompts go over up to 4 slots. Ten thousand sessions leave no page behind. Sessions of several threads do not meet. A
 // session waits no longer than docs/sessions.md says. A saved session that is damaged, or of
 // another model, is refused.
 //
@@ -71,6 +71,14 @@ static void check_device(void)
     ck_assert_msg(fault == NULL, "%s", fault);
 }
 
+static void pause_device(bool pauses)
+{
+    pthread_mutex_lock(&device->mutex);
+    device->is_paused = pauses;
+    pthread_cond_broadcast(&device->changed);
+    pthread_mutex_unlock(&device->mutex);
+}
+
 // ---- one session, and what is known of it ----
 
 struct known {
@@ -96,6 +104,7 @@ struct company {
     uint32_t tokens;  // that were compared
     uint64_t prefix_tokens;
     uint64_t recomputed_tokens;
+    uint64_t prefill_tokens;
     uint32_t refused;  // for want of pages
 };
 
@@ -161,6 +170,7 @@ static void end_session(struct company *company, struct known *known)
     tp_session_get_statistics(known->session, &facts);
     company->prefix_tokens += facts.prefix_tokens;
     company->recomputed_tokens += facts.recomputed_tokens;
+    company->prefill_tokens += facts.prefill_tokens;
     if (!known->is_running) compare(company, known);
     tp_session_destroy(known->session);
     known->session = NULL;
@@ -416,9 +426,15 @@ static void check_all_pages_are_back(void)
 
 // ---- the tests ----
 
+// Prompts have one slot, or up to 2, 3 or 4.
 START_TEST(any_schedule_gives_each_session_its_own_tokens)
 {
     static struct company company;
+    const uint32_t slots = 4 - (uint32_t)_i % 4;
+    const struct tp_load_options load = {
+        .format = TP_FORMAT_Q8, .sessions = 4, .prefill_slots = slots};
+    struct tp_error error;
+    OK(tp_device_load(device, model, &load, &error));
     open_company(&company, tp_test_seed(_i));
     for (int i = 0; i < OPERATIONS; i++) {
         operate(&company);
@@ -430,6 +446,9 @@ START_TEST(any_schedule_gives_each_session_its_own_tokens)
            "again, %u times no page\n",
            company.tokens, (unsigned long long)company.prefix_tokens,
            (unsigned long long)company.recomputed_tokens, company.refused);
+    printf("# %llu positions several in a step, of up to %u slots\n",
+           (unsigned long long)company.prefill_tokens, slots);
+    ck_assert(slots == 1 ? company.prefill_tokens == 0 : company.prefill_tokens > OPERATIONS / 10);
     ck_assert_uint_gt(company.tokens, OPERATIONS / 10);
     ck_assert_uint_gt(company.prefix_tokens, 0);
     ck_assert_uint_gt(company.recomputed_tokens, 0);
@@ -633,6 +652,7 @@ START_TEST(no_session_waits_longer_than_is_said)
     tp_test_open_made_model(context, &made, false, &small);
     OK(tp_device_load(device, small, &load, &error));
     ck_assert_uint_ge(device->pages.count, RUNS * (CONTEXT / TP_PAGE));
+    pause_device(true);  // none ends before all have begun
     for (uint32_t i = 0; i < RUNS; i++) {
         const struct tp_session_options options = {.temperature = 1.0f,
                                                    .seed = i,
@@ -645,6 +665,7 @@ START_TEST(no_session_waits_longer_than_is_said)
         OK(tp_session_feed(sessions[i], &token, 1, &error));
         OK(tp_session_generate(sessions[i], TOKENS, &error));
     }
+    pause_device(false);
     while (atomic_load(&heard.ended) != RUNS) (void)poll(NULL, 0, 1);
     uint32_t last[RUNS] = {0};
     uint32_t turns[RUNS] = {0};
@@ -769,7 +790,7 @@ Suite *tp_test_suite(void)
     TCase *tc = tcase_create("schedule");
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_set_timeout(tc, 240);
-    tcase_add_loop_test(tc, any_schedule_gives_each_session_its_own_tokens, 0, 3);
+    tcase_add_loop_test(tc, any_schedule_gives_each_session_its_own_tokens, 0, 4);
     tcase_add_test(tc, a_beginning_that_was_computed_is_not_computed_again);
     tcase_add_test(tc, out_of_pages_is_told_or_waited_for);
     tcase_add_test(tc, threads_with_sessions_of_their_own_do_not_meet);

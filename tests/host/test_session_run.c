@@ -60,8 +60,38 @@ static void teardown(void)
 
 static struct tp_heard reference[TP_HEARD_KINDS];
 
+// So that each session computes its prompt.
+static void forget_pages(void)
+{
+    pthread_mutex_lock(&device->mutex);
+    tp__pages_forget(&device->pages);
+    pthread_mutex_unlock(&device->mutex);
+}
+
+// Puts keys and values of other tokens into the pages that are taken next: what is not computed
+// again is wrong.
+static void spoil_pages(void)
+{
+    const struct tp_session_options options = {.ignore_eos = true};
+    struct tp_token token;
+    tp_session *session = NULL;
+    forget_pages();
+    tp_test_link_start();
+    OK(tp_session_create(device, &options, &session, &error));
+    for (uint32_t i = 0; i < TP_HEARD_CONTEXT; i++) {
+        const uint32_t other = (7 * i + 2) % TP_HEARD_VOCAB;
+        OK(tp_session_feed(session, &other, 1, &error));
+    }
+    OK(tp_session_generate(session, 0, &error));
+    OK(tp_session_read(session, &token, -1, &error));
+    ck_assert_int_eq(token.end, TP_END_FED);
+    tp_session_destroy(session);
+    forget_pages();
+}
+
 static void run_session(enum tp_heard_kind kind, struct tp_heard *heard)
 {
+    forget_pages();
     tp_heard_run(device, kind, reference[TP_HEARD_PLAIN].tokens[3], heard);
 }
 
@@ -96,6 +126,7 @@ static uint64_t faults;
 static void damage(int kind, const struct tp_edit *edit)
 {
     struct tp_heard heard;
+    if (kind == TP_HEARD_LONG) spoil_pages();
     tp_test_link_start();
     tp_test_link_edit(edit);
     run_session(kind, &heard);
@@ -196,7 +227,10 @@ static const struct {
     int kind;
     size_t flip_stride;
     size_t bytes_stride;
-} samples[] = {{TP_HEARD_PLAIN, 10, 5}, {TP_HEARD_RICH, 180, 50}, {TP_HEARD_STOPPED, 24, 7}};
+} samples[] = {{TP_HEARD_PLAIN, 10, 5},
+               {TP_HEARD_RICH, 180, 50},
+               {TP_HEARD_STOPPED, 24, 7},
+               {TP_HEARD_LONG, 40, 9}};
 
 START_TEST(any_flipped_bit_changes_nothing)
 {
@@ -370,41 +404,48 @@ END_TEST
 // ---- several sessions ----
 
 // Two sessions in the same steps, or one after the other, with a fault at some place.
-static void run_two(struct tp_heard heard[2])
+static void run_two(const enum tp_heard_kind kinds[2], struct tp_heard heard[2])
 {
     tp_session *sessions[2];
+    forget_pages();
     for (int i = 0; i < 2; i++) {
         heard[i] = (struct tp_heard){.count = 0};
-        const struct tp_session_options options =
-            tp_heard_options(device, i == 0 ? TP_HEARD_PLAIN : TP_HEARD_RICH, &heard[i]);
+        const struct tp_session_options options = tp_heard_options(device, kinds[i], &heard[i]);
         OK(tp_session_create(device, &options, &sessions[i], &error));
-        OK(tp_session_feed(sessions[i], tp_heard_prompt, TP_HEARD_PROMPT, &error));
+        tp_heard_feed(sessions[i], kinds[i]);
     }
     for (int i = 0; i < 2; i++) OK(tp_session_generate(sessions[i], TP_HEARD_TOKENS, &error));
     for (int i = 0; i < 2; i++) tp_heard_read(sessions[i], &heard[i]);
     for (int i = 0; i < 2; i++) tp_session_destroy(sessions[i]);
 }
 
-START_TEST(sessions_that_share_steps_stay_themselves)
+static void damage_two(const enum tp_heard_kind kinds[2], uint64_t seed)
 {
     struct tp_heard alone[2];
     struct tp_heard heard[2];
     struct tp_random random;
-    tp_random_init(&random, tp_test_seed(_i), 0);
+    tp_random_init(&random, seed, 0);
     tp_test_link_start();
-    run_two(alone);
+    run_two(kinds, alone);
     size_t count = tp_test_link_captured(TP_TO_HOST)->count;
     for (int i = 0; i < 60; i++) {
         struct tp_edit edit = {.way = TP_TO_HOST, .at = tp_random_below(&random, (uint32_t)count)};
         edit.remove = 1 + tp_random_below(&random, 60);
+        spoil_pages();
         tp_test_link_start();
         tp_test_link_edit(&edit);
-        run_two(heard);
+        run_two(kinds, heard);
         for (int s = 0; s < 2; s++) {
             OK(heard[s].status);
             ck_assert_msg(tp_heard_same(&heard[s], &alone[s]), "session %d, byte %zu", s, edit.at);
         }
     }
+}
+
+START_TEST(sessions_that_share_steps_stay_themselves)
+{
+    const enum tp_heard_kind kinds[2] = {TP_HEARD_PLAIN, TP_HEARD_RICH};
+    damage_two(kinds, tp_test_seed(_i));
 }
 END_TEST
 
@@ -524,6 +565,124 @@ START_TEST(a_destroyed_session_leaves_nothing_to_the_next)
         run_session(TP_HEARD_PLAIN, &heard);
         ck_assert_msg(tp_heard_same(&heard, &reference[TP_HEARD_PLAIN]), "byte %zu", at);
     }
+}
+END_TEST
+
+// ---- prompts over several slots ----
+
+static struct tp_device_statistics facts_now(void)
+{
+    struct tp_device_statistics facts;
+    OK(tp_device_get_statistics(device, &facts, &error));
+    return facts;
+}
+
+START_TEST(a_prompt_takes_several_slots_behind_any_loss)
+{
+    struct tp_heard heard;
+    make_references();
+    capture(TP_HEARD_LONG);
+    const struct tp_device_statistics before = facts_now();
+    tp_test_link_start();
+    run_session(TP_HEARD_LONG, &heard);
+    const struct tp_device_statistics sound = facts_now();
+    // 23 positions of the prompt in six steps, its last one, 5 and 2 more tokens.
+    ck_assert_uint_eq(sound.tokens - before.tokens, TP_HEARD_LONG_PROMPT + TP_HEARD_TOKENS + 1);
+    ck_assert_uint_eq(sound.steps - before.steps, 6 + TP_HEARD_TOKENS + 2);
+    // A step that is lost costs no more than those in the slots at that time, and their beginning.
+    for (size_t at = 0; at < captured[TP_TO_HOST].count; at += stride_of(3)) {
+        const struct tp_edit edit = {.way = TP_TO_HOST, .at = at, .remove = 30};
+        damage(TP_HEARD_LONG, &edit);
+    }
+    const struct tp_device_statistics after = facts_now();
+    ck_assert_uint_gt(after.recoveries, before.recoveries + 20);
+}
+END_TEST
+
+START_TEST(a_prompt_beside_another_session_stays_itself)
+{
+    static const enum tp_heard_kind kinds[][2] = {{TP_HEARD_PLAIN, TP_HEARD_LONG},
+                                                  {TP_HEARD_LONG, TP_HEARD_PLAIN},
+                                                  {TP_HEARD_LONG, TP_HEARD_RICH},
+                                                  {TP_HEARD_LONG, TP_HEARD_LONG}};
+    damage_two(kinds[_i], tp_test_seed(_i));
+}
+END_TEST
+
+static tp_session *watched;
+static uint32_t watched_until;
+
+// From the device's thread, behind each step of another session.
+static void cancel_watched(void *user, const struct tp_token *token)
+{
+    (void)user;
+    (void)token;
+    pthread_mutex_lock(&device->mutex);
+    bool is_due = watched->running && watched->processed >= watched_until;
+    pthread_mutex_unlock(&device->mutex);
+    if (is_due) OK(tp_session_cancel(watched, &error));
+}
+
+static void pause_device(bool pauses)
+{
+    pthread_mutex_lock(&device->mutex);
+    device->is_paused = pauses;
+    pthread_cond_broadcast(&device->changed);
+    pthread_mutex_unlock(&device->mutex);
+}
+
+// Cancels the prompt of a session when so much of it was told. Returns what was processed then.
+static uint32_t cancel_prompt(uint32_t until, const struct tp_edit *edit, struct tp_heard *heard)
+{
+    struct tp_heard unused = {.count = 0};
+    struct tp_token token;
+    tp_session *other = NULL;
+    struct tp_session_options options = tp_heard_options(device, TP_HEARD_PLAIN, &unused);
+    options.on_token = cancel_watched;
+    spoil_pages();
+    tp_test_link_start();
+    if (edit != NULL) tp_test_link_edit(edit);
+    OK(tp_session_create(device, &options, &other, &error));
+    tp_heard_feed(other, TP_HEARD_PLAIN);
+    options = tp_heard_options(device, TP_HEARD_LONG, heard);
+    OK(tp_session_create(device, &options, &watched, &error));
+    tp_heard_feed(watched, TP_HEARD_LONG);
+    watched_until = until;
+    pause_device(true);
+    OK(tp_session_generate(other, TP_HEARD_CONTEXT - TP_HEARD_PROMPT, &error));
+    OK(tp_session_generate(watched, TP_HEARD_TOKENS, &error));
+    pause_device(false);
+    do {
+        OK(tp_session_read(watched, &token, -1, &error));
+        if (token.end == TP_END_NONE) heard->tokens[heard->count++] = token.id;
+    } while (token.end == TP_END_NONE);
+    uint32_t processed = watched->processed;
+    watched_until = UINT32_MAX;
+    if (heard->count < TP_HEARD_TOKENS) {
+        OK(tp_session_generate(watched, TP_HEARD_TOKENS - heard->count, &error));
+        tp_heard_read(watched, heard);
+    }
+    tp_session_destroy(other);
+    tp_session_destroy(watched);
+    return processed;
+}
+
+// Whatever of the prompt was computed by then, what follows is right.
+START_TEST(a_prompt_that_is_cancelled_goes_on_where_it_was)
+{
+    uint32_t partly = 0;
+    make_references();
+    for (uint32_t i = 0; i < 120; i++) {
+        struct tp_heard heard = {.count = 0};
+        const struct tp_edit edit = {.way = TP_TO_HOST, .at = 13 * (size_t)i, .remove = 40};
+        uint32_t processed = cancel_prompt(i % 24, i % 2 == 0 ? NULL : &edit, &heard);
+        OK(heard.status);
+        ck_assert_mem_eq(heard.tokens, reference[TP_HEARD_LONG].tokens,
+                         TP_HEARD_TOKENS * sizeof(uint32_t));
+        partly += processed != 0 && processed < TP_HEARD_LONG_PROMPT ? 1 : 0;
+    }
+    printf("# %u of 120 runs cancelled in the middle of the prompt\n", partly);
+    ck_assert_uint_gt(partly, 20);
 }
 END_TEST
 
@@ -647,5 +806,12 @@ Suite *tp_test_suite(void)
     tcase_add_loop_test(tc, a_device_that_says_nothing_is_not_opened, 0, 2);
     tcase_add_loop_test(tc, a_device_in_any_state_is_taken_over, 0, 1);
     suite_add_tcase(suite, tc);
+    TCase *prompts = tcase_create("prompts");
+    tcase_add_checked_fixture(prompts, setup, teardown);
+    tcase_set_timeout(prompts, getenv("TP_EVERY") != NULL ? 7000 : 240);
+    tcase_add_test(prompts, a_prompt_takes_several_slots_behind_any_loss);
+    tcase_add_loop_test(prompts, a_prompt_beside_another_session_stays_itself, 0, 4);
+    tcase_add_test(prompts, a_prompt_that_is_cancelled_goes_on_where_it_was);
+    suite_add_tcase(suite, prompts);
     return suite;
 }
