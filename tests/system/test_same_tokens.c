@@ -2,7 +2,8 @@
 //
 // Claims: a model gives the same tokens, logits and log probabilities on the simulated RTL as on
 // the emulator, whatever its shape, format and sampling; a session gives the same alone and beside
-// others, with one slot or four, in turns with others, and behind a page that others computed; both
+// others, with one slot or four, in turns with others, behind a page that others computed, and with
+// its prompt over 2 to 4 slots; both
 // devices count the same positions, products, saturations and clips; the cycles that the device
 // counts are those that the compiler predicts, in sum here and in each step by the library.
 //
@@ -133,19 +134,26 @@ static void open_random_model(const struct tp_test_model *made)
     tp_test_bytes_free(&file);
 }
 
-static tp_device *open_device(const char *kind, const char *config, tp_format format,
-                              uint32_t sessions)
+static tp_device *open_for_prompts(const char *kind, const char *config, tp_format format,
+                                   uint32_t sessions, uint32_t prefill_slots)
 {
     char name[TP_NAME_BYTES];
     tp_device *device = NULL;
     const struct tp_load_options load = {.format = format,
                                          .context = context_length,
                                          .sessions = sessions,
+                                         .prefill_slots = prefill_slots,
                                          .calibrate_path = calibrate_path};
     (void)snprintf(name, sizeof name, "%s:%s", kind, config);
     OK(tp_device_open(context, name, &device, &error));
     OK(tp_device_load(device, model, &load, &error));
     return device;
+}
+
+static tp_device *open_device(const char *kind, const char *config, tp_format format,
+                              uint32_t sessions)
+{
+    return open_for_prompts(kind, config, format, sessions, 0);
 }
 
 // ---- runs ----
@@ -327,6 +335,32 @@ static void same_forecast(tp_device *simulated, tp_format format, const struct t
     tp_forecast_destroy(forecast);
 }
 
+// The session with the longest prompt, over so many slots. Its steps are the forecast ones.
+static void run_prompt(const char *kind, const char *config, tp_format format, uint32_t slots,
+                       const struct story *expected)
+{
+    static struct tp_step steps[STEPS_MAX];
+    const uint32_t which = SESSIONS - 1;
+    const uint32_t quiet = prompt_lengths[which] - 1;  // its last token gives a token
+    struct tp_device_statistics facts;
+    struct story story;
+    tp_device *device = open_for_prompts(kind, config, format, 1, slots);
+    OK(tp_device_record(device, steps, STEPS_MAX, &error));
+    finish(start(device, which, false, &story), &story);
+    ck_assert_msg(memcmp(story.tokens, expected[which].tokens, sizeof story.tokens) == 0,
+                  "%s, a prompt over %u slots: other tokens", kind, slots);
+    ck_assert(story.candidates == expected[which].candidates);
+    OK(tp_device_get_statistics(device, &facts, &error));
+    // The second run begins behind the last token of the first.
+    ck_assert_uint_eq(facts.tokens, quiet + TOKENS);
+    ck_assert_uint_eq(facts.steps, (quiet + slots - 1) / slots + TOKENS);
+    ck_assert(facts.cycles_steps == 0 || facts.cycles_steps == facts.cycles_predicted);
+    if (facts.cycles_steps != 0) {
+        same_forecast(device, format, steps);
+    }
+    tp_device_close(device);
+}
+
 // Everything about one model on one configuration of several slots; expected is given out. Returns
 // how many steps the sessions side by side shared.
 static uint64_t compare(const char *config, tp_format format, struct story expected[SESSIONS])
@@ -406,6 +440,8 @@ START_TEST(stories260k_gives_the_same_tokens)
         tp_test_find_model("stories260K.gguf", path, sizeof path)) {
         open_model(path);
         ck_assert_uint_ne(compare(real_cases[_i].config, real_cases[_i].format, stories), 0);
+        run_prompt("emu", real_cases[_i].config, real_cases[_i].format, SESSIONS, stories);
+        run_prompt("sim", real_cases[_i].config, real_cases[_i].format, SESSIONS, stories);
     }
 }
 END_TEST
@@ -441,6 +477,10 @@ START_TEST(random_model_gives_the_same_tokens_with_one_and_four_slots)
         same(four, one, "sim, one slot in turns");
         run_crowd("emu", "small", format, four);
         run_crowd("sim", "small", format, four);
+        for (uint32_t slots = 2; slots <= SESSIONS; slots++) {
+            run_prompt("emu", "small", format, slots, four);
+            run_prompt("sim", "small", format, slots, four);
+        }
         tp_device_close(emulated);
         tp_device_close(simulated);
     }
