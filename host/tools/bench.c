@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// tokproc bench: cycles and speed of generating from an empty context, and what they are on a
-// board.
+// tokproc bench: cycles and speed of generating from an empty context, or of a prompt, and what they
+// are on a board.
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -47,7 +47,8 @@ static int account(struct measured *m, const struct options *options)
 
 static int measure(struct measured *m, const struct options *options)
 {
-    size_t max = (size_t)options->sessions * (options->tokens + (size_t)SPARE_STEPS);
+    size_t tokens = options->prompt_tokens != 0 ? options->prompt_tokens : options->tokens;
+    size_t max = options->sessions * (tokens + SPARE_STEPS);
     int status = work_open(&m->work, options);
     if (status == EXIT_OK) {
         status = record_steps(&m->work, max, &m->steps);
@@ -55,7 +56,9 @@ static int measure(struct measured *m, const struct options *options)
     if (status != EXIT_OK) {
         return status;
     }
-    status = generate(&m->work, options, true, false, &m->answer, &m->spent);
+    status = options->prompt_tokens != 0
+                 ? process_prompt(&m->work, options, &m->spent)
+                 : generate(&m->work, options, true, false, &m->answer, &m->spent);
     m->step_count = tp_device_recorded(m->work.device);
     if (status == EXIT_OK && interrupted()) {
         status = EXIT_INTERRUPTED;
@@ -64,9 +67,9 @@ static int measure(struct measured *m, const struct options *options)
         return status;
     }
     const struct tp_device_statistics *u = &m->spent.used;
-    double tokens = u->tokens == 0 ? 1 : (double)u->tokens;
-    m->cycles_per_token = (double)u->cycles_predicted / tokens;
-    m->between = u->cycles_steps != 0 ? (double)(u->cycles_total - u->cycles_steps) / tokens : 0;
+    double count = u->tokens == 0 ? 1 : (double)u->tokens;
+    m->cycles_per_token = (double)u->cycles_predicted / count;
+    m->between = u->cycles_steps != 0 ? (double)(u->cycles_total - u->cycles_steps) / count : 0;
     return account(m, options);
 }
 
@@ -171,14 +174,16 @@ static double estimate_watts(const struct measured *m)
     return m->board.luts * static_watts_of_lut + picojoules * b->clock_achieved_mhz * 1e-6;
 }
 
-static json_t *board_figures(const struct measured *m, bool json)
+static json_t *board_figures(const struct measured *m, const struct options *options)
 {
     const struct tp_bitstream_info *b = &m->bitstream;
+    bool json = options->json;
     double hertz = b->clock_achieved_mhz * 1e6;
     double with_gaps = hertz / (m->cycles_per_token + m->between);
     double steps_only = hertz / m->cycles_per_token;
+    // A prompt brings one token.
     double link_bytes =
-        TOKEN_BYTES + FRAME_OVERHEAD +
+        (options->prompt_tokens != 0 ? 0 : TOKEN_BYTES + FRAME_OVERHEAD) +
         (STEP_BYTES + FRAME_OVERHEAD) * (double)m->ledger.steps / (double)m->ledger.tokens;
     double serial = m->board.baud / (SERIAL_BITS_OF_BYTE * link_bytes);
     double usb = USB_BYTES_PER_SECOND / link_bytes;
@@ -219,7 +224,8 @@ static void print_figures(const struct measured *m, const struct options *option
     bool counted = u->cycles_steps != 0;
     printf("%-22s %s, %s, %" PRIu32 " session%s\n", m->work.model_info.name, m->work.device_name,
            format_label(&m->work, options), options->sessions, options->sessions == 1 ? "" : "s");
-    printf("%-22s %" PRIu64 " in %" PRIu64 " steps\n", "tokens", u->tokens, u->steps);
+    printf("%-22s %" PRIu64 " in %" PRIu64 " steps\n",
+           options->prompt_tokens != 0 ? "prompt tokens" : "tokens", u->tokens, u->steps);
     printf("%-22s %.1f (%" PRIu64 " predicted, %s%" PRIu64 " counted)\n", "cycles per token",
            m->cycles_per_token, u->cycles_predicted,
            counted ? "" : "none counted: ", u->cycles_steps);
@@ -238,14 +244,15 @@ static void print_figures(const struct measured *m, const struct options *option
 static json_t *figures_to_json(const struct measured *m, const struct options *options)
 {
     const struct tp_device_statistics *u = &m->spent.used;
-    return json_pack("{s:s, s:s, s:s, s:i, s:I, s:f, s:I, s:I, s:f, s:f, s:f, s:f, s:I, s:I}",
+    return json_pack("{s:s, s:s, s:s, s:i, s:I, s:I, s:f, s:I, s:I, s:f, s:f, s:f, s:f, s:I, s:I}",
                      "model", m->work.model_info.name, "device", m->work.device_name, "format",
                      format_label(&m->work, options), "sessions", (int)options->sessions, "tokens",
-                     (json_int_t)u->tokens, "cycles_per_token", m->cycles_per_token,
-                     "cycles_predicted", (json_int_t)u->cycles_predicted, "cycles_counted",
-                     (json_int_t)u->cycles_steps, "cycles_between_steps_per_token", m->between,
-                     "simulated_khz", (double)u->cycles_total / m->spent.seconds / 1e3,
-                     "tokens_per_second", (double)u->tokens / m->spent.seconds, "multiplier_use",
+                     (json_int_t)u->tokens, "steps", (json_int_t)u->steps, "cycles_per_token",
+                     m->cycles_per_token, "cycles_predicted", (json_int_t)u->cycles_predicted,
+                     "cycles_counted", (json_int_t)u->cycles_steps,
+                     "cycles_between_steps_per_token", m->between, "simulated_khz",
+                     (double)u->cycles_total / m->spent.seconds / 1e3, "tokens_per_second",
+                     (double)u->tokens / m->spent.seconds, "multiplier_use",
                      multiplier_use(&m->ledger, m->work.device_info.groups), "saturations",
                      (json_int_t)u->saturations, "clips", (json_int_t)u->clips);
 }
@@ -259,7 +266,7 @@ static int report(const struct measured *m, const struct options *options)
         print_figures(m, options);
     }
     if (options->board != NULL) {
-        (void)json_object_set_new(object, "board", board_figures(m, options->json));
+        (void)json_object_set_new(object, "board", board_figures(m, options));
     }
     if (all) {
         if (!options->json) {
@@ -315,11 +322,26 @@ static int bench_side_by_side(const struct measured *m, const struct options *op
     return bench_parallel(options, &clock);
 }
 
+static int check_prompt(const struct options *options)
+{
+    bool others = options->sessions != 1 || options->parallel_list != NULL ||
+                  options->prompt != NULL || options->tokens_given;
+    if (options->prompt_tokens != 0 && others) {
+        fprintf(stderr, "tokproc: --prompt-tokens is about one session and its first token - "
+                        "try: without --sessions, --parallel, --prompt and --tokens\n");
+        return EXIT_USAGE;
+    }
+    return EXIT_OK;
+}
+
 int verb_bench(const struct options *options)
 {
     struct measured m = {.step_count = 0};
     struct options own;
-    int status = choose_board(&m, options, &own);
+    int status = check_prompt(options);
+    if (status == EXIT_OK) {
+        status = choose_board(&m, options, &own);
+    }
     if (status == EXIT_OK && own.parallel_list != NULL) {
         return bench_side_by_side(&m, &own);
     }

@@ -133,6 +133,7 @@ struct tp_load_options load_options(const struct options *options,
     return (struct tp_load_options){.format = options->format,
                                     .context = options->context,
                                     .sessions = sessions,
+                                    .prefill_slots = options->prefill_slots,
                                     .calibrate_path = options->calibrate};
 }
 

@@ -512,3 +512,44 @@ int generate(struct work *work, const struct options *options, bool ignore_eos, 
     free(requests);
     return status;
 }
+
+// ---- a prompt alone ----
+
+// Which tokens, cycles do not depend on.
+static tp_status feed_any(tp_session *session, const struct options *options, uint32_t vocab,
+                          struct tp_error *error)
+{
+    tp_status status = TP_OK;
+    for (uint32_t i = 0; i < options->prompt_tokens && status == TP_OK; i++) {
+        const uint32_t token = (uint32_t)((1 + 7919 * (uint64_t)i) % vocab);
+        status = tp_session_feed(session, &token, 1, error);
+    }
+    return status;
+}
+
+int process_prompt(struct work *work, const struct options *options, struct spent *spent)
+{
+    const struct tp_session_options settings = session_settings(options);
+    struct answer answer = {.candidates_max = options->logprobs};
+    struct tp_error error = {.status = TP_OK};
+    tp_session *session = NULL;
+    tp_status status = tp_session_create(work->device, &settings, &session, &error);
+    if (status == TP_OK) {
+        status = feed_any(session, options, work->model_info.vocab, &error);
+    }
+    if (status == TP_OK) {
+        status = spent_start(work, spent, &error);
+    }
+    if (status == TP_OK) {
+        status = tp_session_generate(session, 1, &error);
+    }
+    if (status == TP_OK) {
+        status = answer_read(session, &answer, NULL, NULL, 0, &error);
+    }
+    if (status == TP_OK) {
+        status = spent_stop(work, spent, &error);
+    }
+    tp_session_destroy(session);
+    answer_free(&answer);
+    return status == TP_OK ? EXIT_OK : failed(&error);
+}

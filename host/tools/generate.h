@@ -78,6 +78,9 @@ int generate_batch(struct work *work, const struct options *options, const struc
 int generate(struct work *work, const struct options *options, bool ignore_eos, bool stream,
              struct answer *answer, struct spent *spent);
 
+/** Has a session process options->prompt_tokens tokens and sample one. Returns an exit status. */
+int process_prompt(struct work *work, const struct options *options, struct spent *spent);
+
 /** Reads the run of a session to its end, which Ctrl-C brings on. index is for on_token. */
 tp_status answer_read(tp_session *session, struct answer *answer, token_listener on_token,
                       void *user, size_t index, struct tp_error *error);

@@ -96,6 +96,11 @@ static const struct option table[] = {
      "go on after the end-of-text token"},
     {'j', true, "sessions", "N", KIND_COUNT, FIELD(sessions), 1, 8,
      "sessions that run side by side; default 1"},
+    {'#', false, "prefill-slots", "N", KIND_COUNT, FIELD(prefill_slots), 1, 8,
+     "slots of a step that the prompt of one session may have while no other session needs\n"
+     "                             them; default: all, 1: its own"},
+    {'%', false, "prompt-tokens", "N", KIND_COUNT, FIELD(prompt_tokens), 1, 65535,
+     "measure a prompt of N tokens of one session, with its first token of an answer"},
     {'9', false, "parallel", "LIST", KIND_TEXT, FIELD(parallel_list), 0, 0,
      "a table of sessions side by side, which take turns where they are more than the slots:\n"
      "                             --parallel 1,2,4,8"},

@@ -55,6 +55,8 @@ struct options {
     uint32_t stop_string_count;
     bool ignore_eos;
     uint32_t sessions;
+    uint32_t prefill_slots;  // 0: all
+    uint32_t prompt_tokens;  // of bench; 0: it generates
     const char *text;
     const char *calibrate;
     const char *reference;

@@ -11,19 +11,20 @@ static const struct verb verbs[] = {
     {"run",
      "Generates text and streams it, token by token; with --parallel or several prompts from\n"
      "sessions side by side, whose texts come one behind the other.",
-     "mzdCcp78HYnFtkruvlsSia456bIO+fJqD", verb_run, NULL},
+     "mzdCcp78HYnFtkruvlsSi#a456bIO+fJqD", verb_run, NULL},
     {"chat",
      "Talks, turn by turn, with a model that keeps what was said; /help in it lists commands.\n"
      "Ctrl-C ends an answer, at the prompt the talk; so does Ctrl-D.",
-     "mzdCcHYnFtkruvlsSiaJqD", verb_chat, NULL},
+     "mzdCcHYnFtkruvlsSi#aJqD", verb_chat, NULL},
     {"eval",
      "Scores texts: cross entropy, divergence and agreement of the top token beside the float32\n"
      "reference. The device is the emulator unless -d names one.",
      "mzdCcnFxaKNRVWLJqD", verb_eval, NULL},
     {"bench",
      "Measures cycles per token, use of the multipliers and speed; with --board those of its\n"
-     "bitstream, which must be of this tree; with --parallel by numbers of sessions.",
-     "mzdbCcpnFtkruvlsj9agXOJqD", verb_bench, NULL},
+     "bitstream, which must be of this tree; with --parallel by numbers of sessions; with\n"
+     "--prompt-tokens of a prompt.",
+     "mzdbCcpnFtkruvlsj#%9agXOJqD", verb_bench, NULL},
     {"trace",
      "Writes the schedule of the steps that a run made, checked against the cycles that the "
      "device\n"
