@@ -17,7 +17,11 @@
 enum {
     SERIAL_PORTS_MAX = 16,
     USB_BOARDS_MAX = 16,
-    BUSY_POLLS_MAX = 4096  // questions whether a slot has ended, a millisecond between two
+    BUSY_POLLS_MAX = 4096,  // questions whether a slot has ended, a millisecond between two
+    // Of a prompt for each of its slots: four frames wait for each other before a slot runs. In this
+    // process they take no time, over wires about as long as so many tokens become quicker.
+    PREFILL_MIN = 4,
+    PREFILL_MIN_BOARD = 64
 };
 
 // Of back ends that lose nothing: longer than any step of a simulation.
@@ -351,6 +355,7 @@ tp_status tp__device_open(tp_context *context, const struct tp_backend *backend,
     made->heard_at = tp__seconds();
     made->patience_s =
         tp__time_scale() * (backend->patience_s > 0 ? backend->patience_s : patience_long_s);
+    made->prefill_min = backend->patience_s > 0 ? PREFILL_MIN_BOARD : PREFILL_MIN;
     // Another program may have ended in the middle of a frame, and its last answers may still come.
     made->knows_events = !backend->is_persistent;
     tp__link_start(&made->link, backend->frames_max,

@@ -104,7 +104,8 @@ struct tp_device {
     void *state;  // of the back end; only the thread uses it
     struct tp_device_info info;
     struct tp_limits limits;
-    uint32_t queue_max;  // tokens of a slot's queue
+    uint32_t queue_max;    // tokens of a slot's queue
+    uint32_t prefill_min;  // of a prompt for each of its slots, at the least (prefill.c)
     bool has_full_sampling;
     struct tp_device_counters opened;    // when it was opened
     struct tp_configuration_port *port;  // or NULL: it was not booted; only the thread uses it

@@ -6,9 +6,6 @@
 
 #include <assert.h>
 
-// Tokens for each slot, at the least: a further slot costs four frames more.
-enum { SLOT_TOKENS_MIN = 4 };
-
 static uint32_t smaller(uint32_t a, uint32_t b)
 {
     return a < b ? a : b;
@@ -45,7 +42,7 @@ uint32_t tp__prefill_slots(const tp_session *session)
     uint32_t within = free_slots(device, 0, plan->sessions);
     uint32_t further = within > device->waiting ? within - device->waiting : 0;
     further += free_slots(device, plan->sessions, device->limits.slots);
-    uint32_t most = smaller(plan->prefill_slots, (end - session->processed) / SLOT_TOKENS_MIN);
+    uint32_t most = smaller(plan->prefill_slots, (end - session->processed) / device->prefill_min);
     uint32_t count = smaller(1 + further, most);
     return count == 0 ? 1 : count;
 }

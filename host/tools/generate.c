@@ -519,11 +519,15 @@ int generate(struct work *work, const struct options *options, bool ignore_eos, 
 static tp_status feed_any(tp_session *session, const struct options *options, uint32_t vocab,
                           struct tp_error *error)
 {
-    tp_status status = TP_OK;
-    for (uint32_t i = 0; i < options->prompt_tokens && status == TP_OK; i++) {
-        const uint32_t token = (uint32_t)((1 + 7919 * (uint64_t)i) % vocab);
-        status = tp_session_feed(session, &token, 1, error);
+    uint32_t *tokens = calloc(options->prompt_tokens, sizeof *tokens);
+    if (tokens == NULL) {
+        return fail(error, TP_ERROR_NO_MEMORY, "no memory for the prompt");
     }
+    for (uint32_t i = 0; i < options->prompt_tokens; i++) {
+        tokens[i] = (uint32_t)((1 + 7919 * (uint64_t)i) % vocab);
+    }
+    tp_status status = tp_session_feed(session, tokens, options->prompt_tokens, error);
+    free(tokens);
     return status;
 }
 

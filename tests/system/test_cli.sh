@@ -203,6 +203,8 @@ option "negative tokens" -n -5
 option "half a token" -n 1.5
 option "seed that is no number" --seed x
 option "context of 0" -c 0
+option "no slot for a prompt" --prefill-slots 0
+option "nine slots for a prompt" --prefill-slots 9
 option "missing value" -p
 option "empty stop string" --stop ""
 option "value of a flag" --json=yes
@@ -224,6 +226,10 @@ refused "packing twice at once" "one of --full" \
 run bitstream check --json "$BITS"
 has_keys "bitstream: keys" "part base usercode frames block_rams crcs canonical fault commands"
 refused "nine sessions" "try: tokproc" bench -m "$MODEL" -d emu -j 9
+refused "a prompt of several sessions" "try: without --sessions" \
+    bench -m "$MODEL" $FAST -j 2 --prompt-tokens 20
+refused "a prompt longer than the context" "room for 30 more tokens, 31" \
+    bench -m "$MODEL" $FAST -c 30 --prompt-tokens 31
 refused "unknown device" "toaster" run -m "$MODEL" -d toaster
 refused "unknown configuration" "nothing" run -m "$MODEL" -d emu --config nothing
 refused "simulated device that was not built" "nothing" run -m "$MODEL" -d sim --config nothing
@@ -332,6 +338,24 @@ works "bench with its ledger" bench -m "$MODEL" $FAST -j 2 -n 6 --ledger --conte
 grep -q "^roofline" "$ROOM/out" && grep -q "attention .*%" "$ROOM/out" &&
     grep -q "^  4 .* 128 " "$ROOM/out"
 report $? "bench: ledger, roofline and contexts"
+for slots in 1 4; do
+    works "bench of a prompt over slots: $slots" bench -m "$MODEL" $FAST --temp 0 \
+        --prompt-tokens 40 --prefill-slots "$slots" --json
+    tail -n 1 "$ROOM/out" > "$ROOM/prompt$slots.json"
+    works "a long prompt over slots: $slots" run -m "$MODEL" $FAST -n 8 --json \
+        --prefill-slots "$slots" --repeat-penalty 1.3 -p "Once upon a time there was a little cat \
+who lived in a big house by the sea with a dog and a bird. One day the cat"
+    tail -n 1 "$ROOM/out" > "$ROOM/long$slots.json"
+done
+python3 -c '
+import json, sys
+one, four, long_one, long_four = [json.load(open(name)) for name in sys.argv[1:]]
+ok = one["tokens"] == one["steps"] == four["tokens"] == 40 and four["steps"] == 11
+ok = ok and four["cycles_predicted"] < 0.75 * one["cycles_predicted"]
+ok = ok and long_one["tokens"] == long_four["tokens"] and long_one["prompt_tokens"] > 20
+sys.exit(0 if ok else f"{one} {four} {long_one} {long_four}")' "$ROOM/prompt1.json" \
+    "$ROOM/prompt4.json" "$ROOM/long1.json" "$ROOM/long4.json" 2> "$ROOM/err"
+report $? "prompts: fewer steps over four slots, the same tokens"
 works "trace" trace -m "$MODEL" $FAST -j 2 -n 5 -o "$ROOM/trace.json" --json
 has_keys "trace: keys" "steps cycles_predicted cycles_counted trace"
 tail -n 1 "$ROOM/out" | python3 -c '
