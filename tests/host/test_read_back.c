@@ -91,8 +91,10 @@ static tp_status write_words(void *user, uint32_t space, uint32_t address, const
     (void)user;
     (void)unused;
     memcpy(changed, words, count * sizeof *words);
-    if (space == damage.space && damage.address - address < count) {
-        changed[damage.address - address] ^= damage.change;
+    uint32_t at = address;
+    for (size_t i = 0; i < count; i++) {
+        if (space == damage.space && at == damage.address) changed[i] ^= damage.change;
+        at = tp_space_next(&device->limits, space, at);
     }
     return tp__device_write(device, space, address, changed, count, &error);
 }
