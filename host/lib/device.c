@@ -18,8 +18,8 @@ enum {
     SERIAL_PORTS_MAX = 16,
     USB_BOARDS_MAX = 16,
     BUSY_POLLS_MAX = 4096,  // questions whether a slot has ended, a millisecond between two
-    // Of a prompt for each of its slots: four frames wait for each other before a slot runs. In this
-    // process they take no time, over wires about as long as so many tokens become quicker.
+    // Of a prompt for each of its slots: four frames wait for each other before a slot runs. In
+    // this process they take no time, over wires about as long as so many tokens become quicker.
     PREFILL_MIN = 4,
     PREFILL_MIN_BOARD = 64
 };

@@ -3,10 +3,11 @@
 // Prompts over several slots: consecutive positions of one session in the slots of a step
 // (docs/sessions.md, "Prefill").
 //
-// A turn of n slots processes positions p, p + 1, ... p + n - 1 in its first step, p + n, ... in its
-// next. In a step the lower slot works first, so ascending slots have ascending positions, and all
-// of them begin in the same step: then what a position reads was written, by an earlier step or a
-// lower slot of the same. A turn of one slot is the case n = 1. With the device's mutex held.
+// A turn of n slots processes positions p, p + 1, ... p + n - 1 in its first step, p + n, ... in
+// its next. In a step the lower slot works first, so ascending slots have ascending positions,
+// and all of them begin in the same step: then what a position reads was written, by an earlier
+// step or a lower slot of the same. A turn of one slot is the case n = 1. With the device's
+// mutex held.
 
 #ifndef TP_LIB_PREFILL_H
 #define TP_LIB_PREFILL_H

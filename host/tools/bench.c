@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// tokproc bench: cycles and speed of generating from an empty context, or of a prompt, and what they
-// are on a board.
+// tokproc bench: cycles and speed of generating from an empty context, or of a prompt, and what
+// they are on a board.
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -29,8 +29,8 @@ struct tp_heard {
 };
 
 /** PLAIN samples; RICH uses a penalty, logits, and where the device sorts, top-k and candidates;
- *  STOPPED stops at a token that PLAIN brings; LONG has a prompt that goes over several slots, and a
- *  penalty. */
+ *  STOPPED stops at a token that PLAIN brings; LONG has a prompt that goes over several slots, and
+ *  a penalty. */
 enum tp_heard_kind {
     TP_HEARD_PLAIN,
     TP_HEARD_RICH,

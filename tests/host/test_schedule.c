@@ -5,9 +5,9 @@
 // sessions than slots and more positions than the KV memory has, each session's tokens and logits
 // are those of the golden machine that knows nothing but its history; every wait ends; a session
 // that does not wait for pages is told; and after each operation the pages and sessions are in
-// order; prompts go over up to 4 slots. Ten thousand sessions leave no page behind. Sessions of several threads do not meet. A
-// session waits no longer than docs/sessions.md says. A saved session that is damaged, or of
-// another model, is refused.
+// order; prompts go over up to 4 slots. Ten thousand sessions leave no page behind. Sessions of
+// several threads do not meet. A session waits no longer than docs/sessions.md says. A saved
+// session that is damaged, or of another model, is refused.
 //
 // Not covered: the simulated RTL (tests/system/test_same_tokens.c), losses on the link
 // (tests/host/test_session_run.c).
