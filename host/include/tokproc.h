@@ -92,7 +92,7 @@ struct tp_device_info {
     uint32_t read_back;        ///< 1: tp_device_verify can compare its memories with the model
     bool counts_cycles;        ///< false: an emulator, it has no clock
     uint32_t link_version;     ///< of docs/link.md; of an open device, as the next
-    uint32_t build;            ///< first 32 bits of its bitstream's source hash; 0: it has none
+    uint32_t build;            ///< tells its bitstream from others; 0: it has none
 };
 
 /** Lists the devices that can be opened here, preferred ones first: simulated ones, the emulator,

@@ -18,7 +18,7 @@ uint32_t tp__prefill_end(const tp_session *session)
     return session->length - (session->count != 0 ? 1 : 0);
 }
 
-// Free slots of the device from first on.
+// Free slots of the device from first on, before end.
 static uint32_t free_slots(const tp_device *device, uint32_t first, uint32_t end)
 {
     uint32_t count = 0;

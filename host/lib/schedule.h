@@ -40,8 +40,8 @@ void tp__schedule_resume(tp_device *device);
  *  in     is_alike  the models have the same tokens */
 bool tp__schedule_take_model(tp_session *session, bool is_alike);
 
-/** Whether the session has been on the device for its turn while others wait, or the device is
- *  paused. */
+/** Whether the session has been on the device for its turn while others wait, has a further slot
+ *  that another one waits for, or the device is paused. */
 bool tp__schedule_is_over(const tp_session *session);
 
 /** Takes cached pages of the beginning of its history, then pages for so many positions. False:
@@ -54,7 +54,7 @@ void tp__schedule_cut(tp_session *session, uint32_t positions);
 /** Gives a new session of the same history the full pages of another one. */
 void tp__schedule_share(const tp_session *from, tp_session *to);
 
-/** PAGE_TABLE entries of the session's pages that its slot does not have. False: it has all. */
+/** PAGE_TABLE entries of the session's pages that a slot of it does not have. False: it has all. */
 bool tp__schedule_pages_frame(tp_session *session, uint32_t slot, struct tp_frame *frame);
 /** They were written. */
 void tp__schedule_pages_written(const tp_session *session, uint32_t slot);

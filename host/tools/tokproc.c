@@ -30,7 +30,9 @@ static const struct verb verbs[] = {
      "device\n"
      "counted, for ui.perfetto.dev or chrome://tracing; with --replay checks the steps of a log.",
      "mzdCcpnFtkruvlsjaowe@fJqD", verb_trace, NULL},
-    {"verify", "Runs one prompt on two devices (-d twice; default sim and emu) and compares.",
+    {"verify",
+     "Runs one prompt on two devices (-d twice; default sim and emu) and compares; before that\n"
+     "the memories of each with the model, where it can read them back.",
      "mzdCcpnFtkruvlsaJqD", verb_verify, NULL},
     {"quantize", "Writes a model as an image: numbers for the device, tokenizer, origin, loss.",
      "mzoFaKBNEfJqD", verb_quantize, NULL},

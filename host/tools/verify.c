@@ -16,7 +16,7 @@ static int verify_memories(const struct work *work, uint64_t *words)
 {
     struct tp_device_info info;
     struct tp_verify_report report = {.words = 0};
-    struct tp_error error;
+    struct tp_error error = {.status = TP_OK};
     tp_status status = tp_device_get_info(work->device, &info);
     if (status == TP_OK && info.read_back != 0) {
         status = tp_device_verify(work->device, &report, &error);
