@@ -18,7 +18,9 @@ bool tp__credit_is_due(const struct tp_credit *credit, uint32_t step, uint32_t s
 #else
     *limit = step + steps;
 #endif
-    // Early enough that the device does not wait, seldom enough that the frames do not count.
+    // Early enough that the device does not wait, seldom enough that the frames do not count; and
+    // when steps have become larger than they were when they were allowed.
     int32_t left = (int32_t)(credit->limit - step);
-    return !credit->is_limited || left < 0 || (uint32_t)left <= steps / 2;
+    bool is_right = left > (int32_t)(steps / 2) && left <= (int32_t)steps;
+    return !credit->is_limited || !is_right;
 }

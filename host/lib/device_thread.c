@@ -3,7 +3,7 @@
 // The thread of a device: moves bytes, takes answers and events, and begins anew what was lost.
 //
 // It alone talks to the back end. Besides the frames of callers it sends its own: those by which
-// a session is cancelled, or goes on after a loss (session_run.c).
+// turns of sessions begin, end and go on after a loss (session_run.c), and credit.
 
 #include <inttypes.h>
 #include <string.h>
@@ -540,6 +540,8 @@ static void end_silence(tp_device *device, bool counts)
         fail(device, &error);
     }
     ask_again(device);
+    // An old CREDIT that the link brought again may be what the device waits behind.
+    device->credit.is_limited = device->credit.is_limited && type != 0;
     for (uint32_t s = 0; type == 0 && s < TP_SLOTS_MAX; s++) {
         if (device->sessions[s] != NULL && device->sessions[s]->running) {
             tp__session_silent(device->sessions[s]);

@@ -94,6 +94,16 @@ START_TEST(what_waits_finds_a_place_and_the_device_goes_on)
 }
 END_TEST
 
+START_TEST(steps_that_become_larger_are_allowed_anew)
+{
+    const struct tp_credit credit = {.bytes = 4000, .limit = 200, .is_limited = true};
+    uint32_t limit = 0;
+    ck_assert(!tp__credit_is_due(&credit, 100, 40, &limit));
+    ck_assert(tp__credit_is_due(&credit, 100, 1000, &limit));
+    ck_assert_uint_eq(limit, 104);
+}
+END_TEST
+
 START_TEST(a_link_that_holds_back_needs_none)
 {
     struct tp_credit credit = {.bytes = 0};
@@ -107,6 +117,7 @@ Suite *tp_test_suite(void)
     Suite *suite = suite_create("credit");
     TCase *tcase = tcase_create("credit");
     tcase_add_loop_test(tcase, what_waits_finds_a_place_and_the_device_goes_on, 0, 24);
+    tcase_add_test(tcase, steps_that_become_larger_are_allowed_anew);
     tcase_add_test(tcase, a_link_that_holds_back_needs_none);
     suite_add_tcase(suite, tcase);
     return suite;

@@ -5,9 +5,9 @@
 // brings the same tokens, log probabilities and logits, each once, and ends for the same reason;
 // so it does when whole frames are lost, doubled or change places. Under faults at random it
 // does, or ends with one error. Old frames that come again, entries of page tables and runs, damage
-// no keys and values. Silence, noise and a pulled cable end with one error after a
-// bounded number of bytes. A session that shares steps with the damaged one is not disturbed. A
-// device that another program left in the middle of anything is taken over.
+// no keys and values, and an old CREDIT stops nothing. Silence, noise and a pulled cable end with
+// one error after a bounded number of bytes. A session that shares steps with the damaged one is
+// not disturbed. A device that another program left in the middle of anything is taken over.
 //
 // TP_EVERY=1 takes every place where a sample is taken otherwise (make test-deep). Not covered: the
 // simulated RTL (tests/system/test_link_faults.c).
@@ -499,6 +499,18 @@ START_TEST(an_old_page_table_or_run_corrupts_nothing)
 }
 END_TEST
 
+START_TEST(an_old_credit_stops_nothing)
+{
+    // Before all steps of the device.
+    const struct tp_frame frame = {
+        .type = TP_FRAME_CREDIT, .sequence = 0xf0, .length = 4, .payload = {1}};
+    make_references();
+    tp_device_close(device);
+    open_device(&tp_test_faulty_persistent);
+    bring_again((enum tp_heard_kind)_i, &frame);
+}
+END_TEST
+
 // ---- cancel ----
 
 static uint32_t cancel_after;
@@ -805,6 +817,7 @@ Suite *tp_test_suite(void)
     tcase_add_test(tc, cancel_ends_a_run_also_in_the_middle_of_a_loss);
     tcase_add_test(tc, a_destroyed_session_leaves_nothing_to_the_next);
     tcase_add_loop_test(tc, an_old_page_table_or_run_corrupts_nothing, 0, TP_HEARD_KINDS);
+    tcase_add_loop_test(tc, an_old_credit_stops_nothing, 0, TP_HEARD_KINDS);
     tcase_add_loop_test(tc, silence_noise_and_a_pulled_cable_end_with_one_error, 0, 4);
     tcase_add_loop_test(tc, a_device_that_says_nothing_is_not_opened, 0, 2);
     tcase_add_loop_test(tc, a_device_in_any_state_is_taken_over, 0, 1);
