@@ -396,9 +396,15 @@ static tp_status send(struct usb *u, const uint8_t *out, size_t out_count, size_
     release_front(ring);
     while (*out_taken < out_count && ring->used < ring->count && !ring->is_stopping) {
         size_t left = out_count - *out_taken;
+        size_t size = left < TRANSFER_BYTES ? left : TRANSFER_BYTES;
+        // A packet that is not full waits for more bytes as long as the wire is busy without it.
+        size -= ring->used > 0 ? size % TP_USB_PACKET_BYTES : 0;
+        if (size == 0) {
+            break;
+        }
         struct transfer *t = at(ring, ring->used++);
         t->first = 0;
-        t->end = left < TRANSFER_BYTES ? left : TRANSFER_BYTES;
+        t->end = size;
         memcpy(t->bytes, out + *out_taken, t->end);
         *out_taken += t->end;
         tp_status status = submit(u, ring, t, error);

@@ -82,6 +82,7 @@ struct tp_usb_port {
     bool is_injected;
     enum pipe fault_pipe;  // that it met
     uint32_t transfers;
+    uint32_t gaps;
     bool is_clear_asked[PIPES];
     struct timespec late_until;
     void (*hook)(void *user);
@@ -451,6 +452,8 @@ static int submit(struct tp_usb_port *port, UMockdevIoctlClient *client, UMockde
     if (urb->buffer != NULL) {
         memcpy(urb->data, urb->buffer->data, urb->length);
     }
+    bool is_full = urb->length % TP_USB_PACKET_BYTES == 0;
+    port->gaps += urb->pipe == OUT && !is_full && port->pending[OUT].head != NULL ? 1 : 0;
     push(&port->pending[urb->pipe], urb);
     pthread_cond_broadcast(&port->server->changed);
     return 0;
@@ -776,6 +779,14 @@ bool tp_usb_server_injected(struct tp_usb_port *port)
     bool is_injected = port->is_injected;
     pthread_mutex_unlock(&port->server->mutex);
     return is_injected;
+}
+
+uint32_t tp_usb_server_gaps(struct tp_usb_port *port)
+{
+    pthread_mutex_lock(&port->server->mutex);
+    uint32_t gaps = port->gaps;
+    pthread_mutex_unlock(&port->server->mutex);
+    return gaps;
 }
 
 uint32_t tp_usb_server_transfers(struct tp_usb_port *port)

@@ -67,6 +67,9 @@ bool tp_usb_server_injected(struct tp_usb_port *port);
 /** Bulk transfers that have moved bytes since the last tp_usb_server_fault. */
 uint32_t tp_usb_server_transfers(struct tp_usb_port *port);
 
+/** OUT transfers that were submitted behind others though their last packet is not full. */
+uint32_t tp_usb_server_gaps(struct tp_usb_port *port);
+
 /** Name of a fault. */
 const char *tp_usb_fault_name(enum tp_usb_fault fault);
 

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # The first process of the guest of test_usb_guest.py: loads the drivers of USB, waits for the board
-# and runs /story once, its output to the second serial line. What it says on the first one, each
-# line after "guest: ", is read by the test.
+# and runs /story once, its output to the second serial line; TOKENS of the kernel's command line is
+# for the story. What it says on the first line, each line after "guest: ", is read by the test.
 
 /bin/busybox --install -s /bin
 export PATH=/bin

@@ -4,8 +4,9 @@
 a real Linux with its drivers of host controllers in QEMU, usbredir, a host at line level, the RTL
 of the USB core and that of a device (usb_redirector.c) stream the tokens of `emu`, on xHCI, on
 UHCI, on EHCI that gives the port to its companion, as it does with a board of full speed, and on
-EHCI itself, which is told that the board is one of high speed. A token that the device changes is
-seen. A guest that ends in the middle, and a board that does, are one clear message each.
+EHCI itself, which is told that the board is one of high speed. To load the shipped model and tell
+one token takes at most 1.2 times what the model's bytes need at 1.216 MB/s. A token that the device
+changes is seen. A guest that ends in the middle, and a board that does, are one clear message each.
 
 The guest is made here: a kernel of Debian, busybox, the program and its libraries. No KVM: QEMU's
 own translation. Skipped where something is missing; `make setup-deep` installs all of it. Not
@@ -40,7 +41,12 @@ MODULES = ("common/usb-common", "core/usbcore", "host/ehci-hcd", "host/ehci-pci"
            "host/xhci-hcd", "host/xhci-pci")
 QEMU = "qemu-system-x86_64"
 TOKENS = 40
-STORY = ["--temp", "0.3", "-n", str(TOKENS), "-c", "90", "-q", "--json", "-p", "Once upon a time"]
+STORY = ["--temp", "0.3", "-c", "90", "-q", "--json", "-p", "Once upon a time"]
+# Bulk bytes that full speed allows: 19 packets of 64 in a millisecond.
+BYTES_PER_US = 1.216
+# Of the time on the bus to load a model, in that of its bytes: those of the words that are written
+# into the board's memories (load_bytes of `tokproc plan`), without the frames around them.
+LOAD_MAX = 1.2
 LIMIT_S = 600  # of a guest; a few seconds on a machine that has nothing else to do
 # A simulated step takes longer than a board's.
 TIME_SCALE = 40
@@ -110,7 +116,7 @@ def make_guest(room):
         shutil.copy(library, root / library[1:])
     words = " ".join(f"'{word}'" for word in STORY)
     (root / "story").write_text(f"TP_TIME_SCALE={TIME_SCALE} exec tokproc run -m /model -d usb "
-                                f"{words}\n", encoding="ascii")
+                                f"{words} -n $TOKENS\n", encoding="ascii")
     names = "\n".join(str(p.relative_to(root)) for p in sorted(root.rglob("*")))
     with open(room / "initrd", "wb") as archive:
         subprocess.run(["cpio", "-o", "-H", "newc", "--quiet"], cwd=root, input=names.encode(),
@@ -123,7 +129,8 @@ def make_guest(room):
 class Guest:
     """QEMU and the board that is plugged into it; both end with the block."""
 
-    def __init__(self, room, controller, device=CONFIG, folder=BUILD / "sim", fault=None):
+    def __init__(self, room, controller, device=CONFIG, folder=BUILD / "sim", fault=None,
+                 tokens=TOKENS):
         options, speed, _, _ = CONTROLLERS[controller]
         self.room = room
         for name in ("console", "output"):
@@ -144,7 +151,8 @@ class Guest:
                  "-no-user-config", "-display", "none", "-no-reboot",
                  "-serial", f"file:{room / 'console'}", "-serial", f"file:{room / 'output'}",
                  "-kernel", str(room / "kernel"), "-initrd", str(room / "initrd"),
-                 "-append", APPEND, *options, "-chardev", f"socket,id=board,fd={theirs.fileno()}",
+                 "-append", f"{APPEND} TOKENS={tokens}", *options,
+                 "-chardev", f"socket,id=board,fd={theirs.fileno()}",
                  "-device", "usb-redir,chardev=board,bus=host.0"],
                 pass_fds=[theirs.fileno()], stdout=qemu_log, stderr=qemu_log,
                 stdin=subprocess.DEVNULL)
@@ -220,7 +228,8 @@ def tell_figures(guest, controller):
     print(f"# {controller}: guest starts at {times[0]} s, story from {times[1]} to {times[2]} s; "
           f"{guest.wall_s:.1f} s in all, CPU: QEMU {guest.qemu_s:.1f} s, "
           f"board {guest.board_s:.1f} s")
-    print(f"# {controller}: {guest.text('board').splitlines()[-1]}", flush=True)
+    for line in guest.text("board").splitlines()[-2:]:
+        print(f"# {controller}: {line}", flush=True)
 
 
 # ---- the claims ----
@@ -253,6 +262,42 @@ def stories(room, expected):
                    wrong + guest.lines() if wrong else [])
             if not wrong:
                 tell_figures(guest, controller)
+
+
+def cost_of_load(room):
+    done = subprocess.run([str(PROGRAM), "plan", "-m", str(room / "model"), "--config", CONFIG,
+                           "--json"], stdout=subprocess.PIPE, check=True)
+    return json.loads(done.stdout.decode().splitlines()[-1])["places"][0]["formats"][0]
+
+
+def check_load(guest, controller, cost):
+    """What speaks against the time of a sound run that loads the model; tells it, too."""
+    least_us = cost["load_bytes"] / BYTES_PER_US
+    bytes_out, time_us = map(int, re.search(r"(\d+) bytes out.*\nbulk bytes within (\d+) us",
+                                            guest.text("board")).groups())
+    ratio = time_us / least_us
+    print(f"# {controller}: the {cost['load_bytes']} bytes of the model and a token take "
+          f"{time_us} us on the bus, {ratio:.3f} times what {BYTES_PER_US} MB/s need")
+    tell_figures(guest, controller)
+    wrong = []
+    if bytes_out < cost["link_bytes"]:
+        wrong.append(f"only {bytes_out} bytes of {cost['link_bytes']} went over the bus")
+    if not 1 < ratio <= LOAD_MAX:
+        wrong.append(f"{time_us} us are {ratio:.3f} times {least_us:.0f} us")
+    return wrong
+
+
+def loads(room, expected):
+    cost = cost_of_load(room)
+    for controller in CONTROLLERS:
+        with Guest(room, controller, tokens=1) as guest:
+            wrong = check_story(guest, controller)
+            if not wrong and guest.tokens() != expected[:1]:
+                wrong = [f"got {guest.tokens()}, and not {expected[:1]}"]
+            if not wrong:
+                wrong = check_load(guest, controller, cost)
+            report(f"a load over {controller} takes at most {LOAD_MAX} times its bytes' time",
+                   wrong + guest.lines() if wrong else [])
 
 
 def changed_token(room, expected):
@@ -299,7 +344,8 @@ def main():
         subprocess.run([str(PROGRAM), "quantize", "-m", "models/tokproc-stories.bin", "--format",
                         "nf4-all", "-q", "--plain", "--calibrate", "models/prompts.txt", "-o",
                         str(room / "model")], check=True)
-        done = subprocess.run([str(PROGRAM), "run", "-m", str(room / "model"), "-d", "emu", *STORY],
+        done = subprocess.run([str(PROGRAM), "run", "-m", str(room / "model"), "-d", "emu", *STORY,
+                               "-n", str(TOKENS)],
                               stdout=subprocess.PIPE, check=True)
         expected = json.loads(done.stdout.decode().splitlines()[-1])["tokens"]
         report("the emulator tells a story", [] if len(expected) == TOKENS else [str(expected)])
@@ -308,6 +354,7 @@ def main():
                 "QEMU sends what is not usbredir: .*")
         make_guest(room)
         stories(room, expected)
+        loads(room, expected)
         changed_token(room, expected)
         guest_ends(room)
         for controller in ("xHCI", "UHCI"):

@@ -8,8 +8,9 @@
 //
 // SOCKET is the number of a connected one that QEMU has the other end of; SPEED what QEMU is told,
 // "full", or "high" for a controller that takes nothing else; DEVICE the name of a simulated device
-// in FOLDER. Ends when QEMU does, with one line of counts; exit status 1 and one line that says why
-// when that is no proper end. Each time a program opens the link, it says so in a line.
+// in FOLDER. Ends when QEMU does, with a line of counts and one of the time that the bulk bytes
+// took on the bus; exit status 1 and one line that says why when that is no proper end. Each time a
+// program opens the link, it says so in a line.
 //
 // QEMU keeps the address of the device to itself, so this end enumerates the core as far as that,
 // again after each reset. A request whose endpoint answers NAK waits; time passes on the lines only
@@ -62,6 +63,12 @@ struct request {
     uint32_t tries;  // of the present packet
 };
 
+/** Transactions of a kind; samples of 1/60 us. */
+struct spent {
+    uint64_t count;
+    uint64_t samples;
+};
+
 struct redirector {
     int socket;
     bool is_high;
@@ -72,7 +79,10 @@ struct redirector {
     bool is_connected;
     bool is_open;  // the link, as the guest's last LINK has it
     uint8_t configuration;
-    uint64_t controls, bulks, cancels, resets, transactions, naks, bytes_in, bytes_out;
+    uint64_t controls, bulks, cancels, resets, bytes_in, bytes_out;
+    struct spent out, in, nak;       // bulk; nak: of both ways
+    uint64_t first_byte, last_byte;  // samples: of bulk transactions that moved bytes, from the
+                                     // begin of the first to the end of the last
 };
 
 static _Noreturn void fail(const char *format, ...)
@@ -231,6 +241,18 @@ static void answer_request(struct redirector *r, struct request **place, uint8_t
     free(request);
 }
 
+// Counts a transaction that began at that sample.
+static void count_transaction(struct redirector *r, bool is_in, int answer, uint64_t begin)
+{
+    uint64_t end = r->bench->host.samples;
+    struct spent *spent = answer == TP_USB_ANSWER_NAK ? &r->nak : is_in ? &r->in : &r->out;
+    bool has_moved = is_in ? answer > 0 : answer == 0;
+    spent->count++;
+    spent->samples += end - begin;
+    r->first_byte = has_moved && r->first_byte == 0 ? begin : r->first_byte;
+    r->last_byte = has_moved ? end : r->last_byte;
+}
+
 // One transaction of a request; NAK when it has to wait, else 0, with the status of a request that
 // it ended, or -1.
 static int move_packet(struct redirector *r, struct request *request, int *status)
@@ -239,12 +261,12 @@ static int move_packet(struct redirector *r, struct request *request, int *statu
     uint32_t left = request->length - request->done;
     uint8_t endpoint = request->header.endpoint & 15;
     uint32_t most = left < PACKET ? left : PACKET;
+    uint64_t begin = r->bench->host.samples;
     int answer = is_in(request) ? tp_usb_host_in(&r->bench->host, endpoint, packet)
                                 : tp_usb_host_out(&r->bench->host, endpoint,
                                                   request->data + request->done, most);
     *status = -1;
-    r->transactions++;
-    r->naks += answer == TP_USB_ANSWER_NAK;
+    count_transaction(r, is_in(request), answer, begin);
     switch (sound(r, answer)) {
     case TP_USB_ANSWER_NAK:
         return answer;
@@ -554,6 +576,27 @@ static void serve(struct redirector *r)
     }
 }
 
+static double microseconds(uint64_t samples)
+{
+    return (double)samples / 60;
+}
+
+static void print_counts(const struct redirector *r)
+{
+    (void)printf("%llu control, %llu bulk, %llu cancelled, %llu resets, %llu transactions, %llu "
+                 "NAK, %llu bytes out, %llu in, %.0f us on the bus\n",
+                 (unsigned long long)r->controls, (unsigned long long)r->bulks,
+                 (unsigned long long)r->cancels, (unsigned long long)r->resets,
+                 (unsigned long long)(r->out.count + r->in.count + r->nak.count),
+                 (unsigned long long)r->nak.count, (unsigned long long)r->bytes_out,
+                 (unsigned long long)r->bytes_in, microseconds(r->bench->host.samples));
+    (void)printf("bulk bytes within %.0f us; %llu OUT in %.0f us, %llu IN in %.0f us, NAK in %.0f "
+                 "us\n",
+                 microseconds(r->last_byte - r->first_byte), (unsigned long long)r->out.count,
+                 microseconds(r->out.samples), (unsigned long long)r->in.count,
+                 microseconds(r->in.samples), microseconds(r->nak.samples));
+}
+
 int main(int argc, char **argv)
 {
     static struct redirector r;
@@ -575,13 +618,7 @@ int main(int argc, char **argv)
     open_parser(&r);
     attach(&r);
     serve(&r);
-    (void)printf("%llu control, %llu bulk, %llu cancelled, %llu resets, %llu transactions, %llu "
-                 "NAK, %llu bytes out, %llu in, %.0f us on the bus\n",
-                 (unsigned long long)r.controls, (unsigned long long)r.bulks,
-                 (unsigned long long)r.cancels, (unsigned long long)r.resets,
-                 (unsigned long long)r.transactions, (unsigned long long)r.naks,
-                 (unsigned long long)r.bytes_out, (unsigned long long)r.bytes_in,
-                 (double)r.bench->host.samples / 60);
+    print_counts(&r);
     usbredirparser_destroy(r.parser);
     tp_usb_bench_close(r.bench);
     tp__backend_sim.close(r.device);

@@ -2,11 +2,11 @@
 //
 // Claims about boards on USB, with the real libusb on emulated boards (tests/common/usb_server.h,
 // the emulator behind their endpoints): a session gives the tokens that the emulator gives, several
-// boards at once give each its own; whatever happens to any bulk transfer of a short run, and
-// wherever a program that uses a board is killed, the run gives these tokens or, where the
-// fault stays, ends with one clear error, and the next run gives them; nothing hangs. Each reason
-// why a board cannot be opened has a message that names it and says what to do; the udev rule names
-// the device.
+// boards at once give each its own; packets to the board are full while others are on their way;
+// whatever happens to any bulk transfer of a short run, and wherever a program that uses a board is
+// killed, the run gives these tokens or, where the fault stays, ends with one clear error, and the
+// next run gives them; nothing hangs. Each reason why a board cannot be opened has a message that
+// names it and says what to do; the udev rule names the device.
 //
 // A model of random weights. The planted fault is a device that changes a token and has the frame's
 // CRC right. Not covered: the RTL behind the endpoints (test_usb_story.c), a kernel's own drivers.
@@ -213,6 +213,19 @@ START_TEST(a_board_gives_the_tokens_of_the_emulator)
     for (int i = 0; i < 2; i++) {
         const struct run run = play(i == 0 ? "usb" : "usb:A1", 0);
         is_expected(&run);
+    }
+}
+END_TEST
+
+// A transfer that is late has others behind it.
+START_TEST(packets_behind_others_are_full)
+{
+    struct tp_usb_port *port = plug(&plain);
+    for (uint32_t transfer = 0; transfer < 20; transfer += 4) {
+        tp_usb_server_fault(port, TP_USB_LATE, transfer, NULL, NULL);
+        const struct run run = play("usb", 0);
+        is_expected(&run);
+        ck_assert_uint_eq(tp_usb_server_gaps(port), 0);
     }
 }
 END_TEST
@@ -561,6 +574,7 @@ Suite *tp_test_suite(void)
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_set_timeout(tc, 300);
     tcase_add_test(tc, a_board_gives_the_tokens_of_the_emulator);
+    tcase_add_test(tc, packets_behind_others_are_full);
     tcase_add_test(tc, boards_at_once_share_nothing);
     tcase_add_test(tc, no_board_is_found);
     tcase_add_test(tc, a_user_without_permission_is_told_of_the_rule);
