@@ -11,7 +11,7 @@
 
 // Words of a sum: a large simulated device, which moves tens of thousands of cycles a second and
 // takes 51 for a word, has answered before a link gives it up.
-enum { CHUNK_WORDS = 1024 };
+enum { CHUNK_WORDS = 256 };
 
 struct check {
     tp_device *device;
