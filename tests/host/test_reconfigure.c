@@ -418,12 +418,20 @@ bool __wrap_tp_machine_write(struct tp_machine *machine, uint32_t space, uint32_
 bool __wrap_tp_machine_write(struct tp_machine *machine, uint32_t space, uint32_t address,
                              const uint32_t *words, size_t count)
 {
-    if (damage.left != 0 && count == 1 && space == damage.space && address == damage.address) {
-        const uint32_t wrong = *words ^ 0x00400000u;
-        damage.left--;
-        return __real_tp_machine_write(machine, space, address, &wrong, 1);
+    uint32_t taken[TP_WRITE_WORDS_MAX];
+    if (damage.left == 0 || space != damage.space || count > TP_WRITE_WORDS_MAX) {
+        return __real_tp_machine_write(machine, space, address, words, count);
     }
-    return __real_tp_machine_write(machine, space, address, words, count);
+    uint32_t at = address;
+    for (size_t i = 0; i < count; i++) {
+        taken[i] = words[i];
+        if (at == damage.address && damage.left != 0) {
+            taken[i] ^= 0x00400000u;
+            damage.left--;
+        }
+        at = tp_space_next(&device->limits, space, at);
+    }
+    return __real_tp_machine_write(machine, space, address, taken, count);
 }
 
 static void open_faulty(void)

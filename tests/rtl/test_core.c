@@ -895,6 +895,12 @@ static void close_bench(struct bench *b)
 static void read_back(struct bench *b, uint32_t space, uint32_t address, uint32_t count, int sum)
 {
     static uint8_t bytes[4 * 65536];
+    /* The last gain is left out: behind it the norm reads once more, which its rule forbids. */
+    uint32_t gains = tp_space_size(&limits, TP_SPACE_GAIN) - 1;
+    if (space == TP_SPACE_GAIN && address + count > gains) {
+        if (address >= gains) return;
+        count = gains - address;
+    }
     uint32_t words[2] = {space | (uint32_t)sum << 8 | count << 16, address};
     send(b, TP_FRAME_READ, words, 8);
     wait(b);
