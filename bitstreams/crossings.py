@@ -146,7 +146,9 @@ def crossings(netlist):
         if not foreign:
             continue
         end = netlist.names.get(output, [])
-        if bit in netlist.register and any(text.endswith(FIRST) for text in end):
+        # Not its enable and its reset.
+        is_data = pin in ("DI", "M")
+        if is_data and bit in netlist.register and any(text.endswith(FIRST) for text in end):
             allowed.append(netlist.name(output))
         else:
             wrong.append(f"{netlist.name(bit)} ({', '.join(map(netlist.name, foreign))}) to "

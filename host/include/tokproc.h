@@ -811,7 +811,8 @@ struct tp_reconfigure_report {
     uint64_t bytes;           ///< of the bitstream; 0: none was sent
     uint32_t block_rams;      ///< that it wrote
     uint64_t link_words;      ///< that went over the link
-    uint64_t words_verified;  ///< that the device holds right; 0: it cannot read them back
+    uint64_t words_verified;  ///< of the model that is there in the end, which the device holds
+                              ///< right; 0: it cannot read them back
     uint32_t sessions_kept;   ///< whose tokens are computed again
     uint32_t sessions_ended;  ///< which the new model cannot go on with
     bool restored;            ///< of a failure: the old model was loaded again

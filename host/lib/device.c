@@ -112,7 +112,8 @@ static tp_status ask(tp_device *device, uint8_t type, const uint8_t *payload, si
             pthread_cond_wait(&device->changed, &device->mutex);
         }
     }
-    *answer = device->answer;
+    // Of a device that has failed it may be the answer to an earlier frame.
+    *answer = tp__device_works(device) ? device->answer : (struct tp_frame){.type = 0};
     uint8_t write_status = device->write_status;
     device->write_status = TP_ACK_OK;
     if (!tp__device_works(device)) {

@@ -277,9 +277,9 @@ tp_status work_change_model(struct work *work, const struct options *options, co
     tp_model_get_info(model, &work->model_info);
     if (!options->quiet) {
         fprintf(stderr,
-                "\nreconfigured: %" PRIu32 " block RAMs, %" PRIu64
-                " words over the link; the sessions stood still for %.1f ms\n",
-                report.block_rams, report.link_words, 1e3 * report.seconds);
+                "\nreconfigured: %" PRIu32 " block RAMs, %" PRIu64 " words over the link, %" PRIu64
+                " verified; the sessions stood still for %.1f ms\n",
+                report.block_rams, report.link_words, report.words_verified, 1e3 * report.seconds);
     }
     return TP_OK;
 }

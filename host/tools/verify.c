@@ -90,7 +90,13 @@ int verb_verify(const struct options *options)
                           "cycles_counted", (json_int_t)spent[0].used.cycles_steps,
                           "cycles_predicted", (json_int_t)spent[0].used.cycles_predicted));
         } else if (equal) {
-            printf("%s and %s: all %zu tokens are equal\n", names[0], names[1], same);
+            printf("%s and %s: all %zu tokens are equal", names[0], names[1], same);
+            for (uint32_t i = 0; i < 2; i++) {
+                if (words[i] != 0) {
+                    printf("; %s holds all %" PRIu64 " words of the model", names[i], words[i]);
+                }
+            }
+            printf("\n");
         } else if (same < a->count && same < b->count) {
             printf("%s and %s: first difference at token %zu: %" PRIu32 " and %" PRIu32 "%s\n",
                    names[0], names[1], same, a->tokens[same], b->tokens[same],
