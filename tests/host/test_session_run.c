@@ -202,7 +202,7 @@ static void truncate_frames(enum tp_heard_kind kind, size_t stride, struct tp_ra
     }
 }
 
-// Cuts up to 100 bytes, so that not all repetitions of an answer are cut too, or doubles or inserts
+// Cuts up to 90 bytes, so that not all repetitions of an answer are cut too, or doubles or inserts
 // up to 300.
 static void damage_bytes(int kind, size_t stride, struct tp_random *random)
 {
@@ -211,7 +211,7 @@ static void damage_bytes(int kind, size_t stride, struct tp_random *random)
         for (size_t at = tp_random_below(random, (uint32_t)stride); at < captured[way].count;
              at += stride) {
             uint32_t what = tp_random_below(random, 3);
-            uint32_t most = tp_random_chance(random, 128) != 0 ? 1 : what == 0 ? 100 : 300;
+            uint32_t most = tp_random_chance(random, 128) != 0 ? 1 : what == 0 ? 90 : 300;
             size_t count = 1 + tp_random_below(random, most);
             struct tp_edit edit = {.way = way, .at = at};
             edit.remove = what == 0 ? count : 0;
