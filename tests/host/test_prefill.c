@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "check_main.h"
+#include "held_device.h"
 #include "made_model.h"
 
 enum {
@@ -77,22 +78,6 @@ static void teardown(void)
     tp_device_close(device);
     tp_model_close(model);
     tp_context_destroy(context);
-}
-
-static void check_device(void)
-{
-    pthread_mutex_lock(&device->mutex);
-    const char *fault = tp__schedule_fault(device);
-    pthread_mutex_unlock(&device->mutex);
-    ck_assert_msg(fault == NULL, "%s", fault);
-}
-
-static void pause_device(bool pauses)
-{
-    pthread_mutex_lock(&device->mutex);
-    device->is_paused = pauses;
-    pthread_cond_broadcast(&device->changed);
-    pthread_mutex_unlock(&device->mutex);
 }
 
 // ---- a session ----
@@ -174,7 +159,7 @@ static void run(uint32_t prompt, uint32_t answer, struct heard *heard)
     OK(tp_device_get_statistics(device, &after, &error));
     heard->steps = after.steps - before.steps;
     heard->processed = after.tokens - before.tokens;
-    check_device();
+    tp_test_check_device(device);
     tp_session_destroy(session);
 }
 
@@ -387,7 +372,7 @@ START_TEST(slots_that_another_session_waits_for_are_given_back)
         ck_assert_uint_gt(both, 4);
         tp_session_destroy(prompter);
         tp_session_destroy(session);
-        check_device();
+        tp_test_check_device(device);
     }
 }
 END_TEST
@@ -402,13 +387,13 @@ START_TEST(prompts_share_the_slots_that_are_free)
     for (int i = 0; i < 3; i++) run(prompts[i], ANSWER, &expected[i]);
     load(SLOTS, 0);
     OK(tp_device_record(device, steps, STEPS_MAX, &error));
-    pause_device(true);
+    tp_test_pause_device(device, true);
     for (int i = 0; i < 3; i++) {
         sessions[i] = create(false, &heard[i]);
         feed(sessions[i], prompts[i], prompts[i]);
         OK(tp_session_generate(sessions[i], ANSWER, &error));
     }
-    pause_device(false);
+    tp_test_pause_device(device, false);
     for (int i = 0; i < 3; i++) {
         read_all(sessions[i], &heard[i]);
         ck_assert_mem_eq(heard[i].tokens, expected[i].tokens, sizeof heard[i].tokens);
@@ -421,7 +406,7 @@ START_TEST(prompts_share_the_slots_that_are_free)
         most = slots > most ? slots : most;
     }
     ck_assert_uint_ge(most, 3);
-    check_device();
+    tp_test_check_device(device);
 }
 END_TEST
 

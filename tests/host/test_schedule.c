@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "check_main.h"
+#include "held_device.h"
 #include "made_model.h"
 #include "random.h"
 
@@ -61,22 +62,6 @@ static void teardown(void)
     tp_device_close(device);
     tp_model_close(model);
     tp_context_destroy(context);
-}
-
-static void check_device(void)
-{
-    pthread_mutex_lock(&device->mutex);
-    const char *fault = tp__schedule_fault(device);
-    pthread_mutex_unlock(&device->mutex);
-    ck_assert_msg(fault == NULL, "%s", fault);
-}
-
-static void pause_device(bool pauses)
-{
-    pthread_mutex_lock(&device->mutex);
-    device->is_paused = pauses;
-    pthread_cond_broadcast(&device->changed);
-    pthread_mutex_unlock(&device->mutex);
 }
 
 // ---- one session, and what is known of it ----
@@ -421,7 +406,7 @@ static void check_all_pages_are_back(void)
     uint32_t available = tp__pages_available(&device->pages);
     pthread_mutex_unlock(&device->mutex);
     ck_assert_uint_eq(available, PAGES);
-    check_device();
+    tp_test_check_device(device);
 }
 
 // ---- the tests ----
@@ -438,7 +423,7 @@ START_TEST(any_schedule_gives_each_session_its_own_tokens)
     open_company(&company, tp_test_seed(_i));
     for (int i = 0; i < OPERATIONS; i++) {
         operate(&company);
-        check_device();
+        tp_test_check_device(device);
     }
     close_company(&company);
     check_all_pages_are_back();
@@ -534,7 +519,7 @@ START_TEST(out_of_pages_is_told_or_waited_for)
     struct tp_session_statistics facts;
     struct tp_token token;
     ck_assert_int_eq(tp_session_read(waits->session, &token, 20, &error), TP_ERROR_TIMEOUT);
-    check_device();
+    tp_test_check_device(device);
     pthread_mutex_lock(&device->mutex);
     told->session->running = false;
     pthread_cond_broadcast(&device->changed);
@@ -558,7 +543,7 @@ START_TEST(out_of_pages_is_told_or_waited_for)
     tp_session *fourth = hold_pages(2 * TP_PAGE);
     ck_assert_int_eq(tp_session_generate(told->session, 10, &error), TP_ERROR_FULL);
     ck_assert_ptr_nonnull(strstr(error.text, "all 10 pages are held by runs - try: "));
-    check_device();
+    tp_test_check_device(device);
     release_pages(fourth);
     release_pages(third);
     release_pages(holders[1]);
@@ -652,7 +637,7 @@ START_TEST(no_session_waits_longer_than_is_said)
     tp_test_open_made_model(context, &made, false, &small);
     OK(tp_device_load(device, small, &load, &error));
     ck_assert_uint_ge(device->pages.count, RUNS * (CONTEXT / TP_PAGE));
-    pause_device(true);  // none ends before all have begun
+    tp_test_pause_device(device, true);  // none ends before all have begun
     for (uint32_t i = 0; i < RUNS; i++) {
         const struct tp_session_options options = {.temperature = 1.0f,
                                                    .seed = i,
@@ -665,7 +650,7 @@ START_TEST(no_session_waits_longer_than_is_said)
         OK(tp_session_feed(sessions[i], &token, 1, &error));
         OK(tp_session_generate(sessions[i], TOKENS, &error));
     }
-    pause_device(false);
+    tp_test_pause_device(device, false);
     while (atomic_load(&heard.ended) != RUNS) (void)poll(NULL, 0, 1);
     uint32_t last[RUNS] = {0};
     uint32_t turns[RUNS] = {0};

@@ -23,6 +23,7 @@
 #include "check_main.h"
 #include "faulty_link.h"
 #include "heard_session.h"
+#include "held_device.h"
 #include "random.h"
 
 static tp_context *context;
@@ -638,14 +639,6 @@ static void cancel_watched(void *user, const struct tp_token *token)
     if (is_due) OK(tp_session_cancel(watched, &error));
 }
 
-static void pause_device(bool pauses)
-{
-    pthread_mutex_lock(&device->mutex);
-    device->is_paused = pauses;
-    pthread_cond_broadcast(&device->changed);
-    pthread_mutex_unlock(&device->mutex);
-}
-
 // Cancels the prompt of a session when so much of it was told. Returns what was processed then.
 static uint32_t cancel_prompt(uint32_t until, const struct tp_edit *edit, struct tp_heard *heard)
 {
@@ -663,10 +656,10 @@ static uint32_t cancel_prompt(uint32_t until, const struct tp_edit *edit, struct
     OK(tp_session_create(device, &options, &watched, &error));
     tp_heard_feed(watched, TP_HEARD_LONG);
     watched_until = until;
-    pause_device(true);
+    tp_test_pause_device(device, true);
     OK(tp_session_generate(other, TP_HEARD_CONTEXT - TP_HEARD_PROMPT, &error));
     OK(tp_session_generate(watched, TP_HEARD_TOKENS, &error));
-    pause_device(false);
+    tp_test_pause_device(device, false);
     do {
         OK(tp_session_read(watched, &token, -1, &error));
         if (token.end == TP_END_NONE) heard->tokens[heard->count++] = token.id;
